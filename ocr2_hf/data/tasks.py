@@ -1,0 +1,83 @@
+"""Tasks: what the model is asked about a page (prompt) and what it should answer (target)."""
+
+import random
+from collections.abc import Mapping
+from typing import Any
+
+from ocr2_hf.data.grounding import Region, encode_box, encode_regions, grounding_tag
+
+PROMPTS = {
+    "ocr": "<image>\nFree OCR.",
+    "markdown": "<image>\n<|grounding|>Convert the document to markdown.",
+    "locate": "<image>\nLocate <|ref|>TEXT<|/ref|> in the image.",
+    "custom": "<image>\n",
+}
+LOCATE_LONGEST = 80  # characters; a longer text is no longer something one would search a page for
+
+Row = Mapping[str, Any]
+
+
+def suits(task: str, row: Row) -> bool:
+    """Whether the page has what the task asks for."""
+    if task == "custom":
+        return row.get("prompt") is not None and row.get("target") is not None
+    if task == "locate":
+        return bool(_locatable(row))
+    return True
+
+
+def build_example(
+    task: str, row: Row, prompts: Mapping[str, str] | None = None, seed: int = 0
+) -> tuple[str, str]:
+    """(prompt, target) of a page.
+
+    `row` has the columns of a page record (the image is not needed); `prompts` overrides `PROMPTS` task by task;
+    `seed` chooses the text of `locate`. Raises `ValueError` when the page does not suit the task.
+    """
+    if not suits(task, row):
+        raise ValueError(f"page {row['id']!r} has nothing for the task {task!r}")
+    prompt = (prompts or {}).get(task, PROMPTS[task])
+    if task == "ocr":
+        return prompt, row["text"]
+    if task == "markdown":
+        return prompt, _markdown(row)
+    if task == "custom":
+        return prompt + row["prompt"].removeprefix("<image>").removeprefix("\n"), row["target"]
+    region = random.Random(f"{seed}/{row['id']}").choice(_locatable(row))
+    values = encode_box(region.box, row["width"], row["height"])
+    return prompt.replace("TEXT", region.text), grounding_tag(region.text, values)
+
+
+def build_prompt(task: str, row: Row, prompts: Mapping[str, str] | None = None, seed: int = 0) -> str:
+    return build_example(task, row, prompts, seed)[0]
+
+
+def build_target(task: str, row: Row, seed: int = 0) -> str:
+    return build_example(task, row, None, seed)[1]
+
+
+def page_regions(row: Row) -> list[Region]:
+    """The regions of a page record, boxes in pixels."""
+    return [
+        Region(label, tuple(box), text)
+        for label, box, text in zip(row["labels"], row["bboxes"], row["texts"], strict=True)
+    ]
+
+
+def _markdown(row: Row) -> str:
+    """A page without boxes is answered with its text alone: there is nothing to point at."""
+    regions = page_regions(row)
+    return encode_regions(regions, row["width"], row["height"]) if regions else row["text"]
+
+
+def _locatable(row: Row) -> list[Region]:
+    """Regions whose text is short, on one line and stands on the page once: the answer must be unique."""
+    texts = list(row["texts"])
+    return [
+        region
+        for region in page_regions(row)
+        if region.text
+        and len(region.text) <= LOCATE_LONGEST
+        and "\n" not in region.text
+        and texts.count(region.text) == 1
+    ]

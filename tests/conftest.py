@@ -1,0 +1,48 @@
+"""Every test runs offline, on the CPU, with caches of its own: nothing of the user's is read or written."""
+
+import os
+import tempfile
+from pathlib import Path
+
+# Libraries read these when they are first imported, so they are set before any test module loads.
+_HOME = tempfile.mkdtemp(prefix="ocr2-tests-")
+os.environ.update(
+    HF_HOME=_HOME,
+    HF_DATASETS_CACHE=f"{_HOME}/datasets",
+    HF_HUB_OFFLINE="1",
+    HF_HUB_DISABLE_TELEMETRY="1",
+    TOKENIZERS_PARALLELISM="false",
+    ACCELERATE_USE_CPU="1",
+    CUDA_VISIBLE_DEVICES="",
+)
+
+import pytest  # noqa: E402
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED_DATA = ROOT.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def repo() -> Path:
+    """The root of the checkout: commands in tests run from here."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def real_pages() -> Path:
+    """The folder of real pages; tests that want it skip on a clone without it."""
+    folder = Path(os.environ.get("OCR2_REAL_PAGES", SHARED_DATA))
+    if not folder.is_dir():
+        pytest.skip(f"no real pages at {folder} (set OCR2_REAL_PAGES)")
+    return folder
+
+
+@pytest.fixture
+def datasets_cache(tmp_path, monkeypatch) -> Path:
+    """A private datasets cache for one test, seen by this process and by the commands it starts."""
+    import datasets
+
+    cache = tmp_path / "datasets-cache"
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(cache))
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", cache)
+    return cache
