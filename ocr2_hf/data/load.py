@@ -1,0 +1,150 @@
+"""Load a dataset of page records by its name: one that `data_scripts/build_dataset.py` built, or one on the Hub."""
+
+import re
+from pathlib import Path
+
+import datasets
+from datasets import Dataset, DatasetDict, Features, IterableDataset, IterableDatasetDict
+from datasets.packaged_modules.cache.cache import Cache
+
+from ocr2_hf.data.records import FEATURES
+from ocr2_hf.errors import UsageError
+
+# Built datasets lie in the datasets cache as if they came from a Hub user of this name.
+NAMESPACE = "local"
+
+REQUIRED = ("image", "text", "bboxes", "labels")
+
+_HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+")
+
+Loaded = Dataset | DatasetDict | IterableDataset | IterableDatasetDict
+
+
+def load_dataset(name: str, split: str | None = None, streaming: bool = False) -> Loaded:
+    """Load the page records of a built dataset ("letters") or of a Hub dataset ("org/letters").
+
+    A built dataset is memory-mapped and needs no network. Without `split` the result maps the names of the splits to
+    datasets; `split` may be a slice such as "train[:10]". With `streaming` the datasets are iterable. The rows have
+    the columns of `ocr2_hf.data.records.FEATURES`; optional columns that a Hub dataset lacks are filled in.
+
+    Raises `UsageError` for an unknown name or split, a raw annotation folder, or columns that are not page records.
+    """
+    folder = built_datasets().get(name)
+    if folder is not None:
+        loaded = _load_built(name, folder, split, streaming)
+    elif Path(name).is_dir():
+        raise UsageError(_build_first(name))
+    elif _HUB_ID.fullmatch(name):
+        loaded = _load_from_hub(name, split, streaming)
+    else:
+        raise UsageError(f"no dataset is built under the name {name!r}; {_known_names()}")
+    if isinstance(loaded, dict):
+        return type(loaded)({key: _as_page_records(part, f"{name} ({key})") for key, part in loaded.items()})
+    return _as_page_records(loaded, name)
+
+
+def built_datasets() -> dict[str, Path]:
+    """The built datasets: name -> folder of its Arrow shards, the newest where an older one is not yet removed."""
+    found: dict[str, Path] = {}
+    infos = Path(datasets.config.HF_DATASETS_CACHE).glob(
+        f"{NAMESPACE}___*/default/*/*/{datasets.config.DATASET_INFO_FILENAME}"
+    )
+    for info in sorted(infos, key=lambda path: path.stat().st_mtime_ns):
+        name = info.parents[3].name.removeprefix(f"{NAMESPACE}___")
+        found[name] = info.parent
+    return dict(sorted(found.items()))
+
+
+def _load_built(name: str, folder: Path, split: str | None, streaming: bool) -> Loaded:
+    builder = Cache(
+        dataset_name=name,
+        repo_id=f"{NAMESPACE}/{name}",
+        config_name="default",
+        version=folder.parent.name,
+        hash=folder.name,
+    )
+    read = builder.as_streaming_dataset if streaming else builder.as_dataset
+    try:
+        return read(split=split)
+    except ValueError as error:  # datasets' own message may not name the splits
+        known = ", ".join(builder.info.splits)
+        raise UsageError(f"dataset {name!r} has no split {split!r}; it has: {known} ({error})") from None
+
+
+def _load_from_hub(name: str, split: str | None, streaming: bool) -> Loaded:
+    try:
+        return datasets.load_dataset(name, split=split, streaming=streaming)
+    except (FileNotFoundError, ConnectionError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UsageError(f"cannot load {name!r} from the Hub: {reason}; {_known_names()}") from error
+
+
+def _known_names() -> str:
+    names = ", ".join(built_datasets())
+    return (
+        f"built datasets: {names}" if names else "no dataset is built yet (run data_scripts/build_dataset.py)"
+    )
+
+
+def _build_first(folder: str) -> str:
+    name = re.sub(r"[^a-z0-9_-]+", "_", Path(folder).resolve().name.lower()).strip("_-") or "pages"
+    return (
+        f"{folder} is a folder of files, not a built dataset: run build_dataset first, with\n"
+        f"  python data_scripts/build_dataset.py {name} --annotations {folder}\n"
+        f"and then load it by its name, {name!r}"
+    )
+
+
+def _as_page_records(dataset: Dataset | IterableDataset, name: str) -> Dataset | IterableDataset:
+    """The dataset with every column of FEATURES, in their types; further columns stay. `UsageError` if impossible."""
+    features = dataset.features
+    if features is None:
+        raise UsageError(f"dataset {name} does not tell its columns when streamed: load it without streaming")
+    _check_columns(features, name)
+    missing = Features({key: feature for key, feature in FEATURES.items() if key not in features})
+    if missing:
+        dataset = _fill_columns(dataset, missing)
+    for key, feature in FEATURES.items():
+        if dataset.features[key] != feature:
+            dataset = dataset.cast_column(key, feature)
+    return dataset
+
+
+def _check_columns(features: Features, name: str) -> None:
+    absent = [key for key in REQUIRED if key not in features]
+    if absent:
+        columns = ", ".join(features)
+        raise UsageError(f"dataset {name} has no column {', '.join(absent)}; its columns are: {columns}")
+    if not isinstance(features["image"], datasets.Image):
+        raise UsageError(f"dataset {name}: column image is {features['image']}, not Image()")
+    for key in ("labels", "texts"):
+        inner = getattr(features.get(key), "feature", FEATURES[key].feature)
+        if isinstance(inner, datasets.ClassLabel) or getattr(inner, "dtype", None) not in (
+            "string",
+            "large_string",
+        ):
+            raise UsageError(f"dataset {name}: column {key} is {features[key]}, not a list of strings")
+
+
+def _fill_columns(dataset: Dataset | IterableDataset, missing: Features) -> Dataset | IterableDataset:
+    def fill(row: dict, index: int) -> dict:
+        return {key: _default(key, row, index) for key in missing}
+
+    if isinstance(dataset, IterableDataset):
+        return dataset.map(fill, with_indices=True, features=Features({**dataset.features, **missing}))
+    # Mapped apart and set beside: mapping the whole rows would write every image to disk again.
+    filled = dataset.map(fill, with_indices=True, features=missing, remove_columns=dataset.column_names)
+    return datasets.concatenate_datasets([dataset, filled], axis=1)
+
+
+def _default(column: str, row: dict, index: int) -> object:
+    match column:
+        case "id":
+            return f"{index:08d}"
+        case "width":
+            return row["image"].width
+        case "height":
+            return row["image"].height
+        case "texts":
+            return [""] * len(row["bboxes"])
+    return None

@@ -1,0 +1,159 @@
+"""A page record: one page image with its text and its regions, one row of a built dataset.
+
+Boxes are pixel xyxy on the page as displayed (after EXIF rotation); `bboxes`, `labels` and `texts` are in reading
+order and have one length.
+"""
+
+import math
+import re
+import unicodedata
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from datasets import Features, Image, List, Value
+
+FEATURES = Features(
+    {
+        "id": Value("string"),
+        "image": Image(),
+        "width": Value("int32"),
+        "height": Value("int32"),
+        "text": Value("string"),
+        "bboxes": List(List(Value("float32"), length=4)),
+        "labels": List(Value("string")),
+        "texts": List(Value("string")),
+        "prompt": Value("string"),
+        "target": Value("string"),
+    }
+)
+
+# A box may stick out of the page by this share of the side: it is clamped. Farther out it is a mistake.
+OUTSIDE_TOLERANCE = 0.01
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+class RecordError(ValueError):
+    """A page cannot be used; the message is the reason, without the page's name."""
+
+
+@dataclass
+class PageRecord:
+    """What an annotation says about one page, before its image is read.
+
+    Values are as the annotation has them, possibly of a wrong type: `check_record` is what makes them trustworthy.
+    `texts` None means that the texts of the regions are unknown.
+    """
+
+    id: str
+    image_path: str
+    text: Any
+    bboxes: Any = field(default_factory=list)
+    labels: Any = field(default_factory=list)
+    texts: Any = None
+    prompt: Any = None
+    target: Any = None
+
+
+def check_record(record: PageRecord, width: int, height: int) -> tuple[PageRecord, int]:
+    """Check a record against its page of `width` x `height` pixels (as displayed).
+
+    Returns the record with its text in NFC, `texts` filled with "" where unknown, and the boxes within the page as
+    lists of four floats, and the number of boxes that were clamped. Raises `RecordError` with the reason.
+    """
+    for name in ("bboxes", "labels", "texts"):
+        value = getattr(record, name)
+        if not isinstance(value, list) and not (name == "texts" and value is None):
+            raise RecordError(f"{name} is {_shown(value)}, not a list")
+    texts = [""] * len(record.bboxes) if record.texts is None else record.texts
+    if not len(record.bboxes) == len(record.labels) == len(texts):
+        counts = f"{len(record.bboxes)} bboxes, {len(record.labels)} labels, {len(texts)} texts"
+        raise RecordError(f"lists of unequal length: {counts}")
+    bboxes, clamped = check_boxes(record.bboxes, width, height)
+    checked = replace(
+        record,
+        id=check_text(record.id, "id"),
+        text=check_text(record.text, "text"),
+        bboxes=bboxes,
+        labels=[check_label(label, f"labels[{i}]") for i, label in enumerate(record.labels)],
+        texts=[check_text(text, f"texts[{i}]") for i, text in enumerate(texts)],
+        prompt=None if record.prompt is None else check_text(record.prompt, "prompt"),
+        target=None if record.target is None else check_text(record.target, "target"),
+    )
+    return checked, clamped
+
+
+def check_text(value: Any, where: str) -> str:
+    """The text in NFC with Unix line ends; `RecordError` for other types, control characters, lone surrogates."""
+    if not isinstance(value, str):
+        raise RecordError(f"{where} is {_shown(value)}, not a string")
+    text = unicodedata.normalize("NFC", value.replace("\r\n", "\n"))
+    if found := _CONTROL.search(text):
+        raise RecordError(
+            f"{where} has the control character U+{ord(found[0]):04X} at offset {found.start()}"
+        )
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise RecordError(f"{where} has half of a surrogate pair at offset {error.start}") from None
+    return text
+
+
+def check_label(value: Any, where: str) -> str:
+    """A region's class: a text of one line that is not empty."""
+    label = check_text(value, where)
+    if not label.strip() or "\n" in label:
+        raise RecordError(f"{where} is {_shown(label)}, not a name on one line")
+    return label
+
+
+def check_boxes(bboxes: list, width: int, height: int) -> tuple[list[list[float]], int]:
+    """Boxes within the page (lists of four floats) and how many were clamped; `RecordError` for the first bad one."""
+    for i, box in enumerate(bboxes):
+        _check_numbers(box, i)
+    if not bboxes:
+        return [], 0
+    boxes = np.array(bboxes, dtype=np.float64)  # [N, 4]
+    # float32 is what is stored: a box that is empty there is empty.
+    stored = boxes.astype(np.float32)
+    _reject_first(
+        (stored[:, :2] >= stored[:, 2:]).any(axis=1), bboxes, "is empty or turned round: x0 < x1 and y0 < y1"
+    )
+    sides = np.array([width, height, width, height], dtype=np.float64)
+    page = f"leaves the page of {width}x{height} pixels by more than {OUTSIDE_TOLERANCE:.0%} of its side"
+    slack = OUTSIDE_TOLERANCE * sides
+    _reject_first(((boxes < -slack) | (boxes > sides + slack)).any(axis=1), bboxes, page)
+    inside = boxes.clip(0, sides)
+    kept = inside.astype(np.float32)
+    _reject_first(
+        (kept[:, :2] >= kept[:, 2:]).any(axis=1), bboxes, f"lies outside the page of {width}x{height} pixels"
+    )
+    return inside.tolist(), int((inside != boxes).any(axis=1).sum())
+
+
+def _check_numbers(box: Any, i: int) -> None:
+    if not isinstance(box, list) or len(box) != 4:
+        raise RecordError(f"bboxes[{i}] is {_shown(box)}, not a list of four numbers x0, y0, x1, y1")
+    for value in box:
+        if type(value) not in (int, float):
+            raise RecordError(f"bboxes[{i}] holds {_shown(value)}, not a number")
+        # Compared, not converted: an int of hundreds of digits does not fit a float.
+        if math.isnan(value) if isinstance(value, float) else False:
+            raise RecordError(f"bboxes[{i}] holds NaN, not a finite number")
+        if not -1e9 < value < 1e9:
+            raise RecordError(f"bboxes[{i}] holds {_shown(value)}, not a pixel coordinate")
+
+
+def _reject_first(bad: np.ndarray, bboxes: list, what: str) -> None:
+    if bad.any():
+        i = int(bad.argmax())
+        raise RecordError(f"bboxes[{i}] {_shown(bboxes[i])} {what}")
+
+
+def _shown(value: Any) -> str:
+    try:
+        shown = ascii(value)
+    except ValueError:  # an int too long to print
+        shown = "a number of thousands of digits"
+    return shown if len(shown) <= 60 else f"{shown[:57]}..."
