@@ -1,10 +1,10 @@
-"""Load a dataset of page records by its name: one that `data_scripts/build_dataset.py` built, or one on the Hub."""
+"""Load a dataset of page records by its name: built by `data_scripts/build_dataset.py`, or on the Hub."""
 
 import re
 from pathlib import Path
 
 import datasets
-from datasets import Dataset, DatasetDict, Features, IterableDataset, IterableDatasetDict
+from datasets import Dataset, DatasetDict, Features, IterableDataset, IterableDatasetDict, Value
 from datasets.packaged_modules.cache.cache import Cache
 
 from ocr2_hf.data.records import FEATURES
@@ -23,11 +23,12 @@ Loaded = Dataset | DatasetDict | IterableDataset | IterableDatasetDict
 def load_dataset(name: str, split: str | None = None, streaming: bool = False) -> Loaded:
     """Load the page records of a built dataset ("letters") or of a Hub dataset ("org/letters").
 
-    A built dataset is memory-mapped and needs no network. Without `split` the result maps the names of the splits to
-    datasets; `split` may be a slice such as "train[:10]". With `streaming` the datasets are iterable. The rows have
-    the columns of `ocr2_hf.data.records.FEATURES`; optional columns that a Hub dataset lacks are filled in.
+    A built dataset is memory-mapped and needs no network. Without `split` the result maps the names of the
+    splits to datasets; `split` may be a slice such as "train[:10]". With `streaming` the datasets are iterable.
+    The rows have the columns of `ocr2_hf.data.records.FEATURES`; optional columns that a Hub dataset lacks are
+    filled in.
 
-    Raises `UsageError` for an unknown name or split, a raw annotation folder, or columns that are not page records.
+    Raises `UsageError` for an unknown name or split, a raw annotation folder, or rows that are no page records.
     """
     folder = built_datasets().get(name)
     if folder is not None:
@@ -44,11 +45,10 @@ def load_dataset(name: str, split: str | None = None, streaming: bool = False) -
 
 
 def built_datasets() -> dict[str, Path]:
-    """The built datasets: name -> folder of its Arrow shards, the newest where an older one is not yet removed."""
+    """The built datasets: name -> folder of its Arrow shards (the newest, where an older one still lies there)."""
     found: dict[str, Path] = {}
-    infos = Path(datasets.config.HF_DATASETS_CACHE).glob(
-        f"{NAMESPACE}___*/default/*/*/{datasets.config.DATASET_INFO_FILENAME}"
-    )
+    cache = Path(datasets.config.HF_DATASETS_CACHE)
+    infos = cache.glob(f"{NAMESPACE}___*/default/*/*/{datasets.config.DATASET_INFO_FILENAME}")
     for info in sorted(infos, key=lambda path: path.stat().st_mtime_ns):
         name = info.parents[3].name.removeprefix(f"{NAMESPACE}___")
         found[name] = info.parent
@@ -82,7 +82,7 @@ def _load_from_hub(name: str, split: str | None, streaming: bool) -> Loaded:
 def _known_names() -> str:
     names = ", ".join(built_datasets())
     return (
-        f"built datasets: {names}" if names else "no dataset is built yet (run data_scripts/build_dataset.py)"
+        f"built datasets: {names}" if names else "no dataset is built yet: run data_scripts/build_dataset.py"
     )
 
 
@@ -96,7 +96,7 @@ def _build_first(folder: str) -> str:
 
 
 def _as_page_records(dataset: Dataset | IterableDataset, name: str) -> Dataset | IterableDataset:
-    """The dataset with every column of FEATURES, in their types; further columns stay. `UsageError` if impossible."""
+    """The dataset with every column of FEATURES in its type; further columns stay."""
     features = dataset.features
     if features is None:
         raise UsageError(f"dataset {name} does not tell its columns when streamed: load it without streaming")
@@ -118,11 +118,8 @@ def _check_columns(features: Features, name: str) -> None:
     if not isinstance(features["image"], datasets.Image):
         raise UsageError(f"dataset {name}: column image is {features['image']}, not Image()")
     for key in ("labels", "texts"):
-        inner = getattr(features.get(key), "feature", FEATURES[key].feature)
-        if isinstance(inner, datasets.ClassLabel) or getattr(inner, "dtype", None) not in (
-            "string",
-            "large_string",
-        ):
+        inner = getattr(features.get(key, FEATURES[key]), "feature", None)
+        if not isinstance(inner, Value) or inner.dtype not in ("string", "large_string"):
             raise UsageError(f"dataset {name}: column {key} is {features[key]}, not a list of strings")
 
 

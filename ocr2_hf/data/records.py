@@ -1,10 +1,9 @@
 """A page record: one page image with its text and its regions, one row of a built dataset.
 
-Boxes are pixel xyxy on the page as displayed (after EXIF rotation); `bboxes`, `labels` and `texts` are in reading
-order and have one length.
+Boxes are pixel xyxy on the page as displayed (after EXIF rotation); `bboxes`, `labels` and `texts` are in
+reading order and have one length.
 """
 
-import math
 import re
 import unicodedata
 from dataclasses import dataclass, field, replace
@@ -31,6 +30,8 @@ FEATURES = Features(
 # A box may stick out of the page by this share of the side: it is clamped. Farther out it is a mistake.
 OUTSIDE_TOLERANCE = 0.01
 
+_FARTHEST = 1e9
+
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -42,7 +43,7 @@ class RecordError(ValueError):
 class PageRecord:
     """What an annotation says about one page, before its image is read.
 
-    Values are as the annotation has them, possibly of a wrong type: `check_record` is what makes them trustworthy.
+    Values are as the annotation has them, possibly of a wrong type: `check_record` makes them trustworthy.
     `texts` None means that the texts of the regions are unknown.
     """
 
@@ -59,8 +60,8 @@ class PageRecord:
 def check_record(record: PageRecord, width: int, height: int) -> tuple[PageRecord, int]:
     """Check a record against its page of `width` x `height` pixels (as displayed).
 
-    Returns the record with its text in NFC, `texts` filled with "" where unknown, and the boxes within the page as
-    lists of four floats, and the number of boxes that were clamped. Raises `RecordError` with the reason.
+    Returns the record with its text in NFC, `texts` filled with "" where unknown, and the boxes within the page
+    as lists of four floats; and the number of boxes that were clamped. Raises `RecordError` with the reason.
     """
     for name in ("bboxes", "labels", "texts"):
         value = getattr(record, name)
@@ -85,7 +86,7 @@ def check_record(record: PageRecord, width: int, height: int) -> tuple[PageRecor
 
 
 def check_text(value: Any, where: str) -> str:
-    """The text in NFC with Unix line ends; `RecordError` for other types, control characters, lone surrogates."""
+    """The text in NFC with Unix line ends; `RecordError` for other types and for control characters."""
     if not isinstance(value, str):
         raise RecordError(f"{where} is {_shown(value)}, not a string")
     text = unicodedata.normalize("NFC", value.replace("\r\n", "\n"))
@@ -109,39 +110,40 @@ def check_label(value: Any, where: str) -> str:
 
 
 def check_boxes(bboxes: list, width: int, height: int) -> tuple[list[list[float]], int]:
-    """Boxes within the page (lists of four floats) and how many were clamped; `RecordError` for the first bad one."""
+    """Boxes within the page (lists of four floats) and how many were clamped.
+
+    Raises `RecordError` for the first bad one.
+    """
     for i, box in enumerate(bboxes):
         _check_numbers(box, i)
     if not bboxes:
         return [], 0
     boxes = np.array(bboxes, dtype=np.float64)  # [N, 4]
+    sides = np.array([width, height, width, height], dtype=np.float64)
+    slack = OUTSIDE_TOLERANCE * sides
+    inside = boxes.clip(0, sides)
+    page = f"the page of {width}x{height} pixels"
+    _reject_first(_is_empty(boxes), bboxes, "is empty or turned round: x0 < x1 and y0 < y1 is needed")
+    far = ((boxes < -slack) | (boxes > sides + slack)).any(axis=1)
+    _reject_first(far, bboxes, f"leaves {page} by more than {OUTSIDE_TOLERANCE:.0%} of its side")
+    _reject_first(_is_empty(inside), bboxes, f"lies outside {page}")
+    return inside.tolist(), int((inside != boxes).any(axis=1).sum())
+
+
+def _is_empty(boxes: np.ndarray) -> np.ndarray:
     # float32 is what is stored: a box that is empty there is empty.
     stored = boxes.astype(np.float32)
-    _reject_first(
-        (stored[:, :2] >= stored[:, 2:]).any(axis=1), bboxes, "is empty or turned round: x0 < x1 and y0 < y1"
-    )
-    sides = np.array([width, height, width, height], dtype=np.float64)
-    page = f"leaves the page of {width}x{height} pixels by more than {OUTSIDE_TOLERANCE:.0%} of its side"
-    slack = OUTSIDE_TOLERANCE * sides
-    _reject_first(((boxes < -slack) | (boxes > sides + slack)).any(axis=1), bboxes, page)
-    inside = boxes.clip(0, sides)
-    kept = inside.astype(np.float32)
-    _reject_first(
-        (kept[:, :2] >= kept[:, 2:]).any(axis=1), bboxes, f"lies outside the page of {width}x{height} pixels"
-    )
-    return inside.tolist(), int((inside != boxes).any(axis=1).sum())
+    return (stored[:, :2] >= stored[:, 2:]).any(axis=1)
 
 
 def _check_numbers(box: Any, i: int) -> None:
     if not isinstance(box, list) or len(box) != 4:
         raise RecordError(f"bboxes[{i}] is {_shown(box)}, not a list of four numbers x0, y0, x1, y1")
     for value in box:
-        if type(value) not in (int, float):
+        if type(value) not in (int, float):  # a bool is an int for isinstance
             raise RecordError(f"bboxes[{i}] holds {_shown(value)}, not a number")
-        # Compared, not converted: an int of hundreds of digits does not fit a float.
-        if math.isnan(value) if isinstance(value, float) else False:
-            raise RecordError(f"bboxes[{i}] holds NaN, not a finite number")
-        if not -1e9 < value < 1e9:
+        # NaN fails this too; an int of hundreds of digits, which no float holds, can still be compared.
+        if not -_FARTHEST < value < _FARTHEST:
             raise RecordError(f"bboxes[{i}] holds {_shown(value)}, not a pixel coordinate")
 
 
