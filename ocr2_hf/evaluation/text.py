@@ -1,0 +1,74 @@
+"""Text metrics over a set of pages: character error rate, word error rate, normalised edit distance.
+
+Both sides are normalised first: Unicode NFC, every run of whitespace becomes one space, ends stripped. So a
+line break is a space, and a composed and a decomposed accent are equal; case and punctuation count.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+
+from rapidfuzz.distance import Levenshtein
+
+# A grounding tag with its label and coordinates; the end tag may be missing where generation went wrong.
+_GROUNDING = re.compile(
+    r"<\|ref\|>(?:(?!<\|).)*<\|/ref\|>\s*<\|det\|>(?:(?!<\||\n).)*(?:<\|/det\|>)?", re.DOTALL
+)
+_LOOSE_TAG = re.compile(r"<\|/?(?:ref|det|grounding)\|>")
+
+
+def strip_grounding(text: str) -> str:
+    """Grounded markdown without its tags, labels and coordinates: what can be read on the page."""
+    return re.sub(r"\n\s*\n", "\n", _LOOSE_TAG.sub("", _GROUNDING.sub("\n", text))).strip()
+
+
+def normalize_text(text: str) -> str:
+    """NFC, whitespace runs to one space, stripped."""
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def character_error_rate(predictions: Sequence[str], references: Sequence[str]) -> float:
+    """Character edits of all pages divided by the characters of all references.
+
+    0 is perfect; it passes 1 when a prediction is much longer than its reference. When every reference is
+    empty it is 0.0 if every prediction is empty too, else 1.0. Raises ValueError on no pages or on lists of
+    different lengths.
+    """
+    return _error_rate(predictions, references, str)
+
+
+def word_error_rate(predictions: Sequence[str], references: Sequence[str]) -> float:
+    """Like `character_error_rate`, over words parted by whitespace."""
+    return _error_rate(predictions, references, str.split)
+
+
+def normalized_edit_distance(predictions: Sequence[str], references: Sequence[str]) -> float:
+    """Mean over pages of character edits / the longer text's length: 0 is perfect, 1 shares nothing.
+
+    Two empty texts have distance 0. Raises ValueError on no pages or on lists of different lengths.
+    """
+    pairs = _pairs(predictions, references)
+    return sum(Levenshtein.normalized_distance(*pair) for pair in pairs) / len(pairs)
+
+
+def _error_rate(
+    predictions: Sequence[str], references: Sequence[str], split: Callable[[str], Sequence[str]]
+) -> float:
+    pairs = [
+        (split(prediction), split(reference)) for prediction, reference in _pairs(predictions, references)
+    ]
+    edits = sum(Levenshtein.distance(*pair) for pair in pairs)
+    length = sum(len(reference) for _, reference in pairs)
+    return edits / length if length else float(edits > 0)
+
+
+def _pairs(predictions: Sequence[str], references: Sequence[str]) -> list[tuple[str, str]]:
+    if isinstance(predictions, str) or isinstance(references, str):
+        raise ValueError("predictions and references are lists of texts, one per page, not one text")
+    if len(predictions) != len(references):
+        raise ValueError(
+            f"{len(predictions)} predictions for {len(references)} references: give one per page"
+        )
+    if not len(predictions):
+        raise ValueError("no pages to score: predictions and references are empty")
+    return [(normalize_text(p), normalize_text(r)) for p, r in zip(predictions, references, strict=True)]
