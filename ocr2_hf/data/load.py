@@ -24,11 +24,12 @@ def load_dataset(name: str, split: str | None = None, streaming: bool = False) -
     """Load the page records of a built dataset ("letters") or of a Hub dataset ("org/letters").
 
     A built dataset is memory-mapped and needs no network. Without `split` the result maps the names of the
-    splits to datasets; `split` may be a slice such as "train[:10]". With `streaming` the datasets are iterable.
-    The rows have the columns of `ocr2_hf.data.records.FEATURES`; optional columns that a Hub dataset lacks are
-    filled in.
+    splits to datasets; `split` may be a slice such as "train[:10]". With `streaming` the datasets are
+    iterable. The rows have the columns of `ocr2_hf.data.records.FEATURES`; optional columns that a Hub
+    dataset lacks are filled in.
 
-    Raises `UsageError` for an unknown name or split, a raw annotation folder, or rows that are no page records.
+    Raises `UsageError` for an unknown name or split, a raw annotation folder, or rows that are no page
+    records.
     """
     folder = built_datasets().get(name)
     if folder is not None:
@@ -45,10 +46,11 @@ def load_dataset(name: str, split: str | None = None, streaming: bool = False) -
 
 
 def built_datasets() -> dict[str, Path]:
-    """The built datasets: name -> folder of its Arrow shards (the newest, where an older one still lies there)."""
+    """The built datasets: name -> folder of its Arrow shards."""
     found: dict[str, Path] = {}
     cache = Path(datasets.config.HF_DATASETS_CACHE)
     infos = cache.glob(f"{NAMESPACE}___*/default/*/*/{datasets.config.DATASET_INFO_FILENAME}")
+    # The newest comes last and stays: a build killed at its very end leaves the one before it beside it.
     for info in sorted(infos, key=lambda path: path.stat().st_mtime_ns):
         name = info.parents[3].name.removeprefix(f"{NAMESPACE}___")
         found[name] = info.parent

@@ -60,8 +60,9 @@ class PageRecord:
 def check_record(record: PageRecord, width: int, height: int) -> tuple[PageRecord, int]:
     """Check a record against its page of `width` x `height` pixels (as displayed).
 
-    Returns the record with its text in NFC, `texts` filled with "" where unknown, and the boxes within the page
-    as lists of four floats; and the number of boxes that were clamped. Raises `RecordError` with the reason.
+    Returns the record with its text in NFC, `texts` filled with "" where unknown, and the boxes within the
+    page as lists of four floats; and the number of boxes that were clamped. Raises `RecordError` with the
+    reason.
     """
     for name in ("bboxes", "labels", "texts"):
         value = getattr(record, name)

@@ -1,0 +1,102 @@
+"""A build: every page read, checked and written, and put in its place if not too many pages are bad."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from datasets.exceptions import DatasetGenerationError
+
+from annotation_folder import AnnotationFolder
+from build_folder import BuildFolder
+from build_plan import Plan, warn
+from ocr2_hf.errors import WorkError
+from page_batches import Report, read_reports
+
+SHOWN_REJECTS = 5
+
+
+def build(
+    plan: Plan, folder: BuildFolder, full_check: bool, stop_at_reject: bool, max_bad: float, num_proc: int
+) -> None:
+    """Build `plan` in `folder`, which must be locked.
+
+    `max_bad` is the largest share of rejected pages; with `stop_at_reject` there may be none. If there are more,
+    or the disk fails, nothing is built and `WorkError` is raised.
+    """
+    work = folder.new_work_folder()
+    shards, reports = work / "shards", work / "reports"
+    reports.mkdir()
+    builder = AnnotationFolder(
+        dataset_name=folder.name,
+        repo_id=folder.repo_id,
+        config_name="default",
+        config_id="default",
+        hash=plan.digest,
+        format=plan.format,
+        pages=plan.splits,
+        full_check=full_check,
+        stop_at_reject=stop_at_reject,
+        report_folder=str(reports),
+    )
+    try:
+        builder.download_and_prepare(output_dir=str(shards), num_proc=num_proc)
+    except (OSError, DatasetGenerationError) as error:
+        cause = error.__cause__ or error
+        if not isinstance(cause, OSError):
+            raise
+        raise WorkError(f"cannot build {folder.name} in {folder.root}: {cause}") from error
+    report = read_reports(reports)
+    rejects = [reject for part in report.values() for reject in part.rejects]
+    if (stop_at_reject and rejects) or len(rejects) > max_bad * plan.pages or len(rejects) == plan.pages:
+        write_rejects(rejects, folder.rejects)
+        raise WorkError(_refusal(rejects, plan.pages, folder, stop_at_reject, max_bad))
+    write_rejects(rejects, shards / "rejects.jsonl")
+    _drop_empty_splits(builder, shards)
+    summary = _summary(list(plan.splits), report)
+    (shards / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+    folder.publish(shards, plan.digest)
+
+
+def write_rejects(rejects: list[dict[str, str]], path: Path) -> None:
+    """One JSON object a line: {id, file, reason}."""
+    path.write_text("".join(json.dumps(reject) + "\n" for reject in rejects))
+
+
+def _refusal(
+    rejects: list[dict[str, str]], pages: int, folder: BuildFolder, stop_at_reject: bool, max_bad: float
+) -> str:
+    if stop_at_reject:
+        why = "a page is rejected, and --on_error fail allows none"
+    elif len(rejects) == pages:
+        why = f"all {pages} pages are rejected"
+    else:
+        share = f"{len(rejects)} of {pages} pages ({len(rejects) / pages:.1%})"
+        why = f"{share} are rejected, more than --max_bad {max_bad:g} allows"
+    shown = "".join(f"\n  {reject['file']}: {reject['reason']}" for reject in rejects[:SHOWN_REJECTS])
+    more = f"\n  and {len(rejects) - SHOWN_REJECTS} more" if len(rejects) > SHOWN_REJECTS else ""
+    remedy = "mend or remove these pages" + (
+        "" if len(rejects) == pages else ", or allow more with --max_bad"
+    )
+    return f"{folder.name} is not built: {why}{shown}{more}\nlisted in {folder.rejects}; {remedy}"
+
+
+def _drop_empty_splits(builder: AnnotationFolder, shards: Path) -> None:
+    """A split whose pages were all rejected is left out: `datasets` does not load an empty one."""
+    splits = builder.info.splits
+    empty = [split for split, info in splits.items() if not info.num_examples]
+    for split in empty:
+        warn(f"every page of the {split} split is rejected: the split is left out")
+        del splits[split]
+        for shard in shards.glob(f"{builder.dataset_name}-{split}*.arrow"):
+            shard.unlink()
+    if empty:
+        builder.info.write_to_directory(str(shards))
+
+
+def _summary(splits: list[str], report: dict[str, Report]) -> dict[str, Any]:
+    kept = {split: report[split] for split in splits if report[split].pages}
+    return {
+        "splits": {split: {"pages": part.pages, "regions": part.regions} for split, part in kept.items()},
+        "rejected": sum(len(part.rejects) for part in report.values()),
+        "clamped": sum(part.clamped for part in report.values()),
+    }

@@ -1,0 +1,136 @@
+"""Build a dataset from a folder of annotated pages: checked, split, and from then on known by its name.
+
+    python data_scripts/build_dataset.py letters --annotations DIR --val 0.25 --test 0.25
+    python -c 'from ocr2_hf import load_dataset; print(load_dataset("letters"))'
+
+Every page is checked; rejected pages are listed with their reason in `rejects.jsonl` beside the Arrow
+shards. The dataset is built again when a file or an option changes, and only then.
+"""
+
+import argparse
+import json
+import re
+import sys
+import time
+from pathlib import Path
+
+from annotation_folder import AnnotationFolder
+from build import build
+from build_folder import BuildFolder
+from build_plan import make_plan
+from formats import FORMATS
+from ocr2_hf.errors import run_command
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_arguments(argv)
+    start = time.perf_counter()
+    plan = make_plan(args)
+    folder = BuildFolder(args.name, str(AnnotationFolder.VERSION))
+    with folder.locked():
+        known = folder.is_complete(plan.digest)
+        if known:
+            folder.remove_others(plan.digest)
+        else:
+            full_check, stop = args.check == "full", args.on_error == "fail"
+            build(plan, folder, full_check, stop, args.max_bad, min(args.num_proc, plan.pages))
+    seconds = time.perf_counter() - start
+    print_summary(
+        args.name,
+        f"unchanged since it was built ({seconds:.1f} s)" if known else f"built in {seconds:.1f} s",
+        folder.final(plan.digest),
+    )
+    return 0
+
+
+def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("name", type=_name, help="the name to load it by: a-z, 0-9, _ and -")
+    add(
+        "--annotations",
+        type=Path,
+        required=True,
+        help="their folder, or the parent of annotations/ and images/",
+    )
+    add(
+        "--images",
+        type=Path,
+        help="image folder (default: images/ in or beside the annotations, or their folder)",
+    )
+    add("--format", choices=["auto", *FORMATS], default="auto", help="auto: recognised from the files")
+    add(
+        "--split",
+        choices=["hash", "folders"],
+        default="hash",
+        help="folders: train, validation (or val), test",
+    )
+    add("--val", type=_share, help="share of the pages for validation (default 0.05)")
+    add("--test", type=_share, help="share of the pages for test (default 0.05)")
+    add("--group_by", type=_pattern, metavar="REGEX", help="pages whose ids give one match stay in one split")
+    add(
+        "--check", choices=["header", "full"], default="header", help="full: decode every pixel of every page"
+    )
+    add("--on_error", choices=["skip", "fail"], default="skip", help="fail: stop at the first rejected page")
+    add("--max_bad", type=_share, default=0.01, help="largest share of rejected pages (default 0.01)")
+    add("--num_proc", type=_count, default=1, help="processes that read pages (default 1)")
+    args = parser.parse_args(argv)
+    if args.split == "folders" and (args.val, args.test, args.group_by) != (None, None, None):
+        parser.error(
+            "--val, --test and --group_by go with --split hash; with --split folders the folders decide"
+        )
+    args.val = 0.05 if args.val is None else args.val
+    args.test = 0.05 if args.test is None else args.test
+    if args.val + args.test > 1:
+        parser.error(f"--val {args.val:g} and --test {args.test:g} are more than 1 together")
+    return args
+
+
+def print_summary(name: str, state: str, folder: Path) -> None:
+    """The table of pages and regions by split, what was rejected and clamped, and how to load the dataset."""
+    summary = json.loads((folder / "summary.json").read_text())
+    print(f"{name}: {state}")
+    print(f"{'split':<12}{'pages':>9}{'regions':>10}")
+    for split, counts in summary["splits"].items():
+        print(f"{split:<12}{counts['pages']:>9}{counts['regions']:>10}")
+    print(f"{'rejected':<12}{summary['rejected']:>9}")
+    print(f"{'clamped':<12}{'':>9}{summary['clamped']:>10}")
+    print(f"rejected pages and reasons: {folder / 'rejects.jsonl'}")
+    print(f'load it with: ocr2_hf.load_dataset("{name}")')
+
+
+def _name(value: str) -> str:
+    if not re.fullmatch("[a-z0-9][a-z0-9_-]*", value):
+        raise argparse.ArgumentTypeError(
+            f"{value!r} may only hold a-z, 0-9, _ and -, and begins with a letter or digit"
+        )
+    return value
+
+
+def _share(value: str) -> float:
+    try:
+        share = float(value)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"{value!r} is not a share between 0 and 1")
+    return share
+
+
+def _pattern(value: str) -> re.Pattern:
+    try:
+        return re.compile(value)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"{value!r} is not a regular expression: {error}") from error
+
+
+def _count(value: str) -> int:
+    if not value.isdecimal() or not int(value):
+        raise argparse.ArgumentTypeError(f"{value!r} is not a number of processes")
+    return int(value)
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))

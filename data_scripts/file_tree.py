@@ -1,0 +1,49 @@
+"""The files of a folder with their sizes and times: what pages there are, and what changed."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ocr2_hf.errors import UsageError
+
+
+@dataclass(frozen=True)
+class FileTree:
+    """`files`, sorted, maps a path below `root` to (size in bytes, modification time in ns)."""
+
+    root: str
+    files: dict[str, tuple[int, int]]
+
+
+def list_files(folder: Path) -> FileTree:
+    """Every file below `folder` but hidden ones; `UsageError` where there is no such folder."""
+    if not folder.is_dir():
+        raise UsageError(f"no folder {folder}")
+    found = dict(_walk(str(folder), ""))
+    return FileTree(str(folder.resolve()), dict(sorted(found.items())))
+
+
+def _walk(folder: str, prefix: str) -> Iterable[tuple[str, tuple[int, int]]]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from _walk(entry.path, f"{prefix}{entry.name}/")
+            elif entry.is_file():
+                stat = entry.stat()
+                yield prefix + entry.name, (stat.st_size, stat.st_mtime_ns)
+
+
+def digest_trees(trees: Iterable[FileTree], options: dict[str, Any]) -> str:
+    """16 hex digits that change when a file's name, size or time, a folder or an option changes."""
+    digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode())
+    for tree in trees:
+        digest.update(os.fsencode(f"\n{tree.root}\n"))
+        for name, (size, time) in tree.files.items():
+            digest.update(os.fsencode(f"{name}\0{size}\0{time}\n"))
+    return digest.hexdigest()[:16]

@@ -1,0 +1,171 @@
+"""Checked pages as Arrow tables with their images embedded, and the account of what was checked.
+
+The image files of a batch are read into one buffer, where they are checked and from where they are written:
+no file is read twice or copied. A batch is bounded in bytes, so memory does not grow with the size of the
+pages.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from formats.page import Page
+from ocr2_hf.data.records import FEATURES, PageRecord, RecordError, check_record
+from page_image import MAX_BYTES, ImageError, check_image
+
+BATCH_BYTES = 64 * 2**20
+BATCH_PAGES = 1000
+
+
+@dataclass
+class Report:
+    """What was read of one split: accepted pages and their regions, clamped boxes, and the rejected pages."""
+
+    split: str
+    pages: int = 0
+    regions: int = 0
+    clamped: int = 0
+    rejects: list[dict[str, str]] = field(default_factory=list)  # {id, file, reason}
+
+    def reject(self, page: Page, reason: Exception) -> None:
+        self.rejects.append({"id": page.id, "file": page.annotation, "reason": str(reason)})
+
+
+@dataclass
+class _Batch:
+    """Pages whose image is to be read: (page, record, size of the image file in bytes)."""
+
+    items: list[tuple[Page, PageRecord, int]] = field(default_factory=list)
+    size: int = 0
+
+    def has_room(self, size: int) -> bool:
+        return not self.items or (self.size + size <= BATCH_BYTES and len(self.items) < BATCH_PAGES)
+
+    def add(self, page: Page, record: PageRecord, size: int) -> None:
+        self.items.append((page, record, size))
+        self.size += size
+
+
+def read_batches(
+    pages: list[Page], split: str, read_page: Callable[[Page], PageRecord], full_check: bool
+) -> Iterator[tuple[pa.Table, Report]]:
+    """Tables of the accepted pages, in order, each with the report of the pages read since the one before.
+
+    A table may be empty, where every page of the batch was rejected.
+    """
+    batch, report = _Batch(), Report(split)
+    for page in pages:
+        try:
+            record = read_page(page)
+            size = _file_size(record.image_path)
+        except (RecordError, ImageError) as error:
+            report.reject(page, error)
+            continue
+        if not batch.has_room(size):
+            yield _read_images(batch, report, full_check), report
+            batch, report = _Batch(), Report(split)
+        batch.add(page, record, size)
+    yield _read_images(batch, report, full_check), report
+
+
+def _file_size(path: str) -> int:
+    try:
+        size = os.stat(path).st_size
+    except OSError as error:
+        raise ImageError(f"image cannot be read: {error.strerror}") from error
+    if size > MAX_BYTES:
+        raise ImageError(f"image file of {size:,} bytes is over the limit of {MAX_BYTES:,} bytes")
+    return size
+
+
+def _read_images(batch: _Batch, report: Report, full_check: bool) -> pa.Table:
+    """Read and check the images of a batch; the accepted pages as a table, the others in `report`."""
+    buffer = pa.allocate_buffer(batch.size)
+    view = memoryview(buffer).cast("B")
+    offsets, accepted, sizes = [0], [], []
+    for page, record, size in batch.items:
+        place = view[offsets[-1] : offsets[-1] + size]
+        try:
+            _read_into(place, record.image_path)
+            width, height = check_image(place, full_check)
+            checked, clamped = check_record(record, width, height)
+        except (RecordError, ImageError) as error:
+            report.reject(page, error)
+            continue
+        offsets.append(offsets[-1] + size)
+        accepted.append(checked)
+        sizes.append((width, height))
+        report.clamped += clamped
+        report.regions += len(checked.bboxes)
+    report.pages += len(accepted)
+    return _table(accepted, sizes, buffer.slice(0, offsets[-1]), offsets)
+
+
+def _read_into(place: memoryview, path: str) -> None:
+    try:
+        with open(path, "rb", buffering=0) as file:
+            done = 0
+            while done < len(place) and (count := file.readinto(place[done:])):
+                done += count
+            changed = done < len(place) or file.read(1)
+    except OSError as error:
+        raise ImageError(f"image cannot be read: {error.strerror}") from error
+    if changed:
+        raise ImageError("image changed while it was read")
+
+
+def _table(
+    records: list[PageRecord], sizes: list[tuple[int, int]], buffer: pa.Buffer, offsets: list[int]
+) -> pa.Table:
+    schema = FEATURES.arrow_schema
+    places = pa.array(offsets, pa.int32()).buffers()[1]
+    images = pa.Array.from_buffers(pa.binary(), len(records), [None, places, buffer])
+    columns = {
+        "image": pa.StructArray.from_arrays([images, pa.nulls(len(records), pa.string())], ["bytes", "path"]),
+        "width": pa.array([width for width, _ in sizes], pa.int32()),
+        "height": pa.array([height for _, height in sizes], pa.int32()),
+        "bboxes": _box_column([record.bboxes for record in records], schema.field("bboxes").type),
+    }
+    for name in ("id", "text", "labels", "texts", "prompt", "target"):
+        columns[name] = pa.array([getattr(record, name) for record in records], schema.field(name).type)
+    return pa.table({name: columns[name] for name in FEATURES}, schema=schema)
+
+
+def _box_column(pages: list[list[list[float]]], kind: pa.DataType) -> pa.Array:
+    flat = np.array([value for boxes in pages for box in boxes for value in box], dtype=np.float32)
+    offsets = pa.array(np.cumsum([0, *map(len, pages)]), pa.int32())
+    return pa.ListArray.from_arrays(offsets, pa.FixedSizeListArray.from_arrays(pa.array(flat), 4)).cast(kind)
+
+
+def write_report(folder: str, report: Report) -> None:
+    """Leave a report in `folder`, under a name that no other process uses."""
+    handle, path = tempfile.mkstemp(dir=folder, suffix=".tmp")
+    with os.fdopen(handle, "w") as file:
+        json.dump(asdict(report), file)
+    os.rename(path, path.removesuffix(".tmp") + (".bad" if report.rejects else ".good"))
+
+
+def has_rejects(folder: str) -> bool:
+    """Has any process rejected a page yet?"""
+    return any(name.endswith(".bad") for name in os.listdir(folder))
+
+
+def read_reports(folder: str) -> dict[str, Report]:
+    """The reports in `folder`, added up by split; rejected pages sorted by id."""
+    totals: dict[str, Report] = {}
+    for path in sorted(Path(folder).iterdir()):
+        part = Report(**json.loads(path.read_text()))
+        total = totals.setdefault(part.split, Report(part.split))
+        total.pages += part.pages
+        total.regions += part.regions
+        total.clamped += part.clamped
+        total.rejects += part.rejects
+    for total in totals.values():
+        total.rejects.sort(key=lambda reject: reject["id"])
+    return totals

@@ -1,0 +1,153 @@
+"""Is a file a readable page image, and how large is it as displayed? Answered without decoding its pixels."""
+
+import io
+import struct
+import warnings
+import zlib
+
+from PIL import ExifTags, Image
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
+
+# Above this Pillow itself warns of a decompression bomb: about 9,500 x 9,400 pixels, A3 at 800 dpi.
+MAX_PIXELS = 89_478_485
+MAX_BYTES = 256 * 2**20
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_JPEG = b"\xff\xd8"
+_TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
+_PNG_METADATA = (
+    b"Raw profile type",
+    b"XML:com.adobe.xmp",
+)  # keywords of text chunks that may hold EXIF or XMP
+_FRAME_MARKERS = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_TIFF_BLOCKS = ((273, 279), (324, 325))  # tags of (offsets, byte counts) of strips, of tiles
+
+
+class ImageError(ValueError):
+    """The file is no readable page image; the message is the reason."""
+
+
+def check_image(data: memoryview, full: bool = False) -> tuple[int, int]:
+    """(width, height) in pixels as displayed, that is after EXIF rotation, of the image file in `data`.
+
+    PNG is checked by the CRC of every chunk, JPEG by its frame header and end marker, TIFF and WebP by
+    Pillow and the extent of their data; `full` decodes every pixel too. Raises `ImageError` with the
+    reason.
+    """
+    if not len(data):
+        raise ImageError("image file is empty")
+    try:
+        if data[:8] == _PNG:
+            width, height, has_metadata = _check_png(data)
+        elif data[:2] == _JPEG:
+            width, height, has_metadata = _check_jpeg(data)
+        else:
+            width, height = _check_other(data)
+            has_metadata = True
+    except (struct.error, IndexError):
+        raise ImageError("image is cut off in its header") from None
+    if width < 1 or height < 1:
+        raise ImageError(f"image has no pixels: {width}x{height}")
+    if width * height > MAX_PIXELS:
+        raise ImageError(f"image of {width}x{height} pixels is over the limit of {MAX_PIXELS:,} pixels")
+    if full:
+        _decode(data)
+    return (height, width) if has_metadata and _is_turned(data) else (width, height)
+
+
+def _check_png(data: memoryview) -> tuple[int, int, bool]:
+    width, height = struct.unpack_from(">II", data, 16)
+    has_metadata = has_pixels = False
+    position = len(_PNG)
+    while position + 12 <= len(data):
+        (length,) = struct.unpack_from(">I", data, position)
+        end = position + 12 + length
+        if end > len(data):
+            break
+        kind = bytes(data[position + 4 : position + 8])
+        (crc,) = struct.unpack_from(">I", data, end - 4)
+        if zlib.crc32(data[position + 4 : end - 4]) != crc:
+            raise ImageError(
+                f"PNG is damaged: checksum of chunk {ascii(kind)[2:-1]} at byte {position} is wrong"
+            )
+        if position == len(_PNG) and kind != b"IHDR":
+            raise ImageError("PNG does not begin with IHDR")
+        if kind == b"IEND" and has_pixels:
+            return width, height, has_metadata
+        has_pixels |= kind == b"IDAT"
+        has_metadata |= kind == b"eXIf" or bytes(data[position + 8 : position + 40]).startswith(_PNG_METADATA)
+        position = end
+    raise ImageError(f"PNG is cut off after {len(data)} bytes")
+
+
+def _check_jpeg(data: memoryview) -> tuple[int, int, bool]:
+    has_metadata = False
+    position = 2
+    while True:
+        if data[position] != 0xFF:
+            raise ImageError(f"JPEG is damaged: no marker at byte {position}")
+        marker = data[position + 1]
+        if marker == 0xFF:  # a fill byte
+            position += 1
+            continue
+        if marker in (0xD9, 0xDA):
+            raise ImageError("JPEG is damaged: it has no frame header")
+        if marker in _FRAME_MARKERS:
+            break
+        has_metadata |= marker == 0xE1  # APP1: EXIF or XMP
+        position += 2 + struct.unpack_from(">H", data, position + 2)[0]
+    height, width = struct.unpack_from(">HH", data, position + 5)
+    # The end marker cannot occur inside compressed pixels; cameras may append data after it.
+    if b"\xff\xd9" not in bytes(data[-64:]) and b"\xff\xd9" not in bytes(data[position:]):
+        raise ImageError(f"JPEG is cut off after {len(data)} bytes: no end marker")
+    return width, height, has_metadata
+
+
+def _check_other(data: memoryview) -> tuple[int, int]:
+    image = _open(data)
+    if getattr(image, "n_frames", 1) > 1:
+        raise ImageError(f"{image.format} has {image.n_frames} pages; one file must be one page")
+    if image.format == "WEBP" and struct.unpack_from("<I", data, 4)[0] + 8 > len(data):
+        raise ImageError(f"WEBP is cut off after {len(data)} bytes")
+    for offsets, counts in _TIFF_BLOCKS if image.format == "TIFF" else ():
+        blocks = zip(image.tag_v2.get(offsets, ()), image.tag_v2.get(counts, ()), strict=False)
+        if any(offset + count > len(data) for offset, count in blocks):
+            raise ImageError(f"TIFF is cut off after {len(data)} bytes")
+    size = image.size
+    try:
+        image.verify()
+    except Exception as error:  # decoders raise what they like
+        raise ImageError(f"{image.format} is damaged: {error}") from error
+    return size
+
+
+def _open(data: memoryview) -> Image.Image:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            return Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "TIFF", "WEBP"))
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise ImageError(f"image is over the limit of {MAX_PIXELS:,} pixels") from None
+    except Image.UnidentifiedImageError:
+        raise ImageError("file is no PNG, JPEG, TIFF or WebP image") from None
+    except Exception as error:  # decoders raise what they like
+        raise ImageError(f"image cannot be opened: {error}") from error
+
+
+def _decode(data: memoryview) -> None:
+    try:
+        _open(data).load()
+    except ImageError:
+        raise
+    except Exception as error:  # decoders raise what they like
+        raise ImageError(f"image cannot be decoded: {error}") from error
+
+
+def _is_turned(data: memoryview) -> bool:
+    try:
+        return _open(data).getexif().get(ExifTags.Base.Orientation) in _TURNED
+    except ImageError:
+        raise
+    except Exception as error:  # decoders raise what they like
+        raise ImageError(f"image has unreadable EXIF data: {error}") from error
