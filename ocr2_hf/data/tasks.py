@@ -26,13 +26,11 @@ def suits(task: str, row: Row) -> bool:
     return True
 
 
-def build_example(
-    task: str, row: Row, prompts: Mapping[str, str] | None = None, seed: int = 0
-) -> tuple[str, str]:
+def build_example(task: str, row: Row, prompts: Mapping[str, str] | None = None, seed: int = 0) -> tuple[str, str]:
     """(prompt, target) of a page.
 
     `row` has the columns of a page record (the image is not needed); `prompts` overrides `PROMPTS` task by task;
-    `seed` chooses the text of `locate`. Raises `ValueError` when the page does not suit the task.
+    `seed` chooses the text of `locate`; None takes the longest. Raises `ValueError` when the page does not suit the task.
     """
     if not suits(task, row):
         raise ValueError(f"page {row['id']!r} has nothing for the task {task!r}")
@@ -43,7 +41,7 @@ def build_example(
         return prompt, _markdown(row)
     if task == "custom":
         return prompt + row["prompt"].removeprefix("<image>").removeprefix("\n"), row["target"]
-    region = random.Random(f"{seed}/{row['id']}").choice(_locatable(row))
+    region = _chosen(_locatable(row), row["id"], seed)
     values = encode_box(region.box, row["width"], row["height"])
     return prompt.replace("TEXT", region.text), grounding_tag(region.text, values)
 
@@ -62,6 +60,12 @@ def page_regions(row: Row) -> list[Region]:
         Region(label, tuple(box), text)
         for label, box, text in zip(row["labels"], row["bboxes"], row["texts"], strict=True)
     ]
+
+
+def _chosen(regions: list[Region], page: str, seed: int | None) -> Region:
+    if seed is None:
+        return max(regions, key=lambda region: len(region.text.encode()))
+    return random.Random(f"{seed}/{page}").choice(regions)
 
 
 def _markdown(row: Row) -> str:

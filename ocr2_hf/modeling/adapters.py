@@ -1,0 +1,146 @@
+"""What trains: from a recipe's policy to parameters that move, and counts that prove it.
+
+Every parameter belongs to exactly one group. Parts trained in full beside LoRA go through peft's `modules_to_save`: what is
+not there would train and then be missing from the saved adapter.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from ocr2_hf.modeling.model import OCR2Model
+from ocr2_hf.recipe import ModelArguments
+
+GROUPS = ("vision_sam", "vision_encoder", "projector", "language", "box_head")
+_GROUP_OF = (
+    ("box_head.", "box_head"),
+    ("vision_tower.sam_encoder.", "vision_sam"),
+    ("vision_tower.", "vision_encoder"),
+    ("multi_modal_projector.", "projector"),
+    ("view_separator", "projector"),
+    ("language_model.", "language"),
+    ("lm_head.", "language"),
+)
+_LAYER = r"model\.language_model\.layers\.\d+\."
+_MLP = r"(gate|up|down)_proj"
+_TARGETS = {
+    "attention": [rf"{_LAYER}self_attn\.[qkvo]_proj"],
+    "shared": [rf"{_LAYER}mlp\.{_MLP}", rf"{_LAYER}mlp\.shared_experts\.{_MLP}"],
+    "vision": [rf"model\.vision_tower\.vision_encoder\.layers\.\d+\.(self_attn\.[qkvo]_proj|mlp\.{_MLP})"],
+}
+# Routed experts are two fused 3D parameters a layer: no module of their own, so no list of module names reaches them.
+_ROUTED = ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]
+# What each group is in modules; `view_separator` is a bare parameter and cannot be saved with an adapter.
+_MODULES = {
+    "vision_sam": ["vision_tower.sam_encoder"],
+    "vision_encoder": ["vision_tower.vision_encoder", "query_768_resolution", "query_1024_resolution"],
+    "projector": ["multi_modal_projector"],
+    "language": ["model.language_model", "lm_head"],
+}
+
+
+@dataclass(frozen=True)
+class Count:
+    """Parameters of one group."""
+
+    trainable: int
+    total: int
+
+
+def group_of(name: str) -> str:
+    """The group of a parameter, by its name in the model or in a peft or distributed wrapper around it."""
+    for part, group in _GROUP_OF:
+        if part in name:
+            return group
+    raise ValueError(f"the parameter {name!r} belongs to no group")
+
+
+def apply_policy(model: OCR2Model, policy: ModelArguments) -> OCR2Model | PeftModel:
+    """Freeze and adapt `model` in place as the recipe says; with LoRA the result is a `PeftModel` around it.
+
+    Adapter weights, and parts trained in full beside them, are float32 whatever the base is.
+    """
+    full = fully_trained_groups(policy)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(group_of(name) in full)
+    if not policy.uses_lora:
+        return model
+    head = model.box_head
+    model.box_head = None  # saved in a file of its own, not by peft, which would freeze it
+    adapted = get_peft_model(model, lora_config(policy))
+    model.box_head = head
+    return adapted
+
+
+def fully_trained_groups(policy: ModelArguments) -> set[str]:
+    """The groups whose own weights train (rather than adapters on them)."""
+    groups = {
+        "vision_sam": policy.train_vision == "all",
+        "vision_encoder": policy.train_vision in ("encoder", "all"),
+        "projector": policy.train_projector,
+        "language": policy.train_language == "full",
+        "box_head": policy.train_box_head,
+    }
+    return {group for group, trains in groups.items() if trains}
+
+
+def lora_config(policy: ModelArguments) -> LoraConfig:
+    """peft's configuration of a policy that uses LoRA."""
+    targets, routed = [], []
+    if policy.train_language == "lora":
+        layers = policy.lora_targets.split("+")
+        targets += [pattern for layer in layers if layer != "routed" for pattern in _TARGETS[layer]]
+        routed = _ROUTED if "routed" in layers else []
+    if policy.train_vision == "lora":
+        targets += _TARGETS["vision"]
+    saved = [module for group in GROUPS if group in fully_trained_groups(policy) for module in _MODULES.get(group, [])]
+    return LoraConfig(
+        r=policy.lora_r,
+        lora_alpha=policy.lora_alpha,
+        lora_dropout=policy.lora_dropout,
+        target_modules="|".join(targets),
+        target_parameters=routed or None,
+        modules_to_save=saved or None,
+    )
+
+
+def trainable_counts(model: nn.Module) -> dict[str, Count]:
+    """Parameters by group; copies that peft made of fully trained parts count instead of their frozen originals."""
+    counts = {group: [0, 0] for group in GROUPS}
+    for name, parameter in model.named_parameters():
+        if ".original_module." in name:
+            continue
+        # ZeRO-3 leaves an empty tensor in place of a parameter and keeps its size here.
+        size = getattr(parameter, "ds_numel", parameter.numel())
+        count = counts[group_of(name)]
+        count[0] += size if parameter.requires_grad else 0
+        count[1] += size
+    return {group: Count(*count) for group, count in counts.items() if count[1]}
+
+
+def counts_table(counts: dict[str, Count]) -> str:
+    """The counts as lines of text, a group each and the sum."""
+    total = Count(sum(c.trainable for c in counts.values()), sum(c.total for c in counts.values()))
+    rows = [*counts.items(), ("all", total)]
+    return "\n".join(
+        f"  {group:<15}{count.trainable:>15,} of {count.total:>15,} train ({count.trainable / count.total:.2%})"
+        for group, count in rows
+    )
+
+
+def write_portable_adapter(directory: str | Path) -> None:
+    """Rename the saved adapter's weights to what loaders of this model expect.
+
+    On loading, peft and transformers translate key names of the original repository (`model.layers.`) into the library's
+    (`model.language_model.layers.`), and take `language_model.layers.` itself for such a name: every adapter weight of the
+    text model would be silently left out (seen with peft 0.21 and transformers 5.17 to 5.23).
+    """
+    path = Path(directory) / "adapter_model.safetensors"
+    tensors = {re.sub(r"\bmodel\.language_model\.", "model.", name): t for name, t in load_file(path).items()}
+    beside = path.with_name("adapter_model.tmp")
+    save_file(tensors, beside, metadata={"format": "pt"})
+    beside.replace(path)

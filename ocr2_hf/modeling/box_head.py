@@ -1,0 +1,59 @@
+"""The box head: a small MLP that reads a region's box off the hidden state at `<|det|>`.
+
+Stock DeepSeek-OCR-2 has no such module, so it is saved beside the stock weights, in a file of its own.
+"""
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+BOX_HEAD_FILE = "box_head.safetensors"
+BOX_HEAD_PREFIX = "box_head."
+
+
+class BoxHead(nn.Module):
+    """Hidden states [N, hidden] -> boxes [N, 4], xyxy in [0, 1] of the page."""
+
+    def __init__(self, hidden_size: int):
+        super().__init__()
+        self.hidden = nn.Linear(hidden_size, hidden_size)
+        self.box = nn.Linear(hidden_size, 4)
+
+    def forward(self, states: Tensor) -> Tensor:
+        states = nn.functional.gelu(self.hidden(states.to(self.hidden.weight.dtype)))
+        return self.box(states).sigmoid()
+
+
+def split_box_head(state_dict: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """A model's state dict -> (all but the box head, the box head's own with its own key names)."""
+    stock, head = {}, {}
+    for name, tensor in state_dict.items():
+        _, prefix, own = name.rpartition(BOX_HEAD_PREFIX)
+        if prefix:
+            head[own] = tensor
+        else:
+            stock[name] = tensor
+    return stock, head
+
+
+def save_box_head(head: dict[str, Tensor], directory: str | Path) -> None:
+    """Write the box head's weights beside a checkpoint; nothing when there are none."""
+    if head:
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in head.items()}
+        save_file(tensors, Path(directory) / BOX_HEAD_FILE, metadata={"format": "pt"})
+
+
+def load_box_head(directory: str | Path) -> dict[str, Tensor] | None:
+    """The box head's weights beside a checkpoint, or None."""
+    path = Path(directory) / BOX_HEAD_FILE
+    return load_file(path) if path.is_file() else None
+
+
+def new_box_head(hidden_size: int, like: Tensor) -> BoxHead:
+    """A fresh head on the device and in the dtype of `like`; the same on every process."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        head = BoxHead(hidden_size)
+    return head.to(device=like.device, dtype=like.dtype)

@@ -1,0 +1,141 @@
+"""Load a model and its processor: from the Hub, a directory, an adapter's directory, or the tiny model."""
+
+import json
+import logging
+from pathlib import Path
+
+import torch
+from peft import PeftModel
+from transformers import AutoConfig, AutoProcessor
+from transformers.utils import is_flash_attn_2_available
+
+from ocr2_hf.errors import UsageError
+from ocr2_hf.modeling.box_head import load_box_head
+from ocr2_hf.modeling.model import OCR2Model
+from ocr2_hf.modeling.tiny import build_tiny_model, build_tiny_processor
+
+logger = logging.getLogger(__name__)
+
+TINY = "tiny"
+MODEL_TYPE = "deepseek_ocr2"
+BASE_FOLDER = "base"  # where a run that starts from the tiny model keeps its base, beside the adapter
+_ADAPTER_FILE = "adapter_config.json"
+
+
+def load_model(
+    name: str | Path, dtype: str | torch.dtype = "auto", attn_implementation: str = "auto"
+) -> OCR2Model | PeftModel:
+    """Load a model by Hub id or directory (full or adapter), or a fresh tiny one (`tiny`).
+
+    `dtype`: a torch dtype or its name; auto: as saved on a GPU, float32 on a CPU. `attn_implementation`: of the text model;
+    auto: flash-attention 2 where it is installed and the GPU and dtype allow it, else sdpa; which one is logged.
+    An adapter's directory gives a `PeftModel`. Raises `UsageError` for what is not there or not this model.
+    """
+    if str(name) == TINY:
+        return build_tiny_model().to(torch.float32 if dtype == "auto" else _dtype(dtype))
+    if (Path(name) / _ADAPTER_FILE).is_file():
+        return _load_adapter(Path(name), dtype, attn_implementation)
+    check_model(name)
+    dtype = _dtype(dtype)
+    attention = choose_attention(attn_implementation, dtype)
+    try:
+        model = OCR2Model.from_pretrained(name, dtype=dtype, attn_implementation=attention, use_safetensors=True)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot load the model {str(name)!r}: {_first_line(error)}") from error
+    head = load_box_head(name)
+    if head is not None:
+        model.add_box_head(head)
+    return model
+
+
+def _load_adapter(directory: Path, dtype: str | torch.dtype, attn_implementation: str) -> PeftModel:
+    model = load_model(base_of_adapter(directory), dtype, attn_implementation)
+    head = load_box_head(directory)
+    if head is not None:
+        model.add_box_head(head)
+    return PeftModel.from_pretrained(model, directory)
+
+
+def base_of_adapter(directory: Path) -> str:
+    """The base model an adapter was trained on: as its config says, or the copy that lies beside it."""
+    named = json.loads((directory / _ADAPTER_FILE).read_text(encoding="utf-8")).get("base_model_name_or_path") or ""
+    beside = directory / BASE_FOLDER
+    if beside.is_dir() and not Path(named).is_dir():
+        return str(beside)
+    if not named:
+        raise UsageError(f"{directory / _ADAPTER_FILE} does not say which base model the adapter belongs to")
+    return named
+
+
+def load_processor(name: str | Path):
+    """The `DeepseekOcr2Processor` of a model: torchvision's image processor where torchvision works, else Pillow's."""
+    if str(name) == TINY:
+        return build_tiny_processor()
+    try:
+        return AutoProcessor.from_pretrained(name, backend=image_backend())
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot load the processor of {str(name)!r}: {_first_line(error)}") from error
+
+
+def image_backend() -> str:
+    """`torchvision` or `pil`. An installed torchvision that does not fit the installed torch fails at import: it counts
+    as missing."""
+    try:
+        import torchvision.transforms.v2.functional  # noqa: F401
+    except (ImportError, RuntimeError, AttributeError):
+        return "pil"
+    return "torchvision"
+
+
+def check_model(name: str | Path) -> None:
+    """Raise `UsageError` when `name` is not a DeepSeek-OCR-2 in the library's own layout."""
+    if Path(name).exists() and not (Path(name) / "config.json").is_file():
+        raise UsageError(f"{name} holds no model: config.json or {_ADAPTER_FILE} is missing")
+    try:
+        model_type = AutoConfig.from_pretrained(name).model_type
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"no model {str(name)!r}: {_first_line(error)} (a directory, a Hub id such as "
+            "deepseek-community/DeepSeek-OCR-2, or `tiny`)"
+        ) from error
+    if model_type != MODEL_TYPE:
+        raise UsageError(
+            f"{str(name)!r} is a {model_type!r} model, not {MODEL_TYPE!r}; the original repository's layout "
+            "(deepseek-ai/DeepSeek-OCR-2) needs remote code: use deepseek-community/DeepSeek-OCR-2"
+        )
+
+
+def choose_attention(requested: str, dtype: torch.dtype) -> dict[str, str]:
+    """The attention of each part; the vision tower has relative position biases, which flash-attention has not."""
+    text = requested
+    if requested == "auto":
+        text = "flash_attention_2" if _flash_possible(dtype) else "sdpa"
+    elif requested == "flash_attention_2" and not _flash_possible(dtype):
+        raise UsageError(
+            "attn_implementation: flash_attention_2 needs flash-attn, an Ampere or newer GPU, and bfloat16 or float16 "
+            f"weights (here: {dtype}); use sdpa or auto"
+        )
+    vision = "eager" if requested == "eager" else "sdpa"
+    logger.info("attention: %s for the text model, %s for the vision tower", text, vision)
+    return {"": vision, "vision_config": vision, "text_config": text}
+
+
+def _flash_possible(dtype: torch.dtype) -> bool:
+    return (
+        torch.cuda.is_available()
+        and dtype in (torch.bfloat16, torch.float16)
+        and torch.cuda.get_device_capability()[0] >= 8
+        and is_flash_attn_2_available()
+    )
+
+
+def _dtype(dtype: str | torch.dtype) -> torch.dtype:
+    if isinstance(dtype, torch.dtype):
+        return dtype
+    if dtype == "auto":
+        return torch.bfloat16 if torch.cuda.is_available() else torch.float32
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[dtype]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

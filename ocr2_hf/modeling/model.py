@@ -1,0 +1,180 @@
+"""The stock DeepSeek-OCR-2 whose forward also takes token weights and boxes and returns loss terms.
+
+It adds no parameter but the optional box head, and it saves as the stock class.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.distributed
+from torch import Tensor
+from transformers import DeepseekOcr2Config, DeepseekOcr2ForConditionalGeneration, DeepseekOcr2Model
+from transformers.utils import ModelOutput
+
+from ocr2_hf.data.grounding import COORDINATE_MAX
+from ocr2_hf.modeling.box_head import BoxHead, new_box_head, save_box_head, split_box_head
+from ocr2_hf.modeling.losses import LossSettings, TokenTerms, box_sum, token_terms
+
+from ocr2_hf.data.collator import IGNORED
+
+
+@dataclass
+class OCR2Output(ModelOutput):
+    """What a training forward returns.
+
+    `loss`: the loss of this batch on its own. `text_sum`, `box_sum`: the terms before they are normalised; `weight_sum`,
+    `boxes`: their normalisers; `correct` of `tokens` supervised tokens are right when the truth is fed.
+    `bbox_preds` [boxes, 4]: predicted boxes in [0, 1], in the order of `box_tokens`.
+    """
+
+    loss: Tensor | None = None
+    text_sum: Tensor | None = None
+    box_sum: Tensor | None = None
+    weight_sum: Tensor | None = None
+    boxes: Tensor | None = None
+    correct: Tensor | None = None
+    tokens: Tensor | None = None
+    bbox_preds: Tensor | None = None
+
+
+class OCR2PageModel(DeepseekOcr2Model):
+    """The stock model without its head; every process runs the same modules whatever its pages look like."""
+
+    def get_image_features(self, pixel_values, pixel_values_local=None, num_local_patches=None, **kwargs):
+        """As the stock method; among several processes a batch without tiles runs the vision tower over an empty one.
+
+        The stock tower runs once or twice depending on the batch. Processes that disagree on it hang under FSDP and ZeRO-3,
+        and under DDP leave parameters without a gradient. The empty tile's features count zero times.
+        """
+        if pixel_values_local is not None or not _among_several_processes():
+            return super().get_image_features(pixel_values, pixel_values_local, num_local_patches, **kwargs)
+        side = self.config.vision_config.sam_config.image_size * 12 // 16  # 768 of 1024: 12 of 16 visual tokens a side
+        empty = pixel_values.new_zeros(1, pixel_values.shape[1], side, side)
+        counts = [1] + [0] * (pixel_values.shape[0] - 1)
+        outputs = super().get_image_features(pixel_values, empty, counts, **kwargs)
+        first, *others = outputs.pooler_output
+        tile, rest = first.split([144, first.shape[0] - 144])
+        outputs.pooler_output = [rest + 0 * tile.sum(), *others]
+        return outputs
+
+
+class OCR2Model(DeepseekOcr2ForConditionalGeneration):
+    """`DeepseekOcr2ForConditionalGeneration` with loss terms.
+
+    Without `token_weights` it behaves as the stock class in everything, its own loss and generation included.
+    """
+
+    loss_settings: LossSettings | None = None
+    box_head: BoxHead | None
+
+    def __init__(self, config: DeepseekOcr2Config):
+        super().__init__(config)
+        self._become_ours()
+
+    @classmethod
+    def from_stock(cls, model: DeepseekOcr2ForConditionalGeneration) -> "OCR2Model":
+        """Turn a loaded stock model into this class, in place: same parameters, more methods."""
+        model.__class__ = cls
+        model._become_ours()
+        return model
+
+    def _become_ours(self) -> None:
+        self.model.__class__ = OCR2PageModel
+        self.box_head = None
+
+    def add_box_head(self, weights: dict[str, Tensor] | None = None) -> None:
+        """Give the model a box head, with these weights or fresh ones."""
+        self.box_head = new_box_head(self.config.text_config.hidden_size, like=self.lm_head.weight)
+        if weights is not None:
+            self.box_head.load_state_dict(weights)
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        labels: Tensor | None = None,
+        token_weights: Tensor | None = None,
+        box_rows: Tensor | None = None,
+        box_tokens: Tensor | None = None,
+        box_values: Tensor | None = None,
+        **kwargs,
+    ):
+        """Stock forward, or, with `token_weights`, the loss terms.
+
+        Shapes, for a batch B of length L with N boxes: `input_ids`, `labels` [B, L]; `token_weights` [B, L] float32, or its
+        bits as int32 (wrappers that cast inputs to bfloat16 leave integers alone); `box_rows` [N]: the page a box is on;
+        `box_tokens` [N, 5]: where its `<|det|>` and its four coordinates stand in the sequence; `box_values` [N, 4]: its
+        coordinates 0..999. Everything else as in the stock forward. Never makes logits for positions without a label.
+        """
+        if token_weights is None:
+            return super().forward(input_ids=input_ids, labels=labels, **kwargs)
+        if token_weights.dtype == torch.int32:
+            token_weights = token_weights.view(torch.float32)
+        hidden_BLH = self.model(input_ids=input_ids, use_cache=False, **kwargs).last_hidden_state
+        supervised_BL = labels[:, 1:] != IGNORED
+        weights_N = token_weights[:, 1:][supervised_BL]
+        terms, row_of = self._token_terms(hidden_BLH, labels, supervised_BL, weights_N, box_rows, box_tokens)
+        predicted = self._boxes(hidden_BLH, terms, row_of, box_rows, box_tokens)
+        return self._output(terms, weights_N, predicted, box_values)
+
+    def _token_terms(
+        self, hidden: Tensor, labels: Tensor, supervised: Tensor, weights: Tensor, box_rows: Tensor, box_tokens: Tensor
+    ) -> tuple[TokenTerms, Tensor]:
+        """The terms over supervised tokens, and [B, L - 1]: which of them predicts a sequence's next token."""
+        settings = self._settings()
+        row_of = (supervised.flatten().cumsum(0) - 1).view_as(supervised)
+        is_coordinate = torch.zeros_like(weights, dtype=torch.bool)
+        is_coordinate[row_of[box_rows[:, None], box_tokens[:, 1:] - 1].flatten()] = True
+        ids = torch.tensor(settings.coordinate_ids, device=hidden.device)
+        terms = token_terms(
+            self.lm_head,
+            hidden[:, :-1][supervised],
+            labels[:, 1:][supervised],
+            weights,
+            is_coordinate,
+            ids,
+            settings.chunks,
+        )
+        return terms, row_of
+
+    def _boxes(self, hidden: Tensor, terms: TokenTerms, row_of: Tensor, box_rows: Tensor, box_tokens: Tensor) -> Tensor:
+        """Predicted boxes [N, 4] in [0, 1]; attached to the graph also when N is 0."""
+        if self._settings().box_source == "expectation":
+            return terms.expected[row_of[box_rows[:, None], box_tokens[:, 1:] - 1]]
+        states = hidden[box_rows, box_tokens[:, 0]]
+        # The first position is only there so that the head runs, and gets a (zero) gradient, on pages without boxes.
+        return self.box_head(torch.cat([hidden[:1, 0], states]))[1:]
+
+    def _output(self, terms: TokenTerms, weights: Tensor, predicted: Tensor, box_values: Tensor) -> OCR2Output:
+        settings = self._settings()
+        boxes = box_sum(predicted, box_values.float() / COORDINATE_MAX, settings.box_beta)
+        weight_sum, count = weights.sum(), torch.tensor(float(len(box_values)), device=weights.device)
+        loss = settings.text_weight * terms.text_sum / weight_sum + settings.box_weight * boxes / count.clamp(min=1)
+        return OCR2Output(
+            loss=loss,
+            text_sum=terms.text_sum,
+            box_sum=boxes,
+            weight_sum=weight_sum,
+            boxes=count,
+            correct=terms.correct,
+            tokens=torch.tensor(float(len(weights)), device=weights.device),
+            bbox_preds=predicted,
+        )
+
+    def _settings(self) -> LossSettings:
+        if self.loss_settings is None:
+            raise ValueError("set model.loss_settings before asking for loss terms; OCR2Trainer does")
+        return self.loss_settings
+
+    def save_pretrained(self, save_directory: str | Path, is_main_process: bool = True, state_dict=None, **kwargs):
+        """Save as the stock class, the box head in a file of its own beside it."""
+        stock, head = split_box_head(self.state_dict() if state_dict is None else state_dict)
+        super().save_pretrained(save_directory, is_main_process=is_main_process, state_dict=stock, **kwargs)
+        if is_main_process:
+            save_box_head(head, save_directory)
+            self.config.architectures = [DeepseekOcr2ForConditionalGeneration.__name__]
+            self.config.save_pretrained(save_directory)
+
+
+def _among_several_processes() -> bool:
+    return torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1

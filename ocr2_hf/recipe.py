@@ -1,0 +1,359 @@
+"""The dataclasses behind a recipe YAML: every field, its type, what it means, and which combinations make no sense.
+
+A recipe is a flat YAML. Its keys are the fields of `ModelArguments`, `DataArguments` and `OCR2TrainingArguments`; the last
+is the library's `TrainingArguments`, unchanged, plus the fields declared here. `--key value` on the command line overrides.
+All problems of a recipe are told in one message, before anything loads.
+"""
+
+import difflib
+import typing
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from transformers import TrainingArguments
+
+from ocr2_hf.data.collator import ROLES
+from ocr2_hf.data.tasks import PROMPTS
+from ocr2_hf.errors import UsageError
+
+LOWER_IS_BETTER = ("loss", "loss_text", "loss_box", "cer", "wer", "normalized_edit_distance")
+
+
+def _field(default: Any, text: str) -> Any:
+    """A recipe field with its documentation; mutable defaults are copied."""
+    if isinstance(default, dict | list):
+        return field(default_factory=lambda: type(default)(default), metadata={"help": text})
+    return field(default=default, metadata={"help": text})
+
+
+@dataclass
+class ModelArguments:
+    """Which model, and what of it trains."""
+
+    model: str = _field("deepseek-community/DeepSeek-OCR-2", "Hub id, directory, or `tiny` for a fresh tiny model.")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = _field(
+        "auto",
+        "Dtype the weights are loaded in. auto: bfloat16 where bf16 is on and every trained weight is an adapter's "
+        "(adapters stay float32), else float32, with bf16 as mixed precision.",
+    )
+    attn_implementation: Literal["auto", "flash_attention_2", "sdpa", "eager"] = _field(
+        "auto", "Attention of the text model. auto: flash_attention_2 where installed and the GPU allows it, else sdpa."
+    )
+    train_vision: Literal["none", "encoder", "all", "lora"] = _field(
+        "none", "encoder: the 24-layer encoder and its queries; all: SAM too; lora: adapters on the encoder."
+    )
+    train_projector: bool = _field(False, "Train the linear projector; without adapters the view separator too.")
+    train_language: Literal["none", "lora", "full"] = _field("lora", "The text model with embeddings and head.")
+    train_box_head: bool = _field(False, "Train the box head (box_source: head).")
+    lora_targets: Literal["attention", "attention+shared", "attention+shared+routed"] = _field(
+        "attention+shared",
+        "Text model layers with adapters; shared: the dense and shared experts; routed: all experts.",
+    )
+    lora_r: int = _field(16, "Rank of the adapters.")
+    lora_alpha: int = _field(32, "Scale of the adapters: alpha / r.")
+    lora_dropout: float = _field(0.0, "Dropout before the adapters; not possible with routed experts.")
+
+    @property
+    def uses_lora(self) -> bool:
+        return self.train_language == "lora" or self.train_vision == "lora"
+
+
+@dataclass
+class DataArguments:
+    """Which pages."""
+
+    dataset: str = _field("", "Name of a built dataset or a Hub id to train on.")
+    train_split: str = _field("train", "Split to train on.")
+    eval_dataset: str | None = _field(None, "Dataset to evaluate on; none: the same dataset.")
+    eval_split: str = _field("validation", "Split to evaluate on.")
+
+
+@dataclass
+class OCR2TrainingArguments(TrainingArguments):
+    """The library's `TrainingArguments` with the tutorial's defaults, plus tasks, losses and evaluation."""
+
+    output_dir: str = _field("runs/ocr2", "Where checkpoints, the final model and recipe.yaml go.")
+    learning_rate: float = _field(2e-5, "Peak learning rate of everything that has no own rate.")
+    weight_decay: float = _field(0.01, "AdamW weight decay; not on biases and norms.")
+    lr_scheduler_type: str = _field("cosine", "Learning rate schedule.")
+    num_train_epochs: float = _field(10.0, "Passes over the pages.")
+    logging_steps: float = _field(100, "Optimizer steps between two log rows.")
+    remove_unused_columns: bool = _field(False, "Must be false: the collator reads whole page records.")
+    report_to: str | list[str] | None = _field("none", "Trackers, e.g. tensorboard.")
+
+    tasks: dict[str, float] = _field({"markdown": 1.0}, "Task -> share of the examples: ocr, markdown, locate, custom.")
+    prompts: dict[str, str] = _field({}, "Task -> prompt, where it differs from the model's own.")
+    max_length: int = _field(
+        4096, "Longest sequence in tokens, visual ones included; longer pages are left out, counted."
+    )
+    max_patches: int | None = _field(None, "Tiles a page may be cut into, 2 to 6; none: as the processor says.")
+    text_weight: float = _field(1.0, "Weight of the text loss.")
+    box_weight: float = _field(0.5, "Weight of the box loss.")
+    box_beta: float = _field(0.1, "Where SmoothL1 turns linear, in units of the page's side.")
+    box_source: Literal["expectation", "head"] = _field(
+        "expectation", "Predicted boxes: the mean of the coordinate softmax (no new weights), or the box head."
+    )
+    token_weights: dict[str, float] = _field({}, "Role -> weight in the text loss: text, coordinate, tag, eos.")
+    label_weights: dict[str, float] = _field({}, "Region label -> factor on the weights of its tokens.")
+    loss_chunks: int = _field(8, "In how many pieces logits are computed; more takes less memory.")
+    vision_learning_rate: float | None = _field(None, "Learning rate of SAM, encoder and queries.")
+    projector_learning_rate: float | None = _field(None, "Learning rate of the projector.")
+    box_head_learning_rate: float | None = _field(None, "Learning rate of the box head, which starts at random.")
+    eval_pages: int = _field(16, "Pages read by generation at each evaluation, for CER and box IoU; 0: none.")
+    eval_max_new_tokens: int = _field(1024, "Longest answer of that generation, in tokens.")
+
+    def __post_init__(self) -> None:
+        # The library takes every metric that is not called a loss for one that should grow: with `cer` it would keep the
+        # worst checkpoint.
+        metric = (self.metric_for_best_model or "").removeprefix("eval_")
+        if self.greater_is_better is None and metric in LOWER_IS_BETTER:
+            self.greater_is_better = False
+        super().__post_init__()
+
+
+BLOCKS = (ModelArguments, DataArguments, OCR2TrainingArguments)
+_LIBRARY = {item.name for item in fields(TrainingArguments)}
+OURS = tuple(item.name for block in BLOCKS for item in fields(block) if item.name not in _LIBRARY)
+# What makes a run this run: a checkpoint made with another value of one of these is not resumed.
+IDENTITY = (
+    *(name for name in OURS if not name.startswith("eval_")),
+    *("learning_rate", "weight_decay", "seed", "per_device_train_batch_size", "gradient_accumulation_steps"),
+)
+
+
+@dataclass
+class Recipe:
+    """A checked recipe. `values` has every key that was given, in its type; the blocks have all fields."""
+
+    model: ModelArguments
+    data: DataArguments
+    values: dict[str, Any]
+
+    def training_arguments(self) -> OCR2TrainingArguments:
+        """The training block; building it looks at devices and starts the process group.
+
+        Raises `UsageError` with the library's own words for what the library refuses.
+        """
+        try:
+            return OCR2TrainingArguments(**self._of(OCR2TrainingArguments))
+        except (ValueError, ImportError) as error:
+            raise UsageError(f"the recipe's training block is refused: {error}") from error
+
+    def training(self, name: str) -> Any:
+        """A field of the training block, given or default, without building the block."""
+        return self.values.get(name, _default(OCR2TrainingArguments, name))
+
+    def resolved(self) -> dict[str, Any]:
+        """Every field of ours and every other key that was given, as plain values for a YAML file."""
+        known = _known()
+        names = [name for name in known if name in OURS or name in IDENTITY or name in self.values]
+        return {name: self.values.get(name, _default(known[name], name)) for name in names}
+
+    def save(self, path: str | Path) -> None:
+        """Write the resolved recipe; written beside and moved into place."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_suffix(".yaml.tmp")
+        beside.write_text(yaml.safe_dump(self.resolved(), sort_keys=False, allow_unicode=True), encoding="utf-8")
+        beside.replace(path)
+
+    def _of(self, block: type) -> dict[str, Any]:
+        names = {item.name for item in fields(block)}
+        return {name: value for name, value in self.values.items() if name in names}
+
+
+def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe and the command line's `--key value` over it.
+
+    Raises `UsageError` with every problem found: unknown keys, wrong types, contradictions.
+    """
+    given = read_yaml(path) | parse_overrides(overrides)
+    problems: list[str] = []
+    values = {name: value for name, value in _typed(given, problems)}
+    if not problems:
+        problems += contradictions(values)
+    if problems:
+        listed = "\n".join(f"  - {problem}" for problem in problems)
+        raise UsageError(f"{path}: {len(problems)} problem{'s' if len(problems) > 1 else ''} in the recipe\n{listed}")
+    blocks = [block(**{f.name: values[f.name] for f in fields(block) if f.name in values}) for block in BLOCKS[:2]]
+    return Recipe(*blocks, values)
+
+
+class _NoDuplicates(yaml.SafeLoader):
+    """YAML takes the last of two equal keys without a word; in a recipe that is a mistake."""
+
+    def construct_mapping(self, node, deep=False):
+        names = [self.construct_object(key, deep=deep) for key, _ in node.value]
+        for name in names:
+            if names.count(name) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {name!r} stands twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """A YAML mapping; `UsageError` for a missing file, broken YAML, or anything that is not a mapping."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        # The safe loader plus the check above: plain values only.
+        content = yaml.load(text, Loader=_NoDuplicates)  # noqa: S506
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read the recipe {path}: {error}") from error
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise UsageError(f"{path} must be a YAML mapping of recipe keys to values")
+    return content
+
+
+def parse_overrides(words: Sequence[str]) -> dict[str, Any]:
+    """`--key value`, `--key=value` or `--flag` (true) -> keys and values; later ones win.
+
+    `--local_rank`, which launchers add, is the library's business and passes.
+    """
+    values: dict[str, Any] = {}
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("--") or word == "--":
+            raise UsageError(f"{word!r}: overrides are written --key value")
+        name, equals, value = word[2:].partition("=")
+        if not equals:
+            value = rest.pop(0) if rest and not rest[0].startswith("--") else "true"
+        values[name.replace("-", "_")] = value
+    values.pop("local_rank", None)
+    return {name: _plain(name, value) for name, value in values.items()}
+
+
+def _plain(name: str, text: str) -> Any:
+    """Dicts and lists are written as YAML; so are `null` and the like. Everything else stays text, which the types coerce."""
+    if text.startswith(("{", "[")) or text in ("null", "none", "None"):
+        try:
+            return None if text.lower() == "none" else yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise UsageError(f"--{name} {text}: not valid YAML ({str(error).splitlines()[0]})") from error
+    return text
+
+
+def _known() -> dict[str, type]:
+    return {item.name: block for block in BLOCKS for item in fields(block) if item.init}
+
+
+def _default(block: type, name: str) -> Any:
+    item = next(item for item in fields(block) if item.name == name)
+    return item.default_factory() if callable(item.default_factory) else item.default
+
+
+def _typed(given: dict[str, Any], problems: list[str]) -> typing.Iterator[tuple[str, Any]]:
+    known = _known()
+    hints = {block: typing.get_type_hints(block) for block in BLOCKS}
+    for name, value in given.items():
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            problems.append(f"{name}: unknown key" + (f"; did you mean {close[0]}?" if close else ""))
+            continue
+        try:
+            adapter = TypeAdapter(hints[known[name]][name], config=ConfigDict(arbitrary_types_allowed=True))
+            yield name, adapter.validate_python(value)
+        except ValidationError as error:
+            reasons = {detail["msg"][0].lower() + detail["msg"][1:] for detail in error.errors()}
+            problems.append(f"{name}: {value!r}: {'; or '.join(sorted(reasons))}")
+
+
+def contradictions(values: dict[str, Any]) -> list[str]:
+    """What is wrong with values that each have the right type."""
+
+    def get(name: str) -> Any:
+        return values.get(name, _default(_known()[name], name))
+
+    model = ModelArguments(**{f.name: get(f.name) for f in fields(ModelArguments)})
+    return [
+        *_model_contradictions(model, values),
+        *_range_problems(get),
+        *_name_problems(get),
+        *_box_contradictions(model, get),
+        *_rate_contradictions(model, values),
+        *([] if get("dataset") else ["dataset: say which built dataset or Hub id to train on"]),
+        *(
+            ["remove_unused_columns: must be false, the collator reads whole rows"]
+            if get("remove_unused_columns")
+            else []
+        ),
+        *(["bf16 and fp16: choose one"] if get("bf16") and get("fp16") else []),
+    ]
+
+
+def _model_contradictions(model: ModelArguments, values: dict[str, Any]) -> list[str]:
+    problems = []
+    trained = (
+        model.train_vision != "none",
+        model.train_projector,
+        model.train_language != "none",
+        model.train_box_head,
+    )
+    if not any(trained):
+        problems.append("nothing trains: set train_language, train_vision, train_projector or train_box_head")
+    given = [name for name in ("lora_targets", "lora_r", "lora_alpha", "lora_dropout") if name in values]
+    if given and not model.uses_lora:
+        problems.append(f"{', '.join(given)}: without effect, neither train_language nor train_vision is lora")
+    if model.lora_dropout and model.train_language == "lora" and model.lora_targets.endswith("routed"):
+        problems.append("lora_dropout: peft cannot drop out before routed experts; set 0 or leave routed out")
+    return problems
+
+
+def _range_problems(get) -> list[str]:
+    at_least = {
+        "lora_r": 1, "lora_alpha": 1, "lora_dropout": 0, "max_length": 1, "text_weight": 0, "box_weight": 0, "box_beta": 0,
+        "loss_chunks": 1, "eval_pages": 0, "eval_max_new_tokens": 1, "learning_rate": 0,
+    }  # fmt: skip
+    problems = [f"{name}: {get(name)} is less than {low}" for name, low in at_least.items() if get(name) < low]
+    if get("lora_dropout") >= 1:
+        problems.append(f"lora_dropout: {get('lora_dropout')} must be less than 1")
+    if get("max_patches") is not None and not 2 <= get("max_patches") <= 6:
+        problems.append(f"max_patches: {get('max_patches')} is not between 2 and 6, what the model was trained with")
+    if get("text_weight") == 0 and get("box_weight") == 0:
+        problems.append("text_weight and box_weight are both 0: there is nothing to learn")
+    return problems
+
+
+def _name_problems(get) -> list[str]:
+    problems = []
+    for name, known in (("tasks", PROMPTS), ("prompts", PROMPTS), ("token_weights", ROLES)):
+        for key in get(name):
+            if key not in known:
+                problems.append(f"{name}: {key!r} is none of {', '.join(known)}")
+    for name in ("tasks", "token_weights", "label_weights"):
+        problems += [f"{name}: {key}: {value} is negative" for key, value in get(name).items() if value < 0]
+    if not sum(get("tasks").values()) > 0:
+        problems.append("tasks: no task has a share above 0")
+    for task, prompt in get("prompts").items():
+        if prompt.count("<image>") != 1:
+            problems.append(f"prompts: {task}: {prompt!r} must hold <image> exactly once")
+    return problems
+
+
+def _box_contradictions(model: ModelArguments, get) -> list[str]:
+    problems = []
+    if model.train_box_head and get("box_source") != "head":
+        problems.append("train_box_head: there is a box head only with box_source: head")
+    if model.train_box_head and get("box_weight") == 0:
+        problems.append("train_box_head: with box_weight 0 the head gets no gradient")
+    if get("box_source") == "head" and get("box_weight") > 0 and not model.train_box_head:
+        problems.append("box_source: head needs train_box_head: true, or box_weight: 0")
+    return problems
+
+
+def _rate_contradictions(model: ModelArguments, values: dict[str, Any]) -> list[str]:
+    trained = {
+        "vision_learning_rate": model.train_vision != "none",
+        "projector_learning_rate": model.train_projector,
+        "box_head_learning_rate": model.train_box_head,
+    }
+    return [
+        f"{name}: without effect, that part does not train"
+        for name, trains in trained.items()
+        if values.get(name) is not None and not trains
+    ]
