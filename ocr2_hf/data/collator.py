@@ -43,10 +43,9 @@ class PromptEncoder:
     """Prompts and images as the stock processor encodes them, without padding."""
 
     processor: object
-    max_patches: int | None = None
 
     def __post_init__(self) -> None:
-        self.settings = ImageSettings.of(self.processor, self.max_patches)
+        self.settings = ImageSettings.of(self.processor)
         self.tokenizer = self.processor.tokenizer
         self.image_token_id = self.processor.image_token_id
 
@@ -98,19 +97,25 @@ class TargetEncoder:
         return self.token_weights.get(role, 1.0)
 
 
-def _assign(weights: list[float], offsets: list[tuple[int, int]], span: tuple[int, int], value: float) -> None:
+def _assign(
+    weights: list[float], offsets: list[tuple[int, int]], span: tuple[int, int], value: float
+) -> None:
     for index in _inside(offsets, span):
         weights[index] = value
 
 
-def _scale(weights: list[float], offsets: list[tuple[int, int]], span: tuple[int, int], factor: float) -> None:
+def _scale(
+    weights: list[float], offsets: list[tuple[int, int]], span: tuple[int, int], factor: float
+) -> None:
     if factor != 1.0:
         for index in _inside(offsets, span):
             weights[index] *= factor
 
 
 def _inside(offsets: list[tuple[int, int]], span: tuple[int, int]) -> list[int]:
-    return [i for i, (start, end) in enumerate(offsets) if start >= span[0] and end <= span[1] and end > start]
+    return [
+        i for i, (start, end) in enumerate(offsets) if start >= span[0] and end <= span[1] and end > start
+    ]
 
 
 @dataclass
@@ -133,12 +138,11 @@ class TrainingCollator:
     """
 
     processor: object
-    max_patches: int | None = None
     token_weights: Mapping[str, float] = field(default_factory=dict)
     label_weights: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.prompts = PromptEncoder(self.processor, self.max_patches)
+        self.prompts = PromptEncoder(self.processor)
         self.targets = TargetEncoder(self.processor.tokenizer, self.token_weights, self.label_weights)
 
     def __call__(self, examples: list[Example]) -> dict[str, Tensor]:
@@ -148,9 +152,16 @@ class TrainingCollator:
         targets = [self.targets(example.target) for example in examples]
         return batch | self._sequences(prompts, targets, examples) | self._boxes(prompts, targets, examples)
 
-    def _sequences(self, prompts: list[list[int]], targets: list[Target], examples: list[Example]) -> dict[str, Tensor]:
+    def _sequences(
+        self, prompts: list[list[int]], targets: list[Target], examples: list[Example]
+    ) -> dict[str, Tensor]:
         pad = self.prompts.tokenizer.pad_token_id
-        rows: dict[str, list[Tensor]] = {"input_ids": [], "attention_mask": [], "labels": [], "token_weights": []}
+        rows: dict[str, list[Tensor]] = {
+            "input_ids": [],
+            "attention_mask": [],
+            "labels": [],
+            "token_weights": [],
+        }
         for prompt, target, example in zip(prompts, targets, examples, strict=True):
             weights = [0.0] * len(target.weights) if example.padding else target.weights
             rows["input_ids"].append(torch.tensor(prompt + target.ids))
@@ -163,7 +174,9 @@ class TrainingCollator:
             for name, tensors in rows.items()
         }
 
-    def _boxes(self, prompts: list[list[int]], targets: list[Target], examples: list[Example]) -> dict[str, Tensor]:
+    def _boxes(
+        self, prompts: list[list[int]], targets: list[Target], examples: list[Example]
+    ) -> dict[str, Tensor]:
         rows, tokens, values = [], [], []
         for row, (prompt, target, example) in enumerate(zip(prompts, targets, examples, strict=True)):
             if example.padding:
@@ -183,17 +196,20 @@ class GenerationCollator:
     """Images and prompts -> a left-padded batch for `generate`: input_ids and attention_mask [B, L], and the pixels."""
 
     processor: object
-    max_patches: int | None = None
 
     def __post_init__(self) -> None:
-        self.prompts = PromptEncoder(self.processor, self.max_patches)
+        self.prompts = PromptEncoder(self.processor)
 
     def __call__(self, images: list[Image.Image], prompts: list[str]) -> dict[str, Tensor]:
         batch = self.prompts.images(images)
         tiles = batch["num_local_patches"].tolist()
-        rows = [torch.tensor(self.prompts.prompt(prompt, n)) for prompt, n in zip(prompts, tiles, strict=True)]
+        rows = [
+            torch.tensor(self.prompts.prompt(prompt, n)) for prompt, n in zip(prompts, tiles, strict=True)
+        ]
         pad = self.prompts.tokenizer.pad_token_id
         sides = {"batch_first": True, "padding_side": "left"}
         ids = torch.nn.utils.rnn.pad_sequence(rows, padding_value=pad, **sides)
-        mask = torch.nn.utils.rnn.pad_sequence([torch.ones_like(row) for row in rows], padding_value=0, **sides)
+        mask = torch.nn.utils.rnn.pad_sequence(
+            [torch.ones_like(row) for row in rows], padding_value=0, **sides
+        )
         return batch | {"input_ids": ids, "attention_mask": mask}

@@ -18,8 +18,8 @@ class ImageSettings:
     max_patches: int
 
     @classmethod
-    def of(cls, processor, max_patches: int | None = None) -> "ImageSettings":
-        """The settings of a `DeepseekOcr2Processor`; `max_patches` overrides its own."""
+    def of(cls, processor) -> "ImageSettings":
+        """The settings of a `DeepseekOcr2Processor`."""
         images = processor.image_processor
         return cls(
             global_side=images.size["height"],
@@ -27,7 +27,7 @@ class ImageSettings:
             patch=processor.patch_size,
             downsample=processor.downsample_ratio,
             min_patches=images.min_patches,
-            max_patches=max_patches or images.max_patches,
+            max_patches=images.max_patches,
         )
 
     def tiles(self, width: int, height: int) -> int:

@@ -82,10 +82,9 @@ def _load_from_hub(name: str, split: str | None, streaming: bool) -> Loaded:
 
 
 def _known_names() -> str:
-    names = ", ".join(built_datasets())
-    return (
-        f"built datasets: {names}" if names else "no dataset is built yet: run data_scripts/build_dataset.py"
-    )
+    if names := ", ".join(built_datasets()):
+        return f"built datasets: {names}"
+    return "no dataset is built yet: run data_scripts/build_dataset.py"
 
 
 def _build_first(folder: str) -> str:

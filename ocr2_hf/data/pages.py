@@ -32,13 +32,12 @@ class PageTasks(TorchDataset):
         tasks: Mapping[str, float],
         prompts: Mapping[str, str] | None = None,
         max_length: int = 4096,
-        max_patches: int | None = None,
         seed: int = 0,
     ):
         self.dataset, self.prompts, self.seed = dataset, dict(prompts or {}), seed
         self.tasks = [task for task, weight in tasks.items() if weight > 0]
         self.weights = [tasks[task] for task in self.tasks]
-        self.lengths = _measure(dataset, processor, self.tasks, self.prompts, max_patches)
+        self.lengths = _measure(dataset, processor, self.tasks, self.prompts)
         self.fits = (self.lengths > 0) & (self.lengths <= max_length)
         self.rows = np.flatnonzero(self.fits.any(axis=1))
         self.dropped = self._count_dropped()
@@ -54,7 +53,9 @@ class PageTasks(TorchDataset):
     def example(self, row: int, task: str) -> Example:
         """The example of a row of the dataset for one task."""
         page = self.dataset[row]
-        prompt, target = build_example(task, page, self.prompts, seed=hash_free_seed(self.seed, int(self._epoch)))
+        prompt, target = build_example(
+            task, page, self.prompts, seed=hash_free_seed(self.seed, int(self._epoch))
+        )
         return Example(page["id"], page["image"].convert("RGB"), prompt, target)
 
     def set_epoch(self, epoch: int) -> None:
@@ -69,7 +70,10 @@ class PageTasks(TorchDataset):
     def _count_dropped(self) -> Counter:
         left_out = np.delete(self.lengths, self.rows, axis=0)
         long = int((left_out > 0).any(axis=1).sum()) if len(left_out) else 0
-        return Counter({"longer than max_length": long, "nothing for these tasks": len(left_out) - long}) + Counter()
+        return (
+            Counter({"longer than max_length": long, "nothing for these tasks": len(left_out) - long})
+            + Counter()
+        )
 
 
 def hash_free_seed(seed: int, epoch: int) -> int:
@@ -77,11 +81,9 @@ def hash_free_seed(seed: int, epoch: int) -> int:
     return seed * 1_000_003 + epoch
 
 
-def _measure(
-    dataset: Dataset, processor, tasks: list[str], prompts: Mapping[str, str], max_patches: int | None
-) -> np.ndarray:
+def _measure(dataset: Dataset, processor, tasks: list[str], prompts: Mapping[str, str]) -> np.ndarray:
     """Sequence lengths [pages, tasks], -1 where the task does not suit the page. Decodes no image."""
-    encoder = PromptEncoder(processor, max_patches)
+    encoder = PromptEncoder(processor)
     targets = TargetEncoder(processor.tokenizer)
     texts = dataset.select_columns([column for column in COLUMNS if column in dataset.column_names])
     lengths = np.full((len(dataset), len(tasks)), _UNSUITED, dtype=np.int64)
@@ -93,7 +95,9 @@ def _measure(
     return lengths
 
 
-def _length(page: dict, task: str, prompts, encoder: PromptEncoder, targets: TargetEncoder, tiles: int) -> int:
+def _length(
+    page: dict, task: str, prompts, encoder: PromptEncoder, targets: TargetEncoder, tiles: int
+) -> int:
     try:
         prompt, target = build_example(task, page, prompts, seed=None)
         ids = targets(target).ids

@@ -26,7 +26,9 @@ def suits(task: str, row: Row) -> bool:
     return True
 
 
-def build_example(task: str, row: Row, prompts: Mapping[str, str] | None = None, seed: int = 0) -> tuple[str, str]:
+def build_example(
+    task: str, row: Row, prompts: Mapping[str, str] | None = None, seed: int = 0
+) -> tuple[str, str]:
     """(prompt, target) of a page.
 
     `row` has the columns of a page record (the image is not needed); `prompts` overrides `PROMPTS` task by task;

@@ -97,7 +97,12 @@ def lora_config(policy: ModelArguments) -> LoraConfig:
         routed = _ROUTED if "routed" in layers else []
     if policy.train_vision == "lora":
         targets += _TARGETS["vision"]
-    saved = [module for group in GROUPS if group in fully_trained_groups(policy) for module in _MODULES.get(group, [])]
+    saved = [
+        module
+        for group in GROUPS
+        if group in fully_trained_groups(policy)
+        for module in _MODULES.get(group, [])
+    ]
     return LoraConfig(
         r=policy.lora_r,
         lora_alpha=policy.lora_alpha,

@@ -39,7 +39,9 @@ class SlidingNoRepeatNgram(LogitsProcessor):
     def _completions(self, sequence: list[int]) -> set[int]:
         n = self.ngram
         prefix = sequence[-(n - 1) :]
-        return {sequence[i + n - 1] for i in range(len(sequence) - n + 1) if sequence[i : i + n - 1] == prefix}
+        return {
+            sequence[i + n - 1] for i in range(len(sequence) - n + 1) if sequence[i : i + n - 1] == prefix
+        }
 
 
 @torch.no_grad()
@@ -52,7 +54,6 @@ def generate(
     max_new_tokens: int,
     no_repeat_ngram: int = 20,
     window: int = 90,
-    max_patches: int | None = None,
 ) -> list[Generation]:
     """Answer one batch of pages, greedily; the grounding tags stay in the text.
 
@@ -60,7 +61,7 @@ def generate(
     """
     tokenizer = processor.tokenizer
     device = next(model.parameters()).device
-    batch = GenerationCollator(processor, max_patches)(images, prompts)
+    batch = GenerationCollator(processor)(images, prompts)
     pixels = {"pixel_values", "pixel_values_local"}
     batch = {k: v.to(device, model.dtype) if k in pixels else v.to(device) for k, v in batch.items()}
     guard = [SlidingNoRepeatNgram(no_repeat_ngram, window, _exempt(tokenizer))] if no_repeat_ngram else []

@@ -39,7 +39,9 @@ def load_model(
     dtype = _dtype(dtype)
     attention = choose_attention(attn_implementation, dtype)
     try:
-        model = OCR2Model.from_pretrained(name, dtype=dtype, attn_implementation=attention, use_safetensors=True)
+        model = OCR2Model.from_pretrained(
+            name, dtype=dtype, attn_implementation=attention, use_safetensors=True
+        )
     except (OSError, ValueError) as error:
         raise UsageError(f"cannot load the model {str(name)!r}: {_first_line(error)}") from error
     head = load_box_head(name)
@@ -58,7 +60,10 @@ def _load_adapter(directory: Path, dtype: str | torch.dtype, attn_implementation
 
 def base_of_adapter(directory: Path) -> str:
     """The base model an adapter was trained on: as its config says, or the copy that lies beside it."""
-    named = json.loads((directory / _ADAPTER_FILE).read_text(encoding="utf-8")).get("base_model_name_or_path") or ""
+    named = (
+        json.loads((directory / _ADAPTER_FILE).read_text(encoding="utf-8")).get("base_model_name_or_path")
+        or ""
+    )
     beside = directory / BASE_FOLDER
     if beside.is_dir() and not Path(named).is_dir():
         return str(beside)

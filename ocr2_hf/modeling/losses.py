@@ -39,7 +39,7 @@ class LossSettings:
 
 @dataclass
 class TokenTerms:
-    """Sums over the supervised tokens. `expected` [tokens]: the mean coordinate in [0, 1] where one is predicted, else 0."""
+    """Sums over the supervised tokens; `correct` over those with a weight. `expected` [tokens]: the mean coordinate in [0, 1] where one is predicted, else 0."""
 
     text_sum: Tensor
     correct: Tensor
@@ -77,7 +77,7 @@ def _chunk_terms(
 ) -> tuple[Tensor, Tensor, Tensor]:
     logits = lm_head(hidden).float()
     text_sum = (F.cross_entropy(logits, labels, reduction="none") * weights).sum()
-    correct = (logits.argmax(dim=-1) == labels).sum()
+    correct = ((logits.argmax(dim=-1) == labels) & (weights > 0)).sum()
     coordinates = torch.arange(COORDINATE_MAX + 1, device=logits.device, dtype=logits.dtype) / COORDINATE_MAX
     expected = logits.new_zeros(logits.shape[0])
     expected[is_coordinate] = logits[is_coordinate][:, ids].softmax(dim=-1) @ coordinates
@@ -89,4 +89,8 @@ def box_sum(predicted_N4: Tensor, target_N4: Tensor, beta: float) -> Tensor:
 
     An error of 0.05 costs 0.00125 at beta 1 and 0.0125 at beta 0.1. Without boxes: a zero that is attached to the graph.
     """
-    return F.smooth_l1_loss(predicted_N4.float(), target_N4.float(), beta=beta, reduction="none").mean(dim=-1).sum()
+    return (
+        F.smooth_l1_loss(predicted_N4.float(), target_N4.float(), beta=beta, reduction="none")
+        .mean(dim=-1)
+        .sum()
+    )

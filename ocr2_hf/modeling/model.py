@@ -24,7 +24,8 @@ class OCR2Output(ModelOutput):
     """What a training forward returns.
 
     `loss`: the loss of this batch on its own. `text_sum`, `box_sum`: the terms before they are normalised; `weight_sum`,
-    `boxes`: their normalisers; `correct` of `tokens` supervised tokens are right when the truth is fed.
+    `boxes`: their normalisers; `correct` of `tokens` tokens with a weight are right when
+    the truth is fed.
     `bbox_preds` [boxes, 4]: predicted boxes in [0, 1], in the order of `box_tokens`.
     """
 
@@ -49,7 +50,9 @@ class OCR2PageModel(DeepseekOcr2Model):
         """
         if pixel_values_local is not None or not _among_several_processes():
             return super().get_image_features(pixel_values, pixel_values_local, num_local_patches, **kwargs)
-        side = self.config.vision_config.sam_config.image_size * 12 // 16  # 768 of 1024: 12 of 16 visual tokens a side
+        side = (
+            self.config.vision_config.sam_config.image_size * 12 // 16
+        )  # 768 of 1024: 12 of 16 visual tokens a side
         empty = pixel_values.new_zeros(1, pixel_values.shape[1], side, side)
         counts = [1] + [0] * (pixel_values.shape[0] - 1)
         outputs = super().get_image_features(pixel_values, empty, counts, **kwargs)
@@ -92,7 +95,13 @@ class OCR2Model(DeepseekOcr2ForConditionalGeneration):
     def forward(
         self,
         input_ids: Tensor | None = None,
+        pixel_values: Tensor | None = None,
+        pixel_values_local: Tensor | None = None,
+        num_local_patches: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
         labels: Tensor | None = None,
+        logits_to_keep: int | Tensor = 0,
         token_weights: Tensor | None = None,
         box_rows: Tensor | None = None,
         box_tokens: Tensor | None = None,
@@ -104,13 +113,22 @@ class OCR2Model(DeepseekOcr2ForConditionalGeneration):
         Shapes, for a batch B of length L with N boxes: `input_ids`, `labels` [B, L]; `token_weights` [B, L] float32, or its
         bits as int32 (wrappers that cast inputs to bfloat16 leave integers alone); `box_rows` [N]: the page a box is on;
         `box_tokens` [N, 5]: where its `<|det|>` and its four coordinates stand in the sequence; `box_values` [N, 4]: its
-        coordinates 0..999. Everything else as in the stock forward. Never makes logits for positions without a label.
+        coordinates 0..999. Everything else as in the stock forward, whose names stand here because `generate` looks for them.
+        Never makes logits for positions without a label.
         """
+        inputs = {
+            "input_ids": input_ids,
+            "pixel_values": pixel_values,
+            "pixel_values_local": pixel_values_local,
+            "num_local_patches": num_local_patches,
+            "attention_mask": attention_mask,
+            "inputs_embeds": inputs_embeds,
+        }
         if token_weights is None:
-            return super().forward(input_ids=input_ids, labels=labels, **kwargs)
+            return super().forward(**inputs, labels=labels, logits_to_keep=logits_to_keep, **kwargs)
         if token_weights.dtype == torch.int32:
             token_weights = token_weights.view(torch.float32)
-        hidden_BLH = self.model(input_ids=input_ids, use_cache=False, **kwargs).last_hidden_state
+        hidden_BLH = self.model(**inputs, use_cache=False).last_hidden_state
         supervised_BL = labels[:, 1:] != IGNORED
         weights_N = token_weights[:, 1:][supervised_BL]
         terms, row_of = self._token_terms(hidden_BLH, labels, supervised_BL, weights_N, box_rows, box_tokens)
@@ -118,7 +136,13 @@ class OCR2Model(DeepseekOcr2ForConditionalGeneration):
         return self._output(terms, weights_N, predicted, box_values)
 
     def _token_terms(
-        self, hidden: Tensor, labels: Tensor, supervised: Tensor, weights: Tensor, box_rows: Tensor, box_tokens: Tensor
+        self,
+        hidden: Tensor,
+        labels: Tensor,
+        supervised: Tensor,
+        weights: Tensor,
+        box_rows: Tensor,
+        box_tokens: Tensor,
     ) -> tuple[TokenTerms, Tensor]:
         """The terms over supervised tokens, and [B, L - 1]: which of them predicts a sequence's next token."""
         settings = self._settings()
@@ -137,7 +161,9 @@ class OCR2Model(DeepseekOcr2ForConditionalGeneration):
         )
         return terms, row_of
 
-    def _boxes(self, hidden: Tensor, terms: TokenTerms, row_of: Tensor, box_rows: Tensor, box_tokens: Tensor) -> Tensor:
+    def _boxes(
+        self, hidden: Tensor, terms: TokenTerms, row_of: Tensor, box_rows: Tensor, box_tokens: Tensor
+    ) -> Tensor:
         """Predicted boxes [N, 4] in [0, 1]; attached to the graph also when N is 0."""
         if self._settings().box_source == "expectation":
             return terms.expected[row_of[box_rows[:, None], box_tokens[:, 1:] - 1]]
@@ -145,11 +171,15 @@ class OCR2Model(DeepseekOcr2ForConditionalGeneration):
         # The first position is only there so that the head runs, and gets a (zero) gradient, on pages without boxes.
         return self.box_head(torch.cat([hidden[:1, 0], states]))[1:]
 
-    def _output(self, terms: TokenTerms, weights: Tensor, predicted: Tensor, box_values: Tensor) -> OCR2Output:
+    def _output(
+        self, terms: TokenTerms, weights: Tensor, predicted: Tensor, box_values: Tensor
+    ) -> OCR2Output:
         settings = self._settings()
         boxes = box_sum(predicted, box_values.float() / COORDINATE_MAX, settings.box_beta)
         weight_sum, count = weights.sum(), torch.tensor(float(len(box_values)), device=weights.device)
-        loss = settings.text_weight * terms.text_sum / weight_sum + settings.box_weight * boxes / count.clamp(min=1)
+        loss = settings.text_weight * terms.text_sum / weight_sum + settings.box_weight * boxes / count.clamp(
+            min=1
+        )
         return OCR2Output(
             loss=loss,
             text_sum=terms.text_sum,
@@ -157,7 +187,7 @@ class OCR2Model(DeepseekOcr2ForConditionalGeneration):
             weight_sum=weight_sum,
             boxes=count,
             correct=terms.correct,
-            tokens=torch.tensor(float(len(weights)), device=weights.device),
+            tokens=(weights > 0).sum(),
             bbox_preds=predicted,
         )
 
@@ -166,7 +196,9 @@ class OCR2Model(DeepseekOcr2ForConditionalGeneration):
             raise ValueError("set model.loss_settings before asking for loss terms; OCR2Trainer does")
         return self.loss_settings
 
-    def save_pretrained(self, save_directory: str | Path, is_main_process: bool = True, state_dict=None, **kwargs):
+    def save_pretrained(
+        self, save_directory: str | Path, is_main_process: bool = True, state_dict=None, **kwargs
+    ):
         """Save as the stock class, the box head in a file of its own beside it."""
         stock, head = split_box_head(self.state_dict() if state_dict is None else state_dict)
         super().save_pretrained(save_directory, is_main_process=is_main_process, state_dict=stock, **kwargs)

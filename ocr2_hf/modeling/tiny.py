@@ -22,14 +22,19 @@ GROUNDING_TOKENS = ("<image>", "<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>", "<|
 TABLE_TOKENS = ("<table>", "</table>", "<tr>", "</tr>", "<td>", "</td>")
 
 PATCH = 4
-GLOBAL_SIDE, TILE_SIDE = 256, 192  # 16x16 and 12x12 visual tokens after the 16x reduction: what the queries need
+GLOBAL_SIDE, TILE_SIDE = (
+    256,
+    192,
+)  # 16x16 and 12x12 visual tokens after the 16x reduction: what the queries need
 # A number that stands alone is one token, as in the base's tokenizer; digits inside prices and dates are one token each.
 _LONE_NUMBER = r"(?<![\p{N}.,:/\-])\p{N}{1,3}(?![\p{N}.:/\-%]|,\p{N})"
 
 
 def tiny_config(vocab_size: int, image_token_id: int) -> DeepseekOcr2Config:
     """About 1.3 million parameters; widths are powers of two, depths two or three."""
-    initializer_range = 0.1  # about 1/sqrt(width): at 0.02 the image is lost in the constant part of the features
+    initializer_range = (
+        0.1  # about 1/sqrt(width): at 0.02 the image is lost in the constant part of the features
+    )
     return DeepseekOcr2Config(
         vision_config={
             "sam_config": {
@@ -82,7 +87,15 @@ def build_tiny_tokenizer() -> PreTrainedTokenizerFast:
     """Byte-level tokenizer: every text can be written; characters and bytes are tokens, so are the numbers 0..999."""
     symbols = [BOS, EOS, PAD, *sorted(pre_tokenizers.ByteLevel.alphabet())]
     merges = [(str(n // 10), str(n % 10)) for n in range(10, 1000)]
-    symbols += [first + second for first, second in merges]
+    # 110 is put together from 11 and 0 or from 1 and 10, whichever pair comes first.
+    merges += [(str(n // 100), str(n % 100)) for n in range(100, 1000) if n % 100 >= 10]
+    symbols = [
+        BOS,
+        EOS,
+        PAD,
+        *sorted(pre_tokenizers.ByteLevel.alphabet()),
+        *(str(n) for n in range(10, 1000)),
+    ]
     bpe = models.BPE(vocab={symbol: index for index, symbol in enumerate(symbols)}, merges=merges)
     tokenizer = Tokenizer(bpe)
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -112,7 +125,10 @@ def build_tiny_processor() -> DeepseekOcr2Processor:
         background_color=[255, 255, 255],
     )
     return DeepseekOcr2Processor(
-        image_processor=image_processor, tokenizer=build_tiny_tokenizer(), patch_size=PATCH, downsample_ratio=4
+        image_processor=image_processor,
+        tokenizer=build_tiny_tokenizer(),
+        patch_size=PATCH,
+        downsample_ratio=4,
     )
 
 

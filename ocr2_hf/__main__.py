@@ -1,0 +1,37 @@
+"""`ocr2 COMMAND` and `python -m ocr2_hf COMMAND`."""
+
+import sys
+from importlib import import_module
+
+from ocr2_hf.errors import UsageError, run_command
+
+COMMANDS = {
+    "plan": "what a recipe needs: parameters, tokens, memory; no weights",
+    "train": "fine-tune by a recipe (through accelerate launch or deepspeed)",
+    "evaluate": "score a model, or saved predictions, and write a report",
+    "read": "images or PDF to markdown and JSON",
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    words = sys.argv[1:] if argv is None else argv
+    # The deepspeed launcher puts its own flag before the command.
+    while words and words[0].startswith("--local_rank"):
+        words = words[1:]
+    if not words or words[0] in ("-h", "--help"):
+        print(
+            "usage: ocr2 COMMAND ...\n\n"
+            + "\n".join(f"  {name:<10}{text}" for name, text in COMMANDS.items())
+        )
+        return 0 if words else 2
+    if words[0] not in COMMANDS:
+        raise UsageError(f"no command {words[0]!r}; there are {', '.join(COMMANDS)}")
+    return import_module(f"ocr2_hf.commands.{words[0]}").main(words[1:])
+
+
+def cli() -> None:
+    sys.exit(run_command(main))
+
+
+if __name__ == "__main__":
+    cli()

@@ -1,0 +1,52 @@
+"""A run and its folder: whether to start, go on, or leave it alone."""
+
+import json
+import logging
+from pathlib import Path
+
+from ocr2_hf.errors import UsageError
+from ocr2_hf.recipe import IDENTITY, OCR2TrainingArguments, Recipe, read_yaml
+from ocr2_hf.training.checkpoints import complete_checkpoints, remove_incomplete
+
+logger = logging.getLogger(__name__)
+
+RECIPE_FILE = "recipe.yaml"
+STATE_FILE = "trainer_state.json"
+_WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors")
+
+
+def check_same_run(recipe: Recipe, output_dir: str | Path) -> None:
+    """Raise `UsageError` when the folder holds a run of another recipe: going on from it would mix two runs."""
+    path = Path(output_dir) / RECIPE_FILE
+    if not path.is_file():
+        return
+    before, now = read_yaml(path), recipe.resolved()
+    changed = [name for name in IDENTITY if name in before and before[name] != now.get(name)]
+    if changed:
+        told = "\n".join(f"  - {name}: {before[name]!r} there, {now.get(name)!r} now" for name in changed)
+        raise UsageError(
+            f"{output_dir} holds a run of another recipe; choose another --output_dir or remove it\n{told}"
+        )
+
+
+def already_finished(args: OCR2TrainingArguments) -> bool:
+    """Whether the folder holds the final model of as many steps and epochs as are asked for."""
+    folder = Path(args.output_dir)
+    if not (folder / STATE_FILE).is_file() or not any((folder / name).is_file() for name in _WEIGHTS):
+        return False
+    state = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
+    if args.max_steps > 0:
+        return state["global_step"] >= args.max_steps
+    return state["epoch"] is not None and state["epoch"] >= args.num_train_epochs
+
+
+def resume_from(args: OCR2TrainingArguments) -> str | None:
+    """The checkpoint to go on from: the one the recipe names, else the last complete one of the run."""
+    if args.resume_from_checkpoint and args.resume_from_checkpoint != "true":
+        return args.resume_from_checkpoint
+    with args.main_process_first(desc="looking for checkpoints"):
+        if args.process_index == 0:
+            for path in remove_incomplete(args.output_dir):
+                logger.warning("removed %s: it was not saved to the end", path)
+        checkpoints = complete_checkpoints(args.output_dir)
+    return str(checkpoints[-1]) if checkpoints else None

@@ -1,0 +1,79 @@
+"""What the model reads during training: a fixed sample of the evaluation pages, by generation, scored."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from accelerate.utils import gather_object
+
+from ocr2_hf.data.grounding import parse_regions
+from ocr2_hf.data.pages import PageTasks
+from ocr2_hf.evaluation.summary import summarize
+from ocr2_hf.modeling.generation import generate
+
+if TYPE_CHECKING:
+    from ocr2_hf.training.trainer import OCR2Trainer
+
+REPORTED = ("cer", "normalized_edit_distance", "bbox_iou", "repetition_rate", "missing_eos_rate")
+
+
+class Sample(torch.utils.data.Dataset):
+    """`count` pages, evenly spaced, the same at every evaluation."""
+
+    def __init__(self, pages: PageTasks, count: int):
+        self.pages = pages
+        self.indices = np.linspace(0, len(pages) - 1, min(count, len(pages))).round().astype(int).tolist()
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int):
+        return self.pages[self.indices[index]]
+
+
+def score_sample(trainer: "OCR2Trainer", pages: PageTasks) -> dict[str, float]:
+    """Read `eval_pages` pages, each process its share, and score them; the same result on every process."""
+    share = trainer.share(Sample(pages, trainer.args.eval_pages))
+    size = trainer.args.per_device_eval_batch_size
+    lines = []
+    for start in range(0, len(share), size):
+        lines += _read(trainer, [share[index] for index in range(start, min(start + size, len(share)))])
+    metrics = summarize(gather_object(lines))
+    return {name: metrics[name] for name in REPORTED if metrics.get(name) is not None}
+
+
+def _read(trainer: "OCR2Trainer", examples: list) -> list[dict]:
+    with trainer.accelerator.autocast():
+        answers = generate(
+            trainer.model,
+            trainer.processor,
+            [example.image for example in examples],
+            [example.prompt for example in examples],
+            max_new_tokens=trainer.args.eval_max_new_tokens,
+        )
+    pairs = zip(examples, answers, strict=True)
+    return [_line(example, answer) for example, answer in pairs if not example.padding]
+
+
+def _line(example, answer) -> dict:
+    width, height = example.image.size
+    return {
+        "id": example.id,
+        "prompt": example.prompt,
+        "prediction": answer.text,
+        "reference": example.target,
+        "width": width,
+        "height": height,
+        "regions": _regions(answer.text, width, height),
+        "reference_regions": _regions(example.target, width, height),
+        "seconds": answer.seconds,
+        "tokens": answer.tokens,
+        "finished": answer.finished,
+    }
+
+
+def _regions(text: str, width: int, height: int) -> list[dict]:
+    return [
+        {"label": region.label, "box": list(region.box), "text": region.text}
+        for region in parse_regions(text, width, height)
+    ]
