@@ -1,6 +1,10 @@
 """A build: every page read, checked and written, and put in its place if not too many pages are bad."""
 
 import json
+import os
+import threading
+import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +24,8 @@ def build(
 ) -> None:
     """Build `plan` in `folder`, which must be locked.
 
-    `max_bad` is the largest share of rejected pages; with `stop_at_reject` there may be none. If there are more,
-    or the disk fails, nothing is built and `WorkError` is raised.
+    `max_bad` is the largest share of rejected pages; with `stop_at_reject` there may be none. If there
+    are more, or the disk fails, nothing is built and `WorkError` is raised.
     """
     work = folder.new_work_folder()
     shards, reports = work / "shards", work / "reports"
@@ -38,6 +42,8 @@ def build(
         stop_at_reject=stop_at_reject,
         report_folder=str(reports),
     )
+    if num_proc > 1:
+        os.register_at_fork(after_in_child=partial(_end_with, os.getpid()))
     try:
         builder.download_and_prepare(output_dir=str(shards), num_proc=num_proc)
     except (OSError, DatasetGenerationError) as error:
@@ -55,6 +61,17 @@ def build(
     summary = _summary(list(plan.splits), report)
     (shards / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
     folder.publish(shards, plan.digest)
+
+
+def _end_with(parent: int) -> None:
+    """End this process soon after its parent: the workers of a killed build would stay for ever."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def write_rejects(rejects: list[dict[str, str]], path: Path) -> None:

@@ -9,12 +9,12 @@ shards. The dataset is built again when a file or an option changes, and only th
 
 import argparse
 import json
-import re
 import sys
 import time
 from pathlib import Path
 
 from annotation_folder import AnnotationFolder
+from arguments import count, dataset_name, pattern, share
 from build import build
 from build_folder import BuildFolder
 from build_plan import make_plan
@@ -35,11 +35,8 @@ def main(argv: list[str] | None = None) -> int:
             full_check, stop = args.check == "full", args.on_error == "fail"
             build(plan, folder, full_check, stop, args.max_bad, min(args.num_proc, plan.pages))
     seconds = time.perf_counter() - start
-    print_summary(
-        args.name,
-        f"unchanged since it was built ({seconds:.1f} s)" if known else f"built in {seconds:.1f} s",
-        folder.final(plan.digest),
-    )
+    state = "unchanged, not built again" if known else "built"
+    print_summary(args.name, f"{state} ({seconds:.1f} s)", folder.final(plan.digest))
     return 0
 
 
@@ -48,7 +45,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("name", type=_name, help="the name to load it by: a-z, 0-9, _ and -")
+    add("name", type=dataset_name, help="the name to load it by: a-z, 0-9, _ and -")
     add(
         "--annotations",
         type=Path,
@@ -67,15 +64,15 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         default="hash",
         help="folders: train, validation (or val), test",
     )
-    add("--val", type=_share, help="share of the pages for validation (default 0.05)")
-    add("--test", type=_share, help="share of the pages for test (default 0.05)")
-    add("--group_by", type=_pattern, metavar="REGEX", help="pages whose ids give one match stay in one split")
+    add("--val", type=share, help="share of the pages for validation (default 0.05)")
+    add("--test", type=share, help="share of the pages for test (default 0.05)")
+    add("--group_by", type=pattern, metavar="REGEX", help="pages whose ids give one match stay in one split")
     add(
         "--check", choices=["header", "full"], default="header", help="full: decode every pixel of every page"
     )
     add("--on_error", choices=["skip", "fail"], default="skip", help="fail: stop at the first rejected page")
-    add("--max_bad", type=_share, default=0.01, help="largest share of rejected pages (default 0.01)")
-    add("--num_proc", type=_count, default=1, help="processes that read pages (default 1)")
+    add("--max_bad", type=share, default=0.01, help="largest share of rejected pages (default 0.01)")
+    add("--num_proc", type=count, default=1, help="processes that read pages (default 1)")
     args = parser.parse_args(argv)
     if args.split == "folders" and (args.val, args.test, args.group_by) != (None, None, None):
         parser.error(
@@ -99,37 +96,6 @@ def print_summary(name: str, state: str, folder: Path) -> None:
     print(f"{'clamped':<12}{'':>9}{summary['clamped']:>10}")
     print(f"rejected pages and reasons: {folder / 'rejects.jsonl'}")
     print(f'load it with: ocr2_hf.load_dataset("{name}")')
-
-
-def _name(value: str) -> str:
-    if not re.fullmatch("[a-z0-9][a-z0-9_-]*", value):
-        raise argparse.ArgumentTypeError(
-            f"{value!r} may only hold a-z, 0-9, _ and -, and begins with a letter or digit"
-        )
-    return value
-
-
-def _share(value: str) -> float:
-    try:
-        share = float(value)
-    except ValueError:
-        share = -1.0
-    if not 0 <= share <= 1:
-        raise argparse.ArgumentTypeError(f"{value!r} is not a share between 0 and 1")
-    return share
-
-
-def _pattern(value: str) -> re.Pattern:
-    try:
-        return re.compile(value)
-    except re.error as error:
-        raise argparse.ArgumentTypeError(f"{value!r} is not a regular expression: {error}") from error
-
-
-def _count(value: str) -> int:
-    if not value.isdecimal() or not int(value):
-        raise argparse.ArgumentTypeError(f"{value!r} is not a number of processes")
-    return int(value)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,125 @@
+"""Draw annotated pages: a folder of images and annotations with exact boxes, for tests, demos and training.
+
+    python data_scripts/synthesize.py receipts_raw --kind receipts --pages 1000 --seed 1 --damage 0.3
+    python data_scripts/build_dataset.py receipts --annotations receipts_raw
+
+The same seed gives the same bytes, and a page does not depend on how many there are. A folder that was begun
+is completed by the same command.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import sys
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from arguments import count, page_size, share
+from ocr2_hf.errors import UsageError, run_command
+from synthetic.damage import damage_image, damage_page
+from synthetic.page import Fonts, load_fonts
+from synthetic.receipts import draw_receipt
+
+KINDS = {"receipts": draw_receipt}
+
+# The settings that a folder was made with; also the sign that it is ours to write into.
+SETTINGS_FILE = "synthesize.json"
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_arguments(argv)
+    fonts = load_fonts(args.font)
+    prepare_folder(args.out_dir, page_settings(args), args.pages)
+    for number in tqdm(range(args.pages), desc="drawing", unit=" pages"):
+        if not (args.out_dir / "annotations" / f"{number:06d}.json").exists():
+            draw_page(args, fonts, number)
+    print(f"{args.pages} pages of {args.kind} in {args.out_dir}")
+    print(f"next: python data_scripts/build_dataset.py {args.kind} --annotations {args.out_dir}")
+    return 0
+
+
+def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("out_dir", type=Path, help="takes images/ and annotations/; new, empty, or begun by the same command")
+    add("--kind", choices=KINDS, required=True)
+    add("--pages", type=count, required=True)
+    add("--seed", type=int, default=0)
+    add("--size", type=page_size, default=(384, 512), metavar="WIDTHxHEIGHT", help="pixels (default 384x512)")
+    add("--font", type=Path, help="a TrueType or OpenType file (default: the font that Pillow carries)")
+    add(
+        "--damage",
+        type=share,
+        default=0.0,
+        help="0 to 1: rotation, blur, noise, JPEG, paper colour (default 0)",
+    )
+    return parser.parse_args(argv)
+
+
+def page_settings(args: argparse.Namespace) -> dict[str, Any]:
+    """All that a page of a given number depends on."""
+    font = hashlib.sha256(args.font.read_bytes()).hexdigest()[:16] if args.font else "pillow"
+    size = "{}x{}".format(*args.size)
+    return {"kind": args.kind, "seed": args.seed, "size": size, "font": font, "damage": args.damage}
+
+
+def prepare_folder(folder: Path, settings: dict[str, Any], pages: int) -> None:
+    """Make the folder, or see that it was begun with these settings; `UsageError` where it was not."""
+    marker = folder / SETTINGS_FILE
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file, not a folder")
+    if marker.is_file():
+        made = json.loads(marker.read_text())
+        other = [
+            f"{key} {made.get(key)}, not {settings[key]}"
+            for key in settings
+            if made.get(key) != settings[key]
+        ]
+        if other:
+            raise UsageError(
+                f"{folder} was made with other settings ({'; '.join(other)}): name another folder"
+            )
+        there = sum(1 for _ in folder.glob("annotations/*.json"))
+        if there > pages:
+            raise UsageError(
+                f"{folder} already has {there} pages, more than --pages {pages}: name another folder"
+            )
+    elif folder.is_dir() and any(path.name != f".{SETTINGS_FILE}" for path in folder.iterdir()):
+        raise UsageError(f"{folder} is not empty and was not made by synthesize.py: name a new folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(marker, json.dumps(settings, indent=1).encode())
+    for part in ("images", "annotations"):
+        (folder / part).mkdir(exist_ok=True)
+
+
+def draw_page(args: argparse.Namespace, fonts: Fonts, number: int) -> None:
+    """Write the image of page `number`, then its annotation: where that is there, the page is complete."""
+    rng = random.Random(f"{args.kind}/{args.seed}/{number}")
+    page = KINDS[args.kind](rng, *args.size, fonts)
+    if args.damage:
+        damage_page(page, rng, args.damage)
+    image = page.image()
+    if args.damage:
+        image = damage_image(image, rng, args.damage)
+    part = args.out_dir / "images" / f".{number:06d}.png"
+    image.save(part, "PNG")
+    os.replace(part, part.with_name(f"{number:06d}.png"))
+    _write(
+        args.out_dir / "annotations" / f"{number:06d}.json", json.dumps(page.annotation(), indent=1).encode()
+    )
+
+
+def _write(path: Path, content: bytes) -> None:
+    part = path.with_name(f".{path.name}")
+    part.write_bytes(content)
+    os.replace(part, path)
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))

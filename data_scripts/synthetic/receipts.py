@@ -1,0 +1,156 @@
+"""Receipts: a shop, a date, lines of item, quantity and price in columns, a total that adds up, a footer."""
+
+import random
+from dataclasses import dataclass
+
+from ocr2_hf.errors import UsageError
+from synthetic.page import Fonts, SyntheticPage
+
+SHOPS = (
+    "Corner Bakery|Green Market|Hill Farm Shop|Old Mill Store|River Books|Star Grocery|Sunny Kitchen"
+    "|The Tea House"
+).split("|")
+STREETS = (
+    "Bridge Street|Church Lane|Garden Road|Market Square|Mill Lane|Park Avenue|River Road|Station Road"
+).split("|")
+TOWNS = "Ashford|Brookfield|Easton|Fairview|Lakewood|Milton|Newport|Weston".split("|")
+ITEMS = (
+    "Apples|Bananas|Black tea|Brown bread|Butter|Carrots|Cheese|Coffee|Cream|Dark chocolate|Eggs|Flour|Grapes"
+    "|Honey|Jam|Lemons|Milk|Mushrooms|Noodles|Oats|Olive oil|Onions|Orange juice|Pasta|Pears|Pepper|Potatoes"
+    "|Rice|Salt|Soap|Spinach|Sugar|Tomatoes|Walnuts|White bread|Yogurt"
+).split("|")
+FOOTERS = "Thank you|Come again soon|Thank you for your visit|See you soon|Have a nice day".split("|")
+
+SMALLEST_FONT = 9
+FEWEST_ITEMS, MOST_ITEMS = 3, 9
+
+# Heights in lines: shop (a larger font), date, total, footer, and three gaps of half a line.
+FIXED_LINES = 6.5
+ADDRESS_LINES = 1
+PAYMENT_LINES = 2
+
+
+@dataclass
+class Item:
+    """A line of a receipt; `price` is that of one, in cents."""
+
+    name: str
+    quantity: int
+    price: int
+
+    @property
+    def amount(self) -> int:
+        return self.quantity * self.price
+
+
+@dataclass
+class Layout:
+    """Where things stand, in pixels: `left` edge of the items, right edges of `price` and `amount`."""
+
+    font_size: int
+    left: int
+    price: int
+    amount: int
+    top: float
+    pitch: float
+    items: int
+    has_address: bool
+    has_payment: bool
+
+
+class Pen:
+    """Writes the lines of a page downwards."""
+
+    def __init__(self, page: SyntheticPage, layout: Layout, fonts: Fonts):
+        self._page = page
+        self._layout = layout
+        self._fonts = fonts
+        self._y = layout.top
+
+    def skip(self, lines: float) -> None:
+        self._y += lines * self._layout.pitch
+
+    def centred(self, label: str, text: str, scale: float = 1.0) -> None:
+        self.skip(scale)
+        font = self._fonts(round(self._layout.font_size * scale))
+        self._page.write(label, [(text, self._page.width / 2, self._y, "ms")], font)
+
+    def columns(self, name: str, price: str, amount: str) -> None:
+        self.skip(1)
+        at = self._layout
+        words = [
+            (name, at.left, self._y, "ls"),
+            (price, at.price, self._y, "rs"),
+            (amount, at.amount, self._y, "rs"),
+        ]
+        self._page.write("text", [word for word in words if word[0]], self._fonts(at.font_size))
+
+
+def draw_receipt(rng: random.Random, width: int, height: int, fonts: Fonts) -> SyntheticPage:
+    """One receipt. Raises `UsageError` where the page is too small for readable lines."""
+    layout = _choose_layout(rng, width, height, fonts)
+    page = SyntheticPage(width, height)
+    pen = Pen(page, layout, fonts)
+    mark = rng.choice(".,")
+    pen.centred("title", rng.choice(SHOPS), scale=1.5)
+    if layout.has_address:
+        pen.centred("text", f"{rng.choice(STREETS)}, {rng.choice(TOWNS)}")
+    pen.centred("text", _date(rng))
+    pen.skip(0.5)
+    items = [_choose_item(rng, name) for name in rng.sample(ITEMS, layout.items)]
+    for item in items:
+        pen.columns(item.name, f"{item.quantity} x {_money(item.price, mark)}", _money(item.amount, mark))
+    pen.skip(0.5)
+    total = sum(item.amount for item in items)
+    pen.columns("Total", "", _money(total, mark))
+    if layout.has_payment:
+        paid = (total // 500 + 1) * 500
+        pen.columns("Cash", "", _money(paid, mark))
+        pen.columns("Change", "", _money(paid - total, mark))
+    pen.skip(0.5)
+    pen.centred("footer", rng.choice(FOOTERS))
+    return page
+
+
+def _choose_layout(rng: random.Random, width: int, height: int, fonts: Fonts) -> Layout:
+    margin = round(0.07 * min(width, height))
+    size = _font_size(round(width * rng.uniform(0.038, 0.046)), width - 2 * margin, fonts)
+    pitch = size * rng.uniform(1.35, 1.6)
+    room = (height - 2 * margin) / pitch - FIXED_LINES
+    if room < 1:
+        raise UsageError(f"--size {width}x{height} is too low for a receipt with readable lines")
+    has_address = room >= ADDRESS_LINES + 2 and rng.random() < 0.7
+    room -= ADDRESS_LINES * has_address
+    has_payment = room >= PAYMENT_LINES + 2 and rng.random() < 0.5
+    room -= PAYMENT_LINES * has_payment
+    most = min(MOST_ITEMS, int(room))
+    items = rng.randint(min(FEWEST_ITEMS, most), most)
+    amount = width - margin
+    price = amount - round(fonts(size).getlength("999.99 "))
+    top = margin + rng.uniform(0, (room - items) * pitch)
+    return Layout(size, margin, price, amount, top, pitch, items, has_address, has_payment)
+
+
+def _font_size(size: int, room: int, fonts: Fonts) -> int:
+    """The largest readable size up to `size` at which a line of items fits in `room` pixels."""
+    longest = max(ITEMS, key=len) + "  9 x 99.99 999.99 "
+    while size > SMALLEST_FONT and fonts(size).getlength(longest) > room:
+        size -= 1
+    size = max(size, SMALLEST_FONT)
+    if fonts(size).getlength(longest) > room:
+        raise UsageError(f"--size: {room} pixels are too narrow for a line of a receipt")
+    return size
+
+
+def _choose_item(rng: random.Random, name: str) -> Item:
+    return Item(name, rng.choice((1, 1, 1, 2, 2, 3, 4, 5, 6)), rng.randrange(40, 1500, 5))
+
+
+def _money(cents: int, mark: str) -> str:
+    return f"{cents // 100}{mark}{cents % 100:02d}"
+
+
+def _date(rng: random.Random) -> str:
+    year, month, day = rng.randint(2005, 2030), rng.randint(1, 12), rng.randint(1, 28)
+    form = rng.choice(("{y}-{m:02d}-{d:02d}", "{d:02d}.{m:02d}.{y}", "{d:02d}/{m:02d}/{y}"))
+    return f"{form.format(y=year, m=month, d=day)} {rng.randint(7, 21):02d}:{rng.randrange(60):02d}"
