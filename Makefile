@@ -1,0 +1,32 @@
+# make test        lint and the whole test suite
+# make quickstart  synthetic receipts -> dataset -> a tiny model -> evaluation -> one page read, on the CPU
+# Both make their own virtual environment (.venv) on first use; nothing else on the machine is touched.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: test quickstart lint setup clean
+
+test: lint
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+quickstart: $(READY)
+	PATH="$(CURDIR)/$(BIN):$$PATH" recipes/tiny/quickstart.sh
+
+lint: $(READY)
+	$(BIN)/ruff check .
+
+setup: $(READY)
+
+$(READY): setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed and $(PYTHON) is older: say make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -e '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
