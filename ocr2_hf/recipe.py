@@ -6,13 +6,16 @@ All problems of a recipe are told in one message, before anything loads.
 """
 
 import difflib
+import os
 import typing
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 import yaml
+from accelerate.utils import DistributedType
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from transformers import TrainingArguments
 
@@ -128,7 +131,16 @@ class OCR2TrainingArguments(TrainingArguments):
         metric = (self.metric_for_best_model or "").removeprefix("eval_")
         if self.greater_is_better is None and metric in LOWER_IS_BETTER:
             self.greater_is_better = False
+        # Without this, launched processes on a machine without a GPU would each train alone.
+        self.use_cpu = self.use_cpu or not torch.accelerator.is_available()
         super().__post_init__()
+        self._allow_fsdp_on_cpu()
+
+    def _allow_fsdp_on_cpu(self) -> None:
+        """accelerate wraps in FSDP only where it believes in GPUs; on a CPU it would run DDP without a word."""
+        fsdp = os.environ.get("ACCELERATE_USE_FSDP") == "true"
+        if fsdp and self.device.type == "cpu" and self.distributed_state.distributed_type == DistributedType.MULTI_CPU:
+            self.distributed_state.distributed_type = DistributedType.MULTI_GPU
 
 
 BLOCKS = (ModelArguments, DataArguments, OCR2TrainingArguments)

@@ -12,7 +12,7 @@ os.environ.update(
     HF_HUB_OFFLINE="1",
     HF_HUB_DISABLE_TELEMETRY="1",
     TOKENIZERS_PARALLELISM="false",
-    ACCELERATE_USE_CPU="1",
+    OMP_NUM_THREADS="1",
     CUDA_VISIBLE_DEVICES="",
 )
 

@@ -5,10 +5,13 @@ deepspeed --module ocr2_hf train RECIPE --deepspeed accelerate_configs/ds_zero3.
 """
 
 import argparse
+import gc
 import logging
+import os
 from pathlib import Path
 
 import transformers
+from accelerate import Accelerator
 from transformers.trainer_utils import set_seed
 
 from ocr2_hf.data.load import load_dataset
@@ -35,9 +38,23 @@ def main(argv: list[str] | None = None) -> int:
     if already_finished(args):
         logger.info("%s is finished; train longer with --num_train_epochs or --max_steps", args.output_dir)
         return 0
-    trainer = build_trainer(recipe, args)
-    run(trainer, recipe)
+    accelerator = train(recipe, args)
+    # gloo's threads must not free tensors while Python shuts down: first everything goes, then the group.
+    gc.collect()
+    accelerator.end_training()
     return 0
+
+
+def train(recipe: Recipe, args: OCR2TrainingArguments) -> Accelerator:
+    """Build the trainer and run it; what is returned outlives both."""
+    trainer = build_trainer(recipe, args)
+    accelerator = trainer.accelerator
+    launched = int(os.environ.get("WORLD_SIZE", "1"))
+    if launched != accelerator.num_processes:
+        raise UsageError(f"{launched} processes were launched, but {accelerator.num_processes} train together")
+    run(trainer, recipe)
+    accelerator.wait_for_everyone()
+    return accelerator
 
 
 def build_trainer(recipe: Recipe, args: OCR2TrainingArguments) -> OCR2Trainer:

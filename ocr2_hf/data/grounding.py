@@ -119,7 +119,7 @@ def plain_text(text: str) -> str:
 def find_boxes(target: str) -> list[BoxSpan]:
     """Every region of a target text that `encode_regions` or a task wrote, with character offsets for the collator."""
     found = list(_WRITTEN.finditer(target))
-    ends = [match.start() for match in found[1:]] + [len(target)]
+    ends = [*(match.start() for match in found[1:]), len(target)][: len(found)]
     return [
         BoxSpan(
             label=match["label"],
