@@ -88,6 +88,15 @@ def figure(name: str, value: float | int | None, signed: bool = False) -> str:
     return "\N{EN DASH}" if value is None else form.format(value)
 
 
+def metrics_table(columns: Mapping[str, Mapping[str, Any]]) -> str:
+    """Metrics beside each other as lines of text, a column per name; in "change" numbers have a sign."""
+    rows = [f"{'':18}" + "".join(f"{name:>12}" for name in columns)] if any(columns) else []
+    for name, (label, _) in FIGURES.items():
+        values = [figure(name, metrics[name], column == "change") for column, metrics in columns.items()]
+        rows.append(f"{label:18}" + "".join(f"{value:>12}" for value in values))
+    return "\n".join(rows)
+
+
 def figures(metrics: Mapping[str, Any]) -> str:
     tiles = (
         f"<div><dt>{label}</dt><dd>{figure(name, metrics.get(name))}</dd></div>"

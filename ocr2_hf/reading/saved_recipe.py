@@ -1,0 +1,44 @@
+"""What a trained directory says about how it was trained: its `recipe.yaml`."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+from datasets import Dataset
+
+from ocr2_hf.data.tasks import PROMPTS
+from ocr2_hf.errors import UsageError
+
+
+@dataclass(frozen=True)
+class SavedRecipe:
+    """What reading needs: task -> weight, task -> prompt."""
+
+    tasks: dict[str, float] = field(default_factory=dict)
+    prompts: dict[str, str] = field(default_factory=dict)
+
+
+def read_saved_recipe(model: str | Path) -> SavedRecipe:
+    """The recipe beside a model; an empty one where there is none. Raises `UsageError` when it is broken."""
+    path = Path(model) / "recipe.yaml"
+    if not path.is_file():
+        return SavedRecipe()
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is no YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise UsageError(f"{path} is no recipe: expected keys and values, found {type(values).__name__}")
+    tasks, prompts = values.get("tasks") or {}, values.get("prompts") or {}
+    for key, value in (("tasks", tasks), ("prompts", prompts)):
+        if not isinstance(value, dict) or not value.keys() <= PROMPTS.keys():
+            raise UsageError(f"{path}: {key} must map tasks ({', '.join(PROMPTS)}), found {value!r}")
+    return SavedRecipe(tasks, prompts)
+
+
+def default_task(model: str | Path, dataset: Dataset) -> str:
+    """The recipe's heaviest task; without a recipe `markdown` where pages have boxes, else `ocr`."""
+    tasks = read_saved_recipe(model).tasks
+    if tasks:
+        return max(tasks, key=tasks.get)
+    return "markdown" if any(dataset.select_columns("bboxes")[:100]["bboxes"]) else "ocr"

@@ -1,0 +1,153 @@
+"""Pages from images and PDFs, whole and broken."""
+
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from ocr2_hf.errors import WorkError
+from ocr2_hf.reading import pages
+from ocr2_hf.reading.pages import is_pdf, list_pages, to_rgb
+
+
+def only_page(path):
+    (page,) = list_pages(path)
+    return page.load()
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "webp", "bmp", "gif"])
+def test_one_image_is_one_page(tmp_path, suffix):
+    Image.new("RGB", (30, 20), "red").save(tmp_path / f"page.{suffix}")
+    image = only_page(tmp_path / f"page.{suffix}")
+    assert image.mode == "RGB" and image.size == (30, 20)
+    assert image.getpixel((15, 10)) == pytest.approx((255, 0, 0), abs=12)
+
+
+def test_an_image_in_memory_is_a_page():
+    assert only_page(Image.new("L", (30, 20), 7)).getpixel((0, 0)) == (7, 7, 7)
+
+
+def test_a_turned_photo_is_upright(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn clockwise to see it upright
+    image = Image.new("RGB", (40, 20), "white")
+    image.paste("black", (0, 0, 20, 20))
+    image.save(tmp_path / "page.jpg", exif=exif, quality=95)
+    upright = only_page(tmp_path / "page.jpg")
+    assert upright.size == (20, 40)
+    assert upright.getpixel((10, 5))[0] < 50 and upright.getpixel((10, 35))[0] > 200
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_transparent_parts_are_white(mode):
+    image = Image.new("RGBA", (10, 10), (0, 0, 0, 0))
+    image.putpixel((5, 5), (0, 0, 0, 255))
+    rgb = to_rgb(image.convert(mode))
+    assert rgb.getpixel((0, 0)) == (255, 255, 255) and rgb.getpixel((5, 5)) == (0, 0, 0)
+
+
+def test_sixteen_bit_grey_keeps_its_shades(tmp_path):
+    Image.fromarray(np.array([[0, 32768, 65535]], dtype=np.uint16)).save(tmp_path / "page.png")
+    assert np.asarray(only_page(tmp_path / "page.png"))[0, :, 0].tolist() == [0, 128, 255]
+
+
+def test_a_multi_page_tiff_and_an_animation(tmp_path):
+    frames = [Image.new("RGB", (10 + i, 10), color) for i, color in enumerate(("red", "lime", "blue"))]
+    frames[0].save(tmp_path / "scan.tif", save_all=True, append_images=frames[1:])
+    found = list_pages(tmp_path / "scan.tif")
+    assert [page.load().size for page in found] == [(10, 10), (11, 10), (12, 10)]
+    assert found[2].load().getpixel((0, 0)) == (0, 0, 255)
+    assert [page.name for page in found][1].endswith("scan.tif, page 2")
+    frames[0].save(tmp_path / "page.gif", save_all=True, append_images=frames[1:])
+    assert len(list_pages(tmp_path / "page.gif")) == 1
+
+
+def test_a_pdf_is_rendered_at_144_dpi(tmp_path):
+    first, second = Image.new("RGB", (300, 200), "white"), Image.new("RGB", (100, 100), "blue")
+    ImageDraw.Draw(first).rectangle((0, 0, 150, 200), fill="red")
+    path = tmp_path / "named_without_suffix"
+    first.save(path, "PDF", resolution=72, save_all=True, append_images=[second])
+    assert is_pdf(path)
+    left, right = (page.load() for page in list_pages(path))
+    assert left.size == (600, 400) and right.size == (200, 200)
+    assert left.getpixel((100, 200)) == pytest.approx((255, 0, 0), abs=12)
+    assert left.getpixel((500, 200)) == pytest.approx((255, 255, 255), abs=12)
+
+
+# Its keys fit no password, so the empty one is refused, as with any document that asks for one.
+LOCKED_PDF = b"""%%PDF-1.4
+1 0 obj <</Type /Catalog /Pages 2 0 R>> endobj
+2 0 obj <</Type /Pages /Kids [3 0 R] /Count 1>> endobj
+3 0 obj <</Type /Page /Parent 2 0 R /MediaBox [0 0 100 100]>> endobj
+4 0 obj <</Filter /Standard /V 1 /R 2 /P -4 /O <%(key)s> /U <%(key)s>>> endobj
+trailer <</Root 1 0 R /Size 5 /Encrypt 4 0 R /ID [<00> <00>]>>
+%%%%EOF
+""" % {b"key": b"ab" * 32}
+
+
+def png_header(width, height):
+    """A PNG that claims a size and ends where its pixels begin."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    start = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    return start + struct.pack(">I", 1000) + b"IDAT" + zlib.compress(bytes(999))
+
+
+def noisy_jpeg(tmp_path):
+    path = tmp_path / "whole.jpg"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)).save(path)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "not a readable image or PDF"),
+        (b"plain text", "not a readable image or PDF"),
+        (png_header(20_000, 20_000), "more than 180,000,000"),
+        (png_header(100, 100), "cannot be read"),
+        (b"%PDF-1.7\nbroken", "broken PDF"),
+    ],
+)
+def test_a_broken_file_is_named_with_its_reason(tmp_path, content, reason):
+    path = tmp_path / "page.png"
+    path.write_bytes(content)
+    with pytest.raises(WorkError, match=reason) as caught:
+        only_page(path)
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_a_truncated_photo_is_refused(tmp_path):
+    path = tmp_path / "page.jpg"
+    path.write_bytes(noisy_jpeg(tmp_path)[:1500])
+    with pytest.raises(WorkError, match=r"page\.jpg: cannot be read"):
+        only_page(path)
+
+
+@pytest.mark.parametrize("name", ["missing.png", ""])
+def test_what_is_no_file_is_refused(tmp_path, name):
+    with pytest.raises(WorkError, match="no such file"):
+        list_pages(tmp_path / name)
+
+
+def test_a_pdf_page_of_too_many_pixels_is_refused(tmp_path, monkeypatch):
+    Image.new("RGB", (300, 200)).save(tmp_path / "scan.pdf", resolution=72)
+    monkeypatch.setattr(pages, "MAX_PIXELS", 600 * 400 - 1)
+    with pytest.raises(WorkError, match=r"scan\.pdf: .*600 x 400 is more"):
+        only_page(tmp_path / "scan.pdf")
+
+
+def test_a_large_scan_passes_without_a_warning(tmp_path, recwarn):
+    Image.new("1", (10_000, 9_000)).save(tmp_path / "scan.png")
+    assert only_page(tmp_path / "scan.png").size == (10_000, 9_000)
+    assert not [
+        warning for warning in recwarn if issubclass(warning.category, Image.DecompressionBombWarning)
+    ]
+
+
+def test_a_pdf_with_a_password_is_refused(tmp_path):
+    path = tmp_path / "locked.pdf"
+    path.write_bytes(LOCKED_PDF)
+    with pytest.raises(WorkError, match=r"locked\.pdf: it needs a password"):
+        list_pages(path)
