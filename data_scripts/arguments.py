@@ -1,4 +1,4 @@
-"""Types of command-line arguments, for argparse: a bad value ends the command with one message and status 2."""
+"""Types of command-line arguments, for argparse: a bad value is one message and status 2."""
 
 import argparse
 import re
@@ -6,9 +6,7 @@ import re
 
 def dataset_name(value: str) -> str:
     if not re.fullmatch("[a-z0-9][a-z0-9_-]*", value):
-        raise argparse.ArgumentTypeError(
-            f"{value!r}: a name has a-z, 0-9, _ and -, and begins with a-z or 0-9"
-        )
+        raise argparse.ArgumentTypeError(f"{value!r} is not a name of a-z, 0-9, _ and -")
     return value
 
 

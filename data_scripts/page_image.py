@@ -4,6 +4,8 @@ import io
 import struct
 import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from PIL import ExifTags, Image
 
@@ -106,48 +108,53 @@ def _check_jpeg(data: memoryview) -> tuple[int, int, bool]:
 
 def _check_other(data: memoryview) -> tuple[int, int]:
     image = _open(data)
-    if getattr(image, "n_frames", 1) > 1:
-        raise ImageError(f"{image.format} has {image.n_frames} pages; one file must be one page")
-    if image.format == "WEBP" and struct.unpack_from("<I", data, 4)[0] + 8 > len(data):
-        raise ImageError(f"WEBP is cut off after {len(data)} bytes")
-    for offsets, counts in _TIFF_BLOCKS if image.format == "TIFF" else ():
-        blocks = zip(image.tag_v2.get(offsets, ()), image.tag_v2.get(counts, ()), strict=False)
-        if any(offset + count > len(data) for offset, count in blocks):
-            raise ImageError(f"TIFF is cut off after {len(data)} bytes")
-    size = image.size
-    try:
+    with _pillow(f"{image.format} is damaged"):
+        if getattr(image, "n_frames", 1) > 1:
+            raise ImageError(f"{image.format} has {image.n_frames} pages; one file must be one page")
+        if _is_cut_off(image, data):
+            raise ImageError(f"{image.format} is cut off after {len(data)} bytes")
         image.verify()
-    except Exception as error:  # decoders raise what they like
-        raise ImageError(f"{image.format} is damaged: {error}") from error
-    return size
+        # As stored: the size that Pillow gives for a TIFF is turned already, for other files it is not.
+        return (image.tag_v2[256], image.tag_v2[257]) if image.format == "TIFF" else image.size
+
+
+def _is_cut_off(image: Image.Image, data: memoryview) -> bool:
+    """Do the pixels end after the file? `verify` does not look."""
+    if image.format == "WEBP":
+        return struct.unpack_from("<I", data, 4)[0] + 8 > len(data)
+    if image.format != "TIFF":
+        return False
+    blocks = [zip(image.tag_v2.get(a, ()), image.tag_v2.get(b, ()), strict=False) for a, b in _TIFF_BLOCKS]
+    return any(offset + count > len(data) for block in blocks for offset, count in block)
 
 
 def _open(data: memoryview) -> Image.Image:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            return Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "TIFF", "WEBP"))
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise ImageError(f"image is over the limit of {MAX_PIXELS:,} pixels") from None
-    except Image.UnidentifiedImageError:
-        raise ImageError("file is no PNG, JPEG, TIFF or WebP image") from None
-    except Exception as error:  # decoders raise what they like
-        raise ImageError(f"image cannot be opened: {error}") from error
+    with _pillow("image cannot be opened"):
+        return Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "TIFF", "WEBP"))
 
 
 def _decode(data: memoryview) -> None:
-    try:
+    with _pillow("image cannot be decoded"):
         _open(data).load()
-    except ImageError:
-        raise
-    except Exception as error:  # decoders raise what they like
-        raise ImageError(f"image cannot be decoded: {error}") from error
 
 
 def _is_turned(data: memoryview) -> bool:
-    try:
+    with _pillow("image has unreadable EXIF data"):
         return _open(data).getexif().get(ExifTags.Base.Orientation) in _TURNED
+
+
+@contextmanager
+def _pillow(fault: str) -> Iterator[None]:
+    """Every exception of Pillow as an `ImageError` that begins with `fault`."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            yield
     except ImageError:
         raise
-    except Exception as error:  # decoders raise what they like
-        raise ImageError(f"image has unreadable EXIF data: {error}") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise ImageError(f"image is over the limit of {MAX_PIXELS:,} pixels") from None
+    except Image.UnidentifiedImageError:
+        raise ImageError("file is no PNG, JPEG, TIFF or WebP image, or is damaged in its header") from None
+    except Exception as error:
+        raise ImageError(f"{fault}: {error}") from error

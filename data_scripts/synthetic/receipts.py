@@ -6,20 +6,25 @@ from dataclasses import dataclass
 from ocr2_hf.errors import UsageError
 from synthetic.page import Fonts, SyntheticPage
 
-SHOPS = (
+
+def _names(listed: str) -> list[str]:
+    return listed.split("|")
+
+
+SHOPS = _names(
     "Corner Bakery|Green Market|Hill Farm Shop|Old Mill Store|River Books|Star Grocery|Sunny Kitchen"
     "|The Tea House"
-).split("|")
-STREETS = (
+)
+STREETS = _names(
     "Bridge Street|Church Lane|Garden Road|Market Square|Mill Lane|Park Avenue|River Road|Station Road"
-).split("|")
-TOWNS = "Ashford|Brookfield|Easton|Fairview|Lakewood|Milton|Newport|Weston".split("|")
-ITEMS = (
+)
+TOWNS = _names("Ashford|Brookfield|Easton|Fairview|Lakewood|Milton|Newport|Weston")
+ITEMS = _names(
     "Apples|Bananas|Black tea|Brown bread|Butter|Carrots|Cheese|Coffee|Cream|Dark chocolate|Eggs|Flour|Grapes"
     "|Honey|Jam|Lemons|Milk|Mushrooms|Noodles|Oats|Olive oil|Onions|Orange juice|Pasta|Pears|Pepper|Potatoes"
     "|Rice|Salt|Soap|Spinach|Sugar|Tomatoes|Walnuts|White bread|Yogurt"
-).split("|")
-FOOTERS = "Thank you|Come again soon|Thank you for your visit|See you soon|Have a nice day".split("|")
+)
+FOOTERS = _names("Thank you|Come again soon|Thank you for your visit|See you soon|Have a nice day")
 
 SMALLEST_FONT = 9
 FEWEST_ITEMS, MOST_ITEMS = 3, 9

@@ -1,0 +1,108 @@
+"""Images are checked without decoding: damage is found, and the size is the one displayed."""
+
+import io
+import struct
+import zlib
+
+import pytest
+from page_folders import image_bytes
+from PIL import ExifTags, Image, ImageOps
+
+from page_image import ImageError, check_image
+
+
+def check(content: bytes, full: bool = False) -> tuple[int, int]:
+    return check_image(memoryview(content), full)
+
+
+def exif(orientation: int) -> Image.Exif:
+    tags = Image.Exif()
+    tags[ExifTags.Base.Orientation] = orientation
+    return tags
+
+
+def png_chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def png_header(width: int, height: int) -> bytes:
+    return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+
+
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP"])
+def test_good_images_give_their_size(kind, full):
+    assert check(image_bytes(61, 43, kind), full) == (61, 43)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP"])
+def test_the_size_is_as_displayed_after_exif_rotation(kind, orientation):
+    content = image_bytes(61, 43, kind, exif=exif(orientation))
+    shown = ImageOps.exif_transpose(Image.open(io.BytesIO(content)))
+    assert check(content) == shown.size == ((43, 61) if orientation > 4 else (61, 43))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.9, 0.99])
+def test_a_cut_off_image_is_refused(kind, share):
+    content = image_bytes(200, 100, kind)
+    with pytest.raises(ImageError):
+        check(content[: int(len(content) * share)])
+
+
+def test_a_flipped_bit_in_a_png_is_found_by_its_checksum():
+    content = bytearray(image_bytes(200, 100))
+    content[len(content) // 2] ^= 1
+    with pytest.raises(ImageError, match="PNG is damaged: checksum of chunk IDAT at byte"):
+        check(bytes(content))
+
+
+def test_data_after_the_end_of_a_jpeg_is_no_damage():
+    content = image_bytes(61, 43, "JPEG")
+    assert check(content + b"maker notes" * 1000) == (61, 43)
+
+
+def test_pixels_that_do_not_decode_are_found_by_the_full_check_alone():
+    content = png_header(60, 40) + png_chunk(b"IDAT", zlib.compress(b"\0" * 30)) + png_chunk(b"IEND", b"")
+    assert check(content) == (60, 40)
+    with pytest.raises(ImageError, match="image cannot be decoded"):
+        check(content, full=True)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "image file is empty"),
+        (b"%PDF-1.7 and more", "file is no PNG, JPEG, TIFF or WebP image"),
+        (image_bytes(kind="GIF"), "file is no PNG, JPEG, TIFF or WebP image"),
+        (image_bytes()[:20], "cut off"),
+        (png_header(60, 40) + png_chunk(b"IEND", b""), "PNG is cut off"),
+        (b"\xff\xd8\xff\xd9", "cut off in its header|no frame header"),
+    ],
+)
+def test_what_is_no_page_image_is_refused(content, message):
+    with pytest.raises(ImageError, match=message):
+        check(content)
+
+
+def test_an_image_bomb_is_refused_without_decoding():
+    content = png_header(60_000, 60_000) + png_chunk(b"IDAT", b"") + png_chunk(b"IEND", b"")
+    with pytest.raises(ImageError, match=r"60000x60000 pixels is over the limit of 89,478,485 pixels"):
+        check(content, full=True)
+
+
+@pytest.mark.parametrize("side", [9_500, 20_000])
+def test_a_tiff_bomb_is_refused_too(side):
+    file = io.BytesIO()
+    Image.new("1", (side, side)).save(file, "TIFF", compression="group4")
+    with pytest.raises(ImageError, match="over the limit"):
+        check(file.getvalue())
+
+
+def test_a_file_of_several_pages_is_refused():
+    file = io.BytesIO()
+    page = Image.new("L", (60, 40))
+    page.save(file, "TIFF", save_all=True, append_images=[page, page])
+    with pytest.raises(ImageError, match="TIFF has 3 pages"):
+        check(file.getvalue())

@@ -1,0 +1,95 @@
+"""What a page record accepts, mends, counts and refuses."""
+
+import math
+
+import pytest
+
+from ocr2_hf.data.records import FEATURES, PageRecord, RecordError, check_boxes, check_record
+
+
+def record(**changes) -> PageRecord:
+    fields = {"id": "p1", "image_path": "p1.png", "text": "a", "bboxes": [[1, 2, 3, 4]], "labels": ["text"]}
+    return PageRecord(**(fields | changes))
+
+
+def test_features_are_those_of_the_design():
+    names = ["id", "image", "width", "height", "text", "bboxes", "labels", "texts", "prompt", "target"]
+    assert list(FEATURES) == names
+    assert FEATURES["bboxes"].feature.length == 4
+    assert FEATURES["bboxes"].feature.feature.dtype == "float32"
+
+
+def test_a_good_record_is_kept_and_its_texts_are_filled():
+    checked, clamped = check_record(
+        record(bboxes=[[1, 2, 3, 4], [0, 0, 100, 50.5]], labels=["title", "text"]), 100, 51
+    )
+    assert checked.bboxes == [[1, 2, 3, 4], [0, 0, 100, 50.5]]
+    assert checked.texts == ["", ""]
+    assert (checked.prompt, checked.target, clamped) == (None, None, 0)
+
+
+def test_a_page_without_regions_is_good():
+    checked, clamped = check_record(record(bboxes=[], labels=[]), 100, 100)
+    assert (checked.bboxes, checked.labels, checked.texts, clamped) == ([], [], [], 0)
+
+
+def test_text_becomes_nfc_with_unix_line_ends():
+    checked, _ = check_record(
+        record(text="cafe\u0301\r\nnoir", texts=["e\u0301"], labels=["e\u0301"]), 100, 100
+    )
+    assert (checked.text, checked.texts, checked.labels) == ("caf\u00e9\nnoir", ["\u00e9"], ["\u00e9"])
+
+
+def test_boxes_a_little_outside_are_clamped_and_counted():
+    boxes, clamped = check_boxes([[-2, -1, 50, 50], [0, 0, 202, 101], [10, 10, 20, 20]], 200, 100)
+    assert boxes == [[0, 0, 50, 50], [0, 0, 200, 100], [10, 10, 20, 20]]
+    assert clamped == 2
+
+
+@pytest.mark.parametrize(
+    ("box", "message"),
+    [
+        (["1", 2, 3, 4], r"bboxes\[1\] holds '1', not a number"),
+        ([True, 2, 3, 4], r"bboxes\[1\] holds True, not a number"),
+        ([None, 2, 3, 4], r"bboxes\[1\] holds None, not a number"),
+        ([math.nan, 2, 3, 4], r"bboxes\[1\] holds nan, not a pixel coordinate"),
+        ([1, 2, math.inf, 4], r"bboxes\[1\] holds inf, not a pixel coordinate"),
+        ([1, 2, 10**400, 4], r"bboxes\[1\] holds 1000.*\.\.\., not a pixel coordinate"),
+        ([1, 2, 10**5000, 4], r"bboxes\[1\] holds a number of thousands of digits, not a pixel coordinate"),
+        ([1, 2, 3], r"bboxes\[1\] is \[1, 2, 3\], not a list of four numbers"),
+        ("1234", r"bboxes\[1\] is '1234', not a list of four numbers"),
+        ([3, 2, 1, 4], r"bboxes\[1\] \[3, 2, 1, 4\] is empty or turned round"),
+        ([1, 2, 3, 2], r"bboxes\[1\] .* is empty or turned round"),
+        ([50, 2, 50 + 1e-9, 4], r"bboxes\[1\] .* is empty"),
+        ([-1.5, 0, 5, 5], r"bboxes\[1\] .* leaves the page of 100x200 pixels by more than 1%"),
+        ([0, 0, 5, 203], r"bboxes\[1\] .* leaves the page of 100x200 pixels by more than 1%"),
+        ([100.2, 0, 100.9, 5], r"bboxes\[1\] .* lies outside the page of 100x200 pixels"),
+    ],
+)
+def test_bad_boxes_are_refused_by_index_and_value(box, message):
+    with pytest.raises(RecordError, match=message):
+        check_boxes([[1, 2, 3, 4], box], 100, 200)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"labels": []}, "unequal length: 1 bboxes, 0 labels, 1 texts"),
+        ({"texts": ["a", "b"]}, "unequal length: 1 bboxes, 1 labels, 2 texts"),
+        ({"bboxes": None}, "bboxes is None, not a list"),
+        ({"labels": "text"}, "labels is 'text', not a list"),
+        ({"labels": [3]}, r"labels\[0\] is 3, not a string"),
+        ({"labels": [" "]}, r"labels\[0\] is ' ', not a name on one line"),
+        ({"labels": ["a\nb"]}, r"labels\[0\] .* not a name on one line"),
+        ({"texts": [None]}, r"texts\[0\] is None, not a string"),
+        ({"text": 7}, "text is 7, not a string"),
+        ({"text": "ab\x00"}, r"text has the control character U\+0000 at offset 2"),
+        ({"target": "a\x1bb"}, r"target has the control character U\+001B at offset 1"),
+        ({"prompt": ["x"]}, r"prompt is \['x'\], not a string"),
+        ({"text": "a\ud800"}, "text has half of a surrogate pair at offset 1"),
+        ({"id": "p\udce9"}, "id has half of a surrogate pair at offset 1"),
+    ],
+)
+def test_bad_records_are_refused_with_the_field_and_its_value(changes, message):
+    with pytest.raises(RecordError, match=message):
+        check_record(record(**changes), 100, 100)
