@@ -337,6 +337,11 @@ def _model_contradictions(model: ModelArguments, values: dict[str, Any]) -> list
         problems.append(
             f"{', '.join(given)}: without effect, neither train_language nor train_vision is lora"
         )
+    if model.train_vision == "lora" and model.train_language == "full":
+        problems.append(
+            "train_vision: lora with train_language: full: peft cannot load a text model saved beside adapters again; "
+            "use train_vision: encoder or all"
+        )
     if model.lora_dropout and model.train_language == "lora" and model.lora_targets.endswith("routed"):
         problems.append("lora_dropout: peft cannot drop out before routed experts; set 0 or leave routed out")
     return problems

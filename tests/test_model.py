@@ -1,0 +1,193 @@
+"""The model's loss terms against the stock model's own loss, and that it saves as the stock class."""
+
+import json
+
+import pytest
+import torch
+import torch.nn.functional as F
+from tiny_pages import page_dataset, processor
+from transformers import AutoModelForImageTextToText, DeepseekOcr2ForConditionalGeneration
+
+from ocr2_hf.data.collator import IGNORED, TrainingCollator
+from ocr2_hf.data.coordinates import coordinate_token_ids
+from ocr2_hf.data.pages import PageTasks
+from ocr2_hf.modeling.losses import LossSettings, box_sum, token_terms
+from ocr2_hf.modeling.model import OCR2Model
+from ocr2_hf.modeling.tiny import build_tiny_model
+
+IDS = coordinate_token_ids(processor().tokenizer)
+
+
+@pytest.fixture(scope="module")
+def batch():
+    pages = PageTasks(page_dataset(), processor(), {"markdown": 1.0})
+    weighted = TrainingCollator(processor(), {"coordinate": 2.0, "eos": 3.0, "tag": 0.5}, {"title": 1.5})
+    return weighted([pages[i] for i in range(4)])
+
+
+@pytest.fixture
+def model():
+    model = build_tiny_model().eval()
+    model.loss_settings = LossSettings(IDS, chunks=3)
+    return model
+
+
+def gradients(model) -> dict[str, torch.Tensor]:
+    return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
+def plain(batch) -> dict[str, torch.Tensor]:
+    """What the stock model takes."""
+    return {name: batch[name] for name in batch if not name.startswith(("box_", "token_weights"))}
+
+
+def test_without_weights_and_boxes_the_text_loss_is_the_stock_loss_value_and_gradient(model, batch):
+    ones = {"token_weights": (batch["labels"] != IGNORED).float()}
+    empty = {"box_rows": batch["box_rows"][:0], "box_tokens": batch["box_tokens"][:0], "box_values": batch["box_values"][:0]}
+    ours = model(**plain(batch), **ones, **empty)
+    ours.loss.backward()
+    our_gradients = gradients(model)
+    model.zero_grad()
+    stock = AutoModelForImageTextToText.from_config(model.config)
+    stock.load_state_dict(model.state_dict())
+    stock_loss = stock.eval()(**plain(batch)).loss
+    stock_loss.backward()
+    assert ours.loss.item() == pytest.approx(stock_loss.item(), rel=1e-6)
+    stock_gradients = gradients(stock)
+    assert set(stock_gradients) == set(our_gradients)
+    for name, gradient in stock_gradients.items():
+        torch.testing.assert_close(our_gradients[name], gradient, rtol=1e-4, atol=1e-6, msg=name)
+
+
+def test_weighted_text_loss_and_boxes_by_hand(model, batch):
+    out = model(**batch)
+    logits = model(**plain(batch)).logits[:, :-1]
+    labels, weights = batch["labels"][:, 1:], batch["token_weights"][:, 1:]
+    each = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none", ignore_index=IGNORED)
+    assert out.text_sum.item() == pytest.approx((each * weights.flatten()).sum().item(), rel=1e-5)
+    assert out.weight_sum.item() == pytest.approx(weights.sum().item())
+    assert out.tokens.item() == (weights > 0).sum().item()
+    right = (logits.argmax(-1) == labels) & (labels != IGNORED)
+    assert out.correct.item() == right.sum().item()
+    probability = logits[batch["box_rows"][:, None], batch["box_tokens"][:, 1:] - 1][..., torch.tensor(IDS)].softmax(-1)
+    expected = probability @ (torch.arange(1000) / 999)
+    torch.testing.assert_close(out.bbox_preds, expected, rtol=1e-4, atol=1e-5)
+    by_hand = F.smooth_l1_loss(expected, batch["box_values"] / 999, beta=0.1) * len(expected)
+    assert out.box_sum.item() == pytest.approx(by_hand.item(), rel=1e-4)
+    assert out.loss.item() == pytest.approx((out.text_sum / out.weight_sum + 0.5 * out.box_sum / 6).item(), rel=1e-6)
+
+
+def test_an_error_of_a_twentieth_costs_what_the_docs_say():
+    off, right = torch.full((1, 4), 0.55), torch.full((1, 4), 0.5)
+    assert box_sum(off, right, beta=1.0).item() == pytest.approx(0.00125)
+    assert box_sum(off, right, beta=0.1).item() == pytest.approx(0.0125)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 2e-2)])
+@pytest.mark.parametrize("chunks", [1, 2, 7, 50])
+def test_chunked_terms_equal_the_plain_ones_for_any_number_of_chunks(dtype, tolerance, chunks):
+    torch.manual_seed(0)
+    head = torch.nn.Linear(16, 1200, bias=False, dtype=dtype)
+    hidden = torch.randn(23, 16, dtype=dtype, requires_grad=True)
+    labels, weights = torch.randint(0, 1200, (23,)), torch.rand(23)
+    coordinate = torch.arange(23) % 3 == 0
+    results = []
+    for pieces in (1, chunks):
+        head.zero_grad()
+        hidden.grad = None
+        terms = token_terms(head, hidden, labels, weights, coordinate, torch.arange(1000), pieces)
+        (terms.text_sum + terms.expected.sum()).backward()
+        results.append((terms.text_sum, terms.correct, terms.expected, head.weight.grad.clone(), hidden.grad.clone()))
+    for plain_result, chunked in zip(*results, strict=True):
+        torch.testing.assert_close(chunked, plain_result, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("source", ["expectation", "head"])
+def test_a_batch_without_boxes_gives_a_zero_attached_to_the_graph(batch, source):
+    model = build_tiny_model()
+    model.loss_settings = LossSettings(IDS, box_source=source)
+    if source == "head":
+        model.add_box_head()
+    empty = {name: batch[name][:0] for name in ("box_rows", "box_tokens", "box_values")}
+    out = model(**(batch | empty))
+    assert out.box_sum.item() == 0 and out.box_sum.requires_grad and out.bbox_preds.shape == (0, 4)
+    out.box_sum.backward()
+    assert all(p.grad is None or not p.grad.any() for p in model.parameters())
+    if source == "head":
+        assert model.box_head.box.weight.grad is not None
+
+
+def test_boxes_of_the_head_train_the_head_and_reach_the_text_model(batch):
+    model = build_tiny_model()
+    model.loss_settings = LossSettings(IDS, box_source="head")
+    model.add_box_head()
+    out = model(**batch)
+    assert out.bbox_preds.shape == (6, 4) and ((out.bbox_preds > 0) & (out.bbox_preds < 1)).all()
+    out.box_sum.backward()
+    assert model.box_head.hidden.weight.grad.abs().sum() > 0
+    assert model.model.language_model.layers[0].self_attn.q_proj.weight.grad.abs().sum() > 0
+
+
+def test_padding_and_order_change_nothing(model, batch):
+    pages = PageTasks(page_dataset(), processor(), {"markdown": 1.0})
+    collate = TrainingCollator(processor(), {"coordinate": 2.0, "eos": 3.0, "tag": 0.5}, {"title": 1.5})
+    alone = [model(**collate([pages[i]])) for i in range(4)]
+    turned = model(**collate([pages[i] for i in (3, 1, 0, 2)]))
+    together = model(**batch)
+    for name in ("text_sum", "box_sum", "weight_sum", "boxes", "correct", "tokens"):
+        total = sum(getattr(out, name).item() for out in alone)
+        assert getattr(together, name).item() == pytest.approx(total, rel=1e-5), name
+        assert getattr(turned, name).item() == pytest.approx(total, rel=1e-5), name
+
+
+def test_loss_settings_must_be_set_first(batch):
+    with pytest.raises(ValueError, match="loss_settings"):
+        build_tiny_model()(**batch)
+
+
+def test_weights_handed_over_as_bits_are_the_same(model, batch):
+    bits = batch | {"token_weights": batch["token_weights"].view(torch.int32)}
+    assert torch.equal(model(**bits).text_sum, model(**batch).text_sum)
+
+
+def test_it_saves_as_the_stock_class_and_loads_with_the_stock_loaders(model, batch, tmp_path):
+    model.add_box_head()
+    model.save_pretrained(tmp_path)
+    processor().save_pretrained(tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["architectures"] == ["DeepseekOcr2ForConditionalGeneration"]
+    stock = AutoModelForImageTextToText.from_pretrained(tmp_path).eval()
+    assert type(stock) is DeepseekOcr2ForConditionalGeneration
+    assert torch.equal(stock(**plain(batch)).logits, model(**plain(batch)).logits)
+    assert (tmp_path / "box_head.safetensors").is_file()
+
+
+def test_a_stock_model_becomes_ours_in_place(batch):
+    stock = AutoModelForImageTextToText.from_config(build_tiny_model().config)
+    ours = OCR2Model.from_stock(stock)
+    assert ours is stock and isinstance(ours, OCR2Model)
+    ours.loss_settings = LossSettings(IDS)
+    assert ours(**batch).loss.isfinite()
+
+
+def test_vision_tokens_attend_both_ways_and_queries_causally():
+    """One patch moved changes every image token's output; one query changed changes only the queries from it on."""
+    encoder = build_tiny_model().model.vision_tower.vision_encoder.eval()
+    torch.manual_seed(0)
+    inputs = torch.randn(1, 144 + 144, 128)
+    with torch.no_grad():
+        before = encoder(inputs_embeds=inputs, num_patches=144).last_hidden_state
+        patch, query = inputs.clone(), inputs.clone()
+        patch[0, 143] += 1
+        query[0, 144 + 70] += 1
+        moved = (encoder(inputs_embeds=patch, num_patches=144).last_hidden_state - before).abs().sum(-1)[0]
+        asked = (encoder(inputs_embeds=query, num_patches=144).last_hidden_state - before).abs().sum(-1)[0]
+    assert (moved > 0).all()
+    assert (asked[: 144 + 70] == 0).all() and (asked[144 + 70 :] > 0).all()
+
+
+def test_the_vision_tower_really_trains(batch):
+    model = build_tiny_model()
+    model.loss_settings = LossSettings(IDS)
+    model(**batch).loss.backward()
+    still = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+    assert not [name for name in still if "experts" not in name], still

@@ -1,0 +1,126 @@
+"""A recipe's types, overrides and contradictions; every problem in one message."""
+
+import pytest
+import yaml
+
+from ocr2_hf.errors import UsageError
+from ocr2_hf.recipe import OCR2TrainingArguments, load_recipe, parse_overrides
+
+MINIMAL = {"model": "tiny", "dataset": "letters"}
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    def load(text: str | None = None, *overrides: str, **values):
+        path = tmp_path / "recipe.yaml"
+        path.write_text(yaml.safe_dump(MINIMAL | values) if text is None else text, encoding="utf-8")
+        return load_recipe(path, overrides)
+
+    return load
+
+
+def problems(recipe, *overrides, **values) -> str:
+    with pytest.raises(UsageError) as caught:
+        recipe(None, *overrides, **values)
+    return str(caught.value)
+
+
+def test_yaml_numbers_that_yaml_reads_as_text_become_numbers(recipe):
+    assert recipe("model: tiny\ndataset: x\nlearning_rate: 2e-5\n").training("learning_rate") == 2e-5
+
+
+def test_the_defaults_are_the_tutorials(recipe):
+    args = recipe(output_dir="unused").training_arguments()
+    assert (args.learning_rate, args.weight_decay, args.num_train_epochs, args.logging_steps) == (2e-5, 0.01, 10, 100)
+    assert (args.lr_scheduler_type, args.optim, args.text_weight, args.box_weight) == ("cosine", "adamw_torch_fused", 1, 0.5)
+
+
+def test_overrides_win_and_are_coerced(recipe):
+    loaded = recipe(None, "--lora_r", "8", "--bf16=false", "--train_projector", "--tasks", "{ocr: 1, markdown: 3}", bf16=True)
+    assert loaded.model.lora_r == 8 and loaded.model.train_projector is True
+    assert loaded.training("bf16") is False and loaded.training("tasks") == {"ocr": 1.0, "markdown": 3.0}
+
+
+def test_a_launchers_local_rank_passes():
+    assert parse_overrides(["--local_rank=1", "--seed", "3"]) == {"seed": "3"}
+
+
+def test_words_that_are_no_overrides_are_refused():
+    with pytest.raises(UsageError, match="'extra': overrides are written --key value"):
+        parse_overrides(["extra"])
+
+
+def test_three_mistakes_are_told_at_once(recipe):
+    message = problems(recipe, learning_rte=1e-4, lora_r="many", train_vision="some")
+    assert "3 problems" in message
+    assert "learning_rte: unknown key; did you mean learning_rate?" in message
+    assert "lora_r: 'many': input should be a valid integer" in message
+    assert "train_vision: 'some': input should be 'none', 'encoder', 'all' or 'lora'" in message
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"train_language": "none"}, "nothing trains"),
+        ({"train_language": "full", "lora_r": 8}, "lora_r: without effect"),
+        ({"lora_targets": "attention+shared+routed", "lora_dropout": 0.1}, "cannot drop out before routed experts"),
+        ({"train_vision": "lora", "train_language": "full"}, "peft cannot load"),
+        ({"train_box_head": True}, "only with box_source: head"),
+        ({"box_source": "head"}, "needs train_box_head"),
+        ({"box_source": "head", "train_box_head": True, "box_weight": 0}, "no gradient"),
+        ({"vision_learning_rate": 1e-5}, "vision_learning_rate: without effect"),
+        ({"text_weight": 0, "box_weight": 0}, "nothing to learn"),
+        ({"tasks": {"ocr": 1, "translate": 1}}, "tasks: 'translate' is none of"),
+        ({"tasks": {"ocr": 0}}, "no task has a share above 0"),
+        ({"token_weights": {"word": 2}}, "token_weights: 'word' is none of text, coordinate, tag, eos"),
+        ({"token_weights": {"eos": -1}}, "token_weights: eos: -1.0 is negative"),
+        ({"prompts": {"ocr": "Free OCR."}}, "must hold <image> exactly once"),
+        ({"max_patches": 9}, "not between 2 and 6"),
+        ({"loss_chunks": 0}, "loss_chunks: 0 is less than 1"),
+        ({"box_beta": -0.1}, "box_beta: -0.1 is less than 0"),
+        ({"dataset": ""}, "say which built dataset"),
+        ({"remove_unused_columns": True}, "remove_unused_columns: must be false"),
+        ({"bf16": True, "fp16": True}, "choose one"),
+    ],
+)
+def test_contradictions_are_refused_by_name(recipe, values, told):
+    assert told in problems(recipe, **values)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("model: [", "not valid YAML"),
+        ("- model", "must be a YAML mapping"),
+        ("", "must be a YAML mapping"),
+        ("1: tiny", "must be a YAML mapping"),
+        ("model: tiny\nmodel: other", "the key 'model' stands twice"),
+        ("model: !!python/object/apply:os.system ['true']", "not valid YAML"),
+    ],
+)
+def test_broken_yaml_is_refused(recipe, text, told):
+    with pytest.raises(UsageError, match=told):
+        recipe(text)
+
+
+def test_a_missing_recipe_is_named(tmp_path):
+    with pytest.raises(UsageError, match="cannot read the recipe"):
+        load_recipe(tmp_path / "none.yaml")
+
+
+def test_what_the_library_refuses_is_told_in_its_words(recipe):
+    with pytest.raises(UsageError, match="training block is refused: .*load_best_model_at_end"):
+        recipe(load_best_model_at_end=True).training_arguments()
+
+
+def test_the_best_checkpoint_by_cer_is_the_lowest(tmp_path):
+    assert OCR2TrainingArguments(output_dir=str(tmp_path), metric_for_best_model="cer").greater_is_better is False
+    assert OCR2TrainingArguments(output_dir=str(tmp_path), metric_for_best_model="eval_cer").greater_is_better is False
+    assert OCR2TrainingArguments(output_dir=str(tmp_path), metric_for_best_model="bbox_iou").greater_is_better is True
+
+
+def test_the_resolved_recipe_loads_again_as_the_same(recipe, tmp_path):
+    first = recipe(token_weights={"eos": 2}, num_train_epochs=3)
+    first.save(tmp_path / "out" / "recipe.yaml")
+    again = load_recipe(tmp_path / "out" / "recipe.yaml")
+    assert again.resolved() == first.resolved() and again.training("token_weights") == {"eos": 2.0}
