@@ -100,7 +100,7 @@ def _render(path: str | Path, number: int) -> Image.Image:
 
 def _check_size(width: float, height: float) -> None:
     if width * height > MAX_PIXELS:
-        raise ValueError(f"{width:.0f} x {height:.0f} is more than {MAX_PIXELS:,} pixels: scale it down first")
+        raise ValueError(f"{width:.0f} x {height:.0f} is more than {MAX_PIXELS:,} pixels: scale it down")
 
 
 @contextmanager

@@ -15,7 +15,7 @@ def read_tables(text: str) -> list[pd.DataFrame]:
     A table that is cut off keeps the rows it has. Columns are numbered from 0; missing cells are "".
     """
     tables = (_grid(match[0]) for match in _TABLE.finditer(text.replace("\0", "")))
-    return [pd.DataFrame(grid, dtype="object").fillna("") for grid in tables if grid]
+    return [pd.DataFrame(grid, dtype="object") for grid in tables if grid]
 
 
 def _grid(table_html: str) -> list[list[str]]:
@@ -29,21 +29,24 @@ def _grid(table_html: str) -> list[list[str]]:
     for row in root.iter("tr"):
         cells = [cell for cell in row if cell.tag in ("td", "th")]
         rows.append(_row(cells, below))
-    return rows
+    columns = max(map(len, rows), default=0)
+    return [row + [""] * (columns - len(row)) for row in rows]
 
 
 def _row(cells: list[html.HtmlElement], below: dict[int, tuple[int, str]]) -> list[str]:
     """One row of the grid; takes from `below` what cells above span and leaves there what these span."""
     row: list[str] = []
-    while cells or len(row) in below:
+    while cells or any(column >= len(row) for column in below):
+        width, rows_left, text = 1, 0, ""
         if len(row) in below:
-            count, text = below.pop(len(row))
-            width, rows_left = 1, count - 1
-        else:
+            count, text = below[len(row)]
+            rows_left = count - 1
+        elif cells:
             cell = cells.pop(0)
             text = " ".join(cell.text_content().split())
             width, rows_left = _span(cell, "colspan"), _span(cell, "rowspan") - 1
         for _ in range(width):
+            below.pop(len(row), None)
             if rows_left:
                 below[len(row)] = (rows_left, text)
             row.append(text)

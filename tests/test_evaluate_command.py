@@ -1,0 +1,230 @@
+"""`ocr2 evaluate`: a model on a dataset, saved predictions, two evaluations; killed and started again."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import yaml
+from lxml import html
+from PIL import Image, ImageDraw
+
+from ocr2_hf.commands import evaluate
+from ocr2_hf.errors import run_command
+from ocr2_hf.modeling.tiny import save_tiny
+from ocr2_hf.reading.reader import DocumentReader
+
+DATASET = "evaluate_pages"
+PAGES = 5
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return save_tiny(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def dataset(repo, tmp_path_factory):
+    """Five pages, all in `test`; the last has no boxes."""
+    folder = tmp_path_factory.mktemp("pages")
+    for sub in ("annotations", "images"):
+        (folder / sub).mkdir()
+    for number in range(PAGES):
+        image = Image.new("RGB", (200, 100 + 60 * number), "white")
+        ImageDraw.Draw(image).text((20, 20), f"Page {number}", fill="black", font_size=20)
+        image.save(folder / "images" / f"p{number}.png")
+        boxed = number < PAGES - 1
+        annotation = {
+            "text": f"Page {number}",
+            "bboxes": [[20, 20, 90, 45]] * boxed,
+            "labels": ["text"] * boxed,
+            "texts": [f"Page {number}"] * boxed,
+        }
+        (folder / "annotations" / f"p{number}.json").write_text(json.dumps(annotation))
+    build = [sys.executable, "data_scripts/build_dataset.py", DATASET, "--annotations", str(folder)]
+    environment = {**os.environ, "PYTHONPATH": str(repo)}
+    subprocess.run([*build, "--val", "0", "--test", "1"], cwd=repo, check=True, env=environment)
+
+
+def run(*argv):
+    return run_command(evaluate.main, list(map(str, argv)))
+
+
+def on_model(model, output, *more):
+    few = ("--max_new_tokens", 6, "--batch_size", 2)
+    return run("--model", model, "--dataset", DATASET, "--output_dir", output, *few, *more)
+
+
+def lines_of(output):
+    return [
+        json.loads(line) for line in (output / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
+
+
+def without_time(lines):
+    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """How many pages each batch of the real reader had."""
+    sizes = []
+    real = DocumentReader.generate
+
+    def generate(self, images, prompts, max_new_tokens):
+        sizes.append(len(images))
+        return real(self, images, prompts, max_new_tokens)
+
+    monkeypatch.setattr(DocumentReader, "generate", generate)
+    return sizes
+
+
+def test_a_model_on_a_dataset(model, tmp_path, capsys):
+    assert on_model(model, tmp_path / "out") == 0
+    lines = lines_of(tmp_path / "out")
+    assert [line["id"] for line in lines] == [f"p{number}" for number in range(PAGES)]
+    first, last = lines[0], lines[-1]
+    assert first["prompt"] == "<image>\n<|grounding|>Convert the document to markdown."
+    assert first["reference"] == "<|ref|>text<|/ref|><|det|>[[100, 200, 450, 450]]<|/det|>\nPage 0"
+    assert first["reference_regions"][0]["box"] == pytest.approx([20, 20, 90, 45], abs=0.2)
+    assert (first["width"], first["height"], first["tokens"]) == (200, 100, 6)
+    assert last["reference"] == "Page 4" and last["reference_regions"] == []
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert metrics["pages"] == PAGES and metrics["cer"] > 0.5 and metrics["bbox_iou"] == 0
+    assert metrics["inference_time"] > 0
+    tree = html.fromstring((tmp_path / "out" / "report.html").read_text(encoding="utf-8"))
+    assert len(tree.xpath("//img")) == len(tree.xpath("//details[@class='page']")) == PAGES
+    printed = capsys.readouterr().out
+    assert "Character errors" in printed and f"{PAGES} pages" in printed
+    assert not list((tmp_path / "out").glob(".*"))
+
+
+def test_a_killed_evaluation_goes_on(model, tmp_path, asked):
+    assert on_model(model, tmp_path) == 0
+    whole = lines_of(tmp_path)
+    assert asked == [2, 2, 1]
+    path = tmp_path / "predictions.jsonl"
+    rows = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(rows[:3]) + rows[3][:40])  # killed while it wrote the fourth page
+    asked.clear()
+    assert on_model(model, tmp_path) == 0
+    assert asked == [2, 1]  # the batch that was cut in two is read again, and the last
+    assert without_time(lines_of(tmp_path)) == without_time(whole)
+    asked.clear()
+    assert on_model(model, tmp_path) == 0
+    assert asked == []
+
+
+@pytest.mark.parametrize("change", ["task", "limit", "model", "tokens"])
+def test_predictions_of_other_settings_are_replaced(model, tmp_path, asked, capsys, change):
+    first = save_tiny(tmp_path / "model")
+    assert on_model(first, tmp_path / "out", "--limit", 2) == 0
+    asked.clear()
+    capsys.readouterr()
+    more = {"task": ["--task", "ocr"], "tokens": ["--max_new_tokens", 5]}.get(change, [])
+    limit = 3 if change == "limit" else 2
+    if change == "model":
+        save_tiny(first, seed=1)
+    assert on_model(first, tmp_path / "out", "--limit", limit, *more) == 0
+    assert sum(asked) == limit
+    assert "made with other settings" in capsys.readouterr().out
+    assert len(lines_of(tmp_path / "out")) == limit
+
+
+def test_the_recipe_of_the_model_decides_task_and_prompt(tmp_path):
+    directory = save_tiny(tmp_path / "model")
+    recipe = {"tasks": {"markdown": 0.2, "ocr": 0.8}, "prompts": {"ocr": "<image>\nLis la page."}}
+    (directory / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    assert on_model(directory, tmp_path / "out", "--limit", 1) == 0
+    (line,) = lines_of(tmp_path / "out")
+    assert line["prompt"] == "<image>\nLis la page." and line["reference"] == "Page 0"
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert metrics["bbox_iou"] is None
+
+
+def test_pages_that_do_not_suit_the_task_are_counted(model, tmp_path, capsys):
+    assert on_model(model, tmp_path / "out", "--task", "locate") == 0
+    assert "1 pages have nothing for the task 'locate'" in capsys.readouterr().out
+    assert len(lines_of(tmp_path / "out")) == PAGES - 1
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert metrics["cer"] is None and metrics["bbox_iou"] == 0
+    assert on_model(model, tmp_path / "none", "--task", "custom") == 1
+    assert "none of the 5 pages suits the task 'custom'" in capsys.readouterr().err
+
+
+def write_predictions(folder, **texts):
+    folder.mkdir()
+    rows = [{"id": page, "prediction": text, "reference": "abcd"} for page, text in texts.items()]
+    (folder / "predictions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder / "predictions.jsonl"
+
+
+def test_saved_predictions_are_scored(tmp_path, capsys):
+    path = write_predictions(tmp_path / "elsewhere", a="abcd", b="abcx")
+    assert run("--predictions", path, "--output_dir", tmp_path / "out") == 0
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert metrics["cer"] == 0.125 and metrics["text_accuracy"] == 0.875 and metrics["inference_time"] is None
+    assert (tmp_path / "out" / "predictions.jsonl").read_text() == path.read_text()
+    assert (tmp_path / "out" / "report.html").exists()
+    assert "12.5%" in capsys.readouterr().out
+    assert run("--predictions", path, "--output_dir", path.parent) == 0  # in place
+
+
+def test_scored_predictions_are_not_taken_for_a_models_own(model, tmp_path, asked):
+    assert on_model(model, tmp_path / "out", "--limit", 1) == 0
+    path = write_predictions(tmp_path / "elsewhere", p0="abcd")
+    assert run("--predictions", path, "--output_dir", tmp_path / "out") == 0
+    asked.clear()
+    assert on_model(model, tmp_path / "out", "--limit", 1) == 0
+    assert asked == [1] and lines_of(tmp_path / "out")[0]["prediction"] != "abcd"
+
+
+def test_two_evaluations_are_compared(tmp_path, capsys):
+    write_predictions(tmp_path / "a", x="abxx", y="abcd")
+    write_predictions(tmp_path / "b", x="abcd", y="abcd")
+    assert run("--compare", tmp_path / "a", tmp_path / "b", "--output_dir", tmp_path / "out") == 0
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert (metrics["before"]["cer"], metrics["after"]["cer"], metrics["change"]["cer"]) == (0.25, 0, -0.25)
+    assert "-25.0%" in capsys.readouterr().out
+    assert (tmp_path / "out" / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["--predictions", "gone.jsonl"], 2, "gone.jsonl: no such predictions file"),
+        (["--predictions", "empty.jsonl"], 1, "empty.jsonl has no lines"),
+        (["--predictions", "bad.jsonl"], 1, "bad.jsonl, line 1: "),
+        (["--compare", "a", "b"], 2, "a/predictions.jsonl: no such"),
+        (["--model", "tiny", "--dataset", "unbuilt"], 2, "unbuilt"),
+        (["--model", "tiny", "--dataset", DATASET, "--split", "train"], 2, "train"),
+        (["--model", "no_such_model", "--dataset", DATASET], 2, "no_such_model"),
+        (["--predictions", "gone.jsonl", "--output_dir", "bad.jsonl"], 2, "bad.jsonl is a file"),
+    ],
+)
+def test_a_bad_call_gives_one_message_and_writes_nothing(
+    tmp_path, monkeypatch, capsys, arguments, status, message
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty.jsonl").write_text("\n")
+    (tmp_path / "bad.jsonl").write_text('{"id": 1}\n')
+    assert run("--output_dir", "out", *arguments) == status
+    error = capsys.readouterr().err
+    assert message in error.split("error: ")[1] and "Traceback" not in error
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["--model", "tiny"],
+        ["--dataset", "letters", "--predictions", "x"],
+        ["--model", "tiny", "--dataset", "x", "--limit", "0"],
+        ["--model", "tiny", "--predictions", "x"],
+    ],
+)
+def test_what_argparse_refuses(arguments, tmp_path):
+    with pytest.raises(SystemExit, match="2"):
+        run("--output_dir", tmp_path, *arguments)

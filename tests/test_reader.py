@@ -1,0 +1,146 @@
+"""The reader: what a page gives of an answer, and a tiny model that reads images and PDFs."""
+
+import json
+
+import pytest
+import yaml
+from PIL import Image, ImageDraw
+
+from ocr2_hf import DocumentReader
+from ocr2_hf.data.grounding import Region
+from ocr2_hf.errors import UsageError, WorkError
+from ocr2_hf.modeling.tiny import save_tiny
+from ocr2_hf.reading.pages import PageSource
+from ocr2_hf.reading.reader import Page
+
+TABLE = "<table><tr><td>Total</td><td>7</td></tr></table>"
+ANSWER = (
+    "<|ref|>title<|/ref|><|det|>[[0, 0, 999, 111]]<|/det|>\n# Bill\n\n"
+    "<|ref|>image<|/ref|><|det|>[[0, 111, 333, 222]]<|/det|>\n\n"
+    f"<|ref|>table<|/ref|><|det|>[[333, 333, 666, 999]]<|/det|>\n{TABLE}"
+)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return save_tiny(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="module")
+def reader(model):
+    return DocumentReader.from_pretrained(model)
+
+
+def drawn(text="Total 1,234.56", size=(300, 200)):
+    image = Image.new("RGB", size, "white")
+    ImageDraw.Draw(image).text((20, 20), text, fill="black", font_size=24)
+    return image
+
+
+def page(raw, source=None):
+    return Page(raw, 999, 1998, True, 9, 0.5, PageSource(source or Image.new("RGB", (999, 1998), "white")))
+
+
+def test_a_grounded_answer():
+    read = page(ANSWER)
+    assert read.regions == [
+        Region("title", (0, 0, 999, 222), "# Bill"),
+        Region("image", (0, 222, 333, 444), ""),
+        Region("table", (333, 666, 666, 1998), TABLE),
+    ]
+    assert read.text == f"# Bill\n{TABLE}"
+    assert read.markdown == f"# Bill\n\n{TABLE}"
+    assert [table.to_numpy().tolist() for table in read.tables] == [[["Total", "7"]]]
+
+
+@pytest.mark.parametrize(
+    ("raw", "markdown"),
+    [
+        ("Plain\n\ntext", "Plain\n\ntext"),
+        ("", ""),
+        ("Before\n<|ref|>text<|/ref|><|det|>[[1, 2, 3, 4]]<|/det|>\nafter", "Before\n\nafter"),
+        ("<|ref|>text<|/ref|><|det|>[[1, 2", ""),
+        ("<|ref|>text<|/ref|><|det|>[[no box]]<|/det|>\nkept", "kept"),
+    ],
+)
+def test_markdown_of_other_answers(raw, markdown):
+    assert page(raw).markdown == markdown
+
+
+def test_json_holds_everything_but_the_image():
+    document = json.loads(page(ANSWER).to_json())
+    assert document["file"] is None and document["page"] == 1
+    assert document["raw"] == ANSWER and document["markdown"].startswith("# Bill\n\n")
+    assert (document["width"], document["height"], document["finished"]) == (999, 1998, True)
+    assert document["regions"][0] == {"label": "title", "box": [0, 0, 999, 222], "text": "# Bill"}
+    assert document["tables"] == [[["Total", "7"]]]
+
+
+def test_overlay_draws_a_frame_per_region(tmp_path):
+    path = tmp_path / "scan.png"
+    Image.new("L", (999, 1998), 255).save(path)
+    page(ANSWER, path).save_overlay(tmp_path / "overlay.png")
+    overlay = Image.open(tmp_path / "overlay.png")
+    assert overlay.size == (999, 1998)
+    assert overlay.getpixel((333, 1500)) != (255, 255, 255)  # the table's left edge
+    assert overlay.getpixel((500, 1500)) == (255, 255, 255)
+    assert overlay.getpixel((333, 1500)) != overlay.getpixel((500, 0))  # another label, another colour
+    assert Image.open(path).mode == "L"
+
+
+def test_an_image_gives_a_page_and_more_give_a_list(reader, tmp_path):
+    drawn().save(tmp_path / "one.png")
+    drawn().save(tmp_path / "two.pdf", save_all=True, append_images=[drawn("Two", (400, 800))])
+    drawn().save(tmp_path / "single.pdf")
+    few = {"max_new_tokens": 4}
+    assert reader.read(drawn(), **few).width == 300
+    assert reader.read(str(tmp_path / "one.png"), **few).source.source == str(tmp_path / "one.png")
+    assert [read.height for read in reader.read(tmp_path / "two.pdf", **few)] == [400, 1600]
+    assert len(reader.read(tmp_path / "single.pdf", **few)) == 1
+    assert len(reader.read([drawn()], **few)) == 1 and reader.read([], **few) == []
+    many = reader.read([tmp_path / "two.pdf", drawn(), tmp_path / "one.png"], batch_size=2, **few)
+    assert [(read.height, read.source.number) for read in many] == [(400, 0), (1600, 1), (200, 0), (200, 0)]
+    assert all(read.tokens == 4 and not read.finished and read.seconds > 0 for read in many)
+
+
+def test_answers_do_not_depend_on_the_batch(reader):
+    # One page with tiles beside pages without: padded and unpadded answers must agree.
+    images = [drawn("One", (190, 190)), drawn("A much longer line of text", (700, 400)), drawn("3", (90, 60))]
+    together = [read.raw for read in reader.read(images, max_new_tokens=8, batch_size=3)]
+    assert together == [reader.read(image, max_new_tokens=8).raw for image in images]
+
+
+def test_prompts(reader):
+    assert reader.prompt("ocr") == "<image>\nFree OCR."
+    assert reader.prompt("markdown", "Read the table.") == "<image>\nRead the table."
+    assert reader.prompt("custom", "<image>\nAs it is") == "<image>\nAs it is"
+    assert reader.prompt("locate", "Total") == "<image>\nLocate <|ref|>Total<|/ref|> in the image."
+    for task in ("locate", "custom"):
+        with pytest.raises(UsageError, match=f"'{task}' needs a prompt"):
+            reader.read(drawn(), task=task)
+    with pytest.raises(UsageError, match="unknown task 'translate'; known: ocr, markdown"):
+        reader.read(drawn(), task="translate")
+
+
+def test_prompts_of_the_recipe_are_used(model, tmp_path):
+    directory = save_tiny(tmp_path / "trained")
+    recipe = {"tasks": {"ocr": 1.0}, "prompts": {"ocr": "<image>\nLis la page."}, "learning_rate": 1e-3}
+    (directory / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    prompts = DocumentReader.from_pretrained(directory).prompts
+    assert prompts["ocr"] == "<image>\nLis la page." and "Convert" in prompts["markdown"]
+
+
+@pytest.mark.parametrize(
+    "text", ["- a list", "tasks: [ocr]", "prompts: {translate: x}", "tasks: {ocr: 1", "\x00"]
+)
+def test_a_broken_recipe_is_named(tmp_path, text):
+    (tmp_path / "recipe.yaml").write_text(text)
+    with pytest.raises(UsageError, match=r"recipe\.yaml"):
+        DocumentReader.from_pretrained(tmp_path)
+
+
+def test_bad_pages_and_models_are_named(reader, tmp_path):
+    with pytest.raises(WorkError, match=r"gone\.png: no such file"):
+        reader.read(tmp_path / "gone.png")
+    with pytest.raises(UsageError, match="no_such_model"):
+        DocumentReader.from_pretrained(tmp_path / "no_such_model")
