@@ -66,6 +66,9 @@ def build(
 def _end_with(parent: int) -> None:
     """End this process soon after its parent: the workers of a killed build would stay for ever."""
 
+    if os.getppid() != parent:  # a child's child
+        return
+
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(0.5)

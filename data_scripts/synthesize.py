@@ -33,6 +33,7 @@ SETTINGS_FILE = "synthesize.json"
 def main(argv: list[str] | None = None) -> int:
     args = parse_arguments(argv)
     fonts = load_fonts(args.font)
+    KINDS[args.kind](random.Random(0), *args.size, fonts)  # refuses a page too small before there is a folder
     prepare_folder(args.out_dir, page_settings(args), args.pages)
     for number in tqdm(range(args.pages), desc="drawing", unit=" pages"):
         if not (args.out_dir / "annotations" / f"{number:06d}.json").exists():

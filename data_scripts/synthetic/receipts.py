@@ -27,6 +27,7 @@ ITEMS = _names(
 FOOTERS = _names("Thank you|Come again soon|Thank you for your visit|See you soon|Have a nice day")
 
 SMALLEST_FONT = 9
+TIGHTEST_PITCH = 1.35  # from line to line, in font sizes
 FEWEST_ITEMS, MOST_ITEMS = 3, 9
 
 # Heights in lines: shop (a larger font), date, total, footer, and three gaps of half a line.
@@ -119,11 +120,10 @@ def draw_receipt(rng: random.Random, width: int, height: int, fonts: Fonts) -> S
 
 def _choose_layout(rng: random.Random, width: int, height: int, fonts: Fonts) -> Layout:
     margin = round(0.07 * min(width, height))
-    size = _font_size(round(width * rng.uniform(0.038, 0.046)), width - 2 * margin, fonts)
-    pitch = size * rng.uniform(1.35, 1.6)
-    room = (height - 2 * margin) / pitch - FIXED_LINES
-    if room < 1:
-        raise UsageError(f"--size {width}x{height} is too low for a receipt with readable lines")
+    room_x, room_y = width - 2 * margin, height - 2 * margin
+    size = _font_size(round(width * rng.uniform(0.038, 0.046)), room_x, room_y, fonts)
+    pitch = min(size * rng.uniform(TIGHTEST_PITCH, 1.6), room_y / (FIXED_LINES + 1))
+    room = room_y / pitch - FIXED_LINES + 1e-6
     has_address = room >= ADDRESS_LINES + 2 and rng.random() < 0.7
     room -= ADDRESS_LINES * has_address
     has_payment = room >= PAYMENT_LINES + 2 and rng.random() < 0.5
@@ -136,15 +136,18 @@ def _choose_layout(rng: random.Random, width: int, height: int, fonts: Fonts) ->
     return Layout(size, margin, price, amount, top, pitch, items, has_address, has_payment)
 
 
-def _font_size(size: int, room: int, fonts: Fonts) -> int:
-    """The largest readable size up to `size` at which a line of items fits in `room` pixels."""
+def _font_size(size: int, width: int, height: int, fonts: Fonts) -> int:
+    """The largest readable size up to `size` at which a receipt of one item fits; `UsageError` where none does."""
     longest = max(ITEMS, key=len) + "  9 x 99.99 999.99 "
-    while size > SMALLEST_FONT and fonts(size).getlength(longest) > room:
-        size -= 1
-    size = max(size, SMALLEST_FONT)
-    if fonts(size).getlength(longest) > room:
-        raise UsageError(f"--size: {room} pixels are too narrow for a line of a receipt")
-    return size
+    for candidate in range(max(size, SMALLEST_FONT), SMALLEST_FONT - 1, -1):
+        is_wide = fonts(candidate).getlength(longest) <= width
+        is_high = candidate * TIGHTEST_PITCH * (FIXED_LINES + 1) <= height
+        if is_wide and is_high:
+            return candidate
+    side = "low" if is_wide else "narrow"
+    raise UsageError(
+        f"--size: within its margins the page is {width}x{height} pixels, too {side} for a receipt"
+    )
 
 
 def _choose_item(rng: random.Random, name: str) -> Item:

@@ -1,10 +1,12 @@
 """Load a dataset of page records by its name: built by `data_scripts/build_dataset.py`, or on the Hub."""
 
 import re
+import shlex
 from pathlib import Path
+from typing import Any
 
 import datasets
-from datasets import Dataset, DatasetDict, Features, IterableDataset, IterableDatasetDict, Value
+from datasets import Dataset, DatasetDict, Features, IterableDataset, IterableDatasetDict, List, Value
 from datasets.packaged_modules.cache.cache import Cache
 
 from ocr2_hf.data.records import FEATURES
@@ -91,7 +93,7 @@ def _build_first(folder: str) -> str:
     name = re.sub(r"[^a-z0-9_-]+", "_", Path(folder).resolve().name.lower()).strip("_-") or "pages"
     return (
         f"{folder} is a folder of files, not a built dataset: run build_dataset first, with\n"
-        f"  python data_scripts/build_dataset.py {name} --annotations {folder}\n"
+        f"  python data_scripts/build_dataset.py {name} --annotations {shlex.quote(folder)}\n"
         f"and then load it by its name, {name!r}"
     )
 
@@ -116,12 +118,20 @@ def _check_columns(features: Features, name: str) -> None:
     if absent:
         columns = ", ".join(features)
         raise UsageError(f"dataset {name} has no column {', '.join(absent)}; its columns are: {columns}")
-    if not isinstance(features["image"], datasets.Image):
-        raise UsageError(f"dataset {name}: column image is {features['image']}, not Image()")
-    for key in ("labels", "texts"):
-        inner = getattr(features.get(key, FEATURES[key]), "feature", None)
-        if not isinstance(inner, Value) or inner.dtype not in ("string", "large_string"):
-            raise UsageError(f"dataset {name}: column {key} is {features[key]}, not a list of strings")
+    for key, wanted in FEATURES.items():
+        if key in features and not _fits(features[key], wanted):
+            raise UsageError(f"dataset {name}: column {key} is {features[key]}, not {wanted}")
+
+
+def _fits(found: Any, wanted: Any) -> bool:
+    """Can a column of feature `found` be cast to `wanted`? Numbers to numbers and strings to strings alone."""
+    if type(found) is not type(wanted):
+        return False
+    if isinstance(wanted, List):
+        return _fits(found.feature, wanted.feature)
+    if isinstance(wanted, Value):
+        return ("string" in found.dtype) == ("string" in wanted.dtype)
+    return True
 
 
 def _fill_columns(dataset: Dataset | IterableDataset, missing: Features) -> Dataset | IterableDataset:

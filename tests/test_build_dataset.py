@@ -1,0 +1,353 @@
+"""`build_dataset.py` as a user calls it: splits, summary, rebuilds, rejected pages, messages, kills."""
+
+import json
+import signal
+import time
+from pathlib import Path
+
+import datasets
+import psutil
+import pytest
+from page_folders import image_bytes, run_script, start_script, write_page, write_pages
+from PIL import ExifTags, Image
+
+from build_dataset import main
+from ocr2_hf.data.load import built_datasets, load_dataset
+from ocr2_hf.errors import UsageError, run_command
+
+
+@pytest.fixture
+def pages(tmp_path, datasets_cache) -> Path:
+    """A folder for annotations, and a datasets cache of its own."""
+    return tmp_path / "pages"
+
+
+def build(folder: Path, *options: object, name: str = "letters") -> int:
+    return run_command(main, [name, "--annotations", str(folder), *map(str, options)])
+
+
+def refusal(capsys: pytest.CaptureFixture, folder: Path, *options: object) -> tuple[int, str]:
+    """(status, message) of a build that fails and leaves nothing to load."""
+    status = build(folder, *options)
+    with pytest.raises(UsageError, match="no dataset is built under the name 'letters'"):
+        load_dataset("letters")
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    return status, error[error.index("error: ") :]
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_real_letters_split_four_two_two(real_pages, datasets_cache):
+    folder = real_pages / "annotation_folder"
+    done = run_script("build_dataset", "letters", "--annotations", folder, "--val", 0.25, "--test", 0.25)
+    assert done.returncode == 0, done.stderr
+    table = [line.split() for line in done.stdout.splitlines()[2:7]]
+    assert table[:3] == [["train", "4", "70"], ["validation", "2", "35"], ["test", "2", "37"]]
+    assert table[3:] == [["rejected", "0"], ["clamped", "0"]]
+    splits = load_dataset("letters")
+    assert {name: len(part) for name, part in splits.items()} == {"train": 4, "validation": 2, "test": 2}
+    for part in splits.values():
+        for row in part.cast_column("image", datasets.Image(decode=False)):
+            image = (folder / "images" / f"{row['id']}.png").read_bytes()
+            annotation = json.loads((folder / "annotations" / f"{row['id']}.json").read_text())
+            assert row["image"] == {"bytes": image, "path": None}
+            assert (row["width"], row["height"]) == (975, 1500)
+            for key, value in annotation.items():
+                assert row[key] == value
+
+
+def test_an_unchanged_second_call_builds_nothing(pages, capsys):
+    write_pages(pages, 20)
+    assert build(pages) == 0
+    folder = built_datasets()["letters"]
+    before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    first = capsys.readouterr().out
+    assert build(pages) == 0
+    assert build(pages, "--num_proc", 2) == 0
+    second = capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+    assert "letters: built (" in first
+    assert second.count("letters: unchanged, not built again (") == 2
+    assert second.splitlines()[1:8] == first.splitlines()[1:8]
+
+
+def test_a_change_of_a_file_or_an_option_builds_again_and_removes_the_old_build(pages):
+    write_pages(pages, 20)
+    folders = []
+
+    def build_and_look(*options) -> dict[str, int]:
+        assert build(pages, *options) == 0
+        folders.append(built_datasets()["letters"])
+        assert not any(folder.exists() for folder in set(folders) - {folders[-1]})
+        return {name: len(part) for name, part in load_dataset("letters").items()}
+
+    assert build_and_look() == {"train": 18, "validation": 1, "test": 1}
+    assert build_and_look("--val", 0.5) == {"train": 9, "validation": 10, "test": 1}
+    write_page(pages, "p000", text="another text")
+    build_and_look("--val", 0.5)
+    write_page(pages, "p100")
+    assert build_and_look("--val", 0.5, "--test", 0) == {"train": 10, "validation": 11}
+    (pages / "p100.png").write_bytes(image_bytes(80, 90))
+    build_and_look("--val", 0.5, "--test", 0)
+    build_and_look("--val", 0.5, "--test", 0, "--check", "full")
+    assert len(set(folders)) == 6
+    texts = [text for part in load_dataset("letters").values() for text in part["text"]]
+    assert "another text" in texts
+
+
+def test_two_processes_give_the_rows_of_one(pages):
+    write_pages(pages, 30)
+    write_page(pages, "p007", bboxes=[[1, 2, 3, None]])
+    assert build(pages, "--max_bad", 0.1, name="one") == 0
+    assert build(pages, "--max_bad", 0.1, "--num_proc", 2, name="two") == 0
+    one, two = load_dataset("one"), load_dataset("two")
+    assert list(one) == list(two) == ["train", "validation", "test"]
+    for split, part in one.items():
+        assert part.data.table.combine_chunks().equals(two[split].data.table.combine_chunks())
+    rejects = [(built_datasets()[name] / "rejects.jsonl").read_text() for name in ("one", "two")]
+    assert rejects[0] == rejects[1] != ""
+
+
+def test_rejected_pages_are_listed_and_left_out(pages, capsys):
+    write_pages(pages, 10)
+    write_page(pages, "p004", image_bytes()[:-30])
+    assert build(pages, "--max_bad", 0.1, "--val", 0, "--test", 0) == 0
+    folder = built_datasets()["letters"]
+    assert str(folder / "rejects.jsonl") in capsys.readouterr().out
+    (reject,) = map(json.loads, (folder / "rejects.jsonl").read_text().splitlines())
+    assert reject["id"] == "p004"
+    assert reject["file"] == str(pages / "p004.json")
+    assert reject["reason"].startswith("PNG is cut off")
+    assert "p004" not in load_dataset("letters", "train")["id"]
+
+
+def test_too_many_rejected_pages_build_nothing_and_say_so(pages, capsys):
+    write_pages(pages, 8)
+    write_page(pages, "p004", bboxes=[["5", 5, 50, 20]])
+    status, error = refusal(capsys, pages)
+    assert status == 1
+    assert "letters is not built: 1 of 8 pages (12.5%) are rejected, more than --max_bad 0.01 allows" in error
+    assert f"{pages}/p004.json: bboxes[0] holds '5', not a number" in error
+    assert "allow more with --max_bad" in error
+    listed = Path(error.split("listed in ")[1].split(";")[0])
+    assert json.loads(listed.read_text())["id"] == "p004"
+    assert build(pages, "--max_bad", 0.2) == 0
+    assert not listed.exists()
+
+
+def test_a_failed_build_leaves_the_one_before(pages, capsys):
+    write_pages(pages, 8)
+    assert build(pages) == 0
+    before = files(built_datasets()["letters"])
+    write_page(pages, "p004", text=5)
+    assert build(pages) == 1
+    assert files(built_datasets()["letters"]) == before
+
+
+def test_on_error_fail_stops_at_a_rejected_page(pages, capsys):
+    write_pages(pages, 8)
+    write_page(pages, "p004", text=5)
+    status, error = refusal(capsys, pages, "--on_error", "fail", "--max_bad", 1)
+    assert status == 1
+    assert "a page is rejected, and --on_error fail allows none" in error
+    assert "p004.json: text is 5, not a string" in error
+
+
+def test_when_every_page_is_rejected_nothing_is_built(pages, capsys):
+    for number in range(7):
+        write_page(pages, f"p{number}", image=None)
+    status, error = refusal(capsys, pages, "--max_bad", 1)
+    assert status == 1
+    assert "all 7 pages are rejected" in error
+    assert "p0.json: no image p0 (.png .jpg .jpeg .tif .tiff .webp) in" in error
+    assert "and 2 more" in error
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"image": None}, "no image bad"),
+        ({"bboxes": [["5", 5, 50, 20]]}, "bboxes[0] holds '5', not a number"),
+        ({"bboxes": [[float("nan"), 5, 50, 20]]}, "annotation holds NaN, which is not JSON"),
+        ({"bboxes": [[5, 5, 70, 20]]}, "bboxes[0] [5, 5, 70, 20] leaves the page of 60x40 pixels"),
+        ({"labels": ["a", "b"]}, "lists of unequal length: 1 bboxes, 2 labels, 1 texts"),
+        ({"text": "a\u0007"}, "text has the control character U+0007 at offset 1"),
+        ({"image": b"no image at all"}, "file is no PNG, JPEG, TIFF or WebP image"),
+    ],
+)
+def test_every_kind_of_bad_page_is_named_with_its_reason(pages, capsys, changes, reason):
+    write_pages(pages, 3)
+    write_page(pages, "bad", **changes)
+    status, error = refusal(capsys, pages)
+    assert status == 1
+    assert f"{pages}/bad.json: {reason}" in error
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ('{"text": ', "annotation is broken JSON: Expecting value"),
+        (
+            '{"image": "../../x.png", "text": "", "bboxes": [], "labels": []}',
+            "image '../../x.png' leaves the image",
+        ),
+    ],
+)
+def test_broken_and_leaving_annotations_are_named_with_their_reason(pages, capsys, content, reason):
+    write_pages(pages, 3)
+    (pages / "bad.json").write_text(content)
+    (pages.parent.parent / "x.png").write_bytes(image_bytes())
+    status, error = refusal(capsys, pages)
+    assert status == 1
+    assert f"{pages}/bad.json: {reason}" in error
+
+
+def test_boxes_of_a_turned_image_are_in_displayed_pixels(pages, capsys):
+    tags = Image.Exif()
+    tags[ExifTags.Base.Orientation] = 6
+    turned = image_bytes(60, 40, "JPEG", exif=tags)
+    write_page(pages, "turned", turned, suffix=".jpg", bboxes=[[0, 0, 40, 60]])
+    assert build(pages) == 0
+    (row,) = load_dataset("letters", "train")
+    assert (row["width"], row["height"]) == row["image"].size == (40, 60)
+    write_page(pages, "turned", turned, suffix=".jpg", bboxes=[[0, 0, 60, 40]])
+    assert build(pages) == 1
+    assert "leaves the page of 40x60 pixels" in capsys.readouterr().err
+
+
+def test_clamped_boxes_are_counted(pages, capsys):
+    write_pages(pages, 3)
+    write_page(pages, "p001", bboxes=[[-0.5, 5, 60.5, 20], [1, 1, 2, 2]], labels=["a", "b"], texts=["", ""])
+    assert build(pages) == 0
+    assert ["clamped", "1"] in [line.split() for line in capsys.readouterr().out.splitlines()]
+
+
+def test_split_folders(pages):
+    write_pages(pages / "train", 3)
+    write_pages(pages / "val", 2)
+    assert build(pages, "--split", "folders") == 0
+    splits = load_dataset("letters")
+    assert {name: part["id"][:] for name, part in splits.items()} == {
+        "train": ["p000", "p001", "p002"],
+        "validation": ["p000", "p001"],
+    }
+
+
+def test_groups_stay_together(pages):
+    for number in range(12):
+        write_page(pages, f"doc{number // 3}-{number % 3}")
+    assert build(pages, "--val", 0.25, "--test", 0.25, "--group_by", "doc[0-9]+") == 0
+    documents = {name: {key[:4] for key in part["id"]} for name, part in load_dataset("letters").items()}
+    assert [len(found) for found in documents.values()] == [2, 1, 1]
+    assert len(set.union(*documents.values())) == 4
+
+
+def test_an_empty_split_is_left_out_with_a_warning(pages, capsys):
+    write_pages(pages, 3)
+    assert build(pages, "--val", 0.34) == 0
+    assert "warning: the test split is empty and is left out" in capsys.readouterr().err
+    assert list(load_dataset("letters")) == ["train", "validation"]
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_split_whose_pages_are_all_rejected_is_left_out_with_a_warning(pages, capsys, processes):
+    write_pages(pages / "train", 4)
+    for name in ("a", "b", "c"):
+        write_page(pages / "test", name, image=None)
+    assert build(pages, "--split", "folders", "--max_bad", 0.5, "--num_proc", processes) == 0
+    assert "warning: every page of the test split is rejected" in capsys.readouterr().err
+    assert list(load_dataset("letters")) == ["train"]
+    assert len(load_dataset("letters", "train")) == 4
+
+
+def test_split_folders_are_not_mixed_without_a_warning(pages, capsys):
+    write_pages(pages / "train", 3)
+    write_pages(pages / "test", 3)
+    assert build(pages) == 0
+    assert "has train, test in it: --split folders would keep them apart" in capsys.readouterr().err
+
+
+def test_an_empty_folder_is_refused(pages, capsys):
+    pages.mkdir()
+    status, error = refusal(capsys, pages)
+    assert status == 1
+    assert error == f"error: no annotations in {pages}: no file is of the format json (*.json)\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--images", "nowhere"], "error: --images: no folder nowhere"),
+        (["--split", "folders"], "--split folders: {pages} has no folder train, validation (or val) or test"),
+    ],
+)
+def test_wrong_calls_have_status_two(pages, capsys, options, message):
+    write_pages(pages, 1)
+    status, error = refusal(capsys, pages, *options)
+    assert status == 2
+    assert message.format(pages=pages) in error
+
+
+def test_a_missing_folder_has_status_two(pages, capsys):
+    assert refusal(capsys, pages) == (2, f"error: --annotations: no folder {pages}\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["Letters", "--annotations", "x"], "'Letters' is not a name of a-z, 0-9, _ and -"),
+        (["org/letters", "--annotations", "x"], "'org/letters' is not a name"),
+        (["letters"], "--annotations"),
+        (["letters", "--annotations", "x", "--val", "5"], "--val: '5' is not a number from 0 to 1"),
+        (["letters", "--annotations", "x", "--test", "nan"], "--test: 'nan' is not a number from 0 to 1"),
+        (["letters", "--annotations", "x", "--val", "0.6", "--test", "0.6"], "are more than 1 together"),
+        (["letters", "--annotations", "x", "--group_by", "("], "'(' is not a regular expression"),
+        (["letters", "--annotations", "x", "--num_proc", "0"], "'0' is not a whole number above 0"),
+        (["letters", "--annotations", "x", "--split", "folders", "--val", "0.1"], "go with --split hash"),
+    ],
+)
+def test_bad_options_are_named(capsys, arguments, message):
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("trace", "processes"),
+    [("work-*", 1), ("work-*/shards.incomplete/*.arrow", 1), ("work-*/shards.incomplete/*.arrow", 2)],
+)
+def test_a_killed_build_and_the_same_command_give_the_bytes_of_an_undisturbed_build(
+    pages, tmp_path, monkeypatch, trace, processes
+):
+    write_pages(pages, 400)
+    large = image_bytes(400, 300)
+    for number in range(400):
+        (pages / f"p{number:03d}.png").write_bytes(large)
+    command = ("build_dataset", "letters", "--annotations", pages, "--num_proc", processes)
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "undisturbed"))
+    assert run_script(*command).returncode == 0
+    undisturbed = tmp_path / "undisturbed" / "local___letters"
+
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "disturbed"))
+    root = tmp_path / "disturbed" / "local___letters"
+    started = start_script(*command)
+    while not any(path.is_dir() or path.stat().st_size for path in root.glob(trace)):
+        assert started.poll() is None, "the build ended before it could be killed"
+        time.sleep(0.001)
+    started.send_signal(signal.SIGSTOP)
+    workers = psutil.Process(started.pid).children(recursive=True)
+    started.kill()
+    assert started.wait() == -signal.SIGKILL
+    assert not list(root.glob("default/*/*/dataset_info.json"))
+    assert list(root.glob("work-*"))
+
+    again = run_script(*command)
+    assert again.returncode == 0, again.stderr
+    assert files(root / "default") == files(undisturbed / "default")
+    assert not list(root.glob("work-*"))
+    _, alive = psutil.wait_procs(workers, timeout=5)
+    assert not alive

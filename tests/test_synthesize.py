@@ -1,0 +1,178 @@
+"""Synthetic receipts: exact boxes, sums that add up, the same bytes for the same seed."""
+
+import json
+import re
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from page_folders import run_script, start_script
+from PIL import Image
+
+import build_dataset
+from ocr2_hf.data.load import load_dataset
+from ocr2_hf.errors import run_command
+from synthesize import main
+
+LABELS = {"title", "text", "footer"}
+
+
+def draw(folder: Path, *options: object) -> int:
+    return run_command(main, [str(folder), "--kind", "receipts", *map(str, options)])
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def annotations(folder: Path) -> list[dict]:
+    return [json.loads(path.read_text()) for path in sorted(folder.glob("annotations/*.json"))]
+
+
+def test_the_same_seed_gives_the_same_bytes_whatever_the_number_of_pages(tmp_path):
+    for name, pages, seed in (("a", 6, 1), ("b", 3, 1), ("c", 3, 2)):
+        assert draw(tmp_path / name, "--pages", pages, "--seed", seed, "--damage", 0.5) == 0
+    a, b, c = (contents(tmp_path / name) for name in "abc")
+    assert len(a) == 13
+    assert b == {name: content for name, content in a.items() if name in b}
+    assert not set(b.values()) & set(c.values())
+
+
+def test_boxes_are_exactly_around_the_ink(tmp_path):
+    assert draw(tmp_path / "a", "--pages", 8) == 0
+    for path in sorted(tmp_path.glob("a/images/*.png")):
+        ink = 255 - np.asarray(Image.open(path).convert("L")) >= 32
+        annotation = json.loads((tmp_path / "a/annotations" / f"{path.stem}.json").read_text())
+        for x0, y0, x1, y1 in annotation["bboxes"]:
+            inside = ink[y0:y1, x0:x1]
+            assert all(edge.any() for edge in (inside[0], inside[-1], inside[:, 0], inside[:, -1]))
+            ink[y0:y1, x0:x1] = False
+        assert not ink.any()
+
+
+def test_boxes_of_damaged_pages_hold_the_ink_too(tmp_path):
+    assert draw(tmp_path / "a", "--pages", 8, "--damage", 1) == 0
+    for path in sorted(tmp_path.glob("a/images/*.png")):
+        page = np.asarray(Image.open(path).convert("L")).astype(float)
+        covered = np.zeros(page.shape, bool)
+        for x0, y0, x1, y1 in json.loads((tmp_path / f"a/annotations/{path.stem}.json").read_text())[
+            "bboxes"
+        ]:
+            covered[y0 - 2 : y1 + 2, x0 - 2 : x1 + 2] = True
+            assert page[y0:y1, x0:x1].min() < page[~covered].mean() - 60
+        # No letter is left outside: what remains is paper with its noise.
+        blocks = page[: page.shape[0] // 4 * 4, : page.shape[1] // 4 * 4].reshape(
+            -1, 4, page.shape[1] // 4, 4
+        )
+        free = ~covered[: page.shape[0] // 4 * 4, : page.shape[1] // 4 * 4].reshape(blocks.shape).any((1, 3))
+        assert np.ptp(blocks.mean((1, 3))[free]) < 40
+
+
+def test_a_receipt_has_its_parts_and_adds_up(tmp_path):
+    assert draw(tmp_path / "a", "--pages", 20) == 0
+    for page in annotations(tmp_path / "a"):
+        texts, labels = page["texts"], page["labels"]
+        assert page["text"] == "\n".join(texts)
+        assert (labels[0], labels[-1]) == ("title", "footer")
+        assert set(labels) == LABELS
+        assert any(re.fullmatch(r"[\d./-]{10} \d\d:\d\d", text) for text in texts[1:3])
+        assert page["bboxes"] == sorted(page["bboxes"], key=lambda box: box[1])
+
+        lines = [re.fullmatch(r"[A-Z][a-z ]+ (\d) x (\S+) (\S+)", text) for text in texts]
+        items = [line.groups() for line in lines if line]
+        cents = [[int(re.sub(r"\D", "", part)) for part in item] for item in items]
+        assert items and all(count * price == amount for count, price, amount in cents)
+        rest = {
+            text.split()[0]: int(re.sub(r"\D", "", text))
+            for text in texts
+            if re.match("Total|Cash|Change", text)
+        }
+        assert rest["Total"] == sum(amount for _, _, amount in cents)
+        assert rest.get("Cash", 0) - rest["Total"] == rest.get("Change", -rest["Total"])
+
+
+def test_the_vocabulary_is_sober(tmp_path):
+    assert draw(tmp_path / "a", "--pages", 20) == 0
+    for page in annotations(tmp_path / "a"):
+        assert re.fullmatch(r"[A-Za-z0-9.,:/ \n-]+", page["text"])
+        assert not re.search(r"(?<![\d.,:/-])\d\d+(?![\d.,:/-])", page["text"])
+
+
+def test_a_begun_folder_is_completed_to_the_same_bytes(tmp_path):
+    assert run_script("synthesize", tmp_path / "a", "--kind", "receipts", "--pages", 40).returncode == 0
+    command = ("synthesize", tmp_path / "b", "--kind", "receipts", "--pages", 40)
+    started = start_script(*command)
+    while not list(tmp_path.glob("b/annotations/0*.json")):
+        assert started.poll() is None
+        time.sleep(0.001)
+    started.kill()
+    assert started.wait() == -signal.SIGKILL
+    assert len(list(tmp_path.glob("b/annotations/0*.json"))) < 40
+    assert run_script(*command).returncode == 0
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+def test_pages_of_another_size_and_font(tmp_path):
+    font = Path(Image.__file__).parent  # no font
+    assert draw(tmp_path / "a", "--pages", 2, "--size", "192x192") == 0
+    assert {Image.open(path).size for path in tmp_path.glob("a/images/*")} == {(192, 192)}
+    assert draw(tmp_path / "b", "--pages", 2, "--font", font / "Image.py") == 2
+
+
+def test_a_font_from_a_file(tmp_path, capsys):
+    matplotlib = pytest.importorskip("matplotlib")
+    fonts = Path(matplotlib.get_data_path()) / "fonts/ttf"
+    assert draw(tmp_path / "a", "--pages", 2, "--font", fonts / "DejaVuSerif.ttf") == 0
+    assert draw(tmp_path / "b", "--pages", 2) == 0
+    assert contents(tmp_path / "a")["images/000000.png"] != contents(tmp_path / "b")["images/000000.png"]
+    assert draw(tmp_path / "c", "--pages", 2, "--font", fonts / "STIXSizFourSymBol.ttf") == 2
+    assert re.search(r"--font: .*STIXSizFourSymBol.ttf has no .", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--seed", 2], "was made with other settings (seed 0, not 2): name another folder"),
+        (["--damage", 0.1], "(damage 0.0, not 0.1)"),
+        (["--pages", 1], "already has 2 pages, more than --pages 1"),
+    ],
+)
+def test_a_folder_of_other_settings_is_not_touched(tmp_path, capsys, options, message):
+    assert draw(tmp_path / "a", "--pages", 2) == 0
+    before = contents(tmp_path / "a")
+    assert draw(tmp_path / "a", "--pages", 3, *options) == 2
+    assert message in capsys.readouterr().err
+    assert contents(tmp_path / "a") == before
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--size", "96x512"], "is 82x498 pixels, too narrow for a receipt"),
+        (["--size", "384x96"], "is 370x82 pixels, too low for a receipt"),
+        (["--font", "nowhere.ttf"], "--font: nowhere.ttf cannot be read as a font"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused_and_leaves_no_folder(tmp_path, capsys, options, message):
+    assert draw(tmp_path / "a", "--pages", 2, *options) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_foreign_folder_is_not_written_into(tmp_path, capsys):
+    (tmp_path / "thesis.txt").write_text("mine")
+    assert draw(tmp_path, "--pages", 2) == 2
+    assert "is not empty and was not made by synthesize.py" in capsys.readouterr().err
+    assert contents(tmp_path) == {"thesis.txt": b"mine"}
+
+
+def test_synthetic_pages_build_without_a_reject(tmp_path, datasets_cache):
+    assert draw(tmp_path / "a", "--pages", 10, "--damage", 0.5) == 0
+    assert (
+        run_command(build_dataset.main, ["receipts", "--annotations", str(tmp_path / "a"), "--max_bad", "0"])
+        == 0
+    )
+    row = load_dataset("receipts", "train")[0]
+    assert (row["width"], row["height"]) == row["image"].size == (384, 512)
