@@ -94,9 +94,7 @@ def _refusal(
         why = f"{share} are rejected, more than --max_bad {max_bad:g} allows"
     shown = "".join(f"\n  {reject['file']}: {reject['reason']}" for reject in rejects[:SHOWN_REJECTS])
     more = f"\n  and {len(rejects) - SHOWN_REJECTS} more" if len(rejects) > SHOWN_REJECTS else ""
-    remedy = "mend or remove these pages" + (
-        "" if len(rejects) == pages else ", or allow more with --max_bad"
-    )
+    remedy = "mend or remove these pages" + ("" if len(rejects) == pages else ", or allow more with --max_bad")
     return f"{folder.name} is not built: {why}{shown}{more}\nlisted in {folder.rejects}; {remedy}"
 
 

@@ -41,9 +41,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("name", type=dataset_name, help="the name to load it by: a-z, 0-9, _ and -")
     add(
@@ -67,17 +65,13 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     add("--val", type=share, help="share of the pages for validation (default 0.05)")
     add("--test", type=share, help="share of the pages for test (default 0.05)")
     add("--group_by", type=pattern, metavar="REGEX", help="pages whose ids give one match stay in one split")
-    add(
-        "--check", choices=["header", "full"], default="header", help="full: decode every pixel of every page"
-    )
+    add("--check", choices=["header", "full"], default="header", help="full: decode every pixel of every page")
     add("--on_error", choices=["skip", "fail"], default="skip", help="fail: stop at the first rejected page")
     add("--max_bad", type=share, default=0.01, help="largest share of rejected pages (default 0.01)")
     add("--num_proc", type=count, default=1, help="processes that read pages (default 1)")
     args = parser.parse_args(argv)
     if args.split == "folders" and (args.val, args.test, args.group_by) != (None, None, None):
-        parser.error(
-            "--val, --test and --group_by go with --split hash; with --split folders the folders decide"
-        )
+        parser.error("--val, --test and --group_by go with --split hash; with --split folders the folders decide")
     args.val = 0.05 if args.val is None else args.val
     args.test = 0.05 if args.test is None else args.test
     if args.val + args.test > 1:

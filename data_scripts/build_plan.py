@@ -37,9 +37,7 @@ def make_plan(args: argparse.Namespace) -> Plan:
     for split, pages in splits.items():
         if not pages:
             warn(f"the {split} split is empty and is left out")
-    return Plan(
-        chosen, {split: pages for split, pages in splits.items() if pages}, _digest(args, chosen, trees)
-    )
+    return Plan(chosen, {split: pages for split, pages in splits.items() if pages}, _digest(args, chosen, trees))
 
 
 def warn(message: str) -> None:
@@ -53,9 +51,7 @@ def _plan_hash(args: argparse.Namespace) -> tuple[str, dict[str, list[Page]], li
     chosen = choose_format(args.format, [annotations])
     if named := [name for names in FOLDERS.values() for name in names if (annotation_folder / name).is_dir()]:
         warn(f"{annotation_folder} has {', '.join(named)} in it: --split folders would keep them apart")
-    splits = split_by_hash(
-        FORMATS[chosen].list_pages(annotations, images), args.val, args.test, args.group_by
-    )
+    splits = split_by_hash(FORMATS[chosen].list_pages(annotations, images), args.val, args.test, args.group_by)
     shares = {"train": 1 - args.val - args.test, "validation": args.val, "test": args.test}
     return (
         chosen,

@@ -120,9 +120,7 @@ def _read_into(place: memoryview, path: str) -> None:
         raise ImageError("image changed while it was read")
 
 
-def _table(
-    records: list[PageRecord], sizes: list[tuple[int, int]], buffer: pa.Buffer, offsets: list[int]
-) -> pa.Table:
+def _table(records: list[PageRecord], sizes: list[tuple[int, int]], buffer: pa.Buffer, offsets: list[int]) -> pa.Table:
     schema = FEATURES.arrow_schema
     places = pa.array(offsets, pa.int32()).buffers()[1]
     images = pa.Array.from_buffers(pa.binary(), len(records), [None, places, buffer])

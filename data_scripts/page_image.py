@@ -70,9 +70,7 @@ def _check_png(data: memoryview) -> tuple[int, int, bool]:
         kind = bytes(data[position + 4 : position + 8])
         (crc,) = struct.unpack_from(">I", data, end - 4)
         if zlib.crc32(data[position + 4 : end - 4]) != crc:
-            raise ImageError(
-                f"PNG is damaged: checksum of chunk {ascii(kind)[2:-1]} at byte {position} is wrong"
-            )
+            raise ImageError(f"PNG is damaged: checksum of chunk {ascii(kind)[2:-1]} at byte {position} is wrong")
         if position == len(_PNG) and kind != b"IHDR":
             raise ImageError("PNG does not begin with IHDR")
         if kind == b"IEND" and has_pixels:

@@ -44,9 +44,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("out_dir", type=Path, help="takes images/ and annotations/; new, empty, or begun by the same command")
     add("--kind", choices=KINDS, required=True)
@@ -77,20 +75,12 @@ def prepare_folder(folder: Path, settings: dict[str, Any], pages: int) -> None:
         raise UsageError(f"{folder} is a file, not a folder")
     if marker.is_file():
         made = json.loads(marker.read_text())
-        other = [
-            f"{key} {made.get(key)}, not {settings[key]}"
-            for key in settings
-            if made.get(key) != settings[key]
-        ]
+        other = [f"{key} {made.get(key)}, not {settings[key]}" for key in settings if made.get(key) != settings[key]]
         if other:
-            raise UsageError(
-                f"{folder} was made with other settings ({'; '.join(other)}): name another folder"
-            )
+            raise UsageError(f"{folder} was made with other settings ({'; '.join(other)}): name another folder")
         there = sum(1 for _ in folder.glob("annotations/*.json"))
         if there > pages:
-            raise UsageError(
-                f"{folder} already has {there} pages, more than --pages {pages}: name another folder"
-            )
+            raise UsageError(f"{folder} already has {there} pages, more than --pages {pages}: name another folder")
     elif folder.is_dir() and any(path.name != f".{SETTINGS_FILE}" for path in folder.iterdir()):
         raise UsageError(f"{folder} is not empty and was not made by synthesize.py: name a new folder")
     folder.mkdir(parents=True, exist_ok=True)
@@ -111,9 +101,7 @@ def draw_page(args: argparse.Namespace, fonts: Fonts, number: int) -> None:
     part = args.out_dir / "images" / f".{number:06d}.png"
     image.save(part, "PNG")
     os.replace(part, part.with_name(f"{number:06d}.png"))
-    _write(
-        args.out_dir / "annotations" / f"{number:06d}.json", json.dumps(page.annotation(), indent=1).encode()
-    )
+    _write(args.out_dir / "annotations" / f"{number:06d}.json", json.dumps(page.annotation(), indent=1).encode())
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -1,8 +1,8 @@
 """The dataclasses behind a recipe YAML: every field, its type, what it means, and which combinations make no sense.
 
-A recipe is a flat YAML. Its keys are the fields of `ModelArguments`, `DataArguments` and `OCR2TrainingArguments`; the last
-is the library's `TrainingArguments`, unchanged, plus the fields declared here. `--key value` on the command line overrides.
-All problems of a recipe are told in one message, before anything loads.
+A recipe is a flat YAML. Its keys are the fields of `ModelArguments`, `DataArguments` and `OCR2TrainingArguments`;
+the last is the library's `TrainingArguments`, unchanged, plus the fields declared here. `--key value` on the command
+line overrides. All problems of a recipe are told in one message, before anything loads.
 """
 
 import difflib
@@ -37,9 +37,7 @@ def _field(default: Any, text: str) -> Any:
 class ModelArguments:
     """Which model, and what of it trains."""
 
-    model: str = _field(
-        "deepseek-community/DeepSeek-OCR-2", "Hub id, directory, or `tiny` for a fresh tiny model."
-    )
+    model: str = _field("deepseek-community/DeepSeek-OCR-2", "Hub id, directory, or `tiny` for a fresh tiny model.")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = _field(
         "auto",
         "Dtype the weights are loaded in. auto: bfloat16 where bf16 is on and every trained weight is an adapter's "
@@ -52,12 +50,8 @@ class ModelArguments:
     train_vision: Literal["none", "encoder", "all", "lora"] = _field(
         "none", "encoder: the 24-layer encoder and its queries; all: SAM too; lora: adapters on the encoder."
     )
-    train_projector: bool = _field(
-        False, "Train the linear projector; without adapters the view separator too."
-    )
-    train_language: Literal["none", "lora", "full"] = _field(
-        "lora", "The text model with embeddings and head."
-    )
+    train_projector: bool = _field(False, "Train the linear projector; without adapters the view separator too.")
+    train_language: Literal["none", "lora", "full"] = _field("lora", "The text model with embeddings and head.")
     train_box_head: bool = _field(False, "Train the box head (box_source: head).")
     lora_targets: Literal["attention", "attention+shared", "attention+shared+routed"] = _field(
         "attention+shared",
@@ -95,16 +89,12 @@ class OCR2TrainingArguments(TrainingArguments):
     remove_unused_columns: bool = _field(False, "Must be false: the collator reads whole page records.")
     report_to: str | list[str] | None = _field("none", "Trackers, e.g. tensorboard.")
 
-    tasks: dict[str, float] = _field(
-        {"markdown": 1.0}, "Task -> share of the examples: ocr, markdown, locate, custom."
-    )
+    tasks: dict[str, float] = _field({"markdown": 1.0}, "Task -> share of the examples: ocr, markdown, locate, custom.")
     prompts: dict[str, str] = _field({}, "Task -> prompt, where it differs from the model's own.")
     max_length: int = _field(
         4096, "Longest sequence in tokens, visual ones included; longer pages are left out, counted."
     )
-    max_patches: int | None = _field(
-        None, "Tiles a page may be cut into, 2 to 6; none: as the processor says."
-    )
+    max_patches: int | None = _field(None, "Tiles a page may be cut into, 2 to 6; none: as the processor says.")
     text_weight: float = _field(1.0, "Weight of the text loss.")
     box_weight: float = _field(0.5, "Weight of the box loss.")
     box_beta: float = _field(0.1, "Where SmoothL1 turns linear, in units of the page's side.")
@@ -112,22 +102,18 @@ class OCR2TrainingArguments(TrainingArguments):
         "expectation",
         "Predicted boxes: the mean of the coordinate softmax (no new weights), or the box head.",
     )
-    token_weights: dict[str, float] = _field(
-        {}, "Role -> weight in the text loss: text, coordinate, tag, eos."
-    )
+    token_weights: dict[str, float] = _field({}, "Role -> weight in the text loss: text, coordinate, tag, eos.")
     label_weights: dict[str, float] = _field({}, "Region label -> factor on the weights of its tokens.")
     loss_chunks: int = _field(8, "In how many pieces logits are computed; more takes less memory.")
     vision_learning_rate: float | None = _field(None, "Learning rate of SAM, encoder and queries.")
     projector_learning_rate: float | None = _field(None, "Learning rate of the projector.")
-    box_head_learning_rate: float | None = _field(
-        None, "Learning rate of the box head, which starts at random."
-    )
+    box_head_learning_rate: float | None = _field(None, "Learning rate of the box head, which starts at random.")
     eval_pages: int = _field(16, "Pages read by generation at each evaluation, for CER and box IoU; 0: none.")
     eval_max_new_tokens: int = _field(1024, "Longest answer of that generation, in tokens.")
 
     def __post_init__(self) -> None:
-        # The library takes every metric that is not called a loss for one that should grow: with `cer` it would keep the
-        # worst checkpoint.
+        # The library takes every metric that is not called a loss for one that should grow: with `cer` it would keep
+        # the worst checkpoint.
         metric = (self.metric_for_best_model or "").removeprefix("eval_")
         if self.greater_is_better is None and metric in LOWER_IS_BETTER:
             self.greater_is_better = False
@@ -186,9 +172,7 @@ class Recipe:
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = path.with_suffix(".yaml.tmp")
-        beside.write_text(
-            yaml.safe_dump(self.resolved(), sort_keys=False, allow_unicode=True), encoding="utf-8"
-        )
+        beside.write_text(yaml.safe_dump(self.resolved(), sort_keys=False, allow_unicode=True), encoding="utf-8")
         beside.replace(path)
 
     def _of(self, block: type) -> dict[str, Any]:
@@ -203,17 +187,13 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """
     given = read_yaml(path) | parse_overrides(overrides)
     problems: list[str] = []
-    values = {name: value for name, value in _typed(given, problems)}
+    values = dict(_typed(given, problems))
     if not problems:
         problems += contradictions(values)
     if problems:
         listed = "\n".join(f"  - {problem}" for problem in problems)
-        raise UsageError(
-            f"{path}: {len(problems)} problem{'s' if len(problems) > 1 else ''} in the recipe\n{listed}"
-        )
-    blocks = [
-        block(**{f.name: values[f.name] for f in fields(block) if f.name in values}) for block in BLOCKS[:2]
-    ]
+        raise UsageError(f"{path}: {len(problems)} problem{'s' if len(problems) > 1 else ''} in the recipe\n{listed}")
+    blocks = [block(**{f.name: values[f.name] for f in fields(block) if f.name in values}) for block in BLOCKS[:2]]
     return Recipe(*blocks, values)
 
 
@@ -224,9 +204,7 @@ class _NoDuplicates(yaml.SafeLoader):
         names = [self.construct_object(key, deep=deep) for key, _ in node.value]
         for name in names:
             if names.count(name) > 1:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {name!r} stands twice", node.start_mark
-                )
+                raise yaml.constructor.ConstructorError(None, None, f"the key {name!r} stands twice", node.start_mark)
         return super().construct_mapping(node, deep)
 
 
@@ -265,7 +243,7 @@ def parse_overrides(words: Sequence[str]) -> dict[str, Any]:
 
 
 def _plain(name: str, text: str) -> Any:
-    """Dicts and lists are written as YAML; so are `null` and the like. Everything else stays text, which the types coerce."""
+    """Dicts, lists and null are read as YAML. Everything else stays text, which the types coerce."""
     if text.startswith(("{", "[")) or text in ("null", "none", "None"):
         try:
             return None if text.lower() == "none" else yaml.safe_load(text)
@@ -334,9 +312,7 @@ def _model_contradictions(model: ModelArguments, values: dict[str, Any]) -> list
         problems.append("nothing trains: set train_language, train_vision, train_projector or train_box_head")
     given = [name for name in ("lora_targets", "lora_r", "lora_alpha", "lora_dropout") if name in values]
     if given and not model.uses_lora:
-        problems.append(
-            f"{', '.join(given)}: without effect, neither train_language nor train_vision is lora"
-        )
+        problems.append(f"{', '.join(given)}: without effect, neither train_language nor train_vision is lora")
     if model.train_vision == "lora" and model.train_language == "full":
         problems.append(
             "train_vision: lora with train_language: full: peft cannot load a text model saved beside adapters again; "
@@ -349,18 +325,14 @@ def _model_contradictions(model: ModelArguments, values: dict[str, Any]) -> list
 
 def _range_problems(get) -> list[str]:
     at_least = {
-        "lora_r": 1, "lora_alpha": 1, "lora_dropout": 0, "max_length": 1, "text_weight": 0, "box_weight": 0, "box_beta": 0,
-        "loss_chunks": 1, "eval_pages": 0, "eval_max_new_tokens": 1, "learning_rate": 0,
+        "lora_r": 1, "lora_alpha": 1, "lora_dropout": 0, "max_length": 1, "text_weight": 0, "box_weight": 0,
+        "box_beta": 0, "loss_chunks": 1, "eval_pages": 0, "eval_max_new_tokens": 1, "learning_rate": 0,
     }  # fmt: skip
-    problems = [
-        f"{name}: {get(name)} is less than {low}" for name, low in at_least.items() if get(name) < low
-    ]
+    problems = [f"{name}: {get(name)} is less than {low}" for name, low in at_least.items() if get(name) < low]
     if get("lora_dropout") >= 1:
         problems.append(f"lora_dropout: {get('lora_dropout')} must be less than 1")
     if get("max_patches") is not None and not 2 <= get("max_patches") <= 6:
-        problems.append(
-            f"max_patches: {get('max_patches')} is not between 2 and 6, what the model was trained with"
-        )
+        problems.append(f"max_patches: {get('max_patches')} is not between 2 and 6, what the model was trained with")
     if get("text_weight") == 0 and get("box_weight") == 0:
         problems.append("text_weight and box_weight are both 0: there is nothing to learn")
     return problems

@@ -22,9 +22,7 @@ def image_bytes(width: int = 60, height: int = 40, kind: str = "PNG", seed: int 
     return file.getvalue()
 
 
-def write_page(
-    folder: Path, name: str, image: bytes | None = b"", suffix: str = ".png", **changes: Any
-) -> Path:
+def write_page(folder: Path, name: str, image: bytes | None = b"", suffix: str = ".png", **changes: Any) -> Path:
     """Write NAME.json and NAME.png in `folder` (60x40, one box) and return the JSON's path.
 
     `changes` replace keys of the annotation, or with None remove them. An image of None is not written.

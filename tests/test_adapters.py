@@ -74,7 +74,10 @@ def test_every_parameter_belongs_to_one_group():
 
 
 POLICIES = {
-    "full": (ModelArguments(train_vision="all", train_projector=True, train_language="full"), set(GROUPS[:4])),
+    "full": (
+        ModelArguments(train_vision="all", train_projector=True, train_language="full"),
+        set(GROUPS[:4]),
+    ),
     "encoder": (ModelArguments(train_vision="encoder", train_language="none"), {"vision_encoder"}),
     "projector": (ModelArguments(train_projector=True, train_language="none"), {"projector"}),
     "language": (ModelArguments(train_language="full"), {"language"}),

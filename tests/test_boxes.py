@@ -9,9 +9,7 @@ from ocr2_hf.evaluation.boxes import box_iou, match_boxes, mean_box_iou
 
 
 def test_iou_by_hand():
-    iou = box_iou(
-        [[0, 0, 10, 10]], [[5, 5, 15, 15], [2, 2, 8, 8], [0, 0, 10, 10], [10, 0, 20, 10], [30, 30, 40, 40]]
-    )
+    iou = box_iou([[0, 0, 10, 10]], [[5, 5, 15, 15], [2, 2, 8, 8], [0, 0, 10, 10], [10, 0, 20, 10], [30, 30, 40, 40]])
     assert iou.shape == (1, 5)
     assert iou[0] == pytest.approx([1 / 7, 0.36, 1, 0, 0])
 
@@ -58,9 +56,7 @@ def test_matching_is_optimal_where_greedy_is_not():
     predicted, reference = [[0, 0, 10, 10], [3, 0, 13, 10]], [[-4, 0, 6, 10], [2, 0, 12, 10]]
     iou = box_iou(predicted, reference)
     assert iou[0, 1] > iou[0, 0] and iou[1, 1] > iou[1, 0]
-    best = max(
-        sum(iou[p, r] for p, r in zip(order, (0, 1), strict=True)) for order in itertools.permutations((0, 1))
-    )
+    best = max(sum(iou[p, r] for p, r in zip(order, (0, 1), strict=True)) for order in itertools.permutations((0, 1)))
     pairs = match_boxes(predicted, reference)
     assert [pair[:2] for pair in pairs] == [(0, 0), (1, 1)]
     assert sum(pair[2] for pair in pairs) == pytest.approx(best)

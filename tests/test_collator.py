@@ -32,7 +32,24 @@ def test_exactly_the_target_and_eos_are_supervised(processor):
     ids, labels = batch["input_ids"][0], batch["labels"][0]
     first = int((labels != IGNORED).nonzero()[0])
     assert words(processor, ids[first:]) == [
-        *("<|ref|>", "t", "e", "x", "t", "<|/ref|>", "<|det|>", "[", "[", "12", ",", " ", "0", ",", " ", "999"),
+        *(
+            "<|ref|>",
+            "t",
+            "e",
+            "x",
+            "t",
+            "<|/ref|>",
+            "<|det|>",
+            "[",
+            "[",
+            "12",
+            ",",
+            " ",
+            "0",
+            ",",
+            " ",
+            "999",
+        ),
         *(",", " ", "40", "]", "]", "<|/det|>", "\n", "a", "b", " ", "<td>", "1", ".", "5", "</td>", EOS),
     ]
     assert labels[first:].tolist() == ids[first:].tolist()
@@ -46,7 +63,13 @@ def test_every_token_has_the_weight_of_its_role_times_its_label(processor):
     target = "lead\n\n" + TARGET + "\n\n<|ref|>image<|/ref|><|det|>[[1, 2, 3, 4]]<|/det|>"
     batch = collate([Example("a", page(100, 90), MARKDOWN, target)])
     first = int((batch["labels"][0] != IGNORED).nonzero()[0])
-    told = list(zip(words(processor, batch["input_ids"][0, first:]), batch["token_weights"][0, first:].tolist(), strict=True))
+    told = list(
+        zip(
+            words(processor, batch["input_ids"][0, first:]),
+            batch["token_weights"][0, first:].tolist(),
+            strict=True,
+        )
+    )
     tag, coordinate, text = ("<|ref|>", 1.0), 10.0, 2.0
     assert told[:6] == [("l", 1.0), ("e", 1.0), ("a", 1.0), ("d", 1.0), ("\n", 1.0), ("\n", 1.0)]
     assert told[6] == tag and told[15] == ("12", coordinate) and told[18] == ("0", coordinate)
@@ -73,7 +96,9 @@ def test_boxes_point_at_their_tokens(processor):
 
 def test_a_batch_without_boxes_has_empty_boxes_of_the_right_shape(processor):
     batch = TrainingCollator(processor)([Example("a", page(50, 50), MARKDOWN, "")])
-    assert batch["box_rows"].shape == (0,) and batch["box_tokens"].shape == (0, 5) and batch["box_values"].shape == (0, 4)
+    assert (
+        batch["box_rows"].shape == (0,) and batch["box_tokens"].shape == (0, 5) and batch["box_values"].shape == (0, 4)
+    )
     assert (batch["labels"] != IGNORED).sum() == 1  # EOS: an empty page ends at once
 
 
@@ -82,7 +107,9 @@ def test_training_pads_right_and_generation_left(processor):
     train = TrainingCollator(processor)(examples)
     read = GenerationCollator(processor)([e.image for e in examples], [e.prompt for e in examples])
     pad = processor.tokenizer.pad_token_id
-    assert train["input_ids"][0, -1] == pad and train["attention_mask"][0, -1] == 0 and train["labels"][0, -1] == IGNORED
+    assert (
+        train["input_ids"][0, -1] == pad and train["attention_mask"][0, -1] == 0 and train["labels"][0, -1] == IGNORED
+    )
     assert read["input_ids"][0, 0] == pad and read["attention_mask"][0, 0] == 0
     assert read["attention_mask"].sum(dim=1).tolist() == [(read["input_ids"][i] != pad).sum() for i in range(2)]
 
@@ -95,7 +122,9 @@ def test_a_padding_example_counts_for_nothing(processor):
 @pytest.mark.parametrize("sizes", [[(100, 90)], [(300, 400), (100, 90)], [(975, 1500), (192, 192), (900, 200)]])
 def test_prompts_and_pixels_are_what_the_stock_processor_makes(processor, sizes):
     images = [page(*size) for size in sizes]
-    stock = processor(images=images, text=[MARKDOWN] * len(images), padding=True, padding_side="left", return_tensors="pt")
+    stock = processor(
+        images=images, text=[MARKDOWN] * len(images), padding=True, padding_side="left", return_tensors="pt"
+    )
     ours = GenerationCollator(processor)(images, [MARKDOWN] * len(images))
     assert set(ours) == set(stock)
     for name, value in stock.items():

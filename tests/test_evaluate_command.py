@@ -57,9 +57,7 @@ def on_model(model, output, *more):
 
 
 def lines_of(output):
-    return [
-        json.loads(line) for line in (output / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
-    ]
+    return [json.loads(line) for line in (output / "predictions.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
 def without_time(lines):
@@ -203,9 +201,7 @@ def test_two_evaluations_are_compared(tmp_path, capsys):
         (["--predictions", "gone.jsonl", "--output_dir", "bad.jsonl"], 2, "bad.jsonl is a file"),
     ],
 )
-def test_a_bad_call_gives_one_message_and_writes_nothing(
-    tmp_path, monkeypatch, capsys, arguments, status, message
-):
+def test_a_bad_call_gives_one_message_and_writes_nothing(tmp_path, monkeypatch, capsys, arguments, status, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty.jsonl").write_text("\n")
     (tmp_path / "bad.jsonl").write_text('{"id": 1}\n')

@@ -95,13 +95,20 @@ def test_coordinates_past_999_and_reversed_corners_are_put_right():
 
 
 def test_plain_text_is_the_texts_without_tags():
-    regions = [Region("title", (0, 0, 1, 1), "Bill"), Region("image", (0, 0, 1, 1)), Region("text", (0, 0, 1, 1), "a\nb")]
+    regions = [
+        Region("title", (0, 0, 1, 1), "Bill"),
+        Region("image", (0, 0, 1, 1)),
+        Region("text", (0, 0, 1, 1), "a\nb"),
+    ]
     assert plain_text(encode_regions(regions, *PAGE)) == "Bill\na\nb"
     assert plain_text("  no tags\n") == "no tags"
 
 
 def test_find_boxes_points_at_every_character_it_names():
-    regions = [Region("text", (0, 0, 500, 2000), "a"), Region("table", (0, 1000, 1000, 2000), "<table></table>")]
+    regions = [
+        Region("text", (0, 0, 500, 2000), "a"),
+        Region("table", (0, 1000, 1000, 2000), "<table></table>"),
+    ]
     text = encode_regions(regions, *PAGE)
     first, second = find_boxes(text)
     assert text[slice(*first.det)] == "<|det|>"

@@ -43,7 +43,11 @@ def plain(batch) -> dict[str, torch.Tensor]:
 
 def test_without_weights_and_boxes_the_text_loss_is_the_stock_loss_value_and_gradient(model, batch):
     ones = {"token_weights": (batch["labels"] != IGNORED).float()}
-    empty = {"box_rows": batch["box_rows"][:0], "box_tokens": batch["box_tokens"][:0], "box_values": batch["box_values"][:0]}
+    empty = {
+        "box_rows": batch["box_rows"][:0],
+        "box_tokens": batch["box_tokens"][:0],
+        "box_values": batch["box_values"][:0],
+    }
     ours = model(**plain(batch), **ones, **empty)
     ours.loss.backward()
     our_gradients = gradients(model)
@@ -154,7 +158,9 @@ def test_it_saves_as_the_stock_class_and_loads_with_the_stock_loaders(model, bat
     model.add_box_head()
     model.save_pretrained(tmp_path)
     processor().save_pretrained(tmp_path)
-    assert json.loads((tmp_path / "config.json").read_text())["architectures"] == ["DeepseekOcr2ForConditionalGeneration"]
+    assert json.loads((tmp_path / "config.json").read_text())["architectures"] == [
+        "DeepseekOcr2ForConditionalGeneration"
+    ]
     stock = AutoModelForImageTextToText.from_pretrained(tmp_path).eval()
     assert type(stock) is DeepseekOcr2ForConditionalGeneration
     assert torch.equal(stock(**plain(batch)).logits, model(**plain(batch)).logits)

@@ -141,9 +141,7 @@ def test_a_pdf_page_of_too_many_pixels_is_refused(tmp_path, monkeypatch):
 def test_a_large_scan_passes_without_a_warning(tmp_path, recwarn):
     Image.new("1", (10_000, 9_000)).save(tmp_path / "scan.png")
     assert only_page(tmp_path / "scan.png").size == (10_000, 9_000)
-    assert not [
-        warning for warning in recwarn if issubclass(warning.category, Image.DecompressionBombWarning)
-    ]
+    assert not [warning for warning in recwarn if issubclass(warning.category, Image.DecompressionBombWarning)]
 
 
 def test_a_pdf_with_a_password_is_refused(tmp_path):

@@ -67,9 +67,7 @@ def test_a_bad_file_is_listed_and_the_others_are_read(model, files, tmp_path, ca
 def test_two_files_of_one_name_are_refused_before_anything_is_written(model, files, tmp_path, capsys):
     (tmp_path / "deep").mkdir()
     Image.new("RGB", (9, 9)).save(tmp_path / "deep" / "one.jpg")
-    assert (
-        run(files[0], tmp_path / "deep" / "one.jpg", "--model", model, "--output_dir", tmp_path / "out") == 2
-    )
+    assert run(files[0], tmp_path / "deep" / "one.jpg", "--model", model, "--output_dir", tmp_path / "out") == 2
     assert "would both give one.md" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 

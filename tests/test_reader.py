@@ -130,9 +130,7 @@ def test_prompts_of_the_recipe_are_used(model, tmp_path):
     assert prompts["ocr"] == "<image>\nLis la page." and "Convert" in prompts["markdown"]
 
 
-@pytest.mark.parametrize(
-    "text", ["- a list", "tasks: [ocr]", "prompts: {translate: x}", "tasks: {ocr: 1", "\x00"]
-)
+@pytest.mark.parametrize("text", ["- a list", "tasks: [ocr]", "prompts: {translate: x}", "tasks: {ocr: 1", "\x00"])
 def test_a_broken_recipe_is_named(tmp_path, text):
     (tmp_path / "recipe.yaml").write_text(text)
     with pytest.raises(UsageError, match=r"recipe\.yaml"):

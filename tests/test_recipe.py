@@ -31,12 +31,31 @@ def test_yaml_numbers_that_yaml_reads_as_text_become_numbers(recipe):
 
 def test_the_defaults_are_the_tutorials(recipe):
     args = recipe(output_dir="unused").training_arguments()
-    assert (args.learning_rate, args.weight_decay, args.num_train_epochs, args.logging_steps) == (2e-5, 0.01, 10, 100)
-    assert (args.lr_scheduler_type, args.optim, args.text_weight, args.box_weight) == ("cosine", "adamw_torch_fused", 1, 0.5)
+    assert (args.learning_rate, args.weight_decay, args.num_train_epochs, args.logging_steps) == (
+        2e-5,
+        0.01,
+        10,
+        100,
+    )
+    assert (args.lr_scheduler_type, args.optim, args.text_weight, args.box_weight) == (
+        "cosine",
+        "adamw_torch_fused",
+        1,
+        0.5,
+    )
 
 
 def test_overrides_win_and_are_coerced(recipe):
-    loaded = recipe(None, "--lora_r", "8", "--bf16=false", "--train_projector", "--tasks", "{ocr: 1, markdown: 3}", bf16=True)
+    loaded = recipe(
+        None,
+        "--lora_r",
+        "8",
+        "--bf16=false",
+        "--train_projector",
+        "--tasks",
+        "{ocr: 1, markdown: 3}",
+        bf16=True,
+    )
     assert loaded.model.lora_r == 8 and loaded.model.train_projector is True
     assert loaded.training("bf16") is False and loaded.training("tasks") == {"ocr": 1.0, "markdown": 3.0}
 
@@ -63,7 +82,10 @@ def test_three_mistakes_are_told_at_once(recipe):
     [
         ({"train_language": "none"}, "nothing trains"),
         ({"train_language": "full", "lora_r": 8}, "lora_r: without effect"),
-        ({"lora_targets": "attention+shared+routed", "lora_dropout": 0.1}, "cannot drop out before routed experts"),
+        (
+            {"lora_targets": "attention+shared+routed", "lora_dropout": 0.1},
+            "cannot drop out before routed experts",
+        ),
         ({"train_vision": "lora", "train_language": "full"}, "peft cannot load"),
         ({"train_box_head": True}, "only with box_source: head"),
         ({"box_source": "head"}, "needs train_box_head"),
@@ -109,7 +131,7 @@ def test_a_missing_recipe_is_named(tmp_path):
 
 
 def test_what_the_library_refuses_is_told_in_its_words(recipe):
-    with pytest.raises(UsageError, match="training block is refused: .*load_best_model_at_end"):
+    with pytest.raises(UsageError, match=r"training block is refused: .*load_best_model_at_end"):
         recipe(load_best_model_at_end=True).training_arguments()
 
 

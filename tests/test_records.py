@@ -20,9 +20,7 @@ def test_features_are_those_of_the_design():
 
 
 def test_a_good_record_is_kept_and_its_texts_are_filled():
-    checked, clamped = check_record(
-        record(bboxes=[[1, 2, 3, 4], [0, 0, 100, 50.5]], labels=["title", "text"]), 100, 51
-    )
+    checked, clamped = check_record(record(bboxes=[[1, 2, 3, 4], [0, 0, 100, 50.5]], labels=["title", "text"]), 100, 51)
     assert checked.bboxes == [[1, 2, 3, 4], [0, 0, 100, 50.5]]
     assert checked.texts == ["", ""]
     assert (checked.prompt, checked.target, clamped) == (None, None, 0)
@@ -34,9 +32,7 @@ def test_a_page_without_regions_is_good():
 
 
 def test_text_becomes_nfc_with_unix_line_ends():
-    checked, _ = check_record(
-        record(text="cafe\u0301\r\nnoir", texts=["e\u0301"], labels=["e\u0301"]), 100, 100
-    )
+    checked, _ = check_record(record(text="cafe\u0301\r\nnoir", texts=["e\u0301"], labels=["e\u0301"]), 100, 100)
     assert (checked.text, checked.texts, checked.labels) == ("caf\u00e9\nnoir", ["\u00e9"], ["\u00e9"])
 
 

@@ -46,16 +46,12 @@ def test_pages_come_worst_first_with_their_figures(tmp_path):
     assert tree.xpath("//details[@class='page'][1]//span[@class='chip']/text()") == ["loop", "no end"]
     figures = dict(zip(tree.xpath("//dt/text()"), tree.xpath("//dd/text()"), strict=True))
     assert (
-        figures["Never end"] == "100.0%"
-        and figures["Box IoU"] == "\N{EN DASH}"
-        and figures["Text accuracy"] == "0.0%"
+        figures["Never end"] == "100.0%" and figures["Box IoU"] == "\N{EN DASH}" and figures["Text accuracy"] == "0.0%"
     )
 
 
 def test_boxes_lie_over_the_downscaled_page(tmp_path):
-    boxed = line(
-        "a", "a", "a", width=3000, height=1000, regions=[region(0, 0, 1500, 1000, label="title", text="Hi")]
-    )
+    boxed = line("a", "a", "a", width=3000, height=1000, regions=[region(0, 0, 1500, 1000, label="title", text="Hi")])
     boxed["reference_regions"] = [region(0, 0, 3000, 1000), region(5, 5, 1, 1)]
     tree = report(tmp_path / "r.html", [boxed], images=lambda line: Image.new("RGB", (3000, 1000), "red"))
     data = tree.xpath("//img/@src")[0]

@@ -107,7 +107,7 @@ def test_package_data_is_where_setup_looks(repo, setup_cfg):
 
 
 def test_every_package_has_an_init(repo):
-    """`find:` silently leaves out a folder without __init__.py: fine in the checkout, missing once installed."""
+    """`find:` leaves out a folder without __init__.py: fine in the checkout, missing once installed."""
     for path in (repo / "ocr2_hf").rglob("*.py"):
         assert (path.parent / "__init__.py").is_file(), f"{path.parent} has modules and no __init__.py"
 

@@ -32,9 +32,7 @@ def counts(splits: dict[str, list[Page]]) -> tuple[int, int, int]:
 def test_shares_are_exact_on_small_sets(count, val, test, expected):
     splits = split_by_hash(pages(count), val, test)
     assert counts(splits) == expected
-    assert sorted(page.id for part in splits.values() for page in part) == sorted(
-        page.id for page in pages(count)
-    )
+    assert sorted(page.id for part in splits.values() for page in part) == sorted(page.id for page in pages(count))
 
 
 def test_an_added_page_moves_few_others():
@@ -88,9 +86,7 @@ def test_split_folders_in_all_their_layouts(tmp_path):
         "test": (outer / "annotations/test", outer / "images/test"),
     }
     flat = make(tmp_path / "flat", "train", "validation")
-    assert find_split_folders(flat, None) == {
-        name: (flat / name, flat / name) for name in ("train", "validation")
-    }
+    assert find_split_folders(flat, None) == {name: (flat / name, flat / name) for name in ("train", "validation")}
 
 
 def test_split_folders_that_are_missing_or_twice_are_refused(tmp_path):

@@ -57,18 +57,14 @@ def test_what_cannot_be_measured_is_none():
 
 
 def write(path, *lines):
-    path.write_text(
-        "\n".join(text if isinstance(text, str) else json.dumps(text) for text in lines), encoding="utf-8"
-    )
+    path.write_text("\n".join(text if isinstance(text, str) else json.dumps(text) for text in lines), encoding="utf-8")
     return path
 
 
 def test_lines_are_read_back(tmp_path):
     lines = [line("a", "b", regions=[region(0, 0, 1, 1)], extra=1), line("c\u2028d\u0085e", "d")]
     path = tmp_path / "p.jsonl"
-    path.write_text(
-        "\n".join(json.dumps(text, ensure_ascii=False) for text in lines) + "\n\n", encoding="utf-8"
-    )
+    path.write_text("\n".join(json.dumps(text, ensure_ascii=False) for text in lines) + "\n\n", encoding="utf-8")
     assert read_predictions(path) == lines
 
 

@@ -57,15 +57,11 @@ def test_boxes_of_damaged_pages_hold_the_ink_too(tmp_path):
     for path in sorted(tmp_path.glob("a/images/*.png")):
         page = np.asarray(Image.open(path).convert("L")).astype(float)
         covered = np.zeros(page.shape, bool)
-        for x0, y0, x1, y1 in json.loads((tmp_path / f"a/annotations/{path.stem}.json").read_text())[
-            "bboxes"
-        ]:
+        for x0, y0, x1, y1 in json.loads((tmp_path / f"a/annotations/{path.stem}.json").read_text())["bboxes"]:
             covered[y0 - 2 : y1 + 2, x0 - 2 : x1 + 2] = True
             assert page[y0:y1, x0:x1].min() < page[~covered].mean() - 60
         # No letter is left outside: what remains is paper with its noise.
-        blocks = page[: page.shape[0] // 4 * 4, : page.shape[1] // 4 * 4].reshape(
-            -1, 4, page.shape[1] // 4, 4
-        )
+        blocks = page[: page.shape[0] // 4 * 4, : page.shape[1] // 4 * 4].reshape(-1, 4, page.shape[1] // 4, 4)
         free = ~covered[: page.shape[0] // 4 * 4, : page.shape[1] // 4 * 4].reshape(blocks.shape).any((1, 3))
         assert np.ptp(blocks.mean((1, 3))[free]) < 40
 
@@ -84,11 +80,7 @@ def test_a_receipt_has_its_parts_and_adds_up(tmp_path):
         items = [line.groups() for line in lines if line]
         cents = [[int(re.sub(r"\D", "", part)) for part in item] for item in items]
         assert items and all(count * price == amount for count, price, amount in cents)
-        rest = {
-            text.split()[0]: int(re.sub(r"\D", "", text))
-            for text in texts
-            if re.match("Total|Cash|Change", text)
-        }
+        rest = {text.split()[0]: int(re.sub(r"\D", "", text)) for text in texts if re.match("Total|Cash|Change", text)}
         assert rest["Total"] == sum(amount for _, _, amount in cents)
         assert rest.get("Cash", 0) - rest["Total"] == rest.get("Change", -rest["Total"])
 
@@ -150,8 +142,8 @@ def test_a_folder_of_other_settings_is_not_touched(tmp_path, capsys, options, me
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--size", "96x512"], "is 82x498 pixels, too narrow for a receipt"),
-        (["--size", "384x96"], "is 370x82 pixels, too low for a receipt"),
+        (["--size", "96x512"], "is 82x498, too narrow for a receipt"),
+        (["--size", "384x96"], "is 370x82, too low for a receipt"),
         (["--font", "nowhere.ttf"], "--font: nowhere.ttf cannot be read as a font"),
     ],
 )
@@ -170,9 +162,6 @@ def test_a_foreign_folder_is_not_written_into(tmp_path, capsys):
 
 def test_synthetic_pages_build_without_a_reject(tmp_path, datasets_cache):
     assert draw(tmp_path / "a", "--pages", 10, "--damage", 0.5) == 0
-    assert (
-        run_command(build_dataset.main, ["receipts", "--annotations", str(tmp_path / "a"), "--max_bad", "0"])
-        == 0
-    )
+    assert run_command(build_dataset.main, ["receipts", "--annotations", str(tmp_path / "a"), "--max_bad", "0"]) == 0
     row = load_dataset("receipts", "train")[0]
     assert (row["width"], row["height"]) == row["image"].size == (384, 512)

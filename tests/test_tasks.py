@@ -45,7 +45,10 @@ def test_a_page_without_boxes_is_answered_with_its_text():
 def test_locate_asks_for_one_text_that_stands_there_once():
     asked = {build_example("locate", ROW, seed=seed) for seed in range(20)}
     assert asked == {
-        ("<image>\nLocate <|ref|>Bill<|/ref|> in the image.", "<|ref|>Bill<|/ref|><|det|>[[0, 0, 100, 50]]<|/det|>"),
+        (
+            "<image>\nLocate <|ref|>Bill<|/ref|> in the image.",
+            "<|ref|>Bill<|/ref|><|det|>[[0, 0, 100, 50]]<|/det|>",
+        ),
         (
             "<image>\nLocate <|ref|>Tea 1.50<|/ref|> in the image.",
             "<|ref|>Tea 1.50<|/ref|><|det|>[[0, 60, 200, 90]]<|/det|>",

@@ -22,9 +22,7 @@ def test_rates_agree_with_jiwer_on_random_corpora():
         texts = ["x " + "".join(draw.choices(alphabet, k=draw.randint(0, 40))) for _ in range(8)]
         references = [" ".join(unicodedata.normalize("NFC", text).split()) for text in texts[:4]]
         predictions = [" ".join(unicodedata.normalize("NFC", text).split()) for text in texts[4:]]
-        assert character_error_rate(predictions, references) == pytest.approx(
-            jiwer.cer(references, predictions)
-        )
+        assert character_error_rate(predictions, references) == pytest.approx(jiwer.cer(references, predictions))
         assert word_error_rate(predictions, references) == pytest.approx(jiwer.wer(references, predictions))
 
 

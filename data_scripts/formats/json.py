@@ -34,8 +34,7 @@ def list_pages(annotations: FileTree, images: FileTree) -> list[Page]:
             named.setdefault(stem, []).append(image)
     stems = [name.removesuffix(".json") for name in annotations.files if name.endswith(".json")]
     return [
-        Page(stem, f"{annotations.root}/{stem}.json", images.root, tuple(named.get(stem, ())))
-        for stem in sorted(stems)
+        Page(stem, f"{annotations.root}/{stem}.json", images.root, tuple(named.get(stem, ()))) for stem in sorted(stems)
     ]
 
 
@@ -60,9 +59,7 @@ def read_page(page: Page) -> PageRecord:
 def _parse(path: str) -> dict[str, Any]:
     try:
         with open(path, "rb") as file:
-            annotation = json.loads(
-                file.read(), object_pairs_hook=_unique_keys, parse_constant=_refuse_constant
-            )
+            annotation = json.loads(file.read(), object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
     except RecordError:
         raise
     except OSError as error:
@@ -93,9 +90,7 @@ def _image_path(page: Page, named: Any) -> str:
     if not page.images:
         raise RecordError(f"no image {page.id} ({' '.join(SUFFIXES)}) in {page.image_root}")
     if len(page.images) > 1:
-        raise RecordError(
-            f"several images: {', '.join(page.images)}; keep one, or name it under the key image"
-        )
+        raise RecordError(f"several images: {', '.join(page.images)}; keep one, or name it under the key image")
     return f"{page.image_root}/{page.images[0]}"
 
 

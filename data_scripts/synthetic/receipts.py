@@ -12,12 +12,9 @@ def _names(listed: str) -> list[str]:
 
 
 SHOPS = _names(
-    "Corner Bakery|Green Market|Hill Farm Shop|Old Mill Store|River Books|Star Grocery|Sunny Kitchen"
-    "|The Tea House"
+    "Corner Bakery|Green Market|Hill Farm Shop|Old Mill Store|River Books|Star Grocery|Sunny Kitchen|The Tea House"
 )
-STREETS = _names(
-    "Bridge Street|Church Lane|Garden Road|Market Square|Mill Lane|Park Avenue|River Road|Station Road"
-)
+STREETS = _names("Bridge Street|Church Lane|Garden Road|Market Square|Mill Lane|Park Avenue|River Road|Station Road")
 TOWNS = _names("Ashford|Brookfield|Easton|Fairview|Lakewood|Milton|Newport|Weston")
 ITEMS = _names(
     "Apples|Bananas|Black tea|Brown bread|Butter|Carrots|Cheese|Coffee|Cream|Dark chocolate|Eggs|Flour|Grapes"
@@ -137,7 +134,7 @@ def _choose_layout(rng: random.Random, width: int, height: int, fonts: Fonts) ->
 
 
 def _font_size(size: int, width: int, height: int, fonts: Fonts) -> int:
-    """The largest readable size up to `size` at which a receipt of one item fits; `UsageError` where none does."""
+    """The largest size up to `size` at which a receipt of one item fits; `UsageError` where none does."""
     longest = max(ITEMS, key=len) + "  9 x 99.99 999.99 "
     for candidate in range(max(size, SMALLEST_FONT), SMALLEST_FONT - 1, -1):
         is_wide = fonts(candidate).getlength(longest) <= width
@@ -145,9 +142,7 @@ def _font_size(size: int, width: int, height: int, fonts: Fonts) -> int:
         if is_wide and is_high:
             return candidate
     side = "low" if is_wide else "narrow"
-    raise UsageError(
-        f"--size: within its margins the page is {width}x{height} pixels, too {side} for a receipt"
-    )
+    raise UsageError(f"--size: within its margins a page is {width}x{height}, too {side} for a receipt")
 
 
 def _choose_item(rng: random.Random, name: str) -> Item:

@@ -50,8 +50,8 @@ class PromptEncoder:
         self.image_token_id = self.processor.image_token_id
 
     def images(self, images: list[Image.Image]) -> dict[str, Tensor]:
-        """`pixel_values` [B, 3, side, side], `num_local_patches` [B], and `pixel_values_local` [tiles, 3, side, side] when
-        any page has tiles."""
+        """`pixel_values` [B, 3, side, side], `num_local_patches` [B], and `pixel_values_local` [tiles, 3, side,
+        side] when any page has tiles."""
         batch = self.processor.image_processor(images, return_tensors="pt", **self.settings.call_arguments())
         return dict(batch)
 
@@ -97,25 +97,19 @@ class TargetEncoder:
         return self.token_weights.get(role, 1.0)
 
 
-def _assign(
-    weights: list[float], offsets: list[tuple[int, int]], span: tuple[int, int], value: float
-) -> None:
+def _assign(weights: list[float], offsets: list[tuple[int, int]], span: tuple[int, int], value: float) -> None:
     for index in _inside(offsets, span):
         weights[index] = value
 
 
-def _scale(
-    weights: list[float], offsets: list[tuple[int, int]], span: tuple[int, int], factor: float
-) -> None:
+def _scale(weights: list[float], offsets: list[tuple[int, int]], span: tuple[int, int], factor: float) -> None:
     if factor != 1.0:
         for index in _inside(offsets, span):
             weights[index] *= factor
 
 
 def _inside(offsets: list[tuple[int, int]], span: tuple[int, int]) -> list[int]:
-    return [
-        i for i, (start, end) in enumerate(offsets) if start >= span[0] and end <= span[1] and end > start
-    ]
+    return [i for i, (start, end) in enumerate(offsets) if start >= span[0] and end <= span[1] and end > start]
 
 
 @dataclass
@@ -133,8 +127,8 @@ class TrainingCollator:
         box_values     [1, 4]  coordinates, 0..999
         pixel_values, pixel_values_local, num_local_patches: as the stock image processor returns them
 
-    Never truncates: pages that are too long are left out before (`PageTasks`). A padding example keeps its labels but has
-    weight 0 and no boxes.
+    Never truncates: pages that are too long are left out before (`PageTasks`). A padding example keeps its labels
+    but has weight 0 and no boxes.
     """
 
     processor: object
@@ -152,9 +146,7 @@ class TrainingCollator:
         targets = [self.targets(example.target) for example in examples]
         return batch | self._sequences(prompts, targets, examples) | self._boxes(prompts, targets, examples)
 
-    def _sequences(
-        self, prompts: list[list[int]], targets: list[Target], examples: list[Example]
-    ) -> dict[str, Tensor]:
+    def _sequences(self, prompts: list[list[int]], targets: list[Target], examples: list[Example]) -> dict[str, Tensor]:
         pad = self.prompts.tokenizer.pad_token_id
         rows: dict[str, list[Tensor]] = {
             "input_ids": [],
@@ -174,9 +166,7 @@ class TrainingCollator:
             for name, tensors in rows.items()
         }
 
-    def _boxes(
-        self, prompts: list[list[int]], targets: list[Target], examples: list[Example]
-    ) -> dict[str, Tensor]:
+    def _boxes(self, prompts: list[list[int]], targets: list[Target], examples: list[Example]) -> dict[str, Tensor]:
         rows, tokens, values = [], [], []
         for row, (prompt, target, example) in enumerate(zip(prompts, targets, examples, strict=True)):
             if example.padding:
@@ -203,13 +193,9 @@ class GenerationCollator:
     def __call__(self, images: list[Image.Image], prompts: list[str]) -> dict[str, Tensor]:
         batch = self.prompts.images(images)
         tiles = batch["num_local_patches"].tolist()
-        rows = [
-            torch.tensor(self.prompts.prompt(prompt, n)) for prompt, n in zip(prompts, tiles, strict=True)
-        ]
+        rows = [torch.tensor(self.prompts.prompt(prompt, n)) for prompt, n in zip(prompts, tiles, strict=True)]
         pad = self.prompts.tokenizer.pad_token_id
         sides = {"batch_first": True, "padding_side": "left"}
         ids = torch.nn.utils.rnn.pad_sequence(rows, padding_value=pad, **sides)
-        mask = torch.nn.utils.rnn.pad_sequence(
-            [torch.ones_like(row) for row in rows], padding_value=0, **sides
-        )
+        mask = torch.nn.utils.rnn.pad_sequence([torch.ones_like(row) for row in rows], padding_value=0, **sides)
         return batch | {"input_ids": ids, "attention_mask": mask}

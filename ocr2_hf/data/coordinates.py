@@ -16,25 +16,20 @@ def coordinate_token_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
         values = range(start, start + 4)
         text = grounding_tag("text", values)
         encoding = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        token_of = {
-            tuple(span): token
-            for span, token in zip(encoding.offset_mapping, encoding.input_ids, strict=True)
-        }
+        token_of = {tuple(span): token for span, token in zip(encoding.offset_mapping, encoding.input_ids, strict=True)}
         place = text.index("[[")
         for value in values:
             place = text.index(str(value), place)
             token = token_of.get((place, place + len(str(value))))
             if token is None:
                 raise UsageError(
-                    f"the tokenizer of {tokenizer.name_or_path!r} does not write the coordinate {value} of {text!r} as one "
-                    "token: boxes cannot be trained with it; use the tokenizer of DeepSeek-OCR-2"
+                    f"the tokenizer of {tokenizer.name_or_path!r} does not write the coordinate {value} of {text!r} "
+                    "as one token: boxes cannot be trained with it; use the tokenizer of DeepSeek-OCR-2"
                 )
             ids.append(token)
             place += len(str(value))
     if len(set(ids)) != len(ids):
-        raise UsageError(
-            f"the tokenizer of {tokenizer.name_or_path!r} writes two coordinates as the same token"
-        )
+        raise UsageError(f"the tokenizer of {tokenizer.name_or_path!r} writes two coordinates as the same token")
     return tuple(ids)
 
 
@@ -56,8 +51,6 @@ def box_token_indices(span: BoxSpan, offsets: list[tuple[int, int]], starts: dic
     for start, end in (span.det, *span.coordinates):
         index = starts.get(start)
         if index is None or tuple(offsets[index]) != (start, end):
-            raise UsageError(
-                f"the tokenizer splits the box {list(span.values)} of a {span.label!r} region differently"
-            )
+            raise UsageError(f"the tokenizer splits the box {list(span.values)} of a {span.label!r} region differently")
         indices.append(index)
     return indices

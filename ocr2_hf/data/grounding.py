@@ -23,9 +23,7 @@ _WRITTEN = re.compile(
     re.DOTALL,
 )
 # What models produce: spaces vary, several boxes may share a tag, the end tag may be missing.
-_PRODUCED = re.compile(
-    r"<\|ref\|>(.*?)<\|/ref\|>\s*<\|det\|>(.*?)(?:<\|/det\|>|(?=<\|ref\|>)|(?=\n)|$)", re.DOTALL
-)
+_PRODUCED = re.compile(r"<\|ref\|>(.*?)<\|/ref\|>\s*<\|det\|>(.*?)(?:<\|/det\|>|(?=<\|ref\|>)|(?=\n)|$)", re.DOTALL)
 _QUADRUPLE = re.compile(r"\[\s*(-?\d+)\s*,\s*(-?\d+)\s*,\s*(-?\d+)\s*,\s*(-?\d+)\s*\]")
 _ANY_TAG = re.compile(r"<\|/?(?:ref|det|grounding)\|>")
 
@@ -43,8 +41,8 @@ class Region:
 class BoxSpan:
     """Where one grounded region stands in a target text, as character offsets.
 
-    `tag` covers the whole tag block, `det` the `<|det|>` in it, `coordinates` the four numbers; `end` is where the region's
-    text ends: at the next region or at the end of the target. `values` are the coordinates, 0..999.
+    `tag` covers the whole tag block, `det` the `<|det|>` in it, `coordinates` the four numbers; `end` is where the
+    region's text ends: at the next region or at the end of the target. `values` are the coordinates, 0..999.
     """
 
     label: str
@@ -84,9 +82,7 @@ def encode_regions(regions: Iterable[Region], width: int, height: int) -> str:
     for region in regions:
         for name, value in (("label", region.label), ("text", region.text)):
             if _ANY_TAG.search(value):
-                raise ValueError(
-                    f"the {name} {value[:60]!r} holds a grounding tag; remove it from the annotation"
-                )
+                raise ValueError(f"the {name} {value[:60]!r} holds a grounding tag; remove it from the annotation")
         tag = grounding_tag(region.label, encode_box(region.box, width, height))
         blocks.append(f"{tag}\n{region.text}" if region.text else tag)
     return "\n\n".join(blocks)

@@ -124,13 +124,13 @@ def _check_columns(features: Features, name: str) -> None:
 
 
 def _fits(found: Any, wanted: Any) -> bool:
-    """Can a column of feature `found` be cast to `wanted`? Numbers to numbers and strings to strings alone."""
+    """Can a column of feature `found` be cast to `wanted`? Numbers to numbers, strings to strings."""
     if type(found) is not type(wanted):
         return False
     if isinstance(wanted, List):
         return _fits(found.feature, wanted.feature)
     if isinstance(wanted, Value):
-        return ("string" in found.dtype) == ("string" in wanted.dtype)
+        return found.dtype == "null" or ("string" in found.dtype) == ("string" in wanted.dtype)
     return True
 
 

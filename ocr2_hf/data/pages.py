@@ -20,9 +20,9 @@ _UNSUITED = -1
 class PageTasks(TorchDataset):
     """Page records -> `Example`s.
 
-    Which task a page gets is drawn by the recipe's weights from those that suit it and fit `max_length`; the draw depends on
-    seed, epoch and page alone, so it is the same under any number of workers and processes. Pages that fit no task are left
-    out: `dropped` counts them by reason.
+    Which task a page gets is drawn by the recipe's weights from those that suit it and fit `max_length`; the draw
+    depends on seed, epoch and page alone, so it is the same under any number of workers and processes. Pages that
+    fit no task are left out: `dropped` counts them by reason.
     """
 
     def __init__(
@@ -53,9 +53,7 @@ class PageTasks(TorchDataset):
     def example(self, row: int, task: str) -> Example:
         """The example of a row of the dataset for one task."""
         page = self.dataset[row]
-        prompt, target = build_example(
-            task, page, self.prompts, seed=hash_free_seed(self.seed, int(self._epoch))
-        )
+        prompt, target = build_example(task, page, self.prompts, seed=hash_free_seed(self.seed, int(self._epoch)))
         return Example(page["id"], page["image"].convert("RGB"), prompt, target)
 
     def set_epoch(self, epoch: int) -> None:
@@ -70,10 +68,7 @@ class PageTasks(TorchDataset):
     def _count_dropped(self) -> Counter:
         left_out = np.delete(self.lengths, self.rows, axis=0)
         long = int((left_out > 0).any(axis=1).sum()) if len(left_out) else 0
-        return (
-            Counter({"longer than max_length": long, "nothing for these tasks": len(left_out) - long})
-            + Counter()
-        )
+        return Counter({"longer than max_length": long, "nothing for these tasks": len(left_out) - long}) + Counter()
 
 
 def hash_free_seed(seed: int, epoch: int) -> int:
@@ -95,9 +90,7 @@ def _measure(dataset: Dataset, processor, tasks: list[str], prompts: Mapping[str
     return lengths
 
 
-def _length(
-    page: dict, task: str, prompts, encoder: PromptEncoder, targets: TargetEncoder, tiles: int
-) -> int:
+def _length(page: dict, task: str, prompts, encoder: PromptEncoder, targets: TargetEncoder, tiles: int) -> int:
     try:
         prompt, target = build_example(task, page, prompts, seed=None)
         ids = targets(target).ids

@@ -92,9 +92,7 @@ def check_text(value: Any, where: str) -> str:
         raise RecordError(f"{where} is {_shown(value)}, not a string")
     text = unicodedata.normalize("NFC", value.replace("\r\n", "\n"))
     if found := _CONTROL.search(text):
-        raise RecordError(
-            f"{where} has the control character U+{ord(found[0]):04X} at offset {found.start()}"
-        )
+        raise RecordError(f"{where} has the control character U+{ord(found[0]):04X} at offset {found.start()}")
     try:
         text.encode()
     except UnicodeEncodeError as error:

@@ -26,13 +26,12 @@ def suits(task: str, row: Row) -> bool:
     return True
 
 
-def build_example(
-    task: str, row: Row, prompts: Mapping[str, str] | None = None, seed: int = 0
-) -> tuple[str, str]:
+def build_example(task: str, row: Row, prompts: Mapping[str, str] | None = None, seed: int = 0) -> tuple[str, str]:
     """(prompt, target) of a page.
 
     `row` has the columns of a page record (the image is not needed); `prompts` overrides `PROMPTS` task by task;
-    `seed` chooses the text of `locate`; None takes the longest. Raises `ValueError` when the page does not suit the task.
+    `seed` chooses the text of `locate`; None takes the longest. Raises `ValueError` when the page does not suit the
+    task.
     """
     if not suits(task, row):
         raise ValueError(f"page {row['id']!r} has nothing for the task {task!r}")

@@ -21,9 +21,7 @@ def box_iou(a: ArrayLike, b: ArrayLike) -> np.ndarray:
     return np.divide(overlap_NM, union_NM, out=np.zeros_like(overlap_NM), where=union_NM > 0)
 
 
-def match_boxes(
-    predicted: ArrayLike, reference: ArrayLike, min_iou: float = 0.0
-) -> list[tuple[int, int, float]]:
+def match_boxes(predicted: ArrayLike, reference: ArrayLike, min_iou: float = 0.0) -> list[tuple[int, int, float]]:
     """The one-to-one pairs with the largest total IoU: (predicted index, reference index, IoU) by reference.
 
     `predicted` [N, 4], `reference` [M, 4]. Pairs that do not overlap, or by less than `min_iou`, are left
@@ -31,8 +29,7 @@ def match_boxes(
     """
     iou = box_iou(predicted, reference)
     pairs = (
-        (int(p), int(r), float(iou[p, r]))
-        for p, r in zip(*linear_sum_assignment(iou, maximize=True), strict=True)
+        (int(p), int(r), float(iou[p, r])) for p, r in zip(*linear_sum_assignment(iou, maximize=True), strict=True)
     )
     return sorted((pair for pair in pairs if pair[2] > 0 and pair[2] >= min_iou), key=lambda pair: pair[1])
 

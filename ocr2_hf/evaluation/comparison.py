@@ -44,9 +44,7 @@ def compare(before: Sequence[Line], after: Sequence[Line]) -> dict[str, Any]:
     return {"before": a, "after": b, "change": change}
 
 
-def write_comparison(
-    before: Sequence[Line], after: Sequence[Line], path: str | Path, names: tuple[str, str]
-) -> None:
+def write_comparison(before: Sequence[Line], after: Sequence[Line], path: str | Path, names: tuple[str, str]) -> None:
     """The side-by-side report of the same pages in the same order, the most worsened first."""
     pages = [(a, b, summarize([a]), summarize([b])) for a, b in zip(before, after, strict=True)]
     pages.sort(key=lambda page: error_of(page[2]) - error_of(page[3]))

@@ -36,9 +36,7 @@ def read_predictions(path: str | Path) -> list[dict[str, Any]]:
         except ValueError as error:
             raise WorkError(f"{path}, line {number}: {error}") from None
         if line["id"] in seen:
-            raise WorkError(
-                f"{path}, line {number}: the page {line['id']!r} comes twice; keep one line per page"
-            )
+            raise WorkError(f"{path}, line {number}: the page {line['id']!r} comes twice; keep one line per page")
         seen.add(line["id"])
         lines.append(line)
     return lines
@@ -63,9 +61,7 @@ def check_line(line: Any) -> None:
         for index, region in enumerate(line.get(key) or []):
             box = region.get("box") if isinstance(region, dict) else None
             if not (isinstance(box, list) and len(box) == 4 and all(map(_is_number, box))):
-                raise ValueError(
-                    f"{key}[{index}] needs a 'box' of four finite numbers, found {str(region)[:80]}"
-                )
+                raise ValueError(f"{key}[{index}] needs a 'box' of four finite numbers, found {str(region)[:80]}")
 
 
 def _is_number(value: Any) -> bool:

@@ -99,8 +99,7 @@ def metrics_table(columns: Mapping[str, Mapping[str, Any]]) -> str:
 
 def figures(metrics: Mapping[str, Any]) -> str:
     tiles = (
-        f"<div><dt>{label}</dt><dd>{figure(name, metrics.get(name))}</dd></div>"
-        for name, (label, _) in FIGURES.items()
+        f"<div><dt>{label}</dt><dd>{figure(name, metrics.get(name))}</dd></div>" for name, (label, _) in FIGURES.items()
     )
     return f'<dl class="figures">{"".join(tiles)}</dl>'
 
@@ -142,9 +141,7 @@ def text_panel(heading: str, line: Line) -> str:
 def raw_panel(line: Line) -> str:
     """What the model was asked, what it wrote and what it should have written, tags and all."""
     parts = (("Prompt", "prompt"), ("Prediction", "prediction"), ("Reference", "reference"))
-    blocks = "".join(
-        f'<h3>{name}</h3><pre dir="auto">{escape(str(line.get(key) or ""))}</pre>' for name, key in parts
-    )
+    blocks = "".join(f'<h3>{name}</h3><pre dir="auto">{escape(str(line.get(key) or ""))}</pre>' for name, key in parts)
     return f'<details class="raw"><summary>Raw text</summary>{blocks}</details>'
 
 

@@ -11,9 +11,7 @@ from collections.abc import Callable, Sequence
 from rapidfuzz.distance import Levenshtein
 
 # A grounding tag with its label and coordinates; the end tag may be missing where generation went wrong.
-_GROUNDING = re.compile(
-    r"<\|ref\|>(?:(?!<\|).)*<\|/ref\|>\s*<\|det\|>(?:(?!<\||\n).)*(?:<\|/det\|>)?", re.DOTALL
-)
+_GROUNDING = re.compile(r"<\|ref\|>(?:(?!<\|).)*<\|/ref\|>\s*<\|det\|>(?:(?!<\||\n).)*(?:<\|/det\|>)?", re.DOTALL)
 _LOOSE_TAG = re.compile(r"<\|/?(?:ref|det|grounding)\|>")
 
 
@@ -51,12 +49,8 @@ def normalized_edit_distance(predictions: Sequence[str], references: Sequence[st
     return sum(Levenshtein.normalized_distance(*pair) for pair in pairs) / len(pairs)
 
 
-def _error_rate(
-    predictions: Sequence[str], references: Sequence[str], split: Callable[[str], Sequence[str]]
-) -> float:
-    pairs = [
-        (split(prediction), split(reference)) for prediction, reference in _pairs(predictions, references)
-    ]
+def _error_rate(predictions: Sequence[str], references: Sequence[str], split: Callable[[str], Sequence[str]]) -> float:
+    pairs = [(split(prediction), split(reference)) for prediction, reference in _pairs(predictions, references)]
     edits = sum(Levenshtein.distance(*pair) for pair in pairs)
     length = sum(len(reference) for _, reference in pairs)
     return edits / length if length else float(edits > 0)
@@ -66,9 +60,7 @@ def _pairs(predictions: Sequence[str], references: Sequence[str]) -> list[tuple[
     if isinstance(predictions, str) or isinstance(references, str):
         raise ValueError("predictions and references are lists of texts, one per page, not one text")
     if len(predictions) != len(references):
-        raise ValueError(
-            f"{len(predictions)} predictions for {len(references)} references: give one per page"
-        )
+        raise ValueError(f"{len(predictions)} predictions for {len(references)} references: give one per page")
     if not len(predictions):
         raise ValueError("no pages to score: predictions and references are empty")
     return [(normalize_text(p), normalize_text(r)) for p, r in zip(predictions, references, strict=True)]

@@ -1,7 +1,7 @@
 """What trains: from a recipe's policy to parameters that move, and counts that prove it.
 
-Every parameter belongs to exactly one group. Parts trained in full beside LoRA go through peft's `modules_to_save`: what is
-not there would train and then be missing from the saved adapter.
+Every parameter belongs to exactly one group. Parts trained in full beside LoRA go through peft's `modules_to_save`:
+what is not there would train and then be missing from the saved adapter.
 """
 
 import re
@@ -97,12 +97,7 @@ def lora_config(policy: ModelArguments) -> LoraConfig:
         routed = _ROUTED if "routed" in layers else []
     if policy.train_vision == "lora":
         targets += _TARGETS["vision"]
-    saved = [
-        module
-        for group in GROUPS
-        if group in fully_trained_groups(policy)
-        for module in _MODULES.get(group, [])
-    ]
+    saved = [module for group in GROUPS if group in fully_trained_groups(policy) for module in _MODULES.get(group, [])]
     return LoraConfig(
         r=policy.lora_r,
         lora_alpha=policy.lora_alpha,
@@ -140,9 +135,9 @@ def counts_table(counts: dict[str, Count]) -> str:
 def write_portable_adapter(directory: str | Path) -> None:
     """Rename the saved adapter's weights to what loaders of this model expect.
 
-    On loading, peft and transformers translate key names of the original repository (`model.layers.`) into the library's
-    (`model.language_model.layers.`), and take `language_model.layers.` itself for such a name: every adapter weight of the
-    text model would be silently left out (seen with peft 0.21 and transformers 5.17 to 5.23).
+    On loading, peft and transformers translate key names of the original repository (`model.layers.`) into the
+    library's (`model.language_model.layers.`), and take `language_model.layers.` itself for such a name: every
+    adapter weight of the text model would be silently left out (seen with peft 0.21 and transformers 5.17 to 5.23).
     """
     path = Path(directory) / "adapter_model.safetensors"
     tensors = {re.sub(r"\bmodel\.language_model\.", "model.", name): t for name, t in load_file(path).items()}

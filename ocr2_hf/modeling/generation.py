@@ -39,9 +39,7 @@ class SlidingNoRepeatNgram(LogitsProcessor):
     def _completions(self, sequence: list[int]) -> set[int]:
         n = self.ngram
         prefix = sequence[-(n - 1) :]
-        return {
-            sequence[i + n - 1] for i in range(len(sequence) - n + 1) if sequence[i : i + n - 1] == prefix
-        }
+        return {sequence[i + n - 1] for i in range(len(sequence) - n + 1) if sequence[i : i + n - 1] == prefix}
 
 
 @torch.no_grad()

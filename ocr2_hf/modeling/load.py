@@ -27,8 +27,8 @@ def load_model(
 ) -> OCR2Model | PeftModel:
     """Load a model by Hub id or directory (full or adapter), or a fresh tiny one (`tiny`).
 
-    `dtype`: a torch dtype or its name; auto: as saved on a GPU, float32 on a CPU. `attn_implementation`: of the text model;
-    auto: flash-attention 2 where it is installed and the GPU and dtype allow it, else sdpa; which one is logged.
+    `dtype`: a torch dtype or its name; auto: as saved on a GPU, float32 on a CPU. `attn_implementation`: of the text
+    model; auto: flash-attention 2 where it is installed and the GPU and dtype allow it, else sdpa; which one is logged.
     An adapter's directory gives a `PeftModel`. Raises `UsageError` for what is not there or not this model.
     """
     if str(name) == TINY:
@@ -39,9 +39,7 @@ def load_model(
     dtype = _dtype(dtype)
     attention = choose_attention(attn_implementation, dtype)
     try:
-        model = OCR2Model.from_pretrained(
-            name, dtype=dtype, attn_implementation=attention, use_safetensors=True
-        )
+        model = OCR2Model.from_pretrained(name, dtype=dtype, attn_implementation=attention, use_safetensors=True)
     except (OSError, ValueError) as error:
         raise UsageError(f"cannot load the model {str(name)!r}: {_first_line(error)}") from error
     head = load_box_head(name)
@@ -60,10 +58,7 @@ def _load_adapter(directory: Path, dtype: str | torch.dtype, attn_implementation
 
 def base_of_adapter(directory: Path) -> str:
     """The base model an adapter was trained on: as its config says, or the copy that lies beside it."""
-    named = (
-        json.loads((directory / _ADAPTER_FILE).read_text(encoding="utf-8")).get("base_model_name_or_path")
-        or ""
-    )
+    named = json.loads((directory / _ADAPTER_FILE).read_text(encoding="utf-8")).get("base_model_name_or_path") or ""
     beside = directory / BASE_FOLDER
     if beside.is_dir() and not Path(named).is_dir():
         return str(beside)

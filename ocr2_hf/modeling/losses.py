@@ -3,8 +3,8 @@
 No term is averaged here: the trainer divides each by a normaliser that is summed over the whole optimizer step (every
 micro-batch, every process), so how a batch is split changes nothing.
 
-They live beside the model, not the trainer, because they run inside the wrapped model's forward: called from outside, the
-language model head would pass by the hooks of DDP, FSDP and ZeRO.
+They live beside the model, not the trainer, because they run inside the wrapped model's forward: called from
+outside, the language model head would pass by the hooks of DDP, FSDP and ZeRO.
 """
 
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ from ocr2_hf.data.grounding import COORDINATE_MAX
 class LossSettings:
     """What the loss terms of a model are made of.
 
-    `box_source`: where predicted boxes come from. `expectation`: the mean of the softmax over the 1000 coordinate tokens at
-    the four coordinate positions; `head`: the box head on the hidden state at `<|det|>`.
+    `box_source`: where predicted boxes come from. `expectation`: the mean of the softmax over the 1000 coordinate
+    tokens at the four coordinate positions; `head`: the box head on the hidden state at `<|det|>`.
     `box_beta`: where SmoothL1 turns from quadratic to linear, in units of the page's side.
     `coordinate_ids`: the token ids of "0".."999".
-    `chunks`: in how many pieces the logits are computed. A fixed number, not a fixed size: every process then calls the head
-    equally often, which ZeRO-3 needs.
+    `chunks`: in how many pieces the logits are computed. A fixed number, not a fixed size: every process then calls
+    the head equally often, which ZeRO-3 needs.
     """
 
     coordinate_ids: tuple[int, ...]
@@ -39,7 +39,10 @@ class LossSettings:
 
 @dataclass
 class TokenTerms:
-    """Sums over the supervised tokens; `correct` over those with a weight. `expected` [tokens]: the mean coordinate in [0, 1] where one is predicted, else 0."""
+    """Sums over the supervised tokens; `correct` over those with a weight.
+
+    `expected` [tokens]: the mean coordinate in [0, 1] where one is predicted, else 0.
+    """
 
     text_sum: Tensor
     correct: Tensor
@@ -87,10 +90,7 @@ def _chunk_terms(
 def box_sum(predicted_N4: Tensor, target_N4: Tensor, beta: float) -> Tensor:
     """SmoothL1 of N boxes in [0, 1]: the mean over the four coordinates, summed over boxes.
 
-    An error of 0.05 costs 0.00125 at beta 1 and 0.0125 at beta 0.1. Without boxes: a zero that is attached to the graph.
+    An error of 0.05 costs 0.00125 at beta 1 and 0.0125 at beta 0.1. Without boxes: a zero that is attached to the
+    graph.
     """
-    return (
-        F.smooth_l1_loss(predicted_N4.float(), target_N4.float(), beta=beta, reduction="none")
-        .mean(dim=-1)
-        .sum()
-    )
+    return F.smooth_l1_loss(predicted_N4.float(), target_N4.float(), beta=beta, reduction="none").mean(dim=-1).sum()

@@ -12,19 +12,18 @@ from torch import Tensor
 from transformers import DeepseekOcr2Config, DeepseekOcr2ForConditionalGeneration, DeepseekOcr2Model
 from transformers.utils import ModelOutput
 
+from ocr2_hf.data.collator import IGNORED
 from ocr2_hf.data.grounding import COORDINATE_MAX
 from ocr2_hf.modeling.box_head import BoxHead, new_box_head, save_box_head, split_box_head
 from ocr2_hf.modeling.losses import LossSettings, TokenTerms, box_sum, token_terms
-
-from ocr2_hf.data.collator import IGNORED
 
 
 @dataclass
 class OCR2Output(ModelOutput):
     """What a training forward returns.
 
-    `loss`: the loss of this batch on its own. `text_sum`, `box_sum`: the terms before they are normalised; `weight_sum`,
-    `boxes`: their normalisers; `correct` of `tokens` tokens with a weight are right when
+    `loss`: the loss of this batch on its own. `text_sum`, `box_sum`: the terms before they are normalised;
+    `weight_sum`, `boxes`: their normalisers; `correct` of `tokens` tokens with a weight are right when
     the truth is fed.
     `bbox_preds` [boxes, 4]: predicted boxes in [0, 1], in the order of `box_tokens`.
     """
@@ -39,20 +38,30 @@ class OCR2Output(ModelOutput):
     bbox_preds: Tensor | None = None
 
 
-class OCR2PageModel(DeepseekOcr2Model):
+class _LibraryModel:
+    """A subclass of a library model that loads and saves like its parent.
+
+    The library translates key names of checkpoints (the original repository's into its own and back) for its own
+    classes only; for a class of somebody else it would load such a checkpoint without its weights.
+    """
+
+    @classmethod
+    def is_custom_code(cls) -> bool:
+        return False
+
+
+class OCR2PageModel(_LibraryModel, DeepseekOcr2Model):
     """The stock model without its head; every process runs the same modules whatever its pages look like."""
 
     def get_image_features(self, pixel_values, pixel_values_local=None, num_local_patches=None, **kwargs):
         """As the stock method; among several processes a batch without tiles runs the vision tower over an empty one.
 
-        The stock tower runs once or twice depending on the batch. Processes that disagree on it hang under FSDP and ZeRO-3,
-        and under DDP leave parameters without a gradient. The empty tile's features count zero times.
+        The stock tower runs once or twice depending on the batch. Processes that disagree on it hang under FSDP and
+        ZeRO-3, and under DDP leave parameters without a gradient. The empty tile's features count zero times.
         """
         if pixel_values_local is not None or not _among_several_processes():
             return super().get_image_features(pixel_values, pixel_values_local, num_local_patches, **kwargs)
-        side = (
-            self.config.vision_config.sam_config.image_size * 12 // 16
-        )  # 768 of 1024: 12 of 16 visual tokens a side
+        side = self.config.vision_config.sam_config.image_size * 12 // 16  # 768 of 1024: 12 of 16 visual tokens a side
         empty = pixel_values.new_zeros(1, pixel_values.shape[1], side, side)
         counts = [1] + [0] * (pixel_values.shape[0] - 1)
         outputs = super().get_image_features(pixel_values, empty, counts, **kwargs)
@@ -62,7 +71,7 @@ class OCR2PageModel(DeepseekOcr2Model):
         return outputs
 
 
-class OCR2Model(DeepseekOcr2ForConditionalGeneration):
+class OCR2Model(_LibraryModel, DeepseekOcr2ForConditionalGeneration):
     """`DeepseekOcr2ForConditionalGeneration` with loss terms.
 
     Without `token_weights` it behaves as the stock class in everything, its own loss and generation included.
@@ -110,11 +119,11 @@ class OCR2Model(DeepseekOcr2ForConditionalGeneration):
     ):
         """Stock forward, or, with `token_weights`, the loss terms.
 
-        Shapes, for a batch B of length L with N boxes: `input_ids`, `labels` [B, L]; `token_weights` [B, L] float32, or its
-        bits as int32 (wrappers that cast inputs to bfloat16 leave integers alone); `box_rows` [N]: the page a box is on;
-        `box_tokens` [N, 5]: where its `<|det|>` and its four coordinates stand in the sequence; `box_values` [N, 4]: its
-        coordinates 0..999. Everything else as in the stock forward, whose names stand here because `generate` looks for them.
-        Never makes logits for positions without a label.
+        Shapes, for a batch B of length L with N boxes: `input_ids`, `labels` [B, L]; `token_weights` [B, L] float32,
+        or its bits as int32 (wrappers that cast inputs to bfloat16 leave integers alone); `box_rows` [N]: the page a
+        box is on; `box_tokens` [N, 5]: where its `<|det|>` and its four coordinates stand in the sequence;
+        `box_values` [N, 4]: its coordinates 0..999. Everything else as in the stock forward, whose names stand here
+        because `generate` looks for them. Never makes logits for positions without a label.
         """
         inputs = {
             "input_ids": input_ids,
@@ -161,9 +170,7 @@ class OCR2Model(DeepseekOcr2ForConditionalGeneration):
         )
         return terms, row_of
 
-    def _boxes(
-        self, hidden: Tensor, terms: TokenTerms, row_of: Tensor, box_rows: Tensor, box_tokens: Tensor
-    ) -> Tensor:
+    def _boxes(self, hidden: Tensor, terms: TokenTerms, row_of: Tensor, box_rows: Tensor, box_tokens: Tensor) -> Tensor:
         """Predicted boxes [N, 4] in [0, 1]; attached to the graph also when N is 0."""
         if self._settings().box_source == "expectation":
             return terms.expected[row_of[box_rows[:, None], box_tokens[:, 1:] - 1]]
@@ -171,15 +178,11 @@ class OCR2Model(DeepseekOcr2ForConditionalGeneration):
         # The first position is only there so that the head runs, and gets a (zero) gradient, on pages without boxes.
         return self.box_head(torch.cat([hidden[:1, 0], states]))[1:]
 
-    def _output(
-        self, terms: TokenTerms, weights: Tensor, predicted: Tensor, box_values: Tensor
-    ) -> OCR2Output:
+    def _output(self, terms: TokenTerms, weights: Tensor, predicted: Tensor, box_values: Tensor) -> OCR2Output:
         settings = self._settings()
         boxes = box_sum(predicted, box_values.float() / COORDINATE_MAX, settings.box_beta)
         weight_sum, count = weights.sum(), torch.tensor(float(len(box_values)), device=weights.device)
-        loss = settings.text_weight * terms.text_sum / weight_sum + settings.box_weight * boxes / count.clamp(
-            min=1
-        )
+        loss = settings.text_weight * terms.text_sum / weight_sum + settings.box_weight * boxes / count.clamp(min=1)
         return OCR2Output(
             loss=loss,
             text_sum=terms.text_sum,
@@ -196,9 +199,7 @@ class OCR2Model(DeepseekOcr2ForConditionalGeneration):
             raise ValueError("set model.loss_settings before asking for loss terms; OCR2Trainer does")
         return self.loss_settings
 
-    def save_pretrained(
-        self, save_directory: str | Path, is_main_process: bool = True, state_dict=None, **kwargs
-    ):
+    def save_pretrained(self, save_directory: str | Path, is_main_process: bool = True, state_dict=None, **kwargs):
         """Save as the stock class, the box head in a file of its own beside it."""
         stock, head = split_box_head(self.state_dict() if state_dict is None else state_dict)
         super().save_pretrained(save_directory, is_main_process=is_main_process, state_dict=stock, **kwargs)

@@ -26,15 +26,14 @@ GLOBAL_SIDE, TILE_SIDE = (
     256,
     192,
 )  # 16x16 and 12x12 visual tokens after the 16x reduction: what the queries need
-# A number that stands alone is one token, as in the base's tokenizer; digits inside prices and dates are one token each.
+# A number that stands alone is one token, as in the base's tokenizer; digits inside prices and dates are one token
+# each.
 _LONE_NUMBER = r"(?<![\p{N}.,:/\-])\p{N}{1,3}(?![\p{N}.:/\-%]|,\p{N})"
 
 
 def tiny_config(vocab_size: int, image_token_id: int) -> DeepseekOcr2Config:
     """About 1.3 million parameters; widths are powers of two, depths two or three."""
-    initializer_range = (
-        0.1  # about 1/sqrt(width): at 0.02 the image is lost in the constant part of the features
-    )
+    initializer_range = 0.1  # about 1/sqrt(width): at 0.02 the image is lost in the constant part of the features
     return DeepseekOcr2Config(
         vision_config={
             "sam_config": {
@@ -155,8 +154,8 @@ def save_tiny(directory: str | Path, seed: int = 0) -> Path:
 def _start_positions(model: nn.Module) -> None:
     """Start the position embedding and the queries from where they are on the page.
 
-    The library starts the first at zero and the second at random; from there a small model needs very long to learn where
-    to look.
+    The library starts the first at zero and the second at random; from there a small model needs very long to learn
+    where to look.
     """
     vision = model.model.vision_tower
     position = vision.sam_encoder.pos_embed

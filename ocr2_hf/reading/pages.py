@@ -37,11 +37,7 @@ class PageSource:
         if isinstance(self.source, Image.Image):
             return to_rgb(self.source)
         with _explained(self.name):
-            return (
-                _render(self.source, self.number)
-                if is_pdf(self.source)
-                else _decode(self.source, self.number)
-            )
+            return _render(self.source, self.number) if is_pdf(self.source) else _decode(self.source, self.number)
 
 
 def list_pages(source: Source) -> list[PageSource]:

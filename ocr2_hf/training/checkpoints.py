@@ -1,7 +1,7 @@
 """Which checkpoints of a run can be trusted.
 
-The library saves a checkpoint in place and resumes from the highest number, finished or not. Here a checkpoint counts only
-once the file `complete` lies in it, which is written last, after every process has saved its part.
+The library saves a checkpoint in place and resumes from the highest number, finished or not. Here a checkpoint
+counts only once the file `complete` lies in it, which is written last, after every process has saved its part.
 """
 
 import shutil
@@ -40,9 +40,7 @@ def rotate(output_dir: str | Path, limit: int | None, keep: str | None) -> None:
 
 
 def _all(output_dir: str | Path) -> list[Path]:
-    return [
-        path for path in Path(output_dir).glob("checkpoint-*") if path.is_dir() and path.name[11:].isdigit()
-    ]
+    return [path for path in Path(output_dir).glob("checkpoint-*") if path.is_dir() and path.name[11:].isdigit()]
 
 
 def _step(path: Path) -> int:

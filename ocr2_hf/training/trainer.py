@@ -26,8 +26,9 @@ from ocr2_hf.training.sample import score_sample
 class OCR2Trainer(Trainer):
     """Fine-tune DeepSeek-OCR-2 on page records.
 
-    `loss = text_weight * loss_text + box_weight * loss_box`. Each term is a sum divided by a normaliser that is itself summed
-    over the whole optimizer step, every micro-batch and every process: the sum of token weights, and the number of boxes.
+    `loss = text_weight * loss_text + box_weight * loss_box`. Each term is a sum divided by a normaliser that is
+    itself summed over the whole optimizer step, every micro-batch and every process: the sum of token weights, and
+    the number of boxes.
 
     Args:
         model: from `ocr2_hf.modeling.load.load_model`, through `apply_policy` for LoRA; a stock
@@ -85,9 +86,7 @@ class OCR2Trainer(Trainer):
 
     # --- the loss of an optimizer step
 
-    def get_batch_samples(
-        self, epoch_iterator, num_batches: int, device: torch.device
-    ) -> tuple[list, Tensor]:
+    def get_batch_samples(self, epoch_iterator, num_batches: int, device: torch.device) -> tuple[list, Tensor]:
         """The micro-batches of one optimizer step and its two normalisers, summed over them and over all processes.
 
         Returns `(batches, [sum of token weights, number of boxes])`; the library hands the second to `compute_loss`.
@@ -106,7 +105,7 @@ class OCR2Trainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | None = None,
     ):
-        """The share of this micro-batch in the step's loss, times the number of processes, over which gradients average."""
+        """This micro-batch's share in the step's loss, times the number of processes, over which gradients average."""
         outputs = model(**_integers(inputs))
         if num_items_in_batch is None:
             return (outputs.loss, outputs) if return_outputs else outputs.loss
@@ -118,7 +117,7 @@ class OCR2Trainer(Trainer):
         return (loss, outputs) if return_outputs else loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add `loss_text` and `loss_box`, means over the optimizer steps since the last row, to the rows of training."""
+        """Add `loss_text` and `loss_box`, means over the optimizer steps since the last row, to rows of training."""
         if "loss" in logs and self._term_steps:
             text, box = (self.accelerator.reduce(self._terms, reduction="sum") / self._term_steps).tolist()
             logs = {"loss": logs["loss"], "loss_text": text, "loss_box": box} | logs
@@ -164,10 +163,11 @@ class OCR2Trainer(Trainer):
         ignore_keys=None,
         metric_key_prefix: str = "eval",
     ) -> dict[str, float]:
-        """Loss terms and teacher-forced token accuracy over all pages, and what generation reads on `eval_pages` of them.
+        """Loss terms and teacher-forced token accuracy over all pages, and what generation reads on `eval_pages` of
+        them.
 
-        Terms are sums over sums, over all processes; no page counts twice. Returns and logs `eval_loss`, `eval_loss_text`,
-        `eval_loss_box`, `eval_token_accuracy`, `eval_cer`, `eval_bbox_iou` and more.
+        Terms are sums over sums, over all processes; no page counts twice. Returns and logs `eval_loss`,
+        `eval_loss_text`, `eval_loss_box`, `eval_token_accuracy`, `eval_cer`, `eval_bbox_iou` and more.
         """
         pages = eval_dataset if eval_dataset is not None else self.eval_dataset
         if pages is None:
@@ -246,13 +246,11 @@ class OCR2Trainer(Trainer):
         if self.args.should_save and isinstance(self.model, PeftModel):
             directory = output_dir or self.args.output_dir
             write_portable_adapter(directory)
-            save_box_head(
-                split_box_head(self.model.state_dict() if state_dict is None else state_dict)[1], directory
-            )
+            save_box_head(split_box_head(self.model.state_dict() if state_dict is None else state_dict)[1], directory)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
-        """As the library, but for weights saved by `save_pretrained`: their key names are the original repository's, and the
-        library's `load_state_dict` would load none of them and only warn."""
+        """As the library, but for weights saved by `save_pretrained`: their key names are the original repository's,
+        and the library's `load_state_dict` would load none of them and only warn."""
         if self.is_fsdp_enabled or self.is_deepspeed_enabled:
             super()._load_from_checkpoint(resume_from_checkpoint, model)
         else:

@@ -1,9 +1,10 @@
-"""Trains by a recipe like `ocr2 train` and writes down what a test wants to see. Started by the launchers, on every process.
+"""Trains by a recipe like `ocr2 train` and writes down what a test wants to see. Started by the launchers, on every
+process.
 
     python train_worker.py RESULT_DIR RECIPE [--key value ...]
 
-RESULT_DIR/RANK.json: world size, distributed type, tiles of every micro-batch; RESULT_DIR/logits.pt (rank 0): the trained
-model's logits for `probe_batch`.
+RESULT_DIR/RANK.json: world size, distributed type, tiles of every micro-batch; RESULT_DIR/logits.pt (rank 0): the
+trained model's logits for `probe_batch`.
 """
 
 import gc

@@ -1,0 +1,127 @@
+"""What a recipe needs: parameters, what trains, tokens per page, FLOPs and memory; no weights, no GPU, no network.
+
+    ocr2 plan RECIPE [--gpu_memory GB] [--page 1240x1754] [--target_tokens N] [--key value ...]
+
+Parameters and tokens are exact; FLOPs are counted from the model's own code on tensors without values; memory is an
+estimate for one process without sharding.
+"""
+
+import argparse
+import sys
+
+from ocr2_hf.commands.arguments import positive_integer
+from ocr2_hf.commands.train import training_dtype
+from ocr2_hf.data.images import ImageSettings
+from ocr2_hf.errors import run_command
+from ocr2_hf.modeling import budget
+from ocr2_hf.modeling.adapters import counts_table, trainable_counts
+from ocr2_hf.recipe import OCR2TrainingArguments, load_recipe
+
+PAGES = ((640, 640), (1024, 1024), (1240, 1754), (1754, 1240), (1700, 2200), (2480, 3508))
+RESERVE = 1.1  # fragmentation and what kernels take for a moment
+
+
+def main(argv: list[str] | None = None) -> int:
+    options, overrides = _parser().parse_known_args(argv)
+    recipe = load_recipe(options.recipe, overrides)
+    args = recipe.training_arguments()
+    policy, dtype = recipe.model, training_dtype(recipe, args)
+    half = args.bf16 or args.fp16
+    images = budget.image_settings(policy.model, args.max_patches)
+    model = budget.outline(policy, dtype, box_head=args.box_source == "head")
+    print(f"{options.recipe}: {policy.model}, weights in {dtype}")
+    _print_parameters(model)
+    _print_tokens(images, args.max_length)
+    step = _step(images, args, options)
+    activations = ("bfloat16" if args.bf16 else "float16") if half else dtype
+    outline = budget.outline(policy, activations, box_head=args.box_source == "head")
+    work = budget.step_work(outline, images, step, activations)
+    _print_flops(work, step, args)
+    _print_memory(budget.memory(model, work, step, str(args.optim), half), options.gpu_memory)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ocr2 plan", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("recipe", help="a recipe YAML; every further --key value overrides one of its keys")
+    parser.add_argument("--gpu_memory", type=positive_integer, metavar="GB", help="memory of one GPU: does it fit?")
+    parser.add_argument("--page", type=_size, default=(1240, 1754), help="page in pixels (1240x1754: A4 at 150 dpi)")
+    parser.add_argument("--target_tokens", type=positive_integer, default=600, help="text tokens of a page (600)")
+    return parser
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.partition("x")
+    try:
+        return positive_integer(width), positive_integer(height)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT in pixels") from error
+
+
+def _step(images: ImageSettings, args: OCR2TrainingArguments, options: argparse.Namespace) -> budget.Step:
+    tiles = images.tiles(*options.page)
+    return budget.Step(
+        batch=args.per_device_train_batch_size,
+        tiles=tiles,
+        visual_tokens=images.tokens(tiles),
+        target_tokens=options.target_tokens,
+        chunks=args.loss_chunks,
+        checkpointing=args.gradient_checkpointing,
+    )
+
+
+def _print_parameters(model) -> None:
+    parts = budget.parameters_by_part(model)
+    print("\nparameters")
+    for part, size in [*parts.items(), ("all", sum(parts.values()))]:
+        print(f"  {part:<15}{size:>15,}")
+    print(f"\ntrains\n{counts_table(trainable_counts(model))}")
+
+
+def _print_tokens(images: ImageSettings, max_length: int) -> None:
+    print("\nvisual tokens of a page (the rest, up to max_length, is for prompt and target)")
+    for width, height in PAGES:
+        tiles = images.tiles(width, height)
+        tokens = images.tokens(tiles)
+        print(f"  {width:>5} x {height:<5} {tiles} tiles {tokens:>6,} tokens, {max_length - tokens:>6,} left")
+
+
+def _print_flops(work: budget.StepWork, step: budget.Step, args: OCR2TrainingArguments) -> None:
+    flops = work.flops(step.checkpointing)
+    pages = step.batch * args.gradient_accumulation_steps
+    print(f"\nFLOPs of a page with {step.visual_tokens:,} visual and {step.target_tokens:,} target tokens")
+    for part, number in flops.items():
+        print(f"  {part:<15}{number / step.batch / 1e12:>12.4f} TFLOP")
+    total = sum(flops.values()) / step.batch / 1e12
+    print(f"  {'all':<15}{total:>12.4f} TFLOP, {total * pages:.4f} in a step of {pages} pages per process")
+
+
+def _print_memory(parts: dict[str, int], gpu_memory: int | None) -> None:
+    total = sum(parts.values())
+    print("\nmemory of one process, estimated")
+    for part, size in [*parts.items(), ("all", total)]:
+        print(f"  {part:<24}{size / 1e9:>9.2f} GB")
+    if gpu_memory is None:
+        return
+    needed = total * RESERVE / 1e9
+    if needed <= gpu_memory:
+        print(f"  fits in {gpu_memory} GB: {needed:.1f} GB with a tenth in reserve")
+    else:
+        largest = max(parts, key=parts.get)
+        print(f"  does not fit in {gpu_memory} GB: {needed:.1f} GB with a tenth in reserve; most is {largest}")
+        print(f"  {ADVICE[largest]}")
+
+
+ADVICE = {
+    "weights": "load them in bfloat16 (bf16: true with train_language: lora), or split them: zero3, fsdp2",
+    "half-precision copies": "train less in full (train_language: lora), or split: zero3, fsdp2",
+    "gradients": "train less in full (train_language: lora), or split: zero2, zero3, fsdp2",
+    "optimizer": "train less in full (train_language: lora), use optim: adamw_8bit, or split: zero2, zero3, fsdp2",
+    "activations": "set gradient_checkpointing: true, or a smaller per_device_train_batch_size or max_patches",
+    "logits": "raise loss_chunks",
+}
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))

@@ -1,0 +1,191 @@
+"""What a recipe costs: parameters, visual tokens, FLOPs and memory of a training step; no weights, no GPU.
+
+Parameters and tokens are exact. FLOPs are counted from the matrix products of the library's code. Memory is an
+estimate for one process that holds everything (no sharding): what the tensors take, before the allocator's waste.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from peft import PeftModel
+from torch import nn
+from transformers import AutoConfig, DeepseekOcr2Config
+
+from ocr2_hf.data.images import ImageSettings
+from ocr2_hf.errors import UsageError
+from ocr2_hf.modeling.adapters import apply_policy
+from ocr2_hf.modeling.load import TINY, check_model, load_processor
+from ocr2_hf.modeling.model import OCR2Model
+from ocr2_hf.modeling.tiny import build_tiny_processor, tiny_config
+from ocr2_hf.modeling.trace import FUSED, Work, count
+from ocr2_hf.recipe import ModelArguments
+
+REAL = "deepseek-community/DeepSeek-OCR-2"
+REAL_CONFIG = Path(__file__).with_name("deepseek_ocr2_config.json")
+REAL_IMAGES = ImageSettings(global_side=1024, tile_side=768, patch=16, downsample=4, min_patches=2, max_patches=6)
+PARTS = {
+    "SAM": "vision_tower.sam_encoder.",
+    "vision encoder": "vision_tower.vision_encoder.",
+    "queries": "vision_tower.query_",
+    "projector": "multi_modal_projector.",
+    "view separator": "view_separator",
+    "text model": "language_model.",
+    "head": "lm_head.",
+    "box head": "box_head.",
+}
+# Bytes of optimizer state per trained parameter; what is not listed counts as AdamW: two float32 moments.
+OPTIMIZER_BYTES = {"adafactor": 0, "sgd": 0, "8bit": 2}
+# Around a chunk of logits: the head's output, float32 logits, their softmax, and both gradients.
+LOGIT_BYTES = 16
+
+
+@dataclass(frozen=True)
+class Step:
+    """One micro-batch of training: `batch` pages, each of `tiles` tiles and so many visual and target tokens."""
+
+    batch: int
+    tiles: int
+    visual_tokens: int
+    target_tokens: int
+    chunks: int
+    checkpointing: bool
+
+    @property
+    def length(self) -> int:
+        return self.visual_tokens + self.target_tokens
+
+
+@dataclass(frozen=True)
+class StepWork:
+    """Work of a micro-batch, by part; the head saves nothing, its chunks are computed again."""
+
+    vision: Work
+    text: Work
+    head: Work
+
+    def flops(self, checkpointing: bool) -> dict[str, int]:
+        """FLOPs: forward by part, backward, and the forward that checkpointing does again."""
+        again = [part.forward for part in (self.vision, self.text) if part.backward and checkpointing]
+        return {
+            "vision forward": self.vision.forward,
+            "text forward": self.text.forward,
+            "head forward": self.head.forward,
+            "backward": self.vision.backward + self.text.backward + self.head.backward,
+            "recomputed": sum(again),
+        }
+
+
+def model_config(name: str) -> DeepseekOcr2Config:
+    """The configuration of a recipe's model; of the real one from this package, so that nothing is downloaded."""
+    if name == TINY:
+        tokenizer = build_tiny_processor().tokenizer
+        return tiny_config(len(tokenizer), tokenizer.convert_tokens_to_ids("<image>"))
+    if name == REAL:
+        return DeepseekOcr2Config.from_json_file(REAL_CONFIG)
+    check_model(name)
+    return AutoConfig.from_pretrained(name)
+
+
+def image_settings(name: str, max_patches: int | None) -> ImageSettings:
+    """How the recipe's processor cuts pages."""
+    settings = REAL_IMAGES if name == REAL else ImageSettings.of(load_processor(name))
+    return settings if max_patches is None else replace(settings, max_patches=max_patches)
+
+
+def outline(policy: ModelArguments, dtype: str, box_head: bool) -> nn.Module:
+    """The model as it trains, on the meta device: shapes, dtypes and what trains, no values."""
+    config = model_config(policy.model)
+    with torch.device("meta"):
+        model = OCR2Model(config).to(getattr(torch, dtype))
+        if box_head:
+            model.add_box_head()
+        return apply_policy(model, policy)
+
+
+def parameters_by_part(model: nn.Module) -> dict[str, int]:
+    """Parameters of each part of the model itself, adapters and peft's copies left out."""
+    sizes = dict.fromkeys(PARTS, 0)
+    for name, parameter in model.named_parameters():
+        if "lora_" not in name and ".modules_to_save." not in name:
+            part = next(part for part, piece in PARTS.items() if piece in name)
+            sizes[part] += parameter.numel()
+    return {part: size for part, size in sizes.items() if size}
+
+
+def step_work(model: nn.Module, images: ImageSettings, step: Step, dtype: str) -> StepWork:
+    """Count a micro-batch's work on an outline. `dtype`: of the activations; the outline is cast to it."""
+    model.to(getattr(torch, dtype))
+    base = _base(model)
+    base.model.language_model.set_experts_implementation("grouped_mm")
+    for config in (base.config.text_config, base.config.vision_config.encoder_config):
+        config._attn_implementation = FUSED
+    vision = count(lambda: _vision_forward(base, images, step), model)
+    text = count(lambda: _text_forward(base, step, input_trains=vision.backward > 0), model)
+    head = count(lambda: base.lm_head(_empty(base, step.batch * step.target_tokens).requires_grad_()), model)
+    if step.chunks > 1:  # each chunk's logits are computed again in the backward pass
+        head = replace(head, backward=head.backward + head.forward)
+    return StepWork(vision, text, head)
+
+
+def memory(model: nn.Module, work: StepWork, step: Step, optimizer: str, half_precision: bool) -> dict[str, int]:
+    """Estimated bytes of one process by part; `model` is an outline in the dtype its weights are loaded in."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    copies = sum(2 * parameter.numel() for parameter in trained if parameter.dtype == torch.float32)
+    chunk = -(-step.batch * step.target_tokens // step.chunks)
+    config = _base(model).config
+    return {
+        "weights": sum(parameter.numel() * parameter.element_size() for parameter in model.parameters()),
+        "half-precision copies": copies if half_precision else 0,
+        "gradients": sum(parameter.numel() * parameter.element_size() for parameter in trained),
+        "optimizer": sum(parameter.numel() for parameter in trained) * _optimizer_bytes(optimizer),
+        "activations": _activations(config, work, step, 2 if half_precision else 4),
+        "logits": chunk * config.text_config.vocab_size * LOGIT_BYTES,
+    }
+
+
+def _base(model: nn.Module) -> OCR2Model:
+    return model.get_base_model() if isinstance(model, PeftModel) else model
+
+
+def _empty(base: OCR2Model, *shape: int) -> torch.Tensor:
+    """A hidden state of the text model on the meta device."""
+    return torch.empty(*shape, base.config.text_config.hidden_size, device="meta", dtype=base.dtype)
+
+
+def _vision_forward(base: OCR2Model, images: ImageSettings, step: Step) -> torch.Tensor:
+    features = []
+    for side, views in ((images.global_side, step.batch), (images.tile_side, step.batch * step.tiles)):
+        if views:
+            pixels = torch.empty(views, 3, side, side, device="meta", dtype=base.dtype)
+            features.append(base.model.vision_tower(pixels).last_hidden_state.flatten(0, 1))
+    return base.model.multi_modal_projector(torch.cat(features))
+
+
+def _text_forward(base: OCR2Model, step: Step, input_trains: bool) -> torch.Tensor:
+    length = step.length
+    outputs = base.model.language_model(
+        inputs_embeds=_empty(base, step.batch, length).requires_grad_(input_trains),
+        attention_mask=torch.ones(step.batch, 1, length, length, dtype=torch.bool, device="meta"),
+        use_cache=False,
+    )
+    return outputs.last_hidden_state
+
+
+def _optimizer_bytes(optimizer: str) -> int:
+    return next((size for piece, size in OPTIMIZER_BYTES.items() if piece in optimizer), 8)
+
+
+def _activations(config: DeepseekOcr2Config, work: StepWork, step: Step, size: int) -> int:
+    """Bytes kept for the backward pass; with checkpointing the inputs of layers, and one layer's own."""
+    if not step.checkpointing:
+        return work.vision.saved + work.text.saved
+    text, vision = config.text_config, config.vision_config
+    sam, encoder = vision.sam_config, vision.encoder_config
+    inputs = step.batch * step.length * text.hidden_size * text.num_hidden_layers
+    if work.vision.backward:
+        patches = step.batch * (step.tiles + 1) * (sam.image_size // sam.patch_size) ** 2
+        inputs += patches * sam.hidden_size * sam.num_hidden_layers
+        inputs += patches // 16 * 2 * encoder.hidden_size * encoder.num_hidden_layers
+    vision_layers = sam.num_hidden_layers + encoder.num_hidden_layers
+    return inputs * size + max(work.text.saved // text.num_hidden_layers, work.vision.saved // vision_layers)

@@ -1,0 +1,89 @@
+"""Generation: batches, ends, and the guard against loops."""
+
+from functools import wraps
+
+import torch
+from PIL import Image
+from tiny_pages import processor
+
+from ocr2_hf.modeling.generation import SlidingNoRepeatNgram, generate
+from ocr2_hf.modeling.tiny import build_tiny_model
+
+
+def banned(ngram: int, window: int, ids: list[int], exempt=frozenset()) -> set[int]:
+    scores = SlidingNoRepeatNgram(ngram, window, exempt)(torch.tensor([ids]), torch.zeros(1, 10))
+    return set((scores[0] == -float("inf")).nonzero().flatten().tolist())
+
+
+def test_a_token_that_would_repeat_an_ngram_is_forbidden():
+    assert banned(3, 90, [1, 2, 3, 4, 1, 2]) == {3}
+    assert banned(3, 90, [1, 2, 3, 1, 2, 4, 1, 2]) == {3, 4}
+    assert banned(3, 90, [1, 2, 3, 4, 2, 1]) == set()
+    assert banned(3, 90, [1]) == set()
+
+
+def test_only_the_window_counts_and_exempt_tokens_may_come():
+    assert banned(3, 4, [1, 2, 3, 4, 1, 2]) == set()
+    assert banned(3, 90, [1, 2, 3, 4, 1, 2], frozenset({3})) == set()
+
+
+def test_a_batch_reads_as_each_page_alone():
+    """Left padding and other pages' tiles change no answer."""
+    model = build_tiny_model().eval()
+    pages = [Image.effect_noise(size, 80).convert("RGB") for size in ((100, 90), (250, 200), (190, 60))]
+    prompts = ["<image>\nFree OCR.", "<image>\nFree OCR.", "<image>\nLocate <|ref|>Tea<|/ref|> in the image."]
+    together = generate(model, processor(), pages, prompts, max_new_tokens=12)
+    alone = [
+        generate(model, processor(), [page], [prompt], max_new_tokens=12)[0]
+        for page, prompt in zip(pages, prompts, strict=True)
+    ]
+    assert [answer.text for answer in together] == [answer.text for answer in alone]
+    assert all(answer.tokens == 12 and not answer.finished and answer.seconds > 0 for answer in together)
+
+
+def model_that_says(ids: list[int]):
+    """A tiny model whose next token is the next of `ids`, whatever it sees."""
+    model = build_tiny_model().eval()
+    stock = model.forward
+
+    @wraps(stock)  # `generate` looks at its arguments
+    def forward(*args, **kwargs):
+        out = stock(*args, **kwargs)
+        out.logits = torch.zeros_like(out.logits)
+        out.logits[..., ids.pop(0)] = 9.0
+        return out
+
+    model.forward = forward
+    return model
+
+
+def test_the_answer_ends_at_eos_and_keeps_its_tags():
+    tokenizer = processor().tokenizer
+    said = [*tokenizer("<|ref|>text<|/ref|> a", add_special_tokens=False).input_ids, tokenizer.eos_token_id]
+    (answer,) = generate(
+        model_that_says(list(said)),
+        processor(),
+        [Image.new("RGB", (50, 50))],
+        ["<image>\nFree OCR."],
+        max_new_tokens=50,
+    )
+    assert answer.text == "<|ref|>text<|/ref|> a" and answer.finished and answer.tokens == len(said)
+
+
+def test_the_guard_breaks_a_loop():
+    model = build_tiny_model().eval()
+    stock = model.forward
+
+    @wraps(stock)  # `generate` looks at its arguments
+    def forward(*args, **kwargs):
+        out = stock(*args, **kwargs)
+        out.logits = torch.zeros_like(out.logits)
+        out.logits[..., 70] = 9.0
+        out.logits[..., 71] = 5.0
+        return out
+
+    model.forward = forward
+    page, prompt = [Image.new("RGB", (50, 50))], ["<image>\nFree OCR."]
+    (free,) = generate(model, processor(), page, prompt, max_new_tokens=30, no_repeat_ngram=0)
+    (guarded,) = generate(model, processor(), page, prompt, max_new_tokens=30, no_repeat_ngram=5, window=20)
+    assert len(set(free.text)) == 1 and len(set(guarded.text)) > 1

@@ -1,0 +1,90 @@
+"""Which pages and tasks a recipe trains on."""
+
+from collections import Counter
+
+import pytest
+from datasets import Dataset
+from tiny_pages import page_dataset, page_row, processor
+from torch.utils.data import DataLoader
+
+from ocr2_hf.data.collator import TrainingCollator
+from ocr2_hf.data.pages import PageTasks
+from ocr2_hf.data.records import FEATURES
+from ocr2_hf.errors import WorkError
+
+MIX = {"markdown": 1.0, "ocr": 1.0, "locate": 2.0}
+
+
+def prompts(pages: PageTasks) -> list[str]:
+    return [pages[i].prompt for i in range(len(pages))]
+
+
+def test_the_draw_depends_on_seed_and_epoch_alone():
+    one, same = (PageTasks(page_dataset(), processor(), MIX, seed=1) for _ in range(2))
+    drawn = []
+    for epoch in range(6):
+        one.set_epoch(epoch)
+        same.set_epoch(epoch)
+        assert prompts(one) == prompts(same)
+        drawn.append(tuple(prompts(one)))
+    assert len(set(drawn)) > 1
+
+
+def test_tasks_come_in_their_shares():
+    pages = PageTasks(page_dataset(), processor(), MIX)
+    drawn = Counter()
+    for epoch in range(300):
+        pages.set_epoch(epoch)
+        drawn[pages[0].prompt.split()[1]] += 1
+    assert drawn["Locate"] / 300 == pytest.approx(0.5, abs=0.1)
+
+
+def test_a_page_gets_only_tasks_that_suit_it():
+    pages = PageTasks(page_dataset(), processor(), MIX)
+    for epoch in range(20):
+        pages.set_epoch(epoch)
+        assert "Locate" not in pages[1].prompt  # it has no boxes
+
+
+def test_workers_see_the_epoch_and_draw_the_same():
+    pages = PageTasks(page_dataset(), processor(), MIX)
+    loader = DataLoader(pages, batch_size=None, num_workers=2, persistent_workers=True, collate_fn=lambda e: e.prompt)
+    for epoch in (0, 1, 2):
+        pages.set_epoch(epoch)
+        assert list(loader) == prompts(pages)
+
+
+def test_lengths_are_what_the_collator_makes():
+    pages = PageTasks(page_dataset(), processor(), {"markdown": 1.0})
+    collate = TrainingCollator(processor())
+    for index in range(4):
+        assert collate([pages[index]])["input_ids"].shape[1] == pages.lengths[index, 0]
+
+
+def test_pages_too_long_are_left_out_and_counted_never_cut():
+    lengths = PageTasks(page_dataset(), processor(), {"markdown": 1.0}).lengths[:, 0]
+    longest = int(lengths.argmax())
+    pages = PageTasks(page_dataset(), processor(), {"markdown": 1.0}, max_length=int(lengths.max()) - 1)
+    assert len(pages) == 3 and pages.dropped == {"longer than max_length": 1}
+    assert longest not in pages.rows
+
+
+def test_a_page_too_long_for_one_task_keeps_the_others():
+    rows = [page_row("p", (100, 90), ["Tea", "Bun"], 2)]
+    both = Dataset.from_list(rows, features=FEATURES)
+    lengths = PageTasks(both, processor(), {"markdown": 1.0, "ocr": 1.0}).lengths[0]
+    pages = PageTasks(both, processor(), {"markdown": 1.0, "ocr": 1.0}, max_length=int(lengths.min()))
+    assert len(pages) == 1 and not pages.dropped and pages[0].target == "Tea\nBun"
+
+
+def test_pages_without_anything_for_the_tasks_are_counted():
+    pages = PageTasks(page_dataset(), processor(), {"custom": 1.0})
+    assert len(pages) == 0 and pages.dropped == {"nothing for these tasks": 4}
+
+
+@pytest.mark.parametrize(("text", "told"), [("see <image> here", "<image>"), ("a <|det|> b", "grounding tag")])
+def test_text_that_holds_the_models_own_tokens_stops_with_the_pages_name(text, told):
+    dataset = Dataset.from_list([page_row("bad page", (100, 90), [text], 1)], features=FEATURES)
+    with pytest.raises(WorkError, match="'bad page' cannot be trained on") as caught:
+        PageTasks(dataset, processor(), {"markdown": 1.0})
+    assert told in str(caught.value)
