@@ -15,9 +15,9 @@ from pathlib import Path
 
 from annotation_folder import AnnotationFolder
 from arguments import count, dataset_name, pattern, share
-from build import build
 from build_folder import BuildFolder
 from build_plan import make_plan
+from build_run import build
 from formats import FORMATS
 from ocr2_hf.errors import run_command
 
