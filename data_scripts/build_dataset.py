@@ -19,11 +19,20 @@ from build_folder import BuildFolder
 from build_plan import make_plan
 from build_run import build
 from formats import FORMATS
-from ocr2_hf.errors import run_command
+from ocr2_hf.errors import WorkError, run_command
 
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_arguments(argv)
+    try:
+        build_or_reuse(args)
+    except OSError as error:
+        raise WorkError(f"cannot build {args.name}: {error}") from error
+    return 0
+
+
+def build_or_reuse(args: argparse.Namespace) -> None:
+    """Build what `args` ask for, if it is not there yet, and print the summary."""
     start = time.perf_counter()
     plan = make_plan(args)
     folder = BuildFolder(args.name, str(AnnotationFolder.VERSION))
@@ -37,7 +46,6 @@ def main(argv: list[str] | None = None) -> int:
     seconds = time.perf_counter() - start
     state = "unchanged, not built again" if known else "built"
     print_summary(args.name, f"{state} ({seconds:.1f} s)", folder.final(plan.digest))
-    return 0
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:

@@ -25,7 +25,7 @@ def build(
     """Build `plan` in `folder`, which must be locked.
 
     `max_bad` is the largest share of rejected pages; with `stop_at_reject` there may be none. If there
-    are more, or the disk fails, nothing is built and `WorkError` is raised.
+    are more, nothing is built and `WorkError` is raised; `OSError` where the disk fails.
     """
     work = folder.new_work_folder()
     shards, reports = work / "shards", work / "reports"
@@ -46,14 +46,13 @@ def build(
         os.register_at_fork(after_in_child=partial(_end_with, os.getpid()))
     try:
         builder.download_and_prepare(output_dir=str(shards), num_proc=num_proc)
-    except (OSError, DatasetGenerationError) as error:
-        cause = error.__cause__ or error
-        if not isinstance(cause, OSError):
-            raise
-        raise WorkError(f"cannot build {folder.name} in {folder.root}: {cause}") from error
+    except DatasetGenerationError as error:
+        if isinstance(error.__cause__, OSError):  # a full disk, say
+            raise error.__cause__ from error
+        raise
     report = read_reports(reports)
     rejects = [reject for part in report.values() for reject in part.rejects]
-    if (stop_at_reject and rejects) or len(rejects) > max_bad * plan.pages or len(rejects) == plan.pages:
+    if (stop_at_reject and rejects) or len(rejects) / plan.pages > max_bad or len(rejects) == plan.pages:
         write_rejects(rejects, folder.rejects)
         raise WorkError(_refusal(rejects, plan.pages, folder, stop_at_reject, max_bad))
     write_rejects(rejects, shards / "rejects.jsonl")
@@ -65,7 +64,6 @@ def build(
 
 def _end_with(parent: int) -> None:
     """End this process soon after its parent: the workers of a killed build would stay for ever."""
-
     if os.getppid() != parent:  # a child's child
         return
 

@@ -19,7 +19,7 @@ from typing import Any
 from tqdm import tqdm
 
 from arguments import count, page_size, share
-from ocr2_hf.errors import UsageError, run_command
+from ocr2_hf.errors import UsageError, WorkError, run_command
 from synthetic.damage import damage_image, damage_page
 from synthetic.page import Fonts, load_fonts
 from synthetic.receipts import draw_receipt
@@ -34,10 +34,13 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_arguments(argv)
     fonts = load_fonts(args.font)
     KINDS[args.kind](random.Random(0), *args.size, fonts)  # refuses a page too small before there is a folder
-    prepare_folder(args.out_dir, page_settings(args), args.pages)
-    for number in tqdm(range(args.pages), desc="drawing", unit=" pages"):
-        if not (args.out_dir / "annotations" / f"{number:06d}.json").exists():
-            draw_page(args, fonts, number)
+    try:
+        prepare_folder(args.out_dir, page_settings(args), args.pages)
+        for number in tqdm(range(args.pages), desc="drawing", unit=" pages"):
+            if not (args.out_dir / "annotations" / f"{number:06d}.json").exists():
+                draw_page(args, fonts, number)
+    except OSError as error:
+        raise WorkError(f"cannot write {args.out_dir}: {error}") from error
     print(f"{args.pages} pages of {args.kind} in {args.out_dir}")
     print(f"next: python data_scripts/build_dataset.py {args.kind} --annotations {args.out_dir}")
     return 0
