@@ -119,6 +119,7 @@ class OCR2TrainingArguments(TrainingArguments):
             self.greater_is_better = False
         # Without this, launched processes on a machine without a GPU would each train alone.
         self.use_cpu = self.use_cpu or not torch.accelerator.is_available()
+        self.dataloader_pin_memory = self.dataloader_pin_memory and not self.use_cpu
         super().__post_init__()
         self._allow_fsdp_on_cpu()
 
@@ -153,7 +154,7 @@ class Recipe:
         Raises `UsageError` with the library's own words for what the library refuses.
         """
         try:
-            return OCR2TrainingArguments(**self._of(OCR2TrainingArguments))
+            return OCR2TrainingArguments(**_renamed(self._of(OCR2TrainingArguments)))
         except (ValueError, ImportError) as error:
             raise UsageError(f"the recipe's training block is refused: {error}") from error
 
@@ -178,6 +179,13 @@ class Recipe:
     def _of(self, block: type) -> dict[str, Any]:
         names = {item.name for item in fields(block)}
         return {name: value for name, value in self.values.items() if name in names}
+
+
+def _renamed(values: dict[str, Any]) -> dict[str, Any]:
+    """`gradient_checkpointing` is the name in transformers 5.17; later ones call it otherwise and warn about it."""
+    if "activation_checkpointing" not in _LIBRARY:
+        return values
+    return {name.replace("gradient_checkpointing", "activation_checkpointing"): v for name, v in values.items()}
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:

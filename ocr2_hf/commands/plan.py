@@ -26,16 +26,14 @@ def main(argv: list[str] | None = None) -> int:
     recipe = load_recipe(options.recipe, overrides)
     args = recipe.training_arguments()
     policy, dtype = recipe.model, training_dtype(recipe, args)
-    half = args.bf16 or args.fp16
+    half = args.bf16 or args.fp16 or dtype != "float32"
     images = budget.image_settings(policy.model, args.max_patches)
     model = budget.outline(policy, dtype, box_head=args.box_source == "head")
     print(f"{options.recipe}: {policy.model}, weights in {dtype}")
     _print_parameters(model)
     _print_tokens(images, args.max_length)
     step = _step(images, args, options)
-    activations = ("bfloat16" if args.bf16 else "float16") if half else dtype
-    outline = budget.outline(policy, activations, box_head=args.box_source == "head")
-    work = budget.step_work(outline, images, step, activations)
+    work = budget.step_work(policy, images, step)
     _print_flops(work, step, args)
     _print_memory(budget.memory(model, work, step, str(args.optim), half), options.gpu_memory)
     return 0

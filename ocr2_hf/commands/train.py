@@ -8,19 +8,14 @@ import argparse
 import gc
 import logging
 import os
-from pathlib import Path
 
 import transformers
 from accelerate import Accelerator
-from transformers.trainer_utils import set_seed
 
-from ocr2_hf.data.load import load_dataset
-from ocr2_hf.errors import UsageError, WorkError
-from ocr2_hf.modeling.adapters import apply_policy, counts_table
-from ocr2_hf.modeling.load import BASE_FOLDER, TINY, load_model, load_processor
+from ocr2_hf.errors import UsageError
 from ocr2_hf.recipe import OCR2TrainingArguments, Recipe, load_recipe
-from ocr2_hf.training.runs import already_finished, check_same_run, resume_from
-from ocr2_hf.training.trainer import OCR2Trainer
+from ocr2_hf.training.job import build_trainer, run
+from ocr2_hf.training.runs import already_finished, check_same_run
 
 logger = logging.getLogger("ocr2_hf")
 
@@ -55,79 +50,6 @@ def train(recipe: Recipe, args: OCR2TrainingArguments) -> Accelerator:
     run(trainer, recipe)
     accelerator.wait_for_everyone()
     return accelerator
-
-
-def build_trainer(recipe: Recipe, args: OCR2TrainingArguments) -> OCR2Trainer:
-    """Load data, processor and model as the recipe says; prints what trains and what was left out."""
-    set_seed(args.seed)
-    train, evaluation = load_pages(recipe, args)
-    processor = load_processor(recipe.model.model)
-    model = load_model(recipe.model.model, training_dtype(recipe, args), recipe.model.attn_implementation)
-    if args.box_source == "head" and model.box_head is None:
-        model.add_box_head()
-    if recipe.model.model == TINY and recipe.model.uses_lora:
-        _keep_base(model, processor, args)
-    model = apply_policy(model, recipe.model)
-    with args.main_process_first(desc="measuring pages"):
-        trainer = OCR2Trainer(model, args, processor=processor, train_dataset=train, eval_dataset=evaluation)
-    _tell(trainer)
-    return trainer
-
-
-def load_pages(recipe: Recipe, args: OCR2TrainingArguments):
-    """The pages to train on, and those to evaluate on when the recipe evaluates."""
-    train = load_dataset(recipe.data.dataset, split=recipe.data.train_split)
-    if args.eval_strategy == "no":
-        return train, None
-    return train, load_dataset(recipe.data.eval_dataset or recipe.data.dataset, split=recipe.data.eval_split)
-
-
-def training_dtype(recipe: Recipe, args: OCR2TrainingArguments) -> str:
-    """The dtype the weights are loaded in; weights that train themselves stay float32."""
-    if recipe.model.dtype != "auto":
-        return recipe.model.dtype
-    only_adapters = recipe.model.uses_lora and recipe.model.train_language != "full"
-    return "bfloat16" if args.bf16 and only_adapters else "float32"
-
-
-def run(trainer: OCR2Trainer, recipe: Recipe) -> None:
-    """Train from the last complete checkpoint, if there is one; save model, recipe and trainer state."""
-    args = trainer.args
-    if trainer.is_world_process_zero():
-        recipe.save(Path(args.output_dir) / "recipe.yaml")
-    checkpoint = resume_from(args)
-    if checkpoint:
-        logger.info("going on from %s", checkpoint)
-    try:
-        trainer.train(resume_from_checkpoint=checkpoint)
-    finally:
-        trainer.save_state()
-    if trainer.eval_dataset is not None:
-        trainer.log_metrics("eval", trainer.evaluate())
-    trainer.save_model()
-    trainer.save_state()
-    logger.info("saved %s", args.output_dir)
-
-
-def _keep_base(model, processor, args: OCR2TrainingArguments) -> None:
-    """An adapter on a fresh tiny model is worth nothing without that model: keep it beside the adapter."""
-    base = Path(args.output_dir) / BASE_FOLDER
-    with args.main_process_first(desc="saving the tiny base"):
-        if args.process_index == 0:
-            model.save_pretrained(base)
-            processor.save_pretrained(base)
-    model.name_or_path = model.config.name_or_path = str(base)
-
-
-def _tell(trainer: OCR2Trainer) -> None:
-    logger.info("what trains:\n%s", counts_table(trainer.counts()))
-    for name, pages in (("training", trainer.train_dataset), ("evaluation", trainer.eval_dataset)):
-        if pages is None:
-            continue
-        for reason, count in pages.dropped.items():
-            logger.warning("%d %s pages left out: %s", count, name, reason)
-        if not len(pages):
-            raise WorkError(f"no {name} pages are left")
 
 
 def _set_up_logging(args: OCR2TrainingArguments) -> None:

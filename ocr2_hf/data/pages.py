@@ -10,6 +10,7 @@ from datasets import Dataset
 from torch.utils.data import Dataset as TorchDataset
 
 from ocr2_hf.data.collator import Example, PromptEncoder, TargetEncoder
+from ocr2_hf.data.images import to_rgb
 from ocr2_hf.data.tasks import build_example, suits
 from ocr2_hf.errors import WorkError
 
@@ -54,7 +55,7 @@ class PageTasks(TorchDataset):
         """The example of a row of the dataset for one task."""
         page = self.dataset[row]
         prompt, target = build_example(task, page, self.prompts, seed=hash_free_seed(self.seed, int(self._epoch)))
-        return Example(page["id"], page["image"].convert("RGB"), prompt, target)
+        return Example(page["id"], to_rgb(page["image"]), prompt, target)
 
     def set_epoch(self, epoch: int) -> None:
         self._epoch.fill_(epoch)

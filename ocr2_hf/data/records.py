@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from datasets import Features, Image, List, Value
 
+from ocr2_hf.data.grounding import TAGS
+
 FEATURES = Features(
     {
         "id": Value("string"),
@@ -33,6 +35,10 @@ OUTSIDE_TOLERANCE = 0.01
 _FARTHEST = 1e9
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+# The model's own tokens: in a page's text they could not be told from what the model says about the page.
+_RESERVED = re.compile("|".join(map(re.escape, ("<image>", *TAGS))))
 
 
 class RecordError(ValueError):
@@ -76,10 +82,10 @@ def check_record(record: PageRecord, width: int, height: int) -> tuple[PageRecor
     checked = replace(
         record,
         id=check_text(record.id, "id"),
-        text=check_text(record.text, "text"),
+        text=check_plain_text(record.text, "text"),
         bboxes=bboxes,
         labels=[check_label(label, f"labels[{i}]") for i, label in enumerate(record.labels)],
-        texts=[check_text(text, f"texts[{i}]") for i, text in enumerate(texts)],
+        texts=[check_plain_text(text, f"texts[{i}]") for i, text in enumerate(texts)],
         prompt=None if record.prompt is None else check_text(record.prompt, "prompt"),
         target=None if record.target is None else check_text(record.target, "target"),
     )
@@ -100,9 +106,17 @@ def check_text(value: Any, where: str) -> str:
     return text
 
 
+def check_plain_text(value: Any, where: str) -> str:
+    """As `check_text`, and without the model's own tokens (`<image>`, `<|ref|>`, ...)."""
+    text = check_text(value, where)
+    if found := _RESERVED.search(text):
+        raise RecordError(f"{where} holds {found[0]}, a token of the model's own, at offset {found.start()}")
+    return text
+
+
 def check_label(value: Any, where: str) -> str:
     """A region's class: a text of one line that is not empty."""
-    label = check_text(value, where)
+    label = check_plain_text(value, where)
     if not label.strip() or "\n" in label:
         raise RecordError(f"{where} is {_shown(label)}, not a name on one line")
     return label

@@ -13,12 +13,11 @@ from torch import nn
 from transformers import AutoConfig, DeepseekOcr2Config
 
 from ocr2_hf.data.images import ImageSettings
-from ocr2_hf.errors import UsageError
 from ocr2_hf.modeling.adapters import apply_policy
 from ocr2_hf.modeling.load import TINY, check_model, load_processor
 from ocr2_hf.modeling.model import OCR2Model
 from ocr2_hf.modeling.tiny import build_tiny_processor, tiny_config
-from ocr2_hf.modeling.trace import FUSED, Work, count
+from ocr2_hf.modeling.trace import Work, count
 from ocr2_hf.recipe import ModelArguments
 
 REAL = "deepseek-community/DeepSeek-OCR-2"
@@ -93,7 +92,7 @@ def image_settings(name: str, max_patches: int | None) -> ImageSettings:
     return settings if max_patches is None else replace(settings, max_patches=max_patches)
 
 
-def outline(policy: ModelArguments, dtype: str, box_head: bool) -> nn.Module:
+def outline(policy: ModelArguments, dtype: str, box_head: bool = False) -> nn.Module:
     """The model as it trains, on the meta device: shapes, dtypes and what trains, no values."""
     config = model_config(policy.model)
     with torch.device("meta"):
@@ -113,13 +112,11 @@ def parameters_by_part(model: nn.Module) -> dict[str, int]:
     return {part: size for part, size in sizes.items() if size}
 
 
-def step_work(model: nn.Module, images: ImageSettings, step: Step, dtype: str) -> StepWork:
-    """Count a micro-batch's work on an outline. `dtype`: of the activations; the outline is cast to it."""
-    model.to(getattr(torch, dtype))
+def step_work(policy: ModelArguments, images: ImageSettings, step: Step) -> StepWork:
+    """Count a micro-batch's work, with activations in bfloat16, which the experts' kernel wants."""
+    model = outline(policy, "bfloat16").to(torch.bfloat16)
     base = _base(model)
     base.model.language_model.set_experts_implementation("grouped_mm")
-    for config in (base.config.text_config, base.config.vision_config.encoder_config):
-        config._attn_implementation = FUSED
     vision = count(lambda: _vision_forward(base, images, step), model)
     text = count(lambda: _text_forward(base, step, input_trains=vision.backward > 0), model)
     head = count(lambda: base.lm_head(_empty(base, step.batch * step.target_tokens).requires_grad_()), model)
@@ -139,7 +136,7 @@ def memory(model: nn.Module, work: StepWork, step: Step, optimizer: str, half_pr
         "half-precision copies": copies if half_precision else 0,
         "gradients": sum(parameter.numel() * parameter.element_size() for parameter in trained),
         "optimizer": sum(parameter.numel() for parameter in trained) * _optimizer_bytes(optimizer),
-        "activations": _activations(config, work, step, 2 if half_precision else 4),
+        "activations": _activations(config, work, step) * (1 if half_precision else 2),
         "logits": chunk * config.text_config.vocab_size * LOGIT_BYTES,
     }
 
@@ -176,16 +173,18 @@ def _optimizer_bytes(optimizer: str) -> int:
     return next((size for piece, size in OPTIMIZER_BYTES.items() if piece in optimizer), 8)
 
 
-def _activations(config: DeepseekOcr2Config, work: StepWork, step: Step, size: int) -> int:
-    """Bytes kept for the backward pass; with checkpointing the inputs of layers, and one layer's own."""
+def _activations(config: DeepseekOcr2Config, work: StepWork, step: Step) -> int:
+    """Bytes in bfloat16 at the peak; with checkpointing the inputs of all layers and what one layer holds."""
+    vision, text = work.vision, work.text
     if not step.checkpointing:
-        return work.vision.saved + work.text.saved
-    text, vision = config.text_config, config.vision_config
-    sam, encoder = vision.sam_config, vision.encoder_config
-    inputs = step.batch * step.length * text.hidden_size * text.num_hidden_layers
-    if work.vision.backward:
-        patches = step.batch * (step.tiles + 1) * (sam.image_size // sam.patch_size) ** 2
-        inputs += patches * sam.hidden_size * sam.num_hidden_layers
-        inputs += patches // 16 * 2 * encoder.hidden_size * encoder.num_hidden_layers
+        return max(vision.peak, vision.saved + text.peak)
+    sam, encoder = config.vision_config.sam_config, config.vision_config.encoder_config
+    layers = config.text_config.num_hidden_layers
+    values = step.batch * step.length * config.text_config.hidden_size * layers
     vision_layers = sam.num_hidden_layers + encoder.num_hidden_layers
-    return inputs * size + max(work.text.saved // text.num_hidden_layers, work.vision.saved // vision_layers)
+    if vision.backward:
+        patches = step.batch * (step.tiles + 1) * (sam.image_size // sam.patch_size) ** 2
+        values += patches * sam.hidden_size * sam.num_hidden_layers
+        values += patches // 16 * 2 * encoder.hidden_size * encoder.num_hidden_layers
+    one_layer = max(vision.working + vision.saved // vision_layers, text.working + text.saved // layers)
+    return 2 * values + one_layer

@@ -1,7 +1,8 @@
 """Read pages: batched greedy generation with a guard against loops."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from PIL import Image
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from transformers import LogitsProcessor, LogitsProcessorList
 
 from ocr2_hf.data.collator import GenerationCollator
+from ocr2_hf.data.grounding import parse_regions
 
 
 @dataclass
@@ -76,6 +78,29 @@ def generate(
     answers = output[:, batch["input_ids"].shape[1] :].tolist()
     seconds = (time.perf_counter() - start) / len(images)
     return [_generation(tokenizer, ids, seconds) for ids in answers]
+
+
+def prediction_line(
+    page: str, prompt: str, reference: str, size: tuple[int, int], answer: Generation
+) -> dict[str, Any]:
+    """A line of predictions.jsonl; the reference's boxes are read from its text, on the grid the model speaks."""
+    return {
+        "id": page,
+        "prompt": prompt,
+        "prediction": answer.text,
+        "reference": reference,
+        "width": size[0],
+        "height": size[1],
+        "regions": _regions(answer.text, size),
+        "reference_regions": _regions(reference, size),
+        "seconds": answer.seconds,
+        "tokens": answer.tokens,
+        "finished": answer.finished,
+    }
+
+
+def _regions(text: str, size: tuple[int, int]) -> list[dict[str, Any]]:
+    return [asdict(region) | {"box": list(region.box)} for region in parse_regions(text, *size)]
 
 
 def _generation(tokenizer, ids: list[int], seconds: float) -> Generation:

@@ -1,69 +1,92 @@
-"""What a part of the model computes and keeps for the backward pass, counted on the meta device: no weights, no data.
+"""What a part of the model computes and holds, counted on the meta device: no weights, no data.
 
-The library's own code runs on tensors that have a shape and nothing else; the operations are counted, and so are the
-bytes that autograd saves. Attention is counted as fused kernels do it: they keep queries, keys, values and the
+The library's own code runs on tensors that have a shape and nothing else; the matrix products are counted, and so are
+the bytes of every tensor from its birth to its end. Attention is counted as fused kernels do it: they keep queries, keys, values and the
 result, never the scores.
 """
 
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.graph import saved_tensors_hooks
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import AttentionInterface, AttentionMaskInterface
-from transformers.masking_utils import sdpa_mask
-
-FUSED = "counted_as_fused"
 
 
 @dataclass(frozen=True)
 class Work:
-    """FLOPs of the forward and of the backward pass; `saved`: bytes kept between the two."""
+    """FLOPs of the forward and of the backward pass; bytes at the forward's `peak`, those of them `saved` for the
+    backward pass, and the peak when nothing is saved (`working`)."""
 
     forward: int
     backward: int
+    peak: int
     saved: int
+    working: int
+
+
+class _LiveBytes(TorchDispatchMode):
+    """The bytes of all tensors made inside that are still alive, and their largest sum."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.peak = 0
+        self._alive: dict[int, weakref.ref] = {}
+
+    def __torch_dispatch__(self, operation, types, arguments=(), keywords=None):
+        result = operation(*arguments, **(keywords or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, Tensor):
+                self._add(tensor.untyped_storage())
+        return result
+
+    def _add(self, storage: torch.UntypedStorage) -> None:
+        key, size = storage._cdata, storage.nbytes()
+        if key in self._alive:
+            return
+
+        def end(_: weakref.ref) -> None:
+            del self._alive[key]
+            self.now -= size
+
+        self._alive[key] = weakref.ref(storage, end)
+        self.now += size
+        self.peak = max(self.peak, self.now)
 
 
 def count(run: Callable[[], Tensor], model: nn.Module) -> Work:
-    """Run a part of `model` forward, and backward if its result has a gradient; weights are not counted as saved."""
-    own = {_key(parameter) for parameter in model.parameters()}
-    saved: dict[int, Tensor] = {}
-
-    def keep(tensor: Tensor) -> Tensor:
-        saved[_key(tensor)] = tensor  # held, so that no other storage takes its key
-        return tensor
-
+    """Run a part of `model` forward, and backward if its result has a gradient. Weights do not count as bytes."""
     counter = FlopCounterMode(display=False, custom_mapping={torch.ops.aten._grouped_mm: _grouped_flops})
-    with _without_autocast(), counter:
-        with saved_tensors_hooks(keep, lambda tensor: tensor):
+    with _stand_ins(), counter:
+        with _LiveBytes() as live:
             result = run()
+            saved = live.now
         forward = counter.get_total_flops()
-        size = sum(t.untyped_storage().nbytes() for key, t in saved.items() if key not in own)
         if result.requires_grad:
             result.sum().backward()
         backward = counter.get_total_flops() - forward
+        with _stand_ins(), torch.no_grad(), _LiveBytes() as without_saving:
+            run()
     for parameter in model.parameters():
         parameter.grad = None
-    return Work(forward, backward, size)
+    return Work(forward, backward, live.peak, saved, without_saving.peak)
 
 
 @contextmanager
-def _without_autocast() -> Iterator[None]:
-    """peft turns autocast off where it merges adapters of experts; torch knows no autocast for the meta device."""
-    autocast = torch.autocast
+def _stand_ins() -> Iterator[None]:
+    """Attention as a fused kernel; and no autocast, which the meta device has not and peft wants to turn off."""
+    autocast, attention = torch.autocast, F.scaled_dot_product_attention
     torch.autocast = lambda *_, **__: nullcontext()
+    F.scaled_dot_product_attention = _fused_attention
     try:
         yield
     finally:
-        torch.autocast = autocast
-
-
-def _key(tensor: Tensor) -> int:
-    return tensor.untyped_storage()._cdata
+        torch.autocast, F.scaled_dot_product_attention = autocast, attention
 
 
 def _grouped_flops(a_shape, b_shape, *_, **__) -> int:
@@ -71,32 +94,10 @@ def _grouped_flops(a_shape, b_shape, *_, **__) -> int:
     return 2 * a_shape[0] * a_shape[1] * b_shape[-1]
 
 
-class _FusedAttention(torch.autograd.Function):
-    """The matrix products of a fused attention kernel, and its memory; the values are of no interest."""
-
-    @staticmethod
-    def forward(context, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        result = query @ key.transpose(-1, -2) @ value
-        context.save_for_backward(query, key, value, result)
-        return result
-
-    @staticmethod
-    def backward(context, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        query, key, value, _ = context.saved_tensors
-        scores = query @ key.transpose(-1, -2)  # computed again, as fused kernels do
-        score_gradient = gradient @ value.transpose(-1, -2)
-        return (
-            score_gradient @ key,
-            score_gradient.transpose(-1, -2) @ query,
-            scores.transpose(-1, -2) @ gradient,
-        )
-
-
-def _fused(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, *_, **__) -> tuple[Tensor, None]:
+def _fused_attention(query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, **_) -> Tensor:
+    """The kernel a GPU runs. A mask of booleans costs it nothing; a bias that is added to the scores does."""
     groups = query.shape[1] // key.shape[1]
     key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
-    return _FusedAttention.apply(query, key, value).transpose(1, 2), None
-
-
-AttentionInterface.register(FUSED, _fused)
-AttentionMaskInterface.register(FUSED, sdpa_mask)
+    bias = attn_mask if attn_mask is not None and attn_mask.is_floating_point() else None
+    kernel = torch.ops.aten._scaled_dot_product_efficient_attention
+    return kernel(query, key, value, bias, compute_log_sumexp=torch.is_grad_enabled())[0]

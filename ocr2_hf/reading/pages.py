@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pypdfium2
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
+from ocr2_hf.data.images import to_rgb
 from ocr2_hf.errors import WorkError
 
 PDF_DPI = 144  # what the authors of the model render at
@@ -57,17 +57,6 @@ def list_pages(source: Source) -> list[PageSource]:
     if not count:
         raise WorkError(f"{source}: the document has no pages")
     return [PageSource(source, number) for number in range(count)]
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """The image upright (EXIF) and in RGB, transparent parts white, 16-bit grey scaled to 8 bits."""
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I;16"):  # Pillow would clip it to white
-        image = Image.fromarray((np.asarray(image) / 257).round().astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert("RGB")
 
 
 def is_pdf(source: Source) -> bool:

@@ -3,20 +3,18 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
 from tqdm.auto import tqdm
 
-from ocr2_hf.data.grounding import Region, parse_regions
+from ocr2_hf.data.images import to_rgb
 from ocr2_hf.data.tasks import build_prompt, build_target, suits
 from ocr2_hf.errors import WorkError
 from ocr2_hf.evaluation.files import write_json
 from ocr2_hf.evaluation.predictions import read_predictions
-from ocr2_hf.modeling.generation import Generation
-from ocr2_hf.reading.pages import to_rgb
+from ocr2_hf.modeling.generation import prediction_line
 from ocr2_hf.reading.reader import MAX_NEW_TOKENS, DocumentReader
 
 _WEIGHTS_AND_SETTINGS = (".safetensors", ".bin", ".json", ".yaml", ".jinja")
@@ -120,27 +118,6 @@ def _answer(
     prompts = [build_prompt(task, row, reader.prompts) for row in rows]
     answers = reader.generate([to_rgb(row["image"]) for row in rows], prompts, max_new_tokens)
     return [
-        _line(row, prompt, build_target(task, row), answer)
+        prediction_line(row["id"], prompt, build_target(task, row), (row["width"], row["height"]), answer)
         for row, prompt, answer in zip(rows, prompts, answers, strict=True)
     ]
-
-
-def _line(row: Mapping[str, Any], prompt: str, reference: str, answer: Generation) -> dict[str, Any]:
-    size = row["width"], row["height"]
-    return {
-        "id": row["id"],
-        "prompt": prompt,
-        "prediction": answer.text,
-        "reference": reference,
-        "width": row["width"],
-        "height": row["height"],
-        "regions": _as_json(parse_regions(answer.text, *size)),
-        "reference_regions": _as_json(parse_regions(reference, *size)),
-        "seconds": answer.seconds,
-        "tokens": answer.tokens,
-        "finished": answer.finished,
-    }
-
-
-def _as_json(regions: list[Region]) -> list[dict[str, Any]]:
-    return [{**asdict(region), "box": list(region.box)} for region in regions]

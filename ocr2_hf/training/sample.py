@@ -6,10 +6,9 @@ import numpy as np
 import torch
 from accelerate.utils import gather_object
 
-from ocr2_hf.data.grounding import parse_regions
 from ocr2_hf.data.pages import PageTasks
 from ocr2_hf.evaluation.summary import summarize
-from ocr2_hf.modeling.generation import generate
+from ocr2_hf.modeling.generation import generate, prediction_line
 
 if TYPE_CHECKING:
     from ocr2_hf.training.trainer import OCR2Trainer
@@ -52,28 +51,8 @@ def _read(trainer: "OCR2Trainer", examples: list) -> list[dict]:
             max_new_tokens=trainer.args.eval_max_new_tokens,
         )
     pairs = zip(examples, answers, strict=True)
-    return [_line(example, answer) for example, answer in pairs if not example.padding]
-
-
-def _line(example, answer) -> dict:
-    width, height = example.image.size
-    return {
-        "id": example.id,
-        "prompt": example.prompt,
-        "prediction": answer.text,
-        "reference": example.target,
-        "width": width,
-        "height": height,
-        "regions": _regions(answer.text, width, height),
-        "reference_regions": _regions(example.target, width, height),
-        "seconds": answer.seconds,
-        "tokens": answer.tokens,
-        "finished": answer.finished,
-    }
-
-
-def _regions(text: str, width: int, height: int) -> list[dict]:
     return [
-        {"label": region.label, "box": list(region.box), "text": region.text}
-        for region in parse_regions(text, width, height)
+        prediction_line(example.id, example.prompt, example.target, example.image.size, answer)
+        for example, answer in pairs
+        if not example.padding
     ]

@@ -15,9 +15,9 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from ocr2_hf.commands import train
 from ocr2_hf.data.collator import GenerationCollator
 from ocr2_hf.recipe import load_recipe
+from ocr2_hf.training import job
 from ocr2_hf.training.trainer import OCR2Trainer
 
 
@@ -43,9 +43,9 @@ class WatchedTrainer(OCR2Trainer):
 def main(result: Path, recipe_path: str, overrides: list[str]):
     recipe = load_recipe(recipe_path, overrides)
     args = recipe.training_arguments()
-    train.OCR2Trainer = WatchedTrainer
-    trainer = train.build_trainer(recipe, args)
-    train.run(trainer, recipe)
+    job.OCR2Trainer = WatchedTrainer
+    trainer = job.build_trainer(recipe, args)
+    job.run(trainer, recipe)
     accelerator = trainer.accelerator
     with torch.no_grad():
         trainer.model_wrapped.eval()

@@ -1,0 +1,148 @@
+"""`ocr2 train`: its messages and statuses, and that nothing is lost when it is killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+from commands import BIN, ROOT, build, environment, python, run, write_pages
+from tiny_pages import page_dataset, page_row
+from transformers import AutoModelForImageTextToText
+
+from ocr2_hf.training.checkpoints import COMPLETE, complete_checkpoints
+
+RECIPE = {
+    "model": "tiny",
+    "dataset": "lines",
+    "train_language": "full",
+    "train_projector": True,
+    "loss_chunks": 1,
+    "per_device_train_batch_size": 2,
+    "learning_rate": 1e-3,
+    "max_steps": 12,
+    "logging_steps": 1,
+    "save_strategy": "steps",
+    "save_steps": 2,
+    "save_total_limit": 2,
+}
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("train")
+    rows = [page_row(f"p{i}", (120 + 10 * i, 90), [f"Line {i}", "Total"], 2) for i in range(6)]
+    build("lines", write_pages(folder / "pages", rows), "--val", "0", "--test", "0")
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(RECIPE))
+    return folder
+
+
+def train(workplace, *words: str, **extra: str) -> subprocess.CompletedProcess:
+    return python("-m", "ocr2_hf", "train", workplace / "recipe.yaml", *words, **extra)
+
+
+def losses(folder) -> list[float]:
+    history = json.loads((folder / "trainer_state.json").read_text())["log_history"]
+    return [row["loss"] for row in history if "loss" in row]
+
+
+def kill_when(condition, *words) -> None:
+    """Start the command, wait for the condition, kill the whole process group with SIGKILL."""
+    process = subprocess.Popen(
+        [str(word) for word in words],
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert process.poll() is None, "it ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def test_killed_and_started_again_it_goes_on_and_takes_the_same_steps(workplace):
+    whole, killed = workplace / "whole", workplace / "killed"
+    done = train(workplace, "--output_dir", str(whole))
+    assert done.returncode == 0, done.stderr
+    assert "what trains:" in done.stderr and "language" in done.stderr
+    words = (sys.executable, "-m", "ocr2_hf", "train", workplace / "recipe.yaml", "--output_dir", killed)
+    kill_when(lambda: (killed / "checkpoint-4" / COMPLETE).is_file(), *words)
+    left = complete_checkpoints(killed)
+    assert left and not (killed / "model.safetensors").exists()
+    (killed / "checkpoint-11").mkdir()  # as a save cut short leaves it: the highest number, half a checkpoint
+
+    again = train(workplace, "--output_dir", str(killed))
+    assert again.returncode == 0, again.stderr
+    assert f"going on from {left[-1]}" in again.stderr and "checkpoint-11: it was not saved to the end" in again.stderr
+    assert losses(killed) == losses(whole) and len(losses(whole)) == 12
+    assert (killed / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+    AutoModelForImageTextToText.from_pretrained(killed)
+
+    finished = train(workplace, "--output_dir", str(whole))
+    assert finished.returncode == 0 and "is finished" in finished.stderr
+    other = train(workplace, "--output_dir", str(whole), "--learning_rate", "5e-4")
+    assert other.returncode == 2
+    assert "holds a run of another recipe" in other.stderr and "learning_rate: 0.001 there, 0.0005 now" in other.stderr
+
+
+def test_three_mistakes_stop_it_at_once_with_one_message(workplace):
+    done = train(workplace, "--learning_rte", "1", "--lora_r", "many", "--train_vision", "some")
+    assert done.returncode == 2
+    assert "3 problems in the recipe" in done.stderr and "Traceback" not in done.stderr
+    assert done.stderr.count("\n") < 12
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--dataset", "nowhere"], "no dataset is built under the name 'nowhere'; built datasets: lines"),
+        (["--dataset", "data_scripts"], "run build_dataset first"),
+        (["--train_split", "test"], "has no split 'test'"),
+        (["--model", "data_scripts"], "holds no model: config.json or adapter_config.json is missing"),
+        (["--max_length", "20"], "no training pages are left"),
+        (["--load_best_model_at_end", "true"], "the recipe's training block is refused"),
+    ],
+)
+def test_what_cannot_work_is_told_in_one_message(workplace, tmp_path, words, told):
+    done = train(workplace, "--output_dir", str(tmp_path / "run"), *words)
+    assert done.returncode in (1, 2)
+    assert told in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_lora_by_accelerate_launch_keeps_its_base_and_loads_again(workplace, tmp_path):
+    words = ["--train_language", "lora", "--output_dir", tmp_path / "run", "--max_steps", "2"]
+    launch = [BIN / "accelerate", "launch", "--config_file", "accelerate_configs/cpu.yaml", "-m", "ocr2_hf"]
+    done = run(*launch, "train", workplace / "recipe.yaml", *words)
+    assert done.returncode == 0, done.stderr
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    assert {"adapter_model.safetensors", "adapter_config.json", "base", "recipe.yaml", "trainer_state.json"} <= names
+    assert "model.safetensors" not in names
+    moved = tmp_path / "elsewhere"
+    (tmp_path / "run").rename(moved)
+    from ocr2_hf.modeling.load import load_model
+
+    assert load_model(moved).get_base_model().num_parameters() > 1_000_000
+
+
+def test_processes_that_would_train_alone_are_refused(workplace, tmp_path, monkeypatch):
+    """Launched twice but not connected, both would write the same folder."""
+    from ocr2_hf.commands.train import train as train_here
+    from ocr2_hf.errors import UsageError
+    from ocr2_hf.recipe import load_recipe
+
+    monkeypatch.setattr("ocr2_hf.training.job.load_dataset", lambda *_, **__: page_dataset())
+    recipe = load_recipe(workplace / "recipe.yaml", ["--output_dir", str(tmp_path)])
+    args = recipe.training_arguments()
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UsageError, match="2 processes were launched, but 1 train together"):
+        train_here(recipe, args)
+    assert not list(tmp_path.iterdir())
