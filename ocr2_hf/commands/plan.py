@@ -10,15 +10,14 @@ import argparse
 import sys
 
 from ocr2_hf.commands.arguments import positive_integer
-from ocr2_hf.commands.train import training_dtype
 from ocr2_hf.data.images import ImageSettings
-from ocr2_hf.errors import run_command
+from ocr2_hf.errors import UsageError, run_command
 from ocr2_hf.modeling import budget
 from ocr2_hf.modeling.adapters import counts_table, trainable_counts
 from ocr2_hf.recipe import OCR2TrainingArguments, load_recipe
+from ocr2_hf.training.job import training_dtype
 
 PAGES = ((640, 640), (1024, 1024), (1240, 1754), (1754, 1240), (1700, 2200), (2480, 3508))
-RESERVE = 1.1  # fragmentation and what kernels take for a moment
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -41,7 +40,10 @@ def main(argv: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="ocr2 plan", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="ocr2 plan",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("recipe", help="a recipe YAML; every further --key value overrides one of its keys")
     parser.add_argument("--gpu_memory", type=positive_integer, metavar="GB", help="memory of one GPU: does it fit?")
@@ -60,6 +62,13 @@ def _size(text: str) -> tuple[int, int]:
 
 def _step(images: ImageSettings, args: OCR2TrainingArguments, options: argparse.Namespace) -> budget.Step:
     tiles = images.tiles(*options.page)
+    length = images.tokens(tiles) + options.target_tokens
+    if length > args.max_length:
+        raise UsageError(
+            f"a page of {length:,} tokens ({images.tokens(tiles):,} visual) is longer than max_length "
+            f"{args.max_length} and would be left out: raise max_length, lower max_patches, "
+            "or set --page and --target_tokens"
+        )
     return budget.Step(
         batch=args.per_device_train_batch_size,
         tiles=tiles,
@@ -83,7 +92,8 @@ def _print_tokens(images: ImageSettings, max_length: int) -> None:
     for width, height in PAGES:
         tiles = images.tiles(width, height)
         tokens = images.tokens(tiles)
-        print(f"  {width:>5} x {height:<5} {tiles} tiles {tokens:>6,} tokens, {max_length - tokens:>6,} left")
+        left = f"{max_length - tokens:>6,} left" if tokens < max_length else "too long"
+        print(f"  {width:>5} x {height:<5} {tiles} tiles {tokens:>6,} tokens, {left}")
 
 
 def _print_flops(work: budget.StepWork, step: budget.Step, args: OCR2TrainingArguments) -> None:
@@ -101,25 +111,9 @@ def _print_memory(parts: dict[str, int], gpu_memory: int | None) -> None:
     print("\nmemory of one process, estimated")
     for part, size in [*parts.items(), ("all", total)]:
         print(f"  {part:<24}{size / 1e9:>9.2f} GB")
-    if gpu_memory is None:
-        return
-    needed = total * RESERVE / 1e9
-    if needed <= gpu_memory:
-        print(f"  fits in {gpu_memory} GB: {needed:.1f} GB with a tenth in reserve")
-    else:
-        largest = max(parts, key=parts.get)
-        print(f"  does not fit in {gpu_memory} GB: {needed:.1f} GB with a tenth in reserve; most is {largest}")
-        print(f"  {ADVICE[largest]}")
+    if gpu_memory is not None:
+        print(f"  {budget.verdict(parts, gpu_memory)}")
 
-
-ADVICE = {
-    "weights": "load them in bfloat16 (bf16: true with train_language: lora), or split them: zero3, fsdp2",
-    "half-precision copies": "train less in full (train_language: lora), or split: zero3, fsdp2",
-    "gradients": "train less in full (train_language: lora), or split: zero2, zero3, fsdp2",
-    "optimizer": "train less in full (train_language: lora), use optim: adamw_8bit, or split: zero2, zero3, fsdp2",
-    "activations": "set gradient_checkpointing: true, or a smaller per_device_train_batch_size or max_patches",
-    "logits": "raise loss_chunks",
-}
 
 if __name__ == "__main__":
     sys.exit(run_command(main))

@@ -37,6 +37,15 @@ PARTS = {
 OPTIMIZER_BYTES = {"adafactor": 0, "sgd": 0, "8bit": 2}
 # Around a chunk of logits: the head's output, float32 logits, their softmax, and both gradients.
 LOGIT_BYTES = 16
+RESERVE = 1.1  # fragmentation, and what libraries take for themselves
+ADVICE = {
+    "weights": "split them over GPUs (zero3, fsdp2), or train adapters with bf16: true, which loads them in bfloat16",
+    "half-precision copies": "train less in full (train_language: lora), or split: zero3, fsdp2",
+    "gradients": "train less in full (train_language: lora), or split: zero2, zero3, fsdp2",
+    "optimizer": "train less in full (train_language: lora), use optim: adamw_8bit, or split: zero2, zero3, fsdp2",
+    "activations": "set gradient_checkpointing: true, or a smaller per_device_train_batch_size or max_patches",
+    "logits": "raise loss_chunks",
+}
 
 
 @dataclass(frozen=True)
@@ -139,6 +148,16 @@ def memory(model: nn.Module, work: StepWork, step: Step, optimizer: str, half_pr
         "activations": _activations(config, work, step) * (1 if half_precision else 2),
         "logits": chunk * config.text_config.vocab_size * LOGIT_BYTES,
     }
+
+
+def verdict(parts: dict[str, int], gpu_memory: int) -> str:
+    """Whether the bytes of `memory` fit in so many GB, and if not, what would help most."""
+    needed = sum(parts.values()) * RESERVE / 1e9
+    told = f"{gpu_memory} GB: {needed:.1f} GB with a tenth in reserve"
+    if needed <= gpu_memory:
+        return f"fits in {told}"
+    largest = max(parts, key=parts.get)
+    return f"does not fit in {told}; most is {largest}: {ADVICE[largest]}"
 
 
 def _base(model: nn.Module) -> OCR2Model:

@@ -1,8 +1,8 @@
 """What a part of the model computes and holds, counted on the meta device: no weights, no data.
 
 The library's own code runs on tensors that have a shape and nothing else; the matrix products are counted, and so are
-the bytes of every tensor from its birth to its end. Attention is counted as fused kernels do it: they keep queries, keys, values and the
-result, never the scores.
+the bytes of every tensor from its birth to its end. Attention is counted as a fused kernel does it: it keeps queries,
+keys, values and the result, never the scores.
 """
 
 import weakref
@@ -30,7 +30,7 @@ class Work:
     working: int
 
 
-class _LiveBytes(TorchDispatchMode):
+class LiveBytes(TorchDispatchMode):
     """The bytes of all tensors made inside that are still alive, and their largest sum."""
 
     def __init__(self) -> None:
@@ -59,18 +59,22 @@ class _LiveBytes(TorchDispatchMode):
         self.peak = max(self.peak, self.now)
 
 
+def flop_counter() -> FlopCounterMode:
+    """torch's counter of FLOPs, which does not know the experts' matrix product."""
+    return FlopCounterMode(display=False, custom_mapping={torch.ops.aten._grouped_mm: _grouped_flops})
+
+
 def count(run: Callable[[], Tensor], model: nn.Module) -> Work:
     """Run a part of `model` forward, and backward if its result has a gradient. Weights do not count as bytes."""
-    counter = FlopCounterMode(display=False, custom_mapping={torch.ops.aten._grouped_mm: _grouped_flops})
-    with _stand_ins(), counter:
-        with _LiveBytes() as live:
+    with _stand_ins(), flop_counter() as counter:
+        with LiveBytes() as live:
             result = run()
             saved = live.now
         forward = counter.get_total_flops()
         if result.requires_grad:
             result.sum().backward()
         backward = counter.get_total_flops() - forward
-        with _stand_ins(), torch.no_grad(), _LiveBytes() as without_saving:
+        with torch.no_grad(), LiveBytes() as without_saving:
             run()
     for parameter in model.parameters():
         parameter.grad = None
