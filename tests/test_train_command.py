@@ -103,7 +103,7 @@ def test_three_mistakes_stop_it_at_once_with_one_message(workplace):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--dataset", "nowhere"], "no dataset is built under the name 'nowhere'; built datasets: lines"),
+        (["--dataset", "nowhere"], "no dataset is built under the name 'nowhere'; built datasets: "),
         (["--dataset", "data_scripts"], "run build_dataset first"),
         (["--train_split", "test"], "has no split 'test'"),
         (["--model", "data_scripts"], "holds no model: config.json or adapter_config.json is missing"),
