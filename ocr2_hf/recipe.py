@@ -252,12 +252,12 @@ def parse_overrides(words: Sequence[str]) -> dict[str, Any]:
 
 def _plain(name: str, text: str) -> Any:
     """Dicts, lists and null are read as YAML. Everything else stays text, which the types coerce."""
-    if text.startswith(("{", "[")) or text in ("null", "none", "None"):
-        try:
-            return None if text.lower() == "none" else yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise UsageError(f"--{name} {text}: not valid YAML ({str(error).splitlines()[0]})") from error
-    return text
+    if not text.startswith(("{", "[")) and text != "null":
+        return text
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UsageError(f"--{name} {text}: not valid YAML ({str(error).splitlines()[0]})") from error
 
 
 def _known() -> dict[str, type]:

@@ -60,6 +60,11 @@ def test_overrides_win_and_are_coerced(recipe):
     assert loaded.training("bf16") is False and loaded.training("tasks") == {"ocr": 1.0, "markdown": 3.0}
 
 
+def test_none_is_a_word_and_null_is_nothing(recipe):
+    loaded = recipe(None, "--train_vision", "none", "--max_patches", "null", train_vision="all", max_patches=4)
+    assert loaded.model.train_vision == "none" and loaded.training("max_patches") is None
+
+
 def test_a_launchers_local_rank_passes():
     assert parse_overrides(["--local_rank=1", "--seed", "3"]) == {"seed": "3"}
 
