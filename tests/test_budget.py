@@ -108,7 +108,7 @@ def real_run(policy, images, shape, attention: str) -> tuple[int, int, int]:
     config._attn_implementation = attention
     model = apply_policy(OCR2Model(config), policy)
     base = budget._base(model).model
-    with flop_counter() as counter, LiveBytes() as live:
+    with flop_counter() as counter, LiveBytes(model) as live:
         views = [torch.zeros(shape.batch, 3, images.global_side, images.global_side)]
         if shape.tiles:
             views.append(torch.zeros(shape.batch * shape.tiles, 3, images.tile_side, images.tile_side))

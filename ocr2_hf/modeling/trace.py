@@ -31,12 +31,13 @@ class Work:
 
 
 class LiveBytes(TorchDispatchMode):
-    """The bytes of all tensors made inside that are still alive, and their largest sum."""
+    """The bytes of all tensors made inside that are still alive, and their largest sum; views of weights take none."""
 
-    def __init__(self) -> None:
+    def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.now = self.peak = 0
         self._alive: dict[int, weakref.ref] = {}
+        self._weights = {tensor.untyped_storage()._cdata for tensor in (*model.parameters(), *model.buffers())}
 
     def __torch_dispatch__(self, operation, types, arguments=(), keywords=None):
         result = operation(*arguments, **(keywords or {}))
@@ -47,7 +48,7 @@ class LiveBytes(TorchDispatchMode):
 
     def _add(self, storage: torch.UntypedStorage) -> None:
         key, size = storage._cdata, storage.nbytes()
-        if key in self._alive:
+        if key in self._alive or key in self._weights:
             return
 
         def end(_: weakref.ref) -> None:
@@ -67,14 +68,14 @@ def flop_counter() -> FlopCounterMode:
 def count(run: Callable[[], Tensor], model: nn.Module) -> Work:
     """Run a part of `model` forward, and backward if its result has a gradient. Weights do not count as bytes."""
     with _stand_ins(), flop_counter() as counter:
-        with LiveBytes() as live:
+        with LiveBytes(model) as live:
             result = run()
             saved = live.now
         forward = counter.get_total_flops()
         if result.requires_grad:
             result.sum().backward()
         backward = counter.get_total_flops() - forward
-        with torch.no_grad(), LiveBytes() as without_saving:
+        with torch.no_grad(), LiveBytes(model) as without_saving:
             run()
     for parameter in model.parameters():
         parameter.grad = None
