@@ -24,24 +24,46 @@ class Generation:
 
 
 class SlidingNoRepeatNgram(LogitsProcessor):
-    """Forbid a token that would repeat an n-gram of the last `window` tokens.
+    """Forbid a token that would repeat an n-gram of the last `window` tokens of the answer.
 
     As the model's authors decode: 20 in 90 for single pages. Tokens in `exempt` may always come (table cells repeat).
+    The first `prompt_length` tokens are the question: an answer may repeat them, `locate` must.
     """
 
-    def __init__(self, ngram: int, window: int, exempt: frozenset[int] = frozenset()):
-        self.ngram, self.window, self.exempt = ngram, window, exempt
+    def __init__(self, ngram: int, window: int, exempt: frozenset[int] = frozenset(), prompt_length: int = 0):
+        self.ngram, self.window, self.exempt, self.prompt_length = ngram, window, exempt, prompt_length
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        for row, sequence in enumerate(input_ids[:, -self.window :].tolist()):
-            banned = list(self._completions(sequence) - self.exempt)
-            scores[row, banned] = -float("inf")
+        start = max(self.prompt_length, input_ids.shape[1] - self.window)
+        if input_ids.shape[1] - start < self.ngram:
+            return scores
+        rows = enumerate(input_ids[:, start:].tolist())
+        banned = [(row, token) for row, sequence in rows for token in self._completions(sequence) - self.exempt]
+        if banned:
+            scores[tuple(zip(*banned, strict=True))] = -float("inf")
         return scores
 
     def _completions(self, sequence: list[int]) -> set[int]:
-        n = self.ngram
-        prefix = sequence[-(n - 1) :]
-        return {sequence[i + n - 1] for i in range(len(sequence) - n + 1) if sequence[i : i + n - 1] == prefix}
+        """The tokens that once followed what the sequence ends with.
+
+        This runs for every page of a batch at every token: only where the last token stands are whole n-grams compared.
+        """
+        length = self.ngram - 1
+        ending, last = sequence[-length:], sequence[-1]
+        found, place = set(), length - 1
+        while (place := _next(sequence, last, place)) is not None:
+            if sequence[place - length + 1 : place + 1] == ending:
+                found.add(sequence[place + 1])
+            place += 1
+        return found
+
+
+def _next(sequence: list[int], token: int, start: int) -> int | None:
+    """The first place of `token` from `start` on that has a place after it."""
+    try:
+        return sequence.index(token, start, len(sequence) - 1)
+    except ValueError:
+        return None
 
 
 @torch.no_grad()
@@ -64,7 +86,8 @@ def generate(
     batch = GenerationCollator(processor)(images, prompts)
     pixels = {"pixel_values", "pixel_values_local"}
     batch = {k: v.to(device, model.dtype) if k in pixels else v.to(device) for k, v in batch.items()}
-    guard = [SlidingNoRepeatNgram(no_repeat_ngram, window, _exempt(tokenizer))] if no_repeat_ngram else []
+    asked = batch["input_ids"].shape[1]
+    guard = [SlidingNoRepeatNgram(no_repeat_ngram, window, _exempt(tokenizer), asked)] if no_repeat_ngram else []
     start = time.perf_counter()
     output = model.generate(
         **batch,
@@ -75,7 +98,7 @@ def generate(
         pad_token_id=tokenizer.pad_token_id,
         logits_processor=LogitsProcessorList(guard),
     )
-    answers = output[:, batch["input_ids"].shape[1] :].tolist()
+    answers = output[:, asked:].tolist()
     seconds = (time.perf_counter() - start) / len(images)
     return [_generation(tokenizer, ids, seconds) for ids in answers]
 
