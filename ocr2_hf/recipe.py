@@ -7,6 +7,7 @@ line overrides. All problems of a recipe are told in one message, before anythin
 
 import difflib
 import os
+import re
 import typing
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
@@ -136,8 +137,24 @@ OURS = tuple(item.name for block in BLOCKS for item in fields(block) if item.nam
 # What makes a run this run: a checkpoint made with another value of one of these is not resumed.
 IDENTITY = (
     *(name for name in OURS if not name.startswith("eval_")),
-    *("learning_rate", "weight_decay", "seed", "per_device_train_batch_size", "gradient_accumulation_steps"),
+    *("learning_rate", "weight_decay", "seed", "per_device_train_batch_size", "gradient_accumulation_steps", "stages"),
 )
+
+
+# What a stage cannot set for itself.
+WHOLE_RUN = (
+    *("model", "dtype", "output_dir", "num_train_epochs", "max_steps", "seed"),
+    *("deepspeed", "fsdp", "bf16", "fp16"),
+)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of progressive training: its share of the steps, and the keys it sets over the recipe's."""
+
+    name: str
+    share: float
+    values: dict[str, Any]
 
 
 @dataclass
@@ -147,6 +164,13 @@ class Recipe:
     model: ModelArguments
     data: DataArguments
     values: dict[str, Any]
+    stages: list[Stage] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, values: dict[str, Any], stages: Sequence[Stage] = ()) -> "Recipe":
+        """From checked values."""
+        blocks = [block(**{f.name: values[f.name] for f in fields(block) if f.name in values}) for block in BLOCKS[:2]]
+        return cls(*blocks, values, list(stages))
 
     def training_arguments(self) -> OCR2TrainingArguments:
         """The training block; building it looks at devices and starts the process group.
@@ -166,7 +190,9 @@ class Recipe:
         """Every field of ours and every other key that was given, as plain values for a YAML file."""
         known = _known()
         names = [name for name in known if name in OURS or name in IDENTITY or name in self.values]
-        return {name: self.values.get(name, _default(known[name], name)) for name in names}
+        resolved = {name: self.values.get(name, _default(known[name], name)) for name in names}
+        stages = [{"name": stage.name, "share": stage.share, **stage.values} for stage in self.stages]
+        return resolved | ({"stages": stages} if stages else {})
 
     def save(self, path: str | Path) -> None:
         """Write the resolved recipe; written beside and moved into place."""
@@ -195,14 +221,45 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """
     given = read_yaml(path) | parse_overrides(overrides)
     problems: list[str] = []
+    stages = _stages(given.pop("stages", None), problems)
     values = dict(_typed(given, problems))
     if not problems:
-        problems += contradictions(values)
+        # With stages, what counts is what each of them makes of the recipe.
+        problems += [] if stages else contradictions(values)
+        problems += [
+            f"stage {stage.name}: {problem}" for stage in stages for problem in contradictions(values | stage.values)
+        ]
     if problems:
         listed = "\n".join(f"  - {problem}" for problem in problems)
         raise UsageError(f"{path}: {len(problems)} problem{'s' if len(problems) > 1 else ''} in the recipe\n{listed}")
-    blocks = [block(**{f.name: values[f.name] for f in fields(block) if f.name in values}) for block in BLOCKS[:2]]
-    return Recipe(*blocks, values)
+    return Recipe.of(values, stages)
+
+
+def _stages(given: Any, problems: list[str]) -> list[Stage]:
+    """The `stages` of a recipe; what is wrong with them is added to `problems`."""
+    if given is None:
+        return []
+    if not isinstance(given, list) or not all(isinstance(stage, dict) and "name" in stage for stage in given):
+        problems.append("stages: must be a list of mappings, each with a name")
+        return []
+    stages = []
+    for stage in given:
+        found: list[str] = []
+        values = dict(_typed({k: v for k, v in stage.items() if k not in ("name", "share")}, found))
+        share = stage.get("share", 1 / len(given))
+        if not re.fullmatch(r"[\w-]+", str(stage["name"])):
+            found.append("its name becomes a folder's: letters, digits, _ and - only")
+        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
+            found.append(f"share: {share!r} is not a number above 0 and up to 1")
+            share = 0.0
+        found += [f"{name}: is the same in all stages; set it above" for name in values if name in WHOLE_RUN]
+        problems += [f"stage {stage['name']}: {problem}" for problem in found]
+        stages.append(Stage(str(stage["name"]), float(share), values))
+    if len({stage.name for stage in stages}) < len(stages):
+        problems.append("stages: two have one name")
+    if not problems and abs(sum(stage.share for stage in stages) - 1) > 1e-6:
+        problems.append(f"stages: the shares add up to {sum(stage.share for stage in stages):g}, not to 1")
+    return stages
 
 
 class _NoDuplicates(yaml.SafeLoader):
@@ -318,7 +375,8 @@ def _model_contradictions(model: ModelArguments, values: dict[str, Any]) -> list
     )
     if not any(trained):
         problems.append("nothing trains: set train_language, train_vision, train_projector or train_box_head")
-    given = [name for name in ("lora_targets", "lora_r", "lora_alpha", "lora_dropout") if name in values]
+    names = ("lora_targets", "lora_r", "lora_alpha", "lora_dropout")
+    given = [name for name in names if values.get(name, getattr(ModelArguments, name)) != getattr(ModelArguments, name)]
     if given and not model.uses_lora:
         problems.append(f"{', '.join(given)}: without effect, neither train_language nor train_vision is lora")
     if model.train_vision == "lora" and model.train_language == "full":

@@ -16,6 +16,7 @@ from ocr2_hf.errors import UsageError
 from ocr2_hf.recipe import OCR2TrainingArguments, Recipe, load_recipe
 from ocr2_hf.training.job import build_trainer, run
 from ocr2_hf.training.runs import already_finished, check_same_run
+from ocr2_hf.training.stages import run_stages
 
 logger = logging.getLogger("ocr2_hf")
 
@@ -41,7 +42,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def train(recipe: Recipe, args: OCR2TrainingArguments) -> Accelerator:
-    """Build the trainer and run it; what is returned outlives both."""
+    """Build the trainer and run it, or the stages one after the other; what is returned outlives them."""
+    if recipe.stages:
+        return run_stages(recipe, args)
     trainer = build_trainer(recipe, args)
     accelerator = trainer.accelerator
     launched = int(os.environ.get("WORLD_SIZE", "1"))

@@ -108,6 +108,27 @@ def lora_config(policy: ModelArguments) -> LoraConfig:
     )
 
 
+def same_adapter(model: PeftModel, policy: ModelArguments) -> bool:
+    """Whether the model's adapter is the one a policy asks for: it can then go on training."""
+    has, wanted = model.active_peft_config, lora_config(policy)
+    names = ("r", "lora_alpha", "target_modules", "target_parameters", "modules_to_save")
+    return all(_plain(getattr(has, name)) == _plain(getattr(wanted, name)) for name in names)
+
+
+def continue_adapter(model: PeftModel, policy: ModelArguments, box_head: bool) -> PeftModel:
+    """Let a loaded adapter train on; the box head, which peft does not know, as the policy says."""
+    base = model.get_base_model()
+    if box_head and base.box_head is None:
+        base.add_box_head()
+    if base.box_head is not None:
+        base.box_head.requires_grad_(policy.train_box_head)
+    return model
+
+
+def _plain(value: object) -> object:
+    return sorted(value) if isinstance(value, list | set | tuple) else value
+
+
 def trainable_counts(model: nn.Module) -> dict[str, Count]:
     """Parameters by group; copies that peft made of fully trained parts count instead of their frozen originals."""
     counts = {group: [0, 0] for group in GROUPS}

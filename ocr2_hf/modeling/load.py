@@ -19,22 +19,26 @@ logger = logging.getLogger(__name__)
 TINY = "tiny"
 MODEL_TYPE = "deepseek_ocr2"
 BASE_FOLDER = "base"  # where a run that starts from the tiny model keeps its base, beside the adapter
-_ADAPTER_FILE = "adapter_config.json"
+ADAPTER_FILE = "adapter_config.json"
 
 
 def load_model(
-    name: str | Path, dtype: str | torch.dtype = "auto", attn_implementation: str = "auto"
+    name: str | Path,
+    dtype: str | torch.dtype = "auto",
+    attn_implementation: str = "auto",
+    trainable: bool = False,
 ) -> OCR2Model | PeftModel:
     """Load a model by Hub id or directory (full or adapter), or a fresh tiny one (`tiny`).
 
     `dtype`: a torch dtype or its name; auto: as saved on a GPU, float32 on a CPU. `attn_implementation`: of the text
     model; auto: flash-attention 2 where it is installed and the GPU and dtype allow it, else sdpa; which one is logged.
-    An adapter's directory gives a `PeftModel`. Raises `UsageError` for what is not there or not this model.
+    An adapter's directory gives a `PeftModel`, its adapter frozen unless `trainable`. Raises `UsageError` for what
+    is not there or not this model.
     """
     if str(name) == TINY:
         return build_tiny_model().to(torch.float32 if dtype == "auto" else _dtype(dtype))
-    if (Path(name) / _ADAPTER_FILE).is_file():
-        return _load_adapter(Path(name), dtype, attn_implementation)
+    if (Path(name) / ADAPTER_FILE).is_file():
+        return _load_adapter(Path(name), dtype, attn_implementation, trainable)
     check_model(name)
     dtype = _dtype(dtype)
     attention = choose_attention(attn_implementation, dtype)
@@ -48,22 +52,22 @@ def load_model(
     return model
 
 
-def _load_adapter(directory: Path, dtype: str | torch.dtype, attn_implementation: str) -> PeftModel:
+def _load_adapter(directory: Path, dtype: str | torch.dtype, attn_implementation: str, trainable: bool) -> PeftModel:
     model = load_model(base_of_adapter(directory), dtype, attn_implementation)
     head = load_box_head(directory)
     if head is not None:
         model.add_box_head(head)
-    return PeftModel.from_pretrained(model, directory)
+    return PeftModel.from_pretrained(model, directory, is_trainable=trainable)
 
 
 def base_of_adapter(directory: Path) -> str:
-    """The base model an adapter was trained on: as its config says, or the copy that lies beside it."""
-    named = json.loads((directory / _ADAPTER_FILE).read_text(encoding="utf-8")).get("base_model_name_or_path") or ""
-    beside = directory / BASE_FOLDER
-    if beside.is_dir() and not Path(named).is_dir():
-        return str(beside)
+    """The base model an adapter was trained on: as its config says, or the copy that lies beside or above it."""
+    named = json.loads((directory / ADAPTER_FILE).read_text(encoding="utf-8")).get("base_model_name_or_path") or ""
+    kept = [folder / BASE_FOLDER for folder in (directory, directory.parent) if (folder / BASE_FOLDER).is_dir()]
+    if kept and not Path(named).is_dir():
+        return str(kept[0])
     if not named:
-        raise UsageError(f"{directory / _ADAPTER_FILE} does not say which base model the adapter belongs to")
+        raise UsageError(f"{directory / ADAPTER_FILE} does not say which base model the adapter belongs to")
     return named
 
 
@@ -90,7 +94,7 @@ def image_backend() -> str:
 def check_model(name: str | Path) -> None:
     """Raise `UsageError` when `name` is not a DeepSeek-OCR-2 in the library's own layout."""
     if Path(name).exists() and not (Path(name) / "config.json").is_file():
-        raise UsageError(f"{name} holds no model: config.json or {_ADAPTER_FILE} is missing")
+        raise UsageError(f"{name} holds no model: config.json or {ADAPTER_FILE} is missing")
     try:
         model_type = AutoConfig.from_pretrained(name).model_type
     except (OSError, ValueError) as error:

@@ -3,13 +3,15 @@
 import logging
 from pathlib import Path
 
+from peft import PeftModel
 from transformers.trainer_utils import set_seed
 
 from ocr2_hf.data.load import load_dataset
 from ocr2_hf.errors import WorkError
-from ocr2_hf.modeling.adapters import apply_policy, counts_table
+from ocr2_hf.modeling.adapters import apply_policy, continue_adapter, counts_table, same_adapter
 from ocr2_hf.modeling.load import BASE_FOLDER, TINY, load_model, load_processor
 from ocr2_hf.recipe import OCR2TrainingArguments, Recipe
+from ocr2_hf.training.checkpoints import COMPLETE, mark_complete
 from ocr2_hf.training.runs import RECIPE_FILE, resume_from
 from ocr2_hf.training.trainer import OCR2Trainer
 
@@ -20,17 +22,32 @@ def build_trainer(recipe: Recipe, args: OCR2TrainingArguments) -> OCR2Trainer:
     """Load data, processor and model as the recipe says; prints what trains and what was left out."""
     set_seed(args.seed)
     train, evaluation = load_pages(recipe, args)
-    model = load_model(recipe.model.model, training_dtype(recipe, args), recipe.model.attn_implementation)
-    processor = load_processor(recipe.model.model)
-    if args.box_source == "head" and model.box_head is None:
-        model.add_box_head()
-    if recipe.model.model == TINY and recipe.model.uses_lora:
-        _keep_base(model, processor, args)
-    model = apply_policy(model, recipe.model)
+    model, processor = load_to_train(recipe, args)
     with args.main_process_first(desc="measuring pages"):
         trainer = OCR2Trainer(model, args, processor=processor, train_dataset=train, eval_dataset=evaluation)
     _tell(trainer)
     return trainer
+
+
+def load_to_train(recipe: Recipe, args: OCR2TrainingArguments):
+    """The model, frozen and adapted as the recipe says, and its processor.
+
+    An adapter goes on training where the recipe asks for the same adapter; otherwise it is merged first, and the merged
+    model becomes the base.
+    """
+    policy = recipe.model
+    model = load_model(policy.model, training_dtype(recipe, args), policy.attn_implementation, trainable=True)
+    processor = load_processor(policy.model)
+    fresh_base = policy.model == TINY
+    if isinstance(model, PeftModel):
+        if policy.uses_lora and same_adapter(model, policy):
+            return continue_adapter(model, policy, args.box_source == "head"), processor
+        model, fresh_base = model.merge_and_unload(), True
+    if args.box_source == "head" and model.box_head is None:
+        model.add_box_head()
+    if fresh_base and policy.uses_lora:
+        _keep_base(model, processor, args)
+    return apply_policy(model, policy), processor
 
 
 def load_pages(recipe: Recipe, args: OCR2TrainingArguments):
@@ -54,6 +71,7 @@ def run(trainer: OCR2Trainer, recipe: Recipe) -> None:
     args = trainer.args
     if trainer.is_world_process_zero():
         recipe.save(Path(args.output_dir) / RECIPE_FILE)
+    (Path(args.output_dir) / COMPLETE).unlink(missing_ok=True)
     checkpoint = resume_from(args)
     if checkpoint:
         logger.info("going on from %s", checkpoint)
@@ -65,13 +83,16 @@ def run(trainer: OCR2Trainer, recipe: Recipe) -> None:
         trainer.log_metrics("eval", trainer.evaluate())
     trainer.save_model()
     trainer.save_state()
+    trainer.accelerator.wait_for_everyone()
+    if trainer.is_world_process_zero():
+        mark_complete(args.output_dir)
     logger.info("saved %s", args.output_dir)
 
 
 def _keep_base(model, processor, args: OCR2TrainingArguments) -> None:
-    """An adapter on a fresh tiny model is worth nothing without that model: keep it beside the adapter."""
+    """An adapter is worth nothing without its base: one that lies nowhere else is kept beside the adapter."""
     base = Path(args.output_dir) / BASE_FOLDER
-    with args.main_process_first(desc="saving the tiny base"):
+    with args.main_process_first(desc="saving the base"):
         if args.process_index == 0:
             model.save_pretrained(base)
             processor.save_pretrained(base)

@@ -6,13 +6,12 @@ from pathlib import Path
 
 from ocr2_hf.errors import UsageError
 from ocr2_hf.recipe import IDENTITY, OCR2TrainingArguments, Recipe, read_yaml
-from ocr2_hf.training.checkpoints import complete_checkpoints, remove_incomplete
+from ocr2_hf.training.checkpoints import COMPLETE, complete_checkpoints, remove_incomplete
 
 logger = logging.getLogger(__name__)
 
 RECIPE_FILE = "recipe.yaml"
 STATE_FILE = "trainer_state.json"
-_WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors")
 
 
 def check_same_run(recipe: Recipe, output_dir: str | Path) -> None:
@@ -30,9 +29,9 @@ def check_same_run(recipe: Recipe, output_dir: str | Path) -> None:
 
 
 def already_finished(args: OCR2TrainingArguments) -> bool:
-    """Whether the folder holds the final model of as many steps and epochs as are asked for."""
+    """Whether the folder holds the final model, whole, of as many steps and epochs as are asked for."""
     folder = Path(args.output_dir)
-    if not (folder / STATE_FILE).is_file() or not any((folder / name).is_file() for name in _WEIGHTS):
+    if not (folder / COMPLETE).is_file():
         return False
     state = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
     if args.max_steps > 0:

@@ -1,0 +1,102 @@
+"""Progressive training: one trainer per stage, each from the weights of the stage before, in one launch.
+
+Stage N of a run lies in `OUTPUT_DIR/stage-N-NAME/` like a run of its own; the last stage's model is the run's.
+"""
+
+import gc
+import json
+import logging
+import shutil
+from pathlib import Path
+
+from accelerate import Accelerator
+
+from ocr2_hf.modeling.load import ADAPTER_FILE, BASE_FOLDER, base_of_adapter
+from ocr2_hf.recipe import OCR2TrainingArguments, Recipe
+from ocr2_hf.training.checkpoints import COMPLETE, mark_complete
+from ocr2_hf.training.job import build_trainer, run
+from ocr2_hf.training.runs import RECIPE_FILE, STATE_FILE, already_finished
+
+logger = logging.getLogger(__name__)
+
+
+def run_stages(recipe: Recipe, args: OCR2TrainingArguments) -> Accelerator:
+    """Run the stages that are not finished yet, one after the other; then put the result together."""
+    if args.process_index == 0:
+        recipe.save(Path(args.output_dir) / RECIPE_FILE)
+    folders = [Path(args.output_dir) / f"stage-{number}-{stage.name}" for number, stage in enumerate(recipe.stages, 1)]
+    model = recipe.model.model
+    for number, folder in enumerate(folders):
+        accelerator = run_stage(stage_recipe(recipe, number, folder, model))
+        model = str(folder)
+    if args.process_index == 0:
+        put_together(recipe, folders, Path(args.output_dir))
+    accelerator.wait_for_everyone()
+    logger.info("saved %s", args.output_dir)
+    return accelerator
+
+
+def stage_recipe(recipe: Recipe, number: int, folder: Path, model: str) -> Recipe:
+    """The recipe of one stage: the run's with the stage's keys over it, and its share of the epochs and steps."""
+    stage = recipe.stages[number]
+    steps = recipe.training("max_steps")
+    values = recipe.values | stage.values | {"output_dir": str(folder), "model": model}
+    values["num_train_epochs"] = recipe.training("num_train_epochs") * stage.share
+    values["max_steps"] = max(1, round(steps * stage.share)) if steps > 0 else -1
+    return Recipe.of(values)
+
+
+def run_stage(recipe: Recipe) -> Accelerator:
+    """Train one stage, or find it finished; nothing of its trainer is left but the accelerator."""
+    args = recipe.training_arguments()
+    if already_finished(args):
+        logger.info("%s is finished", args.output_dir)
+        return Accelerator(cpu=args.use_cpu)
+    logger.info("== %s", Path(args.output_dir).name)
+    trainer = build_trainer(recipe, args)
+    run(trainer, recipe)
+    accelerator = trainer.accelerator
+    accelerator.wait_for_everyone()
+    accelerator.free_memory()
+    del trainer
+    gc.collect()
+    return accelerator
+
+
+def put_together(recipe: Recipe, folders: list[Path], output_dir: Path) -> None:
+    """Copy the last stage's model into the run's folder and write down the steps of all stages."""
+    for path in folders[-1].iterdir():
+        if path.is_file() and path.name not in (RECIPE_FILE, STATE_FILE, COMPLETE):
+            beside = output_dir / f"{path.name}.tmp"
+            shutil.copyfile(path, beside)
+            beside.replace(output_dir / path.name)
+    if (output_dir / ADAPTER_FILE).is_file():
+        _move_base(output_dir, folders[-1])
+    states = [json.loads((folder / STATE_FILE).read_text(encoding="utf-8")) for folder in folders]
+    (output_dir / STATE_FILE).write_text(json.dumps(_joined(recipe, states), indent=2), encoding="utf-8")
+    mark_complete(output_dir)
+
+
+def _move_base(output_dir: Path, last: Path) -> None:
+    """A base that a stage kept belongs to the run: it comes to lie beside the run's adapter."""
+    base = Path(base_of_adapter(last))
+    if output_dir.resolve() not in base.resolve().parents:
+        return
+    kept = output_dir / BASE_FOLDER
+    if base != kept:
+        base.replace(kept)
+    config = json.loads((output_dir / ADAPTER_FILE).read_text(encoding="utf-8"))
+    config["base_model_name_or_path"] = str(kept)
+    (output_dir / ADAPTER_FILE).write_text(json.dumps(config, indent=2), encoding="utf-8")
+
+
+def _joined(recipe: Recipe, states: list[dict]) -> dict:
+    """One trainer state: steps and epochs counted on, every row with the name of its stage."""
+    joined = states[-1] | {"log_history": [], "global_step": 0, "epoch": 0.0}
+    for stage, state in zip(recipe.stages, states, strict=True):
+        for row in state["log_history"]:
+            place = {"step": row["step"] + joined["global_step"], "epoch": row["epoch"] + joined["epoch"]}
+            joined["log_history"].append(row | place | {"stage": stage.name})
+        joined["global_step"] += state["global_step"]
+        joined["epoch"] += state["epoch"]
+    return joined

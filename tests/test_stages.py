@@ -1,0 +1,176 @@
+"""Progressive training: what a stage may set, one launch, kills, adapters, two processes."""
+
+import json
+import sys
+
+import pytest
+import torch
+import yaml
+from commands import BIN, build, python, run, write_pages
+from safetensors.torch import load_file
+from test_train_command import kill_when
+from tiny_pages import page_row
+
+from ocr2_hf.errors import UsageError
+from ocr2_hf.modeling.load import load_model
+from ocr2_hf.recipe import load_recipe
+from ocr2_hf.training.checkpoints import COMPLETE
+from ocr2_hf.training.stages import stage_recipe
+
+STAGES = [
+    {"name": "text", "share": 0.5, "box_weight": 0},
+    {"name": "joint", "share": 0.5, "box_weight": 0.5, "train_box_head": True, "learning_rate": 5e-4},
+]
+RECIPE = {
+    "model": "tiny",
+    "dataset": "staged",
+    "train_language": "full",
+    "box_source": "head",
+    "loss_chunks": 1,
+    "per_device_train_batch_size": 2,
+    "learning_rate": 1e-3,
+    "max_steps": 8,
+    "logging_steps": 1,
+    "save_strategy": "steps",
+    "save_steps": 2,
+    "stages": STAGES,
+}
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("stages")
+    rows = [page_row(f"p{i}", (120 + 10 * i, 90), [f"Line {i}", "Total"], 2) for i in range(4)]
+    build("staged", write_pages(folder / "pages", rows), "--val", "0", "--test", "0")
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(RECIPE))
+    return folder
+
+
+def refused(tmp_path, stages) -> str:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump(RECIPE | {"stages": stages}))
+    with pytest.raises(UsageError) as caught:
+        load_recipe(path)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("stages", "told"),
+    [
+        ("text", "must be a list of mappings"),
+        ([{"share": 1}], "must be a list of mappings, each with a name"),
+        ([{"name": "a/b", "box_weight": 0}], "its name becomes a folder's"),
+        ([{"name": "a", "share": 0, "box_weight": 0}], "share: 0 is not a number above 0"),
+        ([{"name": "a", "share": 0.4, "box_weight": 0}], "add up to 0.4, not to 1"),
+        ([{"name": "a", "box_weight": 0}, {"name": "a", "box_weight": 0}], "two have one name"),
+        ([{"name": "a", "box_wieght": 0}], "stage a: box_wieght: unknown key; did you mean box_weight?"),
+        ([{"name": "a", "lora_r": "x"}], "stage a: lora_r: 'x': input should be a valid integer"),
+        ([{"name": "a", "seed": 1}], "stage a: seed: is the same in all stages"),
+        ([{"name": "a", "box_weight": 0.5}], "stage a: box_source: head needs train_box_head"),
+    ],
+)
+def test_what_is_wrong_with_a_stage_is_told(tmp_path, stages, told):
+    assert told in refused(tmp_path, stages)
+
+
+def test_a_stage_takes_its_share_of_steps_or_epochs(workplace, tmp_path):
+    recipe = load_recipe(workplace / "recipe.yaml")
+    first, second = (stage_recipe(recipe, n, tmp_path / str(n), "m") for n in (0, 1))
+    assert (first.training("max_steps"), second.training("max_steps")) == (4, 4)
+    assert (first.training("learning_rate"), second.training("learning_rate")) == (1e-3, 5e-4)
+    assert not first.model.train_box_head and second.model.train_box_head and second.model.model == "m"
+    by_epochs = load_recipe(workplace / "recipe.yaml", ["--max_steps", "-1", "--num_train_epochs", "3"])
+    assert stage_recipe(by_epochs, 0, tmp_path, "m").training("num_train_epochs") == 1.5
+
+
+def test_the_resolved_recipe_has_its_stages(workplace, tmp_path):
+    first = load_recipe(workplace / "recipe.yaml")
+    first.save(tmp_path / "recipe.yaml")
+    assert load_recipe(tmp_path / "recipe.yaml").resolved() == first.resolved()
+
+
+def rows(folder) -> list[dict]:
+    return [r for r in json.loads((folder / "trainer_state.json").read_text())["log_history"] if "loss" in r]
+
+
+def train(workplace, folder, *words: str):
+    return python("-m", "ocr2_hf", "train", workplace / "recipe.yaml", "--output_dir", folder, *words)
+
+
+def test_one_launch_trains_both_stages_and_a_kill_in_the_second_resumes_there(workplace):
+    whole, killed = workplace / "whole", workplace / "killed"
+    done = train(workplace, whole)
+    assert done.returncode == 0, done.stderr
+    log = rows(whole)
+    assert [row["stage"] for row in log] == ["text"] * 4 + ["joint"] * 4
+    assert [row["step"] for row in log] == list(range(1, 9))
+    heads = [load_file(whole / name / "box_head.safetensors") for name in ("stage-1-text", "stage-2-joint")]
+    fresh = load_model("tiny")
+    fresh.add_box_head()
+    start = fresh.box_head.state_dict()
+    assert all(torch.equal(heads[0][name], start[name]) for name in start)  # frozen in the first stage
+    assert any(not torch.equal(heads[1][name], start[name]) for name in start)
+    assert (whole / "model.safetensors").read_bytes() == (whole / "stage-2-joint" / "model.safetensors").read_bytes()
+    assert load_model(whole).box_head is not None
+
+    command = (sys.executable, "-m", "ocr2_hf", "train", workplace / "recipe.yaml", "--output_dir", killed)
+    kill_when(lambda: (killed / "stage-2-joint" / "checkpoint-2" / COMPLETE).is_file(), *command)
+    assert not (killed / "model.safetensors").exists()
+    again = train(workplace, killed)
+    assert again.returncode == 0, again.stderr
+    assert "stage-1-text is finished" in again.stderr and "going on from" in again.stderr
+    assert [row["loss"] for row in rows(killed)] == [row["loss"] for row in log]
+    assert (killed / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+
+    finished = train(workplace, killed)
+    assert finished.returncode == 0 and "is finished" in finished.stderr
+
+
+def test_an_adapter_goes_on_in_the_next_stage_and_its_base_is_kept(workplace, tmp_path):
+    done = train(workplace, tmp_path / "run", "--train_language", "lora", "--save_strategy", "no")
+    assert done.returncode == 0, done.stderr
+    first = load_file(tmp_path / "run" / "stage-1-text" / "adapter_model.safetensors")
+    last = load_file(tmp_path / "run" / "adapter_model.safetensors")
+    assert set(first) == set(last)
+    assert all(tensor.any() for name, tensor in first.items() if "lora_B" in name)
+    assert any(not torch.equal(tensor, first[name]) for name, tensor in last.items())
+    assert (tmp_path / "run" / "base" / "model.safetensors").is_file()
+    (tmp_path / "run").rename(tmp_path / "moved")
+    load_model(tmp_path / "moved")
+    load_model(tmp_path / "moved" / "stage-1-text")
+
+
+def test_another_adapter_in_the_next_stage_starts_from_the_merged_model(tmp_path, workplace):
+    stages = [{"name": "one", "box_weight": 0}, {"name": "two", "box_weight": 0, "train_projector": True}]
+    recipe = tmp_path / "recipe.yaml"
+    values = RECIPE | {"train_language": "lora", "stages": stages, "max_steps": 4, "save_strategy": "no"}
+    recipe.write_text(yaml.safe_dump(values))
+    done = python("-m", "ocr2_hf", "train", recipe, "--output_dir", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    merged = load_model(tmp_path / "run" / "stage-1-one").merge_and_unload().state_dict()
+    base = load_model(tmp_path / "run" / "base").state_dict()
+    for name, tensor in base.items():
+        torch.testing.assert_close(tensor, merged[name], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "zero2"])
+def test_two_processes_train_the_stages(strategy, workplace):
+    folder = workplace / strategy
+    config = [
+        "--config_file",
+        f"accelerate_configs/{strategy}.yaml",
+        "--num_processes",
+        "2",
+        "--main_process_port",
+        "0",
+    ]
+    words = ["--output_dir", folder, "--per_device_train_batch_size", "1"]
+    launch = [BIN / "accelerate", "launch", *config, "-m", "ocr2_hf", "train"]
+    done = run(*launch, workplace / "recipe.yaml", *words, OMP_NUM_THREADS="1")
+    assert done.returncode == 0, done.stderr[-3000:]
+    single = rows(workplace / "whole")
+    assert [row["stage"] for row in rows(folder)] == [row["stage"] for row in single]
+    for row, reference in zip(rows(folder), single, strict=True):
+        assert row["loss"] == pytest.approx(reference["loss"], rel=1e-3)
+    assert (folder / COMPLETE).is_file()
+    load_model(folder)
