@@ -24,6 +24,7 @@ from ocr2_hf.data.collator import ROLES
 from ocr2_hf.data.tasks import PROMPTS
 from ocr2_hf.errors import UsageError
 
+NO_REPEAT_NGRAM, NO_REPEAT_WINDOW = 20, 90  # as the model's authors decode single pages
 LOWER_IS_BETTER = ("loss", "loss_text", "loss_box", "cer", "wer", "normalized_edit_distance")
 
 
@@ -92,8 +93,11 @@ class OCR2TrainingArguments(TrainingArguments):
 
     tasks: dict[str, float] = _field({"markdown": 1.0}, "Task -> share of the examples: ocr, markdown, locate, custom.")
     prompts: dict[str, str] = _field({}, "Task -> prompt, where it differs from the model's own.")
-    max_length: int = _field(
-        4096, "Longest sequence in tokens, visual ones included; longer pages are left out, counted."
+    max_length: int = _field(4096, "Longest sequence in tokens, visual ones included; for longer pages see overlong.")
+    overlong: Literal["drop", "split"] = _field(
+        "drop",
+        "Pages longer than max_length. drop: left out; split: pages of the markdown task become several, cut between "
+        "regions, each with the part of the image that shows its regions. Both are counted.",
     )
     max_patches: int | None = _field(None, "Tiles a page may be cut into, 2 to 6; none: as the processor says.")
     text_weight: float = _field(1.0, "Weight of the text loss.")
@@ -111,6 +115,11 @@ class OCR2TrainingArguments(TrainingArguments):
     box_head_learning_rate: float | None = _field(None, "Learning rate of the box head, which starts at random.")
     eval_pages: int = _field(16, "Pages read by generation at each evaluation, for CER and box IoU; 0: none.")
     eval_max_new_tokens: int = _field(1024, "Longest answer of that generation, in tokens.")
+    no_repeat_ngram: int = _field(
+        NO_REPEAT_NGRAM,
+        "Generation, in evaluation and later from the saved model, repeats no run of so many tokens; 0: it may.",
+    )
+    no_repeat_window: int = _field(NO_REPEAT_WINDOW, "Among how many last tokens of the answer.")
 
     def __post_init__(self) -> None:
         # The library takes every metric that is not called a loss for one that should grow: with `cer` it would keep
@@ -136,7 +145,7 @@ _LIBRARY = {item.name for item in fields(TrainingArguments)}
 OURS = tuple(item.name for block in BLOCKS for item in fields(block) if item.name not in _LIBRARY)
 # What makes a run this run: a checkpoint made with another value of one of these is not resumed.
 IDENTITY = (
-    *(name for name in OURS if not name.startswith("eval_")),
+    *(name for name in OURS if not name.startswith(("eval_", "no_repeat_"))),
     *("learning_rate", "weight_decay", "seed", "per_device_train_batch_size", "gradient_accumulation_steps", "stages"),
 )
 
@@ -355,6 +364,7 @@ def contradictions(values: dict[str, Any]) -> list[str]:
         *_name_problems(get),
         *_box_contradictions(model, get),
         *_rate_contradictions(model, values),
+        *loop_guard_problems(get("no_repeat_ngram"), get("no_repeat_window")),
         *([] if get("dataset") else ["dataset: say which built dataset or Hub id to train on"]),
         *(
             ["remove_unused_columns: must be false, the collator reads whole rows"]
@@ -412,12 +422,27 @@ def _name_problems(get) -> list[str]:
                 problems.append(f"{name}: {key!r} is none of {', '.join(known)}")
     for name in ("tasks", "token_weights", "label_weights"):
         problems += [f"{name}: {key}: {value} is negative" for key, value in get(name).items() if value < 0]
+    if get("token_weights").get("eos") == 0:
+        problems.append("token_weights: eos: 0: a model that never learns to end does not end; give it a weight")
+    if get("overlong") == "split" and not get("tasks").get("markdown"):
+        problems.append("overlong: split: only targets of the task markdown have regions to cut at; use drop")
     if not sum(get("tasks").values()) > 0:
         problems.append("tasks: no task has a share above 0")
     for task, prompt in get("prompts").items():
         if prompt.count("<image>") != 1:
             problems.append(f"prompts: {task}: {prompt!r} must hold <image> exactly once")
     return problems
+
+
+def loop_guard_problems(ngram: int, window: int) -> list[str]:
+    """What is wrong with a loop guard that forbids repeating `ngram` tokens within `window`; 0 tokens: no guard."""
+    if ngram == 0:
+        return []
+    if ngram < 2:
+        return [f"no_repeat_ngram: {ngram}: must be 0 (off) or at least 2, or no token could come twice"]
+    if window < ngram:
+        return [f"no_repeat_window: {window} is shorter than no_repeat_ngram: {ngram}, so nothing would ever be found"]
+    return []
 
 
 def _box_contradictions(model: ModelArguments, get) -> list[str]:
