@@ -114,13 +114,14 @@ def test_a_killed_evaluation_goes_on(model, tmp_path, asked):
     assert asked == []
 
 
-@pytest.mark.parametrize("change", ["task", "limit", "model", "tokens"])
+@pytest.mark.parametrize("change", ["task", "limit", "model", "tokens", "guard"])
 def test_predictions_of_other_settings_are_replaced(model, tmp_path, asked, capsys, change):
     first = save_tiny(tmp_path / "model")
     assert on_model(first, tmp_path / "out", "--limit", 2) == 0
     asked.clear()
     capsys.readouterr()
-    more = {"task": ["--task", "ocr"], "tokens": ["--max_new_tokens", 5]}.get(change, [])
+    flags = {"task": ["--task", "ocr"], "tokens": ["--max_new_tokens", 5], "guard": ["--no_repeat_ngram", 0]}
+    more = flags.get(change, [])
     limit = 3 if change == "limit" else 2
     if change == "model":
         save_tiny(first, seed=1)

@@ -1,5 +1,6 @@
 """Generation: batches, ends, and the guard against loops."""
 
+import random
 from functools import wraps
 
 import torch
@@ -25,6 +26,31 @@ def test_a_token_that_would_repeat_an_ngram_is_forbidden():
 def test_only_the_window_counts_and_exempt_tokens_may_come():
     assert banned(3, 4, [1, 2, 3, 4, 1, 2]) == set()
     assert banned(3, 90, [1, 2, 3, 4, 1, 2], frozenset({3})) == set()
+
+
+def test_what_is_forbidden_is_what_every_ngram_of_the_window_says():
+    """Against the definition, over random answers of few tokens, two pages at a time."""
+    chance = random.Random(0)
+    for _ in range(300):
+        ngram, window, prompt, length = (chance.randint(*span) for span in ((2, 5), (5, 20), (0, 10), (1, 40)))
+        rows = [[chance.randrange(4) for _ in range(prompt + length)] for _ in range(2)]
+        scores = torch.zeros(2, 4)
+        SlidingNoRepeatNgram(ngram, window, frozenset({3}), prompt)(torch.tensor(rows), scores)
+        for row, forbidden in zip(rows, scores.isinf().tolist(), strict=True):
+            seen = row[prompt:][-window:]
+            ngrams = {tuple(seen[i : i + ngram]) for i in range(len(seen) - ngram + 1)}
+            assert forbidden == [tuple([*seen, t][-ngram:]) in ngrams and t != 3 for t in range(4)]
+
+
+def test_an_answer_may_repeat_its_question():
+    """`locate` is answered with the words it was asked for, which are longer than the guard's n-gram."""
+    tokenizer = processor().tokenizer
+    asked = "<|ref|>Total 1,234.56 EUR, payable within thirty days of receipt<|/ref|>"
+    said = [*tokenizer(asked, add_special_tokens=False).input_ids, tokenizer.eos_token_id]
+    assert len(said) > 20
+    page, prompt = [Image.new("RGB", (50, 50))], [f"<image>\nLocate {asked} in the image."]
+    (answer,) = generate(model_that_says(said), processor(), page, prompt, max_new_tokens=90)
+    assert answer.text == asked and answer.finished
 
 
 def test_a_batch_reads_as_each_page_alone():

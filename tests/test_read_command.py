@@ -78,6 +78,7 @@ def test_two_files_of_one_name_are_refused_before_anything_is_written(model, fil
         (["--model", "no_such_dir"], "no_such_dir"),
         (["--model", "tiny", "--task", "locate"], "needs a prompt"),
         (["--model", "tiny", "--output_dir", "one.png"], "is a file"),
+        (["--model", "tiny", "--no_repeat_ngram", "91"], "no_repeat_window: 90 is shorter than no_repeat_ngram: 91"),
     ],
 )
 def test_a_wrong_call_gives_one_message(files, arguments, message, capsys, tmp_path, monkeypatch):

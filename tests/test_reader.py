@@ -130,7 +130,50 @@ def test_prompts_of_the_recipe_are_used(model, tmp_path):
     assert prompts["ocr"] == "<image>\nLis la page." and "Convert" in prompts["markdown"]
 
 
-@pytest.mark.parametrize("text", ["- a list", "tasks: [ocr]", "prompts: {translate: x}", "tasks: {ocr: 1", "\x00"])
+def test_the_guard_against_loops_is_the_recipes_unless_told_otherwise(model, tmp_path):
+    directory = save_tiny(tmp_path / "trained")
+    assert guard(DocumentReader.from_pretrained(directory)) == (20, 90)
+    (directory / "recipe.yaml").write_text("no_repeat_ngram: 3\nno_repeat_window: 30\n")
+    reader = DocumentReader.from_pretrained(directory)
+    free = DocumentReader.from_pretrained(directory, no_repeat_ngram=0)
+    assert guard(reader) == (3, 30) and guard(free) == (0, 30)
+    # An untrained model loops at once, where it may.
+    assert loops(free.read(drawn(), max_new_tokens=40)) and not loops(reader.read(drawn(), max_new_tokens=40))
+
+
+def guard(reader) -> tuple[int, int]:
+    return reader.no_repeat_ngram, reader.no_repeat_window
+
+
+def loops(read) -> bool:
+    return read.raw.endswith(read.raw[-3:] * 5)
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        ({"no_repeat_ngram": 1}, "no_repeat_ngram: 1: must be 0"),
+        ({"no_repeat_ngram": 91}, "no_repeat_window: 90 is shorter than no_repeat_ngram: 91"),
+        ({"no_repeat_window": 10}, "no_repeat_window: 10 is shorter than no_repeat_ngram: 20"),
+    ],
+)
+def test_a_guard_that_guards_nothing_is_refused_before_the_model_loads(tmp_path, flags, told):
+    with pytest.raises(UsageError, match=told):
+        DocumentReader.from_pretrained(tmp_path / "no model", **flags)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no_repeat_window: 9",
+        "no_repeat_ngram: many",
+        "- a list",
+        "tasks: [ocr]",
+        "prompts: {translate: x}",
+        "tasks: {ocr: 1",
+        "\x00",
+    ],
+)
 def test_a_broken_recipe_is_named(tmp_path, text):
     (tmp_path / "recipe.yaml").write_text(text)
     with pytest.raises(UsageError, match=r"recipe\.yaml"):

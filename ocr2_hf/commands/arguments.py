@@ -8,3 +8,23 @@ def positive_integer(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return int(text)
+
+
+def whole_number(text: str) -> int:
+    """For argparse: a whole number of at least 0."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
+    return int(text)
+
+
+def add_generation_arguments(parser: argparse.ArgumentParser) -> None:
+    """How pages are answered: flags that every command which reads has."""
+    parser.add_argument("--batch_size", type=positive_integer, default=8)
+    parser.add_argument("--max_new_tokens", type=positive_integer, default=4096)
+    told = "default: what the model's recipe says, else"
+    parser.add_argument(
+        "--no_repeat_ngram", type=whole_number, metavar="N", help=f"repeat no run of N tokens; 0: off; {told} 20"
+    )
+    parser.add_argument(
+        "--no_repeat_window", type=positive_integer, metavar="N", help=f"within the last N tokens; {told} 90"
+    )

@@ -12,7 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ocr2_hf.commands.arguments import positive_integer
+from ocr2_hf.commands.arguments import add_generation_arguments, positive_integer
 from ocr2_hf.data.tasks import PROMPTS
 from ocr2_hf.errors import UsageError, WorkError, run_command
 from ocr2_hf.evaluation.comparison import compare, shared_pages, write_comparison
@@ -47,9 +47,11 @@ def _evaluate_model(args: argparse.Namespace, output: Path) -> None:
     if not len(dataset):
         raise WorkError(f"the split {args.split!r} of {args.dataset} has no pages")
     task = args.task or default_task(args.model, dataset)
-    reader = DocumentReader.from_pretrained(args.model)
+    guard = {"no_repeat_ngram": args.no_repeat_ngram, "no_repeat_window": args.no_repeat_window}
+    reader = DocumentReader.from_pretrained(args.model, **guard)
     settings = {
         **{key: getattr(args, key) for key in ("model", "dataset", "split", "max_new_tokens", "batch_size")},
+        **{key: getattr(reader, key) for key in guard},
         "model_files": fingerprint(args.model),
         "dataset_fingerprint": dataset._fingerprint,
         "task": task,
@@ -105,8 +107,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--task", choices=PROMPTS, help="default: the model's recipe's, else by the dataset")
     parser.add_argument("--limit", type=positive_integer, help="at most so many pages")
     parser.add_argument("--output_dir", required=True)
-    parser.add_argument("--batch_size", type=positive_integer, default=8)
-    parser.add_argument("--max_new_tokens", type=positive_integer, default=4096)
+    add_generation_arguments(parser)
     args = parser.parse_args(argv)
     if bool(args.model) != bool(args.dataset):
         parser.error("--model and --dataset go together")

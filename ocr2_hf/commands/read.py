@@ -16,19 +16,20 @@ from pathlib import Path
 from PIL import Image
 from tqdm.auto import tqdm
 
-from ocr2_hf.commands.arguments import positive_integer
+from ocr2_hf.commands.arguments import add_generation_arguments
 from ocr2_hf.data.tasks import PROMPTS
 from ocr2_hf.errors import UsageError, WorkError, run_command
 from ocr2_hf.evaluation.files import write_whole
 from ocr2_hf.reading.pages import PageSource, list_pages
-from ocr2_hf.reading.reader import MAX_NEW_TOKENS, DocumentReader, Page
+from ocr2_hf.reading.reader import DocumentReader, Page
 
 
 def main(argv: list[str] | None = None) -> int:
     args = _parse(argv)
     output = Path(args.output_dir) if args.output_dir else None
     _check_names(args.files, output)
-    reader = DocumentReader.from_pretrained(args.model)
+    guard = {"no_repeat_ngram": args.no_repeat_ngram, "no_repeat_window": args.no_repeat_window}
+    reader = DocumentReader.from_pretrained(args.model, **guard)
     prompt = reader.prompt(args.task, args.prompt)
     failed: list[str] = []
     pages = reader.stream(_load(args.files, failed), prompt, args.max_new_tokens, args.batch_size)
@@ -94,8 +95,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--task", default="markdown", choices=PROMPTS)
     parser.add_argument("--prompt", help="asked in place of the task's own; for locate: the text to find")
     parser.add_argument("--output_dir")
-    parser.add_argument("--batch_size", type=positive_integer, default=8)
-    parser.add_argument("--max_new_tokens", type=positive_integer, default=MAX_NEW_TOKENS)
+    add_generation_arguments(parser)
     return parser.parse_args(argv)
 
 

@@ -11,6 +11,7 @@ from transformers import LogitsProcessor, LogitsProcessorList
 
 from ocr2_hf.data.collator import GenerationCollator
 from ocr2_hf.data.grounding import parse_regions
+from ocr2_hf.recipe import NO_REPEAT_NGRAM, NO_REPEAT_WINDOW
 
 
 @dataclass
@@ -74,8 +75,8 @@ def generate(
     prompts: list[str],
     *,
     max_new_tokens: int,
-    no_repeat_ngram: int = 20,
-    window: int = 90,
+    no_repeat_ngram: int = NO_REPEAT_NGRAM,
+    window: int = NO_REPEAT_WINDOW,
 ) -> list[Generation]:
     """Answer one batch of pages, greedily; the grounding tags stay in the text.
 

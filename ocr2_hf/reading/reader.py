@@ -19,6 +19,7 @@ from ocr2_hf.modeling.load import load_model, load_processor
 from ocr2_hf.reading.pages import PageSource, Source, is_pdf, list_pages
 from ocr2_hf.reading.saved_recipe import read_saved_recipe
 from ocr2_hf.reading.tables import read_tables
+from ocr2_hf.recipe import NO_REPEAT_NGRAM, NO_REPEAT_WINDOW, loop_guard_problems
 
 MAX_NEW_TOKENS = 4096
 _COLORS = ("#c2500d", "#1d63b3", "#2b7a4b", "#8a3fb0", "#a8750a", "#b0305c")
@@ -96,12 +97,23 @@ class Page:
 class DocumentReader:
     """Reads pages with a DeepSeek-OCR-2: `DocumentReader.from_pretrained("runs/letters").read("scan.png")`.
 
-    `prompts` overrides the prompts of tasks.
+    `prompts` overrides the prompts of tasks. No answer repeats `no_repeat_ngram` tokens within its last
+    `no_repeat_window`, so that a loop is broken; 0 turns that off.
     """
 
-    def __init__(self, model, processor, prompts: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        model,
+        processor,
+        prompts: Mapping[str, str] | None = None,
+        no_repeat_ngram: int = NO_REPEAT_NGRAM,
+        no_repeat_window: int = NO_REPEAT_WINDOW,
+    ) -> None:
+        for problem in loop_guard_problems(no_repeat_ngram, no_repeat_window):
+            raise UsageError(problem)
         self.model, self.processor = model.eval(), processor
         self.prompts = {**PROMPTS, **(prompts or {})}
+        self.no_repeat_ngram, self.no_repeat_window = no_repeat_ngram, no_repeat_window
 
     @classmethod
     def from_pretrained(
@@ -110,15 +122,22 @@ class DocumentReader:
         device: str | torch.device | None = None,
         dtype: str | torch.dtype = "auto",
         attn_implementation: str = "auto",
+        no_repeat_ngram: int | None = None,
+        no_repeat_window: int | None = None,
     ) -> "DocumentReader":
         """Load a directory (a model or an adapter) or a Hub id; `device` None is the GPU where there is one.
 
-        A directory that `ocr2 train` wrote is read with the prompts it was trained with.
+        A directory that `ocr2 train` wrote is read with the prompts it was trained with, and with the guard against
+        loops it was evaluated with where `no_repeat_ngram` and `no_repeat_window` say nothing else.
         """
-        prompts = read_saved_recipe(name).prompts
+        recipe = read_saved_recipe(name)
+        ngram = recipe.no_repeat_ngram if no_repeat_ngram is None else no_repeat_ngram
+        window = recipe.no_repeat_window if no_repeat_window is None else no_repeat_window
+        for problem in loop_guard_problems(ngram, window):
+            raise UsageError(problem)
         model = load_model(name, dtype=dtype, attn_implementation=attn_implementation)
         model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        return cls(model, load_processor(name), prompts)
+        return cls(model, load_processor(name), recipe.prompts, ngram, window)
 
     def read(
         self,
@@ -158,7 +177,8 @@ class DocumentReader:
         self, images: list[Image.Image], prompts: list[str], max_new_tokens: int = MAX_NEW_TOKENS
     ) -> list[Generation]:
         """Answer one batch of RGB pages, each with its own whole prompt."""
-        return generate(self.model, self.processor, images, prompts, max_new_tokens=max_new_tokens)
+        guard = {"no_repeat_ngram": self.no_repeat_ngram, "window": self.no_repeat_window}
+        return generate(self.model, self.processor, images, prompts, max_new_tokens=max_new_tokens, **guard)
 
     def prompt(self, task: str, prompt: str | None = None) -> str:
         """The whole prompt of a task. Raises `UsageError` on an unknown task or a missing prompt."""

@@ -8,14 +8,17 @@ from datasets import Dataset
 
 from ocr2_hf.data.tasks import PROMPTS
 from ocr2_hf.errors import UsageError
+from ocr2_hf.recipe import NO_REPEAT_NGRAM, NO_REPEAT_WINDOW, loop_guard_problems
 
 
 @dataclass(frozen=True)
 class SavedRecipe:
-    """What reading needs: task -> weight, task -> prompt."""
+    """What reading needs: task -> weight, task -> prompt, and the guard against loops."""
 
     tasks: dict[str, float] = field(default_factory=dict)
     prompts: dict[str, str] = field(default_factory=dict)
+    no_repeat_ngram: int = NO_REPEAT_NGRAM
+    no_repeat_window: int = NO_REPEAT_WINDOW
 
 
 def read_saved_recipe(model: str | Path) -> SavedRecipe:
@@ -33,7 +36,13 @@ def read_saved_recipe(model: str | Path) -> SavedRecipe:
     for key, value in (("tasks", tasks), ("prompts", prompts)):
         if not isinstance(value, dict) or not value.keys() <= PROMPTS.keys():
             raise UsageError(f"{path}: {key} must map tasks ({', '.join(PROMPTS)}), found {value!r}")
-    return SavedRecipe(tasks, prompts)
+    guard = {name: values[name] for name in ("no_repeat_ngram", "no_repeat_window") if name in values}
+    if not all(type(value) is int for value in guard.values()):
+        raise UsageError(f"{path}: no_repeat_ngram and no_repeat_window must be whole numbers, found {guard}")
+    recipe = SavedRecipe(tasks, prompts, **guard)
+    for problem in loop_guard_problems(recipe.no_repeat_ngram, recipe.no_repeat_window):
+        raise UsageError(f"{path}: {problem}")
+    return recipe
 
 
 def default_task(model: str | Path, dataset: Dataset) -> str:

@@ -49,6 +49,8 @@ def _read(trainer: "OCR2Trainer", examples: list) -> list[dict]:
             [example.image for example in examples],
             [example.prompt for example in examples],
             max_new_tokens=trainer.args.eval_max_new_tokens,
+            no_repeat_ngram=trainer.args.no_repeat_ngram,
+            window=trainer.args.no_repeat_window,
         )
     pairs = zip(examples, answers, strict=True)
     return [
