@@ -100,7 +100,7 @@ def same_step(folder, name: str, part: str, reference: str) -> None:
     assert total.item() == pytest.approx(single["grad_norm"], rel=1e-4)
     for parameter, gradient in expected.items():
         error = (found[parameter] - gradient).norm()
-        assert 0 < gradient.norm() and error < 1e-4 * gradient.norm(), (part, parameter)
+        assert gradient.norm() > 0 and error < 1e-4 * gradient.norm(), (part, parameter)
 
 
 def test_one_process_accumulating(workplace):

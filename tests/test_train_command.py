@@ -1,12 +1,11 @@
 """`ocr2 train`: its messages and statuses, and that nothing is lost when it is killed."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 import yaml
 from commands import BIN, ROOT, build, environment, python, run, write_pages
@@ -50,21 +49,22 @@ def losses(folder) -> list[float]:
 
 
 def kill_when(condition, *words) -> None:
-    """Start the command, wait for the condition, kill the whole process group with SIGKILL."""
+    """Start the command, wait for the condition, kill it and everything it started with SIGKILL."""
     process = subprocess.Popen(
         [str(word) for word in words],
         cwd=ROOT,
         env=environment(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        start_new_session=True,
     )
     deadline = time.monotonic() + 120
     while not condition():
         assert process.poll() is None, "it ended before it could be killed"
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGKILL)
+    launched = psutil.Process(process.pid)
+    for started in (*launched.children(recursive=True), launched):  # launchers put workers in groups of their own
+        started.kill()
     process.wait()
 
 
