@@ -3,6 +3,7 @@
 import random
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,8 +11,10 @@ from datasets import Dataset
 from torch.utils.data import Dataset as TorchDataset
 
 from ocr2_hf.data.collator import Example, PromptEncoder, TargetEncoder
+from ocr2_hf.data.grounding import Region, encode_regions
 from ocr2_hf.data.images import to_rgb
-from ocr2_hf.data.tasks import build_example, suits
+from ocr2_hf.data.parts import Part, find_parts, part_row
+from ocr2_hf.data.tasks import build_example, page_regions, suits
 from ocr2_hf.errors import WorkError
 
 COLUMNS = ("id", "text", "bboxes", "labels", "texts", "width", "height", "prompt", "target")
@@ -24,6 +27,11 @@ class PageTasks(TorchDataset):
     Which task a page gets is drawn by the recipe's weights from those that suit it and fit `max_length`; the draw
     depends on seed, epoch and page alone, so it is the same under any number of workers and processes. Pages that
     fit no task are left out: `dropped` counts them by reason.
+
+    With `overlong="split"` a page too long for the task markdown comes as several examples of that task, cut between
+    regions (`ocr2_hf.data.parts`): `split` has its parts by row. Where other tasks fit, it comes whole for them too.
+    A page with a region that is too long alone, or with no place to cut, is left out. Other tasks are never split:
+    their targets do not say which part of the page they stand for.
     """
 
     def __init__(
@@ -34,13 +42,19 @@ class PageTasks(TorchDataset):
         prompts: Mapping[str, str] | None = None,
         max_length: int = 4096,
         seed: int = 0,
+        overlong: str = "drop",
     ):
         self.dataset, self.prompts, self.seed = dataset, dict(prompts or {}), seed
         self.tasks = [task for task, weight in tasks.items() if weight > 0]
         self.weights = [tasks[task] for task in self.tasks]
         self.lengths = _measure(dataset, processor, self.tasks, self.prompts)
         self.fits = (self.lengths > 0) & (self.lengths <= max_length)
-        self.rows = np.flatnonzero(self.fits.any(axis=1))
+        self.split = self._split(processor, max_length) if overlong == "split" else {}
+        whole = self.fits.any(axis=1)
+        pieces: list[tuple[int, Part | None]] = []
+        for row in range(len(dataset)):
+            pieces += [(row, None)] * bool(whole[row]) + [(row, part) for part in self.split.get(row, [])]
+        self.rows, self.parts = [row for row, _ in pieces], [part for _, part in pieces]
         self.dropped = self._count_dropped()
         self._epoch = torch.zeros((), dtype=torch.long).share_memory_()  # seen by workers that already run
 
@@ -48,14 +62,28 @@ class PageTasks(TorchDataset):
         return len(self.rows)
 
     def __getitem__(self, index: int) -> Example:
-        row = int(self.rows[index])
-        return self.example(row, self._draw(row))
+        row, part = self.rows[index], self.parts[index]
+        return self.example(row, self._draw(row)) if part is None else self._part_example(row, part)
 
     def example(self, row: int, task: str) -> Example:
         """The example of a row of the dataset for one task."""
         page = self.dataset[row]
         prompt, target = build_example(task, page, self.prompts, seed=hash_free_seed(self.seed, int(self._epoch)))
         return Example(page["id"], to_rgb(page["image"]), prompt, target)
+
+    def _part_example(self, row: int, part: Part) -> Example:
+        page = self.dataset[row]
+        piece = part_row(page, part)
+        prompt, target = build_example("markdown", piece, self.prompts)
+        return Example(piece["id"], to_rgb(page["image"]).crop(part.crop), prompt, target)
+
+    def _split(self, processor, max_length: int) -> dict[int, list[Part]]:
+        """The parts of every page that is too long for markdown and can be cut."""
+        splitter = _Splitter(processor, self.prompts, max_length)
+        long = np.flatnonzero(self.lengths[:, self.tasks.index("markdown")] > max_length).tolist()
+        texts = _without_images(self.dataset).select(long)
+        parts = {row: splitter(page) for row, page in zip(long, texts, strict=True)}
+        return {row: found for row, found in parts.items() if found}
 
     def set_epoch(self, epoch: int) -> None:
         self._epoch.fill_(epoch)
@@ -72,6 +100,36 @@ class PageTasks(TorchDataset):
         return Counter({"longer than max_length": long, "nothing for these tasks": len(left_out) - long}) + Counter()
 
 
+@dataclass
+class _Splitter:
+    """Cuts the markdown target of a page (a row without its image) into parts that fit `max_length`."""
+
+    processor: object
+    prompts: Mapping[str, str]
+    max_length: int
+
+    def __post_init__(self) -> None:
+        self.encoder = PromptEncoder(self.processor)
+
+    def __call__(self, page: Mapping) -> list[Part]:
+        size = page["width"], page["height"]
+        boxes = np.asarray(page["bboxes"], dtype=float).reshape(-1, 4)
+        prompt, _ = build_example("markdown", page, self.prompts)
+
+        def room(width: int, height: int) -> int:
+            tiles = self.encoder.settings.tiles(width, height)
+            return self.max_length - len(self.encoder.prompt(prompt, tiles)) - 1  # the end has a token too
+
+        return find_parts(boxes, [self._tokens(region, size) for region in page_regions(page)], size, room)
+
+    def _tokens(self, region: Region, size: tuple[int, int]) -> int:
+        """What a region takes, last of its part or before another. The sum over a run is what the run takes: every
+        region begins with a tag, at which the tokenizer always cuts, and its box is four tokens wherever it stands."""
+        block = encode_regions([region], *size)
+        ends = self.encoder.tokenizer([block, block + "\n\n"], add_special_tokens=False).input_ids
+        return max(map(len, ends))
+
+
 def hash_free_seed(seed: int, epoch: int) -> int:
     """One number from two; Python's own hash differs between processes."""
     return seed * 1_000_003 + epoch
@@ -81,7 +139,7 @@ def _measure(dataset: Dataset, processor, tasks: list[str], prompts: Mapping[str
     """Sequence lengths [pages, tasks], -1 where the task does not suit the page. Decodes no image."""
     encoder = PromptEncoder(processor)
     targets = TargetEncoder(processor.tokenizer)
-    texts = dataset.select_columns([column for column in COLUMNS if column in dataset.column_names])
+    texts = _without_images(dataset)
     lengths = np.full((len(dataset), len(tasks)), _UNSUITED, dtype=np.int64)
     for row, page in enumerate(texts):
         tiles = encoder.settings.tiles(page["width"], page["height"])
@@ -89,6 +147,10 @@ def _measure(dataset: Dataset, processor, tasks: list[str], prompts: Mapping[str
             if suits(task, page):
                 lengths[row, column] = _length(page, task, prompts, encoder, targets, tiles)
     return lengths
+
+
+def _without_images(dataset: Dataset) -> Dataset:
+    return dataset.select_columns([column for column in COLUMNS if column in dataset.column_names])
 
 
 def _length(page: dict, task: str, prompts, encoder: PromptEncoder, targets: TargetEncoder, tiles: int) -> int:

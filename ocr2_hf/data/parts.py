@@ -1,0 +1,80 @@
+"""Parts of a page whose target is too long: runs of regions, each with the piece of the image that shows them alone.
+
+With the whole image, one page and one prompt would have several right answers, and all but the first would teach the
+model to begin in the middle. So a part is a page of its own: the image is cropped to its regions and the boxes move
+with it. A crop rather than painting the other regions over: it looks like a page, and its letters come out larger.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+# How far a box of another part may reach into a crop: boxes that people draw touch. A share of the page's side, and of
+# the boxes themselves, so that nothing readable comes with it.
+_TOUCHING, _TOUCHING_OF_BOX = 0.01, 0.25
+
+
+@dataclass(frozen=True)
+class Part:
+    """Regions `first` to `last` - 1 of a page; `crop` is their piece of the image, xyxy in pixels."""
+
+    first: int
+    last: int
+    crop: tuple[int, int, int, int]
+
+
+def find_parts(
+    boxes: np.ndarray, tokens: Sequence[int], size: tuple[int, int], room: Callable[[int, int], int]
+) -> list[Part]:
+    """The fewest parts that hold every region once, in order; [] where there are none.
+
+    `boxes` [N, 4] are pixels xyxy on a page of `size` (width, height); `tokens` [N] is what each region takes in the
+    target; `room(width, height)` is what a target may take beside an image of that size. A part must fit, and its crop
+    must show no region of another part.
+    """
+    count = len(boxes)
+    before = np.concatenate([[0], np.cumsum(tokens)])
+    best: dict[int, list[Part]] = {count: []}  # first region -> the fewest parts from there to the end
+    for first in range(count - 1, -1, -1):
+        for last in range(count, first, -1):
+            if last not in best or (first in best and len(best[first]) <= len(best[last]) + 1):
+                continue
+            crop = _crop(boxes, first, last, size)
+            if crop and before[last] - before[first] <= room(crop[2] - crop[0], crop[3] - crop[1]):
+                best[first] = [Part(first, last, crop), *best[last]]
+    return best.get(0, [])
+
+
+def part_row(row: Mapping[str, Any], part: Part) -> dict[str, Any]:
+    """The page record of a part, its boxes on the crop; the image is left for the caller to crop."""
+    left, top, right, bottom = part.crop
+    lists = {name: list(row[name])[part.first : part.last] for name in ("bboxes", "labels", "texts")}
+    lists["bboxes"] = [[x0 - left, y0 - top, x1 - left, y1 - top] for x0, y0, x1, y1 in lists["bboxes"]]
+    name = f"{row['id']}[{part.first}:{part.last}]"
+    text = "\n".join(filter(None, lists["texts"]))
+    return {**row, **lists, "id": name, "text": text, "width": right - left, "height": bottom - top}
+
+
+def _crop(boxes: np.ndarray, first: int, last: int, size: tuple[int, int]) -> tuple[int, int, int, int] | None:
+    """The rectangle around regions `first` to `last` - 1, out to halfway to the others or to the page's edges; None
+    where it would show one of the others."""
+    own, others = boxes[first:last], np.delete(boxes, slice(first, last), axis=0)
+    top, bottom, above, below = _span(own, others, 1, size[1])
+    # What a horizontal cut keeps out needs no vertical one: a page in one column is cut into bands.
+    left, right, before, after = _span(own, others[~(above | below)], 0, size[0])
+    if not (before | after).all():
+        return None
+    return int(left), int(top), int(np.ceil(right)), int(np.ceil(bottom))
+
+
+def _span(own: np.ndarray, others: np.ndarray, axis: int, side: int) -> tuple[float, float, np.ndarray, np.ndarray]:
+    """Along one axis: where the crop starts and ends, and which of the others lie before and after its regions."""
+    low, high = own[:, axis].min(), own[:, axis + 2].max()
+    starts, ends = others[:, axis], others[:, axis + 2]
+    touching = np.minimum(_TOUCHING * side, _TOUCHING_OF_BOX * np.minimum(high - low, ends - starts))
+    before, after = ends <= low + touching, starts >= high - touching
+    start = min(low, (low + ends[before].max()) / 2) if before.any() else 0
+    end = max(high, (high + starts[after].min()) / 2) if after.any() else side
+    return max(start, 0), min(end, side), before, after
