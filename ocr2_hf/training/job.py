@@ -106,5 +106,8 @@ def _tell(trainer: OCR2Trainer) -> None:
             continue
         for reason, count in pages.dropped.items():
             logger.warning("%d %s pages left out: %s", count, name, reason)
+        if pages.split:
+            parts = sum(map(len, pages.split.values()))
+            logger.warning("%d %s pages longer than max_length split into %d parts", len(pages.split), name, parts)
         if not len(pages):
             raise WorkError(f"no {name} pages are left")
