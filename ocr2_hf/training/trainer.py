@@ -75,9 +75,7 @@ class OCR2Trainer(Trainer):
             self.add_callback(_TellEpoch(self.train_dataset))
 
     def _pages(self, dataset: Dataset, args: OCR2TrainingArguments) -> PageTasks:
-        return PageTasks(
-            dataset, self.processor, args.tasks, args.prompts, args.max_length, args.seed, args.overlong
-        )
+        return PageTasks(dataset, self.processor, args.tasks, args.prompts, args.max_length, args.seed, args.overlong)
 
     def _collator(self, args: OCR2TrainingArguments) -> TrainingCollator:
         return TrainingCollator(self.processor, args.token_weights, args.label_weights)
