@@ -73,6 +73,10 @@ def test_killed_and_started_again_it_goes_on_and_takes_the_same_steps(workplace)
     done = train(workplace, "--output_dir", str(whole))
     assert done.returncode == 0, done.stderr
     assert "what trains:" in done.stderr and "language" in done.stderr
+    saved = json.loads((whole / "trainable.json").read_text())
+    assert saved["policy"]["train_language"] == "full"
+    assert saved["parameters"]["language"]["trainable"] == saved["parameters"]["language"]["total"] > 0
+    assert saved["parameters"]["vision_sam"]["trainable"] == 0
     words = (sys.executable, "-m", "ocr2_hf", "train", workplace / "recipe.yaml", "--output_dir", killed)
     kill_when(lambda: (killed / "checkpoint-4" / COMPLETE).is_file(), *words)
     left = complete_checkpoints(killed)

@@ -1,6 +1,8 @@
 """One run of a recipe: load what it names, train, save."""
 
+import json
 import logging
+from dataclasses import asdict
 from pathlib import Path
 
 from peft import PeftModel
@@ -16,6 +18,8 @@ from ocr2_hf.training.runs import RECIPE_FILE, resume_from
 from ocr2_hf.training.trainer import OCR2Trainer
 
 logger = logging.getLogger(__name__)
+
+POLICY_FILE = "trainable.json"
 
 
 def build_trainer(recipe: Recipe, args: OCR2TrainingArguments) -> OCR2Trainer:
@@ -71,6 +75,7 @@ def run(trainer: OCR2Trainer, recipe: Recipe) -> None:
     args = trainer.args
     if trainer.is_world_process_zero():
         recipe.save(Path(args.output_dir) / RECIPE_FILE)
+        save_policy(trainer, recipe)
     (Path(args.output_dir) / COMPLETE).unlink(missing_ok=True)
     checkpoint = resume_from(args)
     if checkpoint:
@@ -87,6 +92,13 @@ def run(trainer: OCR2Trainer, recipe: Recipe) -> None:
     if trainer.is_world_process_zero():
         mark_complete(args.output_dir)
     logger.info("saved %s", args.output_dir)
+
+
+def save_policy(trainer: OCR2Trainer, recipe: Recipe) -> None:
+    """Write down what trains: the policy and the parameters of each group, trainable and all."""
+    counts = {group: asdict(count) for group, count in trainer.counts().items()}
+    text = json.dumps({"policy": asdict(recipe.model), "parameters": counts}, indent=2)
+    (Path(trainer.args.output_dir) / POLICY_FILE).write_text(text + "\n", encoding="utf-8")
 
 
 def _keep_base(model, processor, args: OCR2TrainingArguments) -> None:
