@@ -12,6 +12,8 @@ from ocr2_hf.data.images import to_rgb
 from ocr2_hf.data.pages import PageTasks
 from ocr2_hf.data.parts import Part, find_parts, part_row
 from ocr2_hf.data.records import FEATURES
+from ocr2_hf.recipe import load_recipe
+from ocr2_hf.training.job import build_trainer
 
 MARKDOWN = {"markdown": 1.0}
 LINES = [f"Item {i} costs {i}.50 EUR" for i in range(9)]
@@ -165,3 +167,14 @@ def test_real_letters_are_cut_between_their_lines(real_pages, datasets_cache):
         examples = [pages[i] for i in range(len(pages)) if pages.rows[i] == row]
         texts = [region.text for e in examples for region in parse_regions(e.target, *e.image.size)]
         assert texts == [text.strip() for text in letters[row]["texts"]] and len(parts) == len(examples) > 1
+
+
+def test_training_says_how_many_pages_came_in_parts(dataset, tmp_path, monkeypatch, caplog):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(f"model: tiny\ndataset: pages\nmax_length: 950\noverlong: split\noutput_dir: {tmp_path}\n")
+    monkeypatch.setattr("ocr2_hf.training.job.load_dataset", lambda *_, **__: dataset)
+    loaded = load_recipe(recipe)
+    trainer = build_trainer(loaded, loaded.training_arguments())
+    assert "1 training pages longer than max_length split into 2 parts" in caplog.text
+    assert "2 training pages left out: longer than max_length" in caplog.text
+    assert len(trainer.train_dataset) == 3
