@@ -63,6 +63,16 @@ def test_without_weights_and_boxes_the_text_loss_is_the_stock_loss_value_and_gra
         torch.testing.assert_close(our_gradients[name], gradient, rtol=1e-4, atol=1e-6, msg=name)
 
 
+def test_the_weight_of_the_end_scales_what_the_end_costs_and_nothing_else(model):
+    """`token_weights: {eos: 5}` on one page: four times its EOS's cost is added."""
+    page = PageTasks(page_dataset(), processor(), {"markdown": 1.0})[0]
+    one, five = (TrainingCollator(processor(), {"eos": weight})([page]) for weight in (1.0, 5.0))
+    logits = model(**plain(one)).logits[0, -2]
+    end = F.cross_entropy(logits, torch.tensor(processor().tokenizer.eos_token_id))
+    costs = [model(**batch).text_sum for batch in (one, five)]
+    assert (costs[1] - costs[0]).item() == pytest.approx(4 * end.item(), rel=1e-4)
+
+
 def test_weighted_text_loss_and_boxes_by_hand(model, batch):
     out = model(**batch)
     logits = model(**plain(batch)).logits[:, :-1]
