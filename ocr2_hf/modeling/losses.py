@@ -83,7 +83,8 @@ def _chunk_terms(
     correct = ((logits.argmax(dim=-1) == labels) & (weights > 0)).sum()
     coordinates = torch.arange(COORDINATE_MAX + 1, device=logits.device, dtype=logits.dtype) / COORDINATE_MAX
     expected = logits.new_zeros(logits.shape[0])
-    expected[is_coordinate] = logits[is_coordinate][:, ids].softmax(dim=-1) @ coordinates
+    # A sum of products, not `@`: autocast would make that a bfloat16 one, too coarse for coordinates.
+    expected[is_coordinate] = (logits[is_coordinate][:, ids].softmax(dim=-1) * coordinates).sum(dim=-1)
     return text_sum, correct, expected
 
 
