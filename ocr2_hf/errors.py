@@ -1,6 +1,7 @@
-"""The two ways a command can end badly, and the one place that turns them into an exit status.
+"""The ways a command can end before it is done, and the one place that turns them into an exit status.
 
-Exit status: 0 done; 1 the work failed (data, guard, some files of many); 2 the call or the recipe is wrong.
+Exit status: 0 done; 1 the work failed (data, guard, some files of many); 2 the call or the recipe is wrong; 143 (128 +
+SIGTERM) stopped from outside, what was done is saved. Not 0: a scheduler would take the work for done.
 """
 
 import os
@@ -20,6 +21,12 @@ class WorkError(Exception):
     status = 1
 
 
+class Preempted(Exception):
+    """The work was told to stop by SIGTERM and is saved (status 143)."""
+
+    status = 143
+
+
 def run_command(main: Callable[[list[str] | None], int | None], argv: list[str] | None = None) -> int:
     """Run `main(argv)` and return the exit status.
 
@@ -32,6 +39,10 @@ def run_command(main: Callable[[list[str] | None], int | None], argv: list[str] 
         if os.environ.get("RANK", "0") == "0":
             print(f"error: {error}", file=sys.stderr)
         return error.status
+    except Preempted as stopped:
+        if os.environ.get("RANK", "0") == "0":
+            print(stopped, file=sys.stderr)
+        return stopped.status
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

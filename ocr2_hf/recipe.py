@@ -19,13 +19,17 @@ import yaml
 from accelerate.utils import DistributedType
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from transformers import TrainingArguments
+from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK, get_available_reporting_integrations
 
 from ocr2_hf.data.collator import ROLES
 from ocr2_hf.data.tasks import PROMPTS
 from ocr2_hf.errors import UsageError
 
 NO_REPEAT_NGRAM, NO_REPEAT_WINDOW = 20, 90  # as the model's authors decode single pages
-LOWER_IS_BETTER = ("loss", "loss_text", "loss_box", "cer", "wer", "normalized_edit_distance")
+# What evaluation measures: from the losses' forward pass, and by generation.
+HIGHER_IS_BETTER = ("token_accuracy", "bbox_iou")
+READ_METRICS = ("cer", "normalized_edit_distance", "bbox_iou", "repetition_rate", "missing_eos_rate")
+METRICS = ("loss", "loss_text", "loss_box", "token_accuracy", *READ_METRICS, "guard_cer")
 
 
 def _field(default: Any, text: str) -> Any:
@@ -76,6 +80,12 @@ class DataArguments:
     train_split: str = _field("train", "Split to train on.")
     eval_dataset: str | None = _field(None, "Dataset to evaluate on; none: the same dataset.")
     eval_split: str = _field("validation", "Split to evaluate on.")
+    guard_dataset: str | None = _field(
+        None,
+        "General pages that the model must not unlearn to read: their CER is measured on the base and at every "
+        "evaluation, and the run ends with status 1 when it gets worse.",
+    )
+    guard_split: str = _field("test", "Split of guard_dataset to read.")
 
 
 @dataclass
@@ -115,6 +125,11 @@ class OCR2TrainingArguments(TrainingArguments):
     box_head_learning_rate: float | None = _field(None, "Learning rate of the box head, which starts at random.")
     eval_pages: int = _field(16, "Pages read by generation at each evaluation, for CER and box IoU; 0: none.")
     eval_max_new_tokens: int = _field(1024, "Longest answer of that generation, in tokens.")
+    guard_pages: int = _field(32, "Pages of guard_dataset read by generation, the same at every evaluation.")
+    guard_tolerance: float = _field(0.02, "By how much the CER on them may be above the base's.")
+    early_stopping_patience: int | None = _field(
+        None, "Evaluations in a row without a better metric_for_best_model after which training ends; none: never."
+    )
     no_repeat_ngram: int = _field(
         NO_REPEAT_NGRAM,
         "Generation, in evaluation and later from the saved model, repeats no run of so many tokens; 0: it may.",
@@ -125,13 +140,16 @@ class OCR2TrainingArguments(TrainingArguments):
         # The library takes every metric that is not called a loss for one that should grow: with `cer` it would keep
         # the worst checkpoint.
         metric = (self.metric_for_best_model or "").removeprefix("eval_")
-        if self.greater_is_better is None and metric in LOWER_IS_BETTER:
-            self.greater_is_better = False
+        if self.greater_is_better is None and metric in METRICS:
+            self.greater_is_better = metric in HIGHER_IS_BETTER
         # Without this, launched processes on a machine without a GPU would each train alone.
         self.use_cpu = self.use_cpu or not torch.accelerator.is_available()
         self.dataloader_pin_memory = self.dataloader_pin_memory and not self.use_cpu
         super().__post_init__()
         self._allow_fsdp_on_cpu()
+        if self.device.type == "cpu":
+            # transformers 5.17 asks torch to load an optimizer onto "cpu:0", which it cannot.
+            self.__dict__["_setup_devices"] = torch.device("cpu")
 
     def _allow_fsdp_on_cpu(self) -> None:
         """accelerate wraps in FSDP only where it believes in GPUs; on a CPU it would run DDP without a word."""
@@ -145,7 +163,7 @@ _LIBRARY = {item.name for item in fields(TrainingArguments)}
 OURS = tuple(item.name for block in BLOCKS for item in fields(block) if item.name not in _LIBRARY)
 # What makes a run this run: a checkpoint made with another value of one of these is not resumed.
 IDENTITY = (
-    *(name for name in OURS if not name.startswith(("eval_", "no_repeat_"))),
+    *(name for name in OURS if not name.startswith(("eval_", "no_repeat_", "early_stopping_", "guard_tolerance"))),
     *("learning_rate", "weight_decay", "seed", "per_device_train_batch_size", "gradient_accumulation_steps", "stages"),
 )
 
@@ -153,7 +171,7 @@ IDENTITY = (
 # What a stage cannot set for itself.
 WHOLE_RUN = (
     *("model", "dtype", "output_dir", "num_train_epochs", "max_steps", "seed"),
-    *("deepspeed", "fsdp", "bf16", "fp16"),
+    *("deepspeed", "fsdp", "bf16", "fp16", "guard_dataset", "guard_split", "guard_pages"),
 )
 
 
@@ -187,9 +205,13 @@ class Recipe:
         Raises `UsageError` with the library's own words for what the library refuses.
         """
         try:
-            return OCR2TrainingArguments(**_renamed(self._of(OCR2TrainingArguments)))
+            args = OCR2TrainingArguments(**_renamed(self._of(OCR2TrainingArguments)))
         except (ValueError, ImportError) as error:
             raise UsageError(f"the recipe's training block is refused: {error}") from error
+        problems = _machine_problems(args)
+        if problems:
+            raise UsageError("; ".join(problems))
+        return args
 
     def training(self, name: str) -> Any:
         """A field of the training block, given or default, without building the block."""
@@ -364,6 +386,8 @@ def contradictions(values: dict[str, Any]) -> list[str]:
         *_name_problems(get),
         *_box_contradictions(model, get),
         *_rate_contradictions(model, values),
+        *_guard_contradictions(get),
+        *_best_model_contradictions(get),
         *loop_guard_problems(get("no_repeat_ngram"), get("no_repeat_window")),
         *([] if get("dataset") else ["dataset: say which built dataset or Hub id to train on"]),
         *(
@@ -394,6 +418,16 @@ def _model_contradictions(model: ModelArguments, values: dict[str, Any]) -> list
             "train_vision: lora with train_language: full: peft cannot load a text model saved beside adapters again; "
             "use train_vision: encoder or all"
         )
+    in_full = [
+        *(["train_vision"] if model.train_vision in ("encoder", "all") else []),
+        *(["train_language"] if model.train_language == "full" else []),
+        *(name for name in ("train_projector", "train_box_head") if getattr(model, name)),
+    ]
+    if model.dtype == "float16" and in_full:
+        problems.append(
+            f"dtype: float16: weights that train themselves ({', '.join(in_full)}) lose small steps in it; use auto, "
+            "with fp16: true for mixed precision"
+        )
     if model.lora_dropout and model.train_language == "lora" and model.lora_targets.endswith("routed"):
         problems.append("lora_dropout: peft cannot drop out before routed experts; set 0 or leave routed out")
     return problems
@@ -403,6 +437,7 @@ def _range_problems(get) -> list[str]:
     at_least = {
         "lora_r": 1, "lora_alpha": 1, "lora_dropout": 0, "max_length": 1, "text_weight": 0, "box_weight": 0,
         "box_beta": 0, "loss_chunks": 1, "eval_pages": 0, "eval_max_new_tokens": 1, "learning_rate": 0,
+        "guard_pages": 1, "guard_tolerance": 0,
     }  # fmt: skip
     problems = [f"{name}: {get(name)} is less than {low}" for name, low in at_least.items() if get(name) < low]
     if get("lora_dropout") >= 1:
@@ -467,3 +502,54 @@ def _rate_contradictions(model: ModelArguments, values: dict[str, Any]) -> list[
         for name, trains in trained.items()
         if values.get(name) is not None and not trains
     ]
+
+
+def _guard_contradictions(get) -> list[str]:
+    if get("guard_dataset") is None:
+        names = ("guard_split", "guard_pages", "guard_tolerance")
+        given = [name for name in names if get(name) != _default(_known()[name], name)]
+        return [f"{', '.join(given)}: without effect, there is no guard_dataset"] if given else []
+    if get("eval_strategy") == "no":
+        return ["guard_dataset: it is read at evaluations, and there are none; set eval_strategy: steps or epoch"]
+    return []
+
+
+def _best_model_contradictions(get) -> list[str]:
+    problems = []
+    patience, metric = get("early_stopping_patience"), (get("metric_for_best_model") or "loss").removeprefix("eval_")
+    if patience is not None and patience < 1:
+        problems.append(f"early_stopping_patience: {patience} is less than 1; null turns early stopping off")
+    if patience is not None and get("eval_strategy") == "no":
+        problems.append(
+            "early_stopping_patience: counts evaluations, and eval_strategy is no; set it to steps or epoch"
+        )
+    if patience is not None and not get("load_best_model_at_end"):
+        problems.append(
+            "early_stopping_patience: set load_best_model_at_end: true, or the run ends with the model that got no "
+            "better"
+        )
+    if metric not in METRICS:
+        problems.append(f"metric_for_best_model: {metric!r} is none of {', '.join(METRICS)}")
+    if metric in READ_METRICS and get("eval_pages") == 0:
+        problems.append(f"metric_for_best_model: {metric} is measured by generation, and eval_pages is 0")
+    if metric == "guard_cer" and get("guard_dataset") is None:
+        problems.append("metric_for_best_model: guard_cer: there is no guard_dataset")
+    greater = get("greater_is_better")
+    if greater is not None and metric in METRICS and greater != (metric in HIGHER_IS_BETTER):
+        problems.append(f"greater_is_better: {greater}: would keep the worst checkpoint by {metric}; leave it out")
+    return problems
+
+
+def _machine_problems(args: OCR2TrainingArguments) -> list[str]:
+    """What the recipe asks for and this machine has not."""
+    problems = []
+    if args.fp16 and args.device.type == "cpu":
+        problems.append(
+            "fp16: there is no GPU here, and a CPU would train in float32 without a word; use bf16: true, or neither"
+        )
+    for tracker in args.report_to:
+        if tracker not in INTEGRATION_TO_CALLBACK:
+            problems.append(f"report_to: {tracker!r} is none of {', '.join(INTEGRATION_TO_CALLBACK)}")
+        elif tracker not in get_available_reporting_integrations():
+            problems.append(f"report_to: {tracker} is not installed here; install it, or set report_to: none")
+    return problems

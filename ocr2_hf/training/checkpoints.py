@@ -14,9 +14,13 @@ def mark_complete(checkpoint: str | Path) -> None:
     (Path(checkpoint) / COMPLETE).touch()
 
 
+def mark_incomplete(checkpoint: str | Path) -> None:
+    (Path(checkpoint) / COMPLETE).unlink(missing_ok=True)
+
+
 def complete_checkpoints(output_dir: str | Path) -> list[Path]:
     """The checkpoints of a run that were saved to the end, in the order of their steps."""
-    return sorted((path for path in _all(output_dir) if (path / COMPLETE).is_file()), key=_step)
+    return sorted((path for path in _all(output_dir) if (path / COMPLETE).is_file()), key=step_of)
 
 
 def remove_incomplete(output_dir: str | Path) -> list[Path]:
@@ -35,7 +39,7 @@ def rotate(output_dir: str | Path, limit: int | None, keep: str | None) -> None:
     spared = {checkpoints[-1]} | ({Path(keep)} if keep else set()) if checkpoints else set()
     removable = [path for path in checkpoints if path not in spared]
     for path in removable[: max(0, len(checkpoints) - limit)]:
-        (path / COMPLETE).unlink()  # from here on it no longer counts, whenever the rest is interrupted
+        mark_incomplete(path)  # from here on it no longer counts, whenever the rest is interrupted
         shutil.rmtree(path)
 
 
@@ -43,5 +47,5 @@ def _all(output_dir: str | Path) -> list[Path]:
     return [path for path in Path(output_dir).glob("checkpoint-*") if path.is_dir() and path.name[11:].isdigit()]
 
 
-def _step(path: Path) -> int:
+def step_of(path: Path) -> int:
     return int(path.name.removeprefix("checkpoint-"))

@@ -28,7 +28,14 @@ def build_trainer(recipe: Recipe, args: OCR2TrainingArguments) -> OCR2Trainer:
     train, evaluation = load_pages(recipe, args)
     model, processor = load_to_train(recipe, args)
     with args.main_process_first(desc="measuring pages"):
-        trainer = OCR2Trainer(model, args, processor=processor, train_dataset=train, eval_dataset=evaluation)
+        trainer = OCR2Trainer(
+            model,
+            args,
+            processor=processor,
+            train_dataset=train,
+            eval_dataset=evaluation,
+            guard_dataset=load_guard(recipe),
+        )
     _tell(trainer)
     return trainer
 
@@ -60,6 +67,12 @@ def load_pages(recipe: Recipe, args: OCR2TrainingArguments):
     if args.eval_strategy == "no":
         return train, None
     return train, load_dataset(recipe.data.eval_dataset or recipe.data.dataset, split=recipe.data.eval_split)
+
+
+def load_guard(recipe: Recipe):
+    """The general pages of the guard, where the recipe has one."""
+    name = recipe.data.guard_dataset
+    return None if name is None else load_dataset(name, split=recipe.data.guard_split)
 
 
 def training_dtype(recipe: Recipe, args: OCR2TrainingArguments) -> str:
@@ -113,7 +126,10 @@ def _keep_base(model, processor, args: OCR2TrainingArguments) -> None:
 
 def _tell(trainer: OCR2Trainer) -> None:
     logger.info("what trains:\n%s", counts_table(trainer.counts()))
-    for name, pages in (("training", trainer.train_dataset), ("evaluation", trainer.eval_dataset)):
+    named = {"training": trainer.train_dataset, "evaluation": trainer.eval_dataset}
+    if trainer.guard is not None:
+        named["guard"] = trainer.guard.pages
+    for name, pages in named.items():
         if pages is None:
             continue
         for reason, count in pages.dropped.items():

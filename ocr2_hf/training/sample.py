@@ -9,11 +9,10 @@ from accelerate.utils import gather_object
 from ocr2_hf.data.pages import PageTasks
 from ocr2_hf.evaluation.summary import summarize
 from ocr2_hf.modeling.generation import generate, prediction_line
+from ocr2_hf.recipe import READ_METRICS
 
 if TYPE_CHECKING:
     from ocr2_hf.training.trainer import OCR2Trainer
-
-REPORTED = ("cer", "normalized_edit_distance", "bbox_iou", "repetition_rate", "missing_eos_rate")
 
 
 class Sample(torch.utils.data.Dataset):
@@ -30,15 +29,15 @@ class Sample(torch.utils.data.Dataset):
         return self.pages[self.indices[index]]
 
 
-def score_sample(trainer: "OCR2Trainer", pages: PageTasks) -> dict[str, float]:
-    """Read `eval_pages` pages, each process its share, and score them; the same result on every process."""
-    share = trainer.share(Sample(pages, trainer.args.eval_pages))
+def score_sample(trainer: "OCR2Trainer", pages: PageTasks, count: int) -> dict[str, float]:
+    """Read `count` of the pages, each process its share, and score them; the same result on every process."""
+    share = trainer.share(Sample(pages, count))
     size = trainer.args.per_device_eval_batch_size
     lines = []
     for start in range(0, len(share), size):
         lines += _read(trainer, [share[index] for index in range(start, min(start + size, len(share)))])
     metrics = summarize(gather_object(lines))
-    return {name: metrics[name] for name in REPORTED if metrics.get(name) is not None}
+    return {name: metrics[name] for name in READ_METRICS if metrics.get(name) is not None}
 
 
 def _read(trainer: "OCR2Trainer", examples: list) -> list[dict]:

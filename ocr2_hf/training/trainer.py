@@ -14,12 +14,17 @@ from transformers import DeepseekOcr2ForConditionalGeneration, Trainer, TrainerC
 from ocr2_hf.data.collator import Example, TrainingCollator
 from ocr2_hf.data.coordinates import coordinate_token_ids
 from ocr2_hf.data.pages import PageTasks
+from ocr2_hf.errors import Preempted, WorkError
 from ocr2_hf.modeling.adapters import Count, group_of, trainable_counts, write_portable_adapter
 from ocr2_hf.modeling.box_head import load_box_head, save_box_head, split_box_head
 from ocr2_hf.modeling.losses import LossSettings
 from ocr2_hf.modeling.model import OCR2Model
 from ocr2_hf.recipe import OCR2TrainingArguments
-from ocr2_hf.training.checkpoints import mark_complete, rotate
+from ocr2_hf.training.checkpoints import mark_complete, mark_incomplete, rotate
+from ocr2_hf.training.curves import CurvesCallback
+from ocr2_hf.training.early_stopping import EarlyStopping
+from ocr2_hf.training.guard import Guard
+from ocr2_hf.training.preemption import Preemption
 from ocr2_hf.training.sample import score_sample
 
 
@@ -36,6 +41,8 @@ class OCR2Trainer(Trainer):
         args: tasks, losses and everything of `TrainingArguments`.
         processor: the model's `DeepseekOcr2Processor`; saved with every checkpoint.
         train_dataset, eval_dataset: page records, from `ocr2_hf.load_dataset`.
+        guard_dataset: page records that the model must not unlearn to read; read before the first step and at every
+            evaluation. `train` and `evaluate` raise `WorkError` when that goes worse than `guard_tolerance` allows.
     """
 
     # `compute_loss` normalises over the accumulated batch itself (the library asks this from 5.2x on).
@@ -49,6 +56,7 @@ class OCR2Trainer(Trainer):
         processor,
         train_dataset: Dataset | None = None,
         eval_dataset: Dataset | None = None,
+        guard_dataset: Dataset | None = None,
         **kwargs,
     ):
         args = args or OCR2TrainingArguments()
@@ -73,6 +81,13 @@ class OCR2Trainer(Trainer):
         self.model_accepts_loss_kwargs = True
         if isinstance(self.train_dataset, PageTasks):
             self.add_callback(_TellEpoch(self.train_dataset))
+        if args.early_stopping_patience is not None:
+            self.add_callback(EarlyStopping(args.early_stopping_patience))
+        self.guard = None if guard_dataset is None else Guard(self, self._pages(guard_dataset, args))
+        if self.guard is not None:
+            self.add_callback(self.guard)
+        self.add_callback(CurvesCallback())
+        self.add_callback(Preemption(self.accelerator))
 
     def _pages(self, dataset: Dataset, args: OCR2TrainingArguments) -> PageTasks:
         return PageTasks(dataset, self.processor, args.tasks, args.prompts, args.max_length, args.seed, args.overlong)
@@ -83,6 +98,15 @@ class OCR2Trainer(Trainer):
     def counts(self) -> dict[str, Count]:
         """Trainable and all parameters by group."""
         return trainable_counts(self.model)
+
+    def train(self, *args, **kwargs):
+        """As the library's. Ended by the guard (`WorkError`) or by SIGTERM (`Preempted`), it still closes trackers and
+        draws the curves."""
+        try:
+            return super().train(*args, **kwargs)
+        except (WorkError, Preempted):
+            self.control = self.callback_handler.on_train_end(self.args, self.state, self.control)
+            raise
 
     # --- the loss of an optimizer step
 
@@ -178,7 +202,9 @@ class OCR2Trainer(Trainer):
         model.eval()
         metrics = self._loss_terms(model, pages)
         if self.args.eval_pages:
-            metrics |= score_sample(self, pages)
+            metrics |= score_sample(self, pages, self.args.eval_pages)
+        if self.guard is not None:
+            metrics["guard_cer"] = self.guard.cer()
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in metrics.items()}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
@@ -230,6 +256,11 @@ class OCR2Trainer(Trainer):
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         """As the library, but a checkpoint counts only when every process has saved its part, and the old ones go only
         then."""
+        run = self._get_output_dir(trial=trial)
+        checkpoint = Path(run) / f"checkpoint-{self.state.global_step}"
+        if self.args.should_save:
+            mark_incomplete(checkpoint)
+        self.accelerator.wait_for_everyone()
         limit, self.args.save_total_limit = self.args.save_total_limit, None
         try:
             super()._save_checkpoint(model, trial)
@@ -237,8 +268,7 @@ class OCR2Trainer(Trainer):
             self.args.save_total_limit = limit
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
-            run = self._get_output_dir(trial=trial)
-            mark_complete(Path(run) / f"checkpoint-{self.state.global_step}")
+            mark_complete(checkpoint)
             rotate(run, limit, self.state.best_model_checkpoint)
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:

@@ -1,0 +1,177 @@
+"""The curves of a run as one picture: losses, what evaluation measured, learning rate and gradient norm."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from transformers import TrainerCallback
+
+CURVES_FILE = "curves.png"
+Row = dict[str, float]
+
+# Okabe and Ito's palette, which colour-blind readers can tell apart too.
+_BLUE, _ORANGE, _GREEN, _SKY, _RED, _PINK = "#0072B2", "#E69F00", "#009E73", "#56B4E9", "#D55E00", "#CC79A7"
+_PALE, _GREY, _INK = "#E3E5E8", "#9AA0A6", "#3C4043"
+_SMOOTHED_FROM = 150  # points from which on a training curve is drawn pale, with its running mean over it
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One pair of axes: a title, and which columns of the rows it shows under which label and in which colour."""
+
+    title: str
+    columns: dict[str, tuple[str, str]]
+    highest: float | None = None
+    logarithmic: bool = False
+
+
+PANELS = (
+    Panel(
+        "Loss",
+        {
+            "loss": ("training", _BLUE),
+            "eval_loss": ("evaluation", _RED),
+            "loss_text": ("training, text alone", _SKY),
+            "eval_loss_text": ("evaluation, text alone", _ORANGE),
+        },
+    ),
+    Panel("Box loss", {"loss_box": ("training", _BLUE), "eval_loss_box": ("evaluation", _RED)}),
+    Panel(
+        "Reading errors (lower is better)",
+        {
+            "eval_cer": ("character error rate", _BLUE),
+            "eval_guard_cer": ("character error rate, guard set", _RED),
+            "eval_normalized_edit_distance": ("normalized edit distance", _SKY),
+            "eval_repetition_rate": ("pages that loop", _PINK),
+            "eval_missing_eos_rate": ("pages without an end", _ORANGE),
+        },
+    ),
+    Panel(
+        "Scores (higher is better)",
+        {"eval_token_accuracy": ("token accuracy", _GREEN), "eval_bbox_iou": ("box IoU", _ORANGE)},
+        highest=1.0,
+    ),
+    Panel("Learning rate", {"learning_rate": ("learning rate", _GREEN)}),
+    Panel("Gradient norm", {"grad_norm": ("gradient norm", _PINK)}, logarithmic=True),
+)
+
+
+def draw_curves(log_history: Sequence[Row], path: str | Path) -> None:
+    """Draw the rows of a trainer state as a PNG, 1800 pixels wide; panels without a value are left out.
+
+    Written beside and moved into place; rows without anything to draw write nothing. Where rows name their `stage`,
+    lines mark where stages begin.
+    """
+    panels = [panel for panel in PANELS if any(len(series(log_history, name)[0]) for name in panel.columns)]
+    if not panels:
+        return
+    lines = -(-len(panels) // 2)
+    figure = Figure(figsize=(12, 3.3 * lines), dpi=150, layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    grid = figure.add_gridspec(lines, 2, wspace=0.06, hspace=0.08)
+    for number, panel in enumerate(panels):
+        alone = number == len(panels) - 1 and number % 2 == 0
+        axes = figure.add_subplot(grid[number // 2, :] if alone else grid[number // 2, number % 2])
+        _draw_panel(axes, panel, log_history)
+    beside = Path(path).with_suffix(".tmp")
+    figure.savefig(beside, format="png")
+    beside.replace(path)
+
+
+def series(log_history: Sequence[Row], name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Steps and values of one column, without those that are no finite number.
+
+    Of two rows of one step the first counts: the second is the evaluation after training, of the best model perhaps.
+    """
+    points: dict[float, float] = {}
+    for row in log_history:
+        if name in row and np.isfinite(row[name]):
+            points.setdefault(row["step"], row[name])
+    return np.array(list(points)), np.array(list(points.values()))
+
+
+def _draw_panel(axes: Axes, panel: Panel, log_history: Sequence[Row]) -> None:
+    """All panels show the same steps, so that they can be read one above the other."""
+    for name, (label, colour) in panel.columns.items():
+        steps, values = series(log_history, name)
+        if panel.logarithmic:
+            steps, values = steps[values > 0], values[values > 0]
+        if len(steps):
+            _draw_series(axes, name, steps, values, label, colour)
+    if panel.logarithmic:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_minor_locator(NullLocator())
+    else:
+        axes.set_ylim(0, max(panel.highest or 0.0, axes.get_ylim()[1]) * 1.08)
+    axes.set_xlim(0, max(row["step"] for row in log_history) * 1.02)
+    _mark_stages(axes, log_history)
+    _dress(axes, panel.title)
+
+
+def _draw_series(axes: Axes, name: str, steps: np.ndarray, values: np.ndarray, label: str, colour: str) -> None:
+    evaluated, part = name.startswith("eval_"), name.endswith("loss_text")
+    style = {"color": colour, "linewidth": 1.8, "linestyle": (0, (3, 1.5)) if part else "-"}
+    if (evaluated and len(steps) < _SMOOTHED_FROM // 3) or len(steps) == 1:
+        style |= {"marker": "o", "markersize": 4}
+    if not evaluated and len(steps) >= _SMOOTHED_FROM:
+        axes.plot(steps, values, color=colour, alpha=0.25, linewidth=0.8)
+        values = _running_mean(values, len(values) // 50)
+    axes.plot(steps, values, label=label, **style)
+
+
+def _running_mean(values: np.ndarray, reach: int) -> np.ndarray:
+    """The mean over `reach` values to either side, fewer at the ends."""
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    first = np.clip(np.arange(len(values)) - reach, 0, None)
+    last = np.clip(np.arange(len(values)) + reach + 1, None, len(values))
+    return (sums[last] - sums[first]) / (last - first)
+
+
+def _mark_stages(axes: Axes, log_history: Sequence[Row]) -> None:
+    """The stages' names along the top, and a line where each after the first begins."""
+    begins: dict[str, float] = {}
+    for row in log_history:
+        if "stage" in row:
+            begins.setdefault(row["stage"], row["step"])
+    for number, (stage, step) in enumerate(begins.items()):
+        if number:
+            axes.axvline(step, color=_GREY, linestyle=(0, (4, 3)), linewidth=1)
+        place = (step if number else 0, 1.0)
+        beside = {"xycoords": axes.get_xaxis_transform(), "xytext": (4, -9), "textcoords": "offset points"}
+        axes.annotate(stage, place, fontsize=9, fontstyle="italic", color=_INK, **beside)
+
+
+def _dress(axes: Axes, title: str) -> None:
+    axes.set_title(title, loc="left", fontsize=12, color=_INK, pad=8)
+    axes.set_xlabel("optimizer step", fontsize=10, color=_INK)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.tick_params(labelsize=9.5, labelcolor=_INK, length=3, color=_GREY)
+    axes.grid(axis="y", color=_PALE, linewidth=0.8)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color(_GREY)
+    if len(axes.get_legend_handles_labels()[0]) > 1:
+        axes.legend(frameon=False, fontsize=9.5, labelcolor=_INK)
+
+
+class CurvesCallback(TrainerCallback):
+    """Draws the curves beside the weights at every save and at the end of training."""
+
+    def on_save(self, args, state, control, **kwargs) -> None:
+        self._draw(args, state)
+
+    def on_train_end(self, args, state, control, **kwargs) -> None:
+        self._draw(args, state)
+
+    def _draw(self, args, state) -> None:
+        if state.is_world_process_zero:
+            draw_curves(state.log_history, Path(args.output_dir) / CURVES_FILE)

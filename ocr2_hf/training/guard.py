@@ -1,0 +1,103 @@
+"""The guard: a fixed general set that a run must not unlearn to read."""
+
+import json
+import logging
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from accelerate.utils import broadcast_object_list
+from transformers import TrainerCallback
+
+from ocr2_hf.data.pages import PageTasks
+from ocr2_hf.errors import UsageError, WorkError
+from ocr2_hf.training.checkpoints import complete_checkpoints, step_of
+from ocr2_hf.training.sample import score_sample
+
+if TYPE_CHECKING:
+    from ocr2_hf.training.trainer import OCR2Trainer
+
+logger = logging.getLogger(__name__)
+
+BASE_FILE = "guard_base.json"
+# What else the CER depends on; dataset, split and pages cannot change within a run.
+_SETTINGS = ("eval_max_new_tokens", "no_repeat_ngram", "no_repeat_window")
+
+
+class Guard(TrainerCallback):
+    """Ends a run whose CER on the guard pages is more than `guard_tolerance` above the base's.
+
+    The base's is measured once, before the first step, and kept in `guard_base.json` in the run's folder: a resumed run
+    takes it from there. Every process sees the same figures, so all stop or none.
+    """
+
+    def __init__(self, trainer: "OCR2Trainer", pages: PageTasks):
+        self.trainer, self.pages = trainer, pages
+        self.base: float | None = None
+
+    def cer(self) -> float:
+        """The model's CER on the guard pages now, by generation; the same on every process."""
+        cer = score_sample(self.trainer, self.pages, self.trainer.args.guard_pages).get("cer")
+        if cer is None:
+            raise WorkError("the pages of guard_dataset have no text to read")
+        return cer
+
+    def on_train_begin(self, args, state, control, **kwargs) -> None:
+        path = Path(args.output_dir) / BASE_FILE
+        settings = {name: getattr(args, name) for name in _SETTINGS}
+        self.base = self._saved(path, settings)
+        if self.base is None:
+            self.base = self._measure(path, settings, state.global_step)
+        logger.info(
+            "guard: the base's CER is %.4f; above %.4f the run ends", self.base, self.base + args.guard_tolerance
+        )
+
+    def on_evaluate(self, args, state, control, metrics: dict[str, float], **kwargs) -> None:
+        now = metrics.get("eval_guard_cer")
+        if self.base is None or now is None or now <= self.base + args.guard_tolerance:
+            return
+        good = self._last_good(args, state)
+        raise WorkError(
+            f"guard: at step {state.global_step} the CER on guard_dataset is {now:.4f}; the base's is {self.base:.4f}, "
+            f"and guard_tolerance allows {args.guard_tolerance:g} more. "
+            + (f"The last good checkpoint is {good}" if good else "No checkpoint was saved while it was good")
+            + "; a smaller learning_rate, fewer steps or general pages in the dataset forget less"
+        )
+
+    def _measure(self, path: Path, settings: dict[str, Any], step: int) -> float:
+        if step:
+            raise UsageError(
+                f"{path} is missing, and the base's CER cannot be measured from a model after {step} steps; put the "
+                "file back, or begin anew in another --output_dir"
+            )
+        self.trainer.model_wrapped.eval()
+        cer = self.cer()
+        if self.trainer.is_world_process_zero():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            beside = path.with_suffix(".tmp")
+            beside.write_text(json.dumps({"cer": cer} | settings, indent=2), encoding="utf-8")
+            beside.replace(path)
+        return cer
+
+    def _saved(self, path: Path, settings: dict[str, Any]) -> float | None:
+        """The base's CER as the first process finds it in the file; None where there is no file."""
+        found = [json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None]
+        saved = broadcast_object_list(found)[0]
+        if saved is None:
+            return None
+        changed = [
+            f"{name}: {saved[name]} then, {value} now" for name, value in settings.items() if saved[name] != value
+        ]
+        if changed:
+            raise UsageError(
+                f"the base's CER in {path} was measured with other settings ({'; '.join(changed)}); set them back, or "
+                "begin anew in another --output_dir"
+            )
+        return saved["cer"]
+
+    def _last_good(self, args, state) -> Path | None:
+        """The last checkpoint from before the last evaluation that the guard let pass."""
+        limit = self.base + args.guard_tolerance
+        passed = [row["step"] for row in state.log_history if row.get("eval_guard_cer", math.inf) <= limit]
+        good = [path for path in complete_checkpoints(args.output_dir) if step_of(path) <= max(passed, default=-1)]
+        return good[-1] if good else None
