@@ -24,6 +24,13 @@ BASE_FILE = "guard_base.json"
 _SETTINGS = ("eval_max_new_tokens", "no_repeat_ngram", "no_repeat_window")
 
 
+def hand_base_on(stage: Path, following: Path) -> None:
+    """Let the stage that follows compare with the run's base, not with what the stage before made of it."""
+    if (stage / BASE_FILE).is_file():
+        following.mkdir(parents=True, exist_ok=True)
+        _write(following / BASE_FILE, (stage / BASE_FILE).read_text(encoding="utf-8"))
+
+
 class Guard(TrainerCallback):
     """Ends a run whose CER on the guard pages is more than `guard_tolerance` above the base's.
 
@@ -74,9 +81,7 @@ class Guard(TrainerCallback):
         cer = self.cer()
         if self.trainer.is_world_process_zero():
             path.parent.mkdir(parents=True, exist_ok=True)
-            beside = path.with_suffix(".tmp")
-            beside.write_text(json.dumps({"cer": cer} | settings, indent=2), encoding="utf-8")
-            beside.replace(path)
+            _write(path, json.dumps({"cer": cer} | settings, indent=2))
         return cer
 
     def _saved(self, path: Path, settings: dict[str, Any]) -> float | None:
@@ -101,3 +106,10 @@ class Guard(TrainerCallback):
         passed = [row["step"] for row in state.log_history if row.get("eval_guard_cer", math.inf) <= limit]
         good = [path for path in complete_checkpoints(args.output_dir) if step_of(path) <= max(passed, default=-1)]
         return good[-1] if good else None
+
+
+def _write(path: Path, text: str) -> None:
+    """Beside, and moved into place."""
+    beside = path.with_suffix(".tmp")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)

@@ -14,6 +14,8 @@ from accelerate import Accelerator
 from ocr2_hf.modeling.load import ADAPTER_FILE, BASE_FOLDER, base_of_adapter
 from ocr2_hf.recipe import OCR2TrainingArguments, Recipe
 from ocr2_hf.training.checkpoints import COMPLETE, mark_complete
+from ocr2_hf.training.curves import CURVES_FILE, draw_curves
+from ocr2_hf.training.guard import hand_base_on
 from ocr2_hf.training.job import build_trainer, run
 from ocr2_hf.training.runs import RECIPE_FILE, STATE_FILE, already_finished
 
@@ -27,6 +29,8 @@ def run_stages(recipe: Recipe, args: OCR2TrainingArguments) -> Accelerator:
     folders = [Path(args.output_dir) / f"stage-{number}-{stage.name}" for number, stage in enumerate(recipe.stages, 1)]
     model = recipe.model.model
     for number, folder in enumerate(folders):
+        if number and args.process_index == 0:
+            hand_base_on(folders[number - 1], folder)
         accelerator = run_stage(stage_recipe(recipe, number, folder, model))
         model = str(folder)
     if args.process_index == 0:
@@ -73,7 +77,9 @@ def put_together(recipe: Recipe, folders: list[Path], output_dir: Path) -> None:
     if (output_dir / ADAPTER_FILE).is_file():
         _move_base(output_dir, folders[-1])
     states = [json.loads((folder / STATE_FILE).read_text(encoding="utf-8")) for folder in folders]
-    (output_dir / STATE_FILE).write_text(json.dumps(_joined(recipe, states), indent=2), encoding="utf-8")
+    state = _joined(recipe, states)
+    (output_dir / STATE_FILE).write_text(json.dumps(state, indent=2), encoding="utf-8")
+    draw_curves(state["log_history"], output_dir / CURVES_FILE)
     mark_complete(output_dir)
 
 
