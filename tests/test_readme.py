@@ -16,7 +16,8 @@ from accelerate.commands.launch import launch_command_parser
 
 from ocr2_hf.__main__ import COMMANDS
 from ocr2_hf.errors import UsageError
-from ocr2_hf.recipe import BLOCKS, load_recipe
+from ocr2_hf.recipe import load_recipe
+from ocr2_hf.recipe_fields import BLOCKS
 
 ROOT = Path(__file__).resolve().parent.parent
 READMES = ("README.md", "recipes/README.md")

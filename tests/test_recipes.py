@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from ocr2_hf.modeling.adapters import fully_trained_groups, lora_config
-from ocr2_hf.recipe import BLOCKS, OURS, load_recipe, read_yaml
+from ocr2_hf.recipe import load_recipe, read_yaml
+from ocr2_hf.recipe_fields import BLOCKS, OURS
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPES = sorted(

@@ -11,7 +11,7 @@ from transformers import LogitsProcessor, LogitsProcessorList
 
 from ocr2_hf.data.collator import GenerationCollator
 from ocr2_hf.data.grounding import parse_regions
-from ocr2_hf.recipe import NO_REPEAT_NGRAM, NO_REPEAT_WINDOW
+from ocr2_hf.recipe_fields import NO_REPEAT_NGRAM, NO_REPEAT_WINDOW
 
 
 @dataclass

@@ -19,7 +19,8 @@ from ocr2_hf.modeling.load import load_model, load_processor
 from ocr2_hf.reading.pages import PageSource, Source, is_pdf, list_pages
 from ocr2_hf.reading.saved_recipe import read_saved_recipe
 from ocr2_hf.reading.tables import read_tables
-from ocr2_hf.recipe import NO_REPEAT_NGRAM, NO_REPEAT_WINDOW, loop_guard_problems
+from ocr2_hf.recipe_checks import loop_guard_problems
+from ocr2_hf.recipe_fields import NO_REPEAT_NGRAM, NO_REPEAT_WINDOW
 
 MAX_NEW_TOKENS = 4096
 _COLORS = ("#c2500d", "#1d63b3", "#2b7a4b", "#8a3fb0", "#a8750a", "#b0305c")

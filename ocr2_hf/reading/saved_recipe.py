@@ -8,7 +8,8 @@ from datasets import Dataset
 
 from ocr2_hf.data.tasks import PROMPTS
 from ocr2_hf.errors import UsageError
-from ocr2_hf.recipe import NO_REPEAT_NGRAM, NO_REPEAT_WINDOW, loop_guard_problems
+from ocr2_hf.recipe_checks import loop_guard_problems
+from ocr2_hf.recipe_fields import NO_REPEAT_NGRAM, NO_REPEAT_WINDOW
 
 
 @dataclass(frozen=True)

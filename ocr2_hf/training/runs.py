@@ -5,7 +5,8 @@ import logging
 from pathlib import Path
 
 from ocr2_hf.errors import UsageError
-from ocr2_hf.recipe import IDENTITY, OCR2TrainingArguments, Recipe, read_yaml
+from ocr2_hf.recipe import OCR2TrainingArguments, Recipe, read_yaml
+from ocr2_hf.recipe_fields import IDENTITY
 from ocr2_hf.training.checkpoints import COMPLETE, complete_checkpoints, remove_incomplete
 from ocr2_hf.training.early_stopping import stopped_early
 

@@ -9,7 +9,7 @@ from accelerate.utils import gather_object
 from ocr2_hf.data.pages import PageTasks
 from ocr2_hf.evaluation.summary import summarize
 from ocr2_hf.modeling.generation import generate, prediction_line
-from ocr2_hf.recipe import READ_METRICS
+from ocr2_hf.recipe_fields import READ_METRICS
 
 if TYPE_CHECKING:
     from ocr2_hf.training.trainer import OCR2Trainer

@@ -1,0 +1,194 @@
+"""SIGTERM to real runs: saved, ended with a message, and gone on with by the same command as if nothing had been."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import psutil
+import pytest
+import yaml
+from commands import ROOT, build, environment, run, write_pages
+from test_multiprocess import launcher
+from tiny_pages import page_dataset, page_row, processor
+
+from ocr2_hf import OCR2Trainer
+from ocr2_hf.errors import Preempted
+from ocr2_hf.modeling.tiny import build_tiny_model
+from ocr2_hf.recipe import OCR2TrainingArguments
+from ocr2_hf.training.checkpoints import COMPLETE, complete_checkpoints
+
+RECIPE = {
+    "model": "tiny",
+    "dataset": "preempted",
+    "train_language": "full",
+    "loss_chunks": 1,
+    "per_device_train_batch_size": 1,
+    "learning_rate": 1e-3,
+    "num_train_epochs": 4,
+    "logging_steps": 1,
+    "eval_strategy": "epoch",
+    "eval_split": "train",
+    "eval_pages": 0,
+    "save_strategy": "steps",
+    "save_steps": 1000,  # but for the signal nothing would be saved
+}
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("preempted")
+    rows = [page_row(f"p{i}", (120 + 10 * i, 90), [f"Line {i}", "Total"], i % 3) for i in range(8)]
+    build("preempted", write_pages(folder / "pages", rows), "--val", "0", "--test", "0")
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(RECIPE))
+    return folder
+
+
+def history(folder) -> list[tuple]:
+    """Step and losses of every row, of training and of evaluation."""
+    rows = json.loads((folder / "trainer_state.json").read_text())["log_history"]
+    names = ("step", "loss", "loss_text", "learning_rate", "eval_loss", "eval_token_accuracy")
+    return [tuple(row.get(name) for name in names) for row in rows if "loss" in row or "eval_loss" in row]
+
+
+def signalled(command, whom, after: str = "'loss'") -> tuple[int, str]:
+    """Start the command; once it has logged, send SIGTERM to what `whom(process)` names. Its status and stderr."""
+    process = subprocess.Popen(
+        [str(word) for word in command],
+        cwd=ROOT,
+        env=environment(PYTHONUNBUFFERED="1"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    told: list[str] = []
+    reader = threading.Thread(target=lambda: told.extend(process.stderr), daemon=True)
+    reader.start()
+    try:
+        for line in process.stdout:
+            if after in line:
+                break
+        assert process.poll() is None, "".join(told)
+        os.kill(whom(process), signal.SIGTERM)
+        process.stdout.read()
+        status = process.wait(timeout=120)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    reader.join(timeout=10)
+    return status, "".join(told)
+
+
+def itself(process: subprocess.Popen) -> int:
+    return process.pid
+
+
+def second_process(process: subprocess.Popen) -> int:
+    ranks = {child.environ().get("RANK"): child.pid for child in psutil.Process(process.pid).children(recursive=True)}
+    return ranks["1"]
+
+
+def saved_step(folder) -> int:
+    assert not (folder / COMPLETE).exists(), "the run is not finished"
+    (checkpoint,) = complete_checkpoints(folder)
+    return int(checkpoint.name.removeprefix("checkpoint-"))
+
+
+def test_one_process_saves_and_goes_on_as_if_nothing_had_been(workplace):
+    whole, stopped = workplace / "whole", workplace / "stopped"
+    command = [sys.executable, "-m", "ocr2_hf", "train", workplace / "recipe.yaml", "--output_dir"]
+    done = run(*command, whole)
+    assert done.returncode == 0, done.stderr
+    status, told = signalled([*command, stopped], itself)
+    step = saved_step(stopped)
+    assert status == 143 and "Traceback" not in told
+    assert f"stopped by SIGTERM after step {step}; {stopped}/checkpoint-{step} is saved" in told
+    assert (stopped / "curves.png").is_file()
+    again = run(*command, stopped)
+    assert again.returncode == 0 and f"going on from {stopped}/checkpoint-{step}" in again.stderr, again.stderr
+    assert history(stopped) == history(whole) and len(history(whole)) == 32 + 4 + 1
+    assert (stopped / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+
+
+def test_two_processes_stop_after_the_same_step_whoever_hears_it(workplace):
+    whole, stopped = workplace / "ddp-whole", workplace / "ddp-stopped"
+    command = [*launcher("ddp"), "-m", "ocr2_hf", "train", workplace / "recipe.yaml", "--output_dir"]
+    done = run(*command, whole)
+    assert done.returncode == 0, done.stderr[-3000:]
+    for whom in (second_process, itself):  # one worker alone; then the launcher, which tells all of them
+        status, told = signalled([*command, stopped], whom)
+        assert status != 0 and "is saved, and the same command goes on from there" in told
+        assert told.count("stopped by SIGTERM") == 1, "one process speaks"
+    again = run(*command, stopped)
+    assert again.returncode == 0 and "going on from" in again.stderr, again.stderr
+    assert history(stopped) == history(whole) and len(history(whole)) == 16 + 4 + 1
+    assert (stopped / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+
+
+def trainer_for(folder, **values) -> OCR2Trainer:
+    settings = {
+        "num_train_epochs": 2,
+        "per_device_train_batch_size": 2,
+        "logging_steps": 1,
+        "save_strategy": "no",
+        "eval_pages": 0,
+        "loss_chunks": 1,
+        "disable_tqdm": True,
+    }
+    args = OCR2TrainingArguments(output_dir=str(folder), **(settings | values))
+    data = page_dataset()
+    return OCR2Trainer(build_tiny_model(), args, processor=processor(), train_dataset=data, eval_dataset=data)
+
+
+class Signalling(OCR2Trainer):
+    """Gets SIGTERM at the start of the optimizer step after `step`."""
+
+    step = 0
+
+    def get_batch_samples(self, *args):
+        if self.state.global_step == self.step:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return super().get_batch_samples(*args)
+
+
+@pytest.mark.parametrize(("step", "evaluations"), [(0, 0), (1, 1), (2, 1), (3, 2)])
+def test_what_is_due_at_an_epochs_end_is_done_before_the_stop(tmp_path, step, evaluations):
+    """Two steps an epoch: a stop after the second comes after its evaluation, which a resumed run would leave out."""
+    trainer = trainer_for(tmp_path, eval_strategy="epoch")
+    trainer.__class__, trainer.step = Signalling, step
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Preempted, match=f"after step {step + 1};"):
+        trainer.train()
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert [path.name for path in complete_checkpoints(tmp_path)] == [f"checkpoint-{step + 1}"]
+    assert len([row for row in trainer.state.log_history if "eval_loss" in row]) == evaluations
+
+
+def test_a_signal_during_an_evaluation_stops_after_it(tmp_path):
+    trainer = trainer_for(tmp_path, eval_strategy="steps", eval_steps=1)
+    evaluate = trainer._loss_terms
+    trainer._loss_terms = lambda *args: (os.kill(os.getpid(), signal.SIGTERM), evaluate(*args))[1]
+    with pytest.raises(Preempted, match="after step 1;"):
+        trainer.train()
+    assert [path.name for path in complete_checkpoints(tmp_path)] == ["checkpoint-1"]
+
+
+def test_where_only_the_best_is_saved_the_next_step_is(tmp_path):
+    """After the evaluation of step 4 the library saves nothing, whoever asks: it was not the best."""
+    trainer = trainer_for(
+        tmp_path,
+        eval_strategy="steps",
+        eval_steps=2,
+        save_strategy="best",
+        metric_for_best_model="bbox_iou",  # 0 and never better
+        eval_pages=1,
+        eval_max_new_tokens=4,
+        max_steps=8,
+    )
+    trainer.__class__, trainer.step = Signalling, 3
+    with pytest.raises(Preempted, match="after step 5;"):
+        trainer.train()
+    assert [path.name for path in complete_checkpoints(tmp_path)] == ["checkpoint-2", "checkpoint-5"]
