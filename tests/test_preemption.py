@@ -128,6 +128,19 @@ def test_two_processes_stop_after_the_same_step_whoever_hears_it(workplace):
     assert (stopped / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
 
 
+@pytest.fixture
+def sigterm():
+    """The handler from before the test; after a stop it stays out of use, for the process is about to end."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield before
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_a_run_that_nobody_stops_gives_the_signal_back(tmp_path, sigterm):
+    trainer_for(tmp_path, max_steps=1).train()
+    assert signal.getsignal(signal.SIGTERM) is sigterm
+
+
 def trainer_for(folder, **values) -> OCR2Trainer:
     settings = {
         "num_train_epochs": 2,
@@ -155,19 +168,17 @@ class Signalling(OCR2Trainer):
 
 
 @pytest.mark.parametrize(("step", "evaluations"), [(0, 0), (1, 1), (2, 1), (3, 2)])
-def test_what_is_due_at_an_epochs_end_is_done_before_the_stop(tmp_path, step, evaluations):
+def test_what_is_due_at_an_epochs_end_is_done_before_the_stop(tmp_path, sigterm, step, evaluations):
     """Two steps an epoch: a stop after the second comes after its evaluation, which a resumed run would leave out."""
     trainer = trainer_for(tmp_path, eval_strategy="epoch")
     trainer.__class__, trainer.step = Signalling, step
-    before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(Preempted, match=f"after step {step + 1};"):
         trainer.train()
-    assert signal.getsignal(signal.SIGTERM) is before
     assert [path.name for path in complete_checkpoints(tmp_path)] == [f"checkpoint-{step + 1}"]
     assert len([row for row in trainer.state.log_history if "eval_loss" in row]) == evaluations
 
 
-def test_a_signal_during_an_evaluation_stops_after_it(tmp_path):
+def test_a_signal_during_an_evaluation_stops_after_it(tmp_path, sigterm):
     trainer = trainer_for(tmp_path, eval_strategy="steps", eval_steps=1)
     evaluate = trainer._loss_terms
     trainer._loss_terms = lambda *args: (os.kill(os.getpid(), signal.SIGTERM), evaluate(*args))[1]
@@ -176,7 +187,7 @@ def test_a_signal_during_an_evaluation_stops_after_it(tmp_path):
     assert [path.name for path in complete_checkpoints(tmp_path)] == ["checkpoint-1"]
 
 
-def test_where_only_the_best_is_saved_the_next_step_is(tmp_path):
+def test_where_only_the_best_is_saved_the_next_step_is(tmp_path, sigterm):
     """After the evaluation of step 4 the library saves nothing, whoever asks: it was not the best."""
     trainer = trainer_for(
         tmp_path,

@@ -48,6 +48,8 @@ class Preemption(TrainerCallback):
 
     def on_save(self, args, state, control, **kwargs) -> None:
         if self._stopping:
+            # The process ends by itself now. A launcher that sees another process end first sends SIGTERM once more.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
             checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
             raise Preempted(
                 f"stopped by SIGTERM after step {state.global_step}; {checkpoint} is saved, and the same command goes "
@@ -56,7 +58,7 @@ class Preemption(TrainerCallback):
 
     def on_train_end(self, args, state, control, **kwargs) -> None:
         self._training = False
-        if self._handler_before is not None:
+        if self._handler_before is not None and not self._stopping:
             signal.signal(signal.SIGTERM, self._handler_before)
 
     def _hear(self, *_) -> None:
