@@ -62,18 +62,26 @@ def group_of(name: str) -> str:
 def apply_policy(model: OCR2Model, policy: ModelArguments) -> OCR2Model | PeftModel:
     """Freeze and adapt `model` in place as the recipe says; with LoRA the result is a `PeftModel` around it.
 
-    Adapter weights, and parts trained in full beside them, are float32 whatever the base is.
+    What trains is float32 whatever the rest is: steps of training are too small for bfloat16, which would round them
+    away, and FSDP wants one dtype for all that trains.
     """
     full = fully_trained_groups(policy)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(group_of(name) in full)
     if not policy.uses_lora:
-        return model
+        return _train_in_float32(model)
     head = model.box_head
     model.box_head = None  # saved in a file of its own, not by peft, which would freeze it
     adapted = get_peft_model(model, lora_config(policy))
     model.box_head = head
-    return adapted
+    return _train_in_float32(adapted)
+
+
+def _train_in_float32(model: nn.Module) -> nn.Module:
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
+    return model
 
 
 def fully_trained_groups(policy: ModelArguments) -> set[str]:
@@ -122,7 +130,7 @@ def continue_adapter(model: PeftModel, policy: ModelArguments, box_head: bool) -
         base.add_box_head()
     if base.box_head is not None:
         base.box_head.requires_grad_(policy.train_box_head)
-    return model
+    return _train_in_float32(model)
 
 
 def _plain(value: object) -> object:

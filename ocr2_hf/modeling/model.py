@@ -59,6 +59,9 @@ class OCR2PageModel(_LibraryModel, DeepseekOcr2Model):
         The stock tower runs once or twice depending on the batch. Processes that disagree on it hang under FSDP and
         ZeRO-3, and under DDP leave parameters without a gradient. The empty tile's features count zero times.
         """
+        if not torch.is_autocast_enabled(pixel_values.device.type):
+            pixel_values = pixel_values.to(self.vision_tower.dtype)
+            pixel_values_local = None if pixel_values_local is None else pixel_values_local.to(self.vision_tower.dtype)
         if pixel_values_local is not None or not _among_several_processes():
             return super().get_image_features(pixel_values, pixel_values_local, num_local_patches, **kwargs)
         side = self.config.vision_config.sam_config.image_size * 12 // 16  # 768 of 1024: 12 of 16 visual tokens a side

@@ -130,7 +130,7 @@ class OCR2Trainer(Trainer):
         num_items_in_batch: Tensor | None = None,
     ):
         """This micro-batch's share in the step's loss, times the number of processes, over which gradients average."""
-        outputs = model(**_integers(inputs))
+        outputs = model(**inputs)
         if num_items_in_batch is None:
             return (outputs.loss, outputs) if return_outputs else outputs.loss
         weight_sum, boxes = num_items_in_batch
@@ -139,6 +139,11 @@ class OCR2Trainer(Trainer):
         self._terms = self._terms.to(text.device) + torch.stack([text.detach().float(), box.detach().float()])
         loss = (self.args.text_weight * text + self.args.box_weight * box) * self.accelerator.num_processes
         return (loss, outputs) if return_outputs else loss
+
+    def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """As the library, with the token weights as the bits of integers: before the forward the library casts
+        floating inputs to bfloat16 for DeepSpeed, and FSDP does at its start."""
+        return super()._prepare_inputs(inputs | {"token_weights": inputs["token_weights"].view(torch.int32)})
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add `loss_text` and `loss_box`, means over the optimizer steps since the last row, to rows of training."""
@@ -210,6 +215,15 @@ class OCR2Trainer(Trainer):
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
+    def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
+        name = f"eval_{(self.args.metric_for_best_model or 'loss').removeprefix('eval_')}"
+        if name not in metrics:
+            raise WorkError(
+                f"metric_for_best_model: {name} cannot be measured on these evaluation pages; measured: "
+                f"{', '.join(sorted(metrics))}"
+            )
+        return super()._determine_best_metric(metrics, trial)
+
     @torch.no_grad()
     def _loss_terms(self, model: nn.Module, pages: PageTasks) -> dict[str, float]:
         sums = torch.zeros(6, device=self.args.device, dtype=torch.float32)
@@ -221,7 +235,7 @@ class OCR2Trainer(Trainer):
         )
         for batch in loader:
             with self.compute_loss_context_manager():
-                out = model(**_integers(self._prepare_inputs(batch)))
+                out = model(**self._prepare_inputs(batch))
             terms = (out.text_sum, out.weight_sum, out.box_sum, out.boxes, out.correct, out.tokens)
             sums += torch.stack([term.float() for term in terms])
         text, weight, box, boxes, correct, tokens = self.accelerator.reduce(sums, reduction="sum").tolist()
@@ -296,7 +310,8 @@ class OCR2Trainer(Trainer):
         if isinstance(self.model, PeftModel):
             self.model.load_adapter(checkpoint, self.model.active_adapters[0], is_trainable=True)
         else:
-            saved = OCR2Model.from_pretrained(checkpoint, dtype=self.model.dtype, use_safetensors=True)
+            # What trains is float32 also where the rest is not.
+            saved = OCR2Model.from_pretrained(checkpoint, dtype=torch.float32, use_safetensors=True)
             self.model.load_state_dict(saved.state_dict(), strict=False)
         head = load_box_head(checkpoint)
         if head is not None:
@@ -350,8 +365,3 @@ def _loss_settings(args: OCR2TrainingArguments, processor) -> LossSettings:
         box_source=args.box_source,
         chunks=args.loss_chunks,
     )
-
-
-def _integers(inputs: dict[str, Any]) -> dict[str, Any]:
-    """Hand the token weights over as the bits of integers: FSDP casts floating inputs to bfloat16."""
-    return inputs | {"token_weights": inputs["token_weights"].view(torch.int32)}
