@@ -8,6 +8,7 @@ import torch
 from tiny_pages import page_dataset, processor
 
 from ocr2_hf import OCR2Trainer
+from ocr2_hf.errors import WorkError
 from ocr2_hf.modeling.tiny import build_tiny_model
 from ocr2_hf.recipe import OCR2TrainingArguments
 from ocr2_hf.training.checkpoints import complete_checkpoints, mark_complete
@@ -125,6 +126,13 @@ def test_a_run_that_stopped_early_is_finished(undisturbed, tmp_path):
     assert already_finished(trainer.args)
     assert not already_finished(trainer_for(tmp_path / "run", early_stopping_patience=4).args)
     assert not already_finished(trainer_for(tmp_path / "run").args)
+
+
+def test_a_metric_that_these_pages_do_not_have_is_told(tmp_path):
+    """Pages without boxes have no IoU."""
+    trainer = trainer_for(tmp_path, metric_for_best_model="bbox_iou")
+    with pytest.raises(WorkError, match="metric_for_best_model: eval_bbox_iou cannot be measured on these"):
+        trainer.train()
 
 
 def test_evaluations_after_training_do_not_count(undisturbed):
