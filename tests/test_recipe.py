@@ -5,6 +5,7 @@ import yaml
 
 from ocr2_hf.errors import UsageError
 from ocr2_hf.recipe import OCR2TrainingArguments, load_recipe, parse_overrides
+from ocr2_hf.training.runs import check_same_run
 
 MINIMAL = {"model": "tiny", "dataset": "letters"}
 
@@ -114,6 +115,21 @@ def test_three_mistakes_are_told_at_once(recipe):
         ({"dataset": ""}, "say which built dataset"),
         ({"remove_unused_columns": True}, "remove_unused_columns: must be false"),
         ({"bf16": True, "fp16": True}, "choose one"),
+        ({"guard_dataset": "general"}, "guard_dataset: it is read at evaluations, and there are none"),
+        ({"guard_pages": 4, "guard_tolerance": 0.1}, "guard_pages, guard_tolerance: without effect"),
+        ({"guard_dataset": "general", "eval_strategy": "epoch", "guard_pages": 0}, "guard_pages: 0 is less than 1"),
+        (
+            {"guard_dataset": "general", "eval_strategy": "epoch", "guard_tolerance": -1},
+            "guard_tolerance: -1.0 is less",
+        ),
+        ({"early_stopping_patience": 3}, "counts evaluations, and eval_strategy is no"),
+        ({"early_stopping_patience": 3, "eval_strategy": "epoch"}, "set load_best_model_at_end: true"),
+        ({"early_stopping_patience": 0}, "early_stopping_patience: 0 is less than 1"),
+        ({"metric_for_best_model": "accuracy"}, "metric_for_best_model: 'accuracy' is none of loss, "),
+        ({"metric_for_best_model": "eval_cer", "eval_pages": 0}, "cer is measured by generation, and eval_pages is 0"),
+        ({"metric_for_best_model": "guard_cer"}, "there is no guard_dataset"),
+        ({"metric_for_best_model": "cer", "greater_is_better": True}, "would keep the worst checkpoint by cer"),
+        ({"metric_for_best_model": "bbox_iou", "greater_is_better": False}, "would keep the worst checkpoint by bbox"),
     ],
 )
 def test_contradictions_are_refused_by_name(recipe, values, told):
@@ -149,7 +165,36 @@ def test_what_the_library_refuses_is_told_in_its_words(recipe):
 def test_the_best_checkpoint_by_cer_is_the_lowest(tmp_path):
     assert OCR2TrainingArguments(output_dir=str(tmp_path), metric_for_best_model="cer").greater_is_better is False
     assert OCR2TrainingArguments(output_dir=str(tmp_path), metric_for_best_model="eval_cer").greater_is_better is False
-    assert OCR2TrainingArguments(output_dir=str(tmp_path), metric_for_best_model="bbox_iou").greater_is_better is True
+    for name, greater in (
+        ("bbox_iou", True),
+        ("token_accuracy", True),
+        ("repetition_rate", False),
+        ("guard_cer", False),
+    ):
+        arguments = OCR2TrainingArguments(output_dir=str(tmp_path), metric_for_best_model=name)
+        assert arguments.greater_is_better is greater, name
+
+
+def test_more_patience_or_tolerance_goes_on_with_the_same_run(recipe, tmp_path):
+    run = {"guard_dataset": "general", "eval_strategy": "epoch", "save_strategy": "epoch"}
+    recipe(**run).save(tmp_path / "run" / "recipe.yaml")
+    check_same_run(recipe(**run, guard_tolerance=0.5), tmp_path / "run")
+    check_same_run(recipe(**run, load_best_model_at_end=True, early_stopping_patience=2), tmp_path / "run")
+    with pytest.raises(UsageError, match="guard_pages: 32 there, 8 now"):
+        check_same_run(recipe(**run, guard_pages=8), tmp_path / "run")
+
+
+def test_a_guard_and_early_stopping_by_cer_are_accepted(recipe, tmp_path):
+    args = recipe(
+        guard_dataset="general",
+        early_stopping_patience=3,
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        load_best_model_at_end=True,
+        metric_for_best_model="cer",
+        output_dir=str(tmp_path),
+    ).training_arguments()
+    assert (args.guard_pages, args.guard_tolerance, args.early_stopping_patience) == (32, 0.02, 3)
 
 
 def test_the_resolved_recipe_loads_again_as_the_same(recipe, tmp_path):

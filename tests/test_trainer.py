@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from tiny_pages import page_dataset, processor
 from transformers import AutoModelForImageTextToText
 
@@ -179,6 +180,26 @@ def test_the_best_checkpoint_is_loaded_with_its_weights(tmp_path):
     saved = load_model(best)
     same_weights(saved, trainer.model)
     assert trainer.evaluate()["eval_loss"] == pytest.approx(trainer.state.best_metric, rel=1e-5)
+
+
+def test_a_full_checkpoint_has_the_model_and_an_adapters_only_what_it_trains(tmp_path):
+    """An adapter's checkpoint: adapters, the projector in full, their two Adam moments; no byte of the base."""
+    base = build_tiny_model()
+    parameters = base.num_parameters()
+    policy = ModelArguments(train_language="lora", train_projector=True, lora_r=2)
+    for name, model in (("full", base), ("lora", apply_policy(build_tiny_model(), policy))):
+        trainer = trainer_for(tmp_path / name, model, save_strategy="steps", save_steps=1, max_steps=1)
+        trainer.train()
+    full, lora = tmp_path / "full" / "checkpoint-1", tmp_path / "lora" / "checkpoint-1"
+    assert load_model(full).num_parameters() == parameters
+    trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    saved = load_file(lora / "adapter_model.safetensors")
+    assert sum(tensor.numel() for tensor in saved.values()) == trained < parameters / 10
+    assert all("lora_" in key or "multi_modal_projector" in key for key in saved)
+    assert not list(lora.glob("model*.safetensors")) and (full / "model.safetensors").stat().st_size > 4 * parameters
+    weights = sum(path.stat().st_size for path in lora.iterdir() if path.suffix in (".safetensors", ".pt", ".bin"))
+    assert weights < 3 * 4 * trained + 300_000  # one for the weights and two for the moments; names and random states
+    assert (full / "optimizer.pt").stat().st_size > 2 * 4 * parameters
 
 
 def test_only_whole_checkpoints_count_and_the_limit_is_kept(tmp_path):
