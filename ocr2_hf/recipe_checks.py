@@ -27,6 +27,8 @@ def contradictions(values: dict[str, Any]) -> list[str]:
     model = ModelArguments(**{f.name: get(f.name) for f in fields(ModelArguments)})
     return [
         *_model_contradictions(model, values),
+        *_precision_contradictions(model, get),
+        *_unheard(get),
         *_range_problems(get),
         *_name_problems(get),
         *_box_contradictions(model, get),
@@ -75,6 +77,32 @@ def _model_contradictions(model: ModelArguments, values: dict[str, Any]) -> list
         )
     if model.lora_dropout and model.train_language == "lora" and model.lora_targets.endswith("routed"):
         problems.append("lora_dropout: peft cannot drop out before routed experts; set 0 or leave routed out")
+    return problems
+
+
+def _precision_contradictions(model: ModelArguments, get) -> list[str]:
+    """Weights that train are float32 whatever `dtype` says of the others; mixed precision lets the two meet."""
+    mixed = "bf16" if get("bf16") else "fp16" if get("fp16") else ""
+    if (model.dtype, mixed) in (("bfloat16", "fp16"), ("float16", "bf16")):
+        return [f"dtype: {model.dtype} and {mixed}: two kinds of 16 bits; set dtype: auto"]
+    in_full = model.train_vision in ("encoder", "all") or model.train_projector or model.train_language == "full"
+    if model.dtype == "bfloat16" and not mixed and in_full:
+        return [
+            "dtype: bfloat16 with bf16 off: parts trained in full are float32 and cannot meet bfloat16 weights without "
+            "mixed precision; set bf16: true, or dtype: float32"
+        ]
+    return []
+
+
+def _unheard(get) -> list[str]:
+    """Fields of the library's that would be heard by its own loss or sampler, and are not by ours."""
+    problems = []
+    if get("label_smoothing_factor"):
+        problems.append("label_smoothing_factor: the weighted loss has no smoothing; leave it out")
+    if get("train_sampling_strategy") in ("group_by_length", "batch_rebalance"):
+        problems.append(
+            f"train_sampling_strategy: {get('train_sampling_strategy')}: pages have no column of lengths; use random"
+        )
     return problems
 
 

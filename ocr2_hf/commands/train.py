@@ -7,14 +7,13 @@ deepspeed --module ocr2_hf train RECIPE --deepspeed accelerate_configs/ds_zero3.
 import argparse
 import gc
 import logging
-import os
 
 import transformers
 from accelerate import Accelerator
 
-from ocr2_hf.errors import UsageError
 from ocr2_hf.recipe import OCR2TrainingArguments, Recipe, load_recipe
 from ocr2_hf.training.job import build_trainer, run
+from ocr2_hf.training.limits import check_limits
 from ocr2_hf.training.runs import already_finished, check_same_run
 from ocr2_hf.training.stages import run_stages
 
@@ -29,6 +28,7 @@ def main(argv: list[str] | None = None) -> int:
     options, overrides = parser.parse_known_args(argv)
     recipe = load_recipe(options.recipe, overrides)
     args = recipe.training_arguments()
+    check_limits(recipe, args)
     _set_up_logging(args)
     check_same_run(recipe, args.output_dir)
     if already_finished(args):
@@ -47,9 +47,6 @@ def train(recipe: Recipe, args: OCR2TrainingArguments) -> Accelerator:
         return run_stages(recipe, args)
     trainer = build_trainer(recipe, args)
     accelerator = trainer.accelerator
-    launched = int(os.environ.get("WORLD_SIZE", "1"))
-    if launched != accelerator.num_processes:
-        raise UsageError(f"{launched} processes were launched, but {accelerator.num_processes} train together")
     run(trainer, recipe)
     accelerator.wait_for_everyone()
     return accelerator

@@ -1,0 +1,71 @@
+"""What the libraries cannot do with a recipe as it was launched: refused by name, before anything heavy loads.
+
+What is wrong with a recipe wherever it runs is `ocr2_hf.recipe_checks`'s; here are the launcher, its settings and the
+machine.
+"""
+
+import os
+
+from transformers.training_args import ParallelMode
+
+from ocr2_hf.errors import UsageError
+from ocr2_hf.recipe import OCR2TrainingArguments, Recipe
+
+OWN_RATES = ("vision_learning_rate", "projector_learning_rate", "box_head_learning_rate")
+
+
+def check_limits(recipe: Recipe, args: OCR2TrainingArguments) -> None:
+    """Raise `UsageError` with everything that this launch of the recipe cannot do; `args` are the recipe's."""
+    problems = [*_process_problems(args), *_deepspeed_problems(recipe, args), *_fsdp_problems(), *_batch_problems(args)]
+    if problems:
+        listed = "\n".join(f"  - {problem}" for problem in problems)
+        raise UsageError(f"this recipe cannot be trained as it was launched\n{listed}")
+
+
+def _process_problems(args: OCR2TrainingArguments) -> list[str]:
+    launched = int(os.environ.get("WORLD_SIZE", "1"))
+    if launched != args.world_size:
+        return [f"{launched} processes were launched, but {args.world_size} train together"]
+    if args.parallel_mode == ParallelMode.NOT_DISTRIBUTED and args.n_gpu > 1:
+        return [
+            f"one process sees {args.n_gpu} GPUs: start one for each with accelerate launch --num_processes "
+            f"{args.n_gpu}, or show it one with CUDA_VISIBLE_DEVICES=0"
+        ]
+    return []
+
+
+def _deepspeed_problems(recipe: Recipe, args: OCR2TrainingArguments) -> list[str]:
+    if args.deepspeed_plugin is None or "optimizer" not in args.deepspeed_plugin.deepspeed_config:
+        return []
+    stages = [recipe.values, *(stage.values for stage in recipe.stages)]
+    rates = [name for name in OWN_RATES if any(values.get(name) is not None for values in stages)]
+    if not rates:
+        return []
+    return [
+        f"{', '.join(rates)}: the DeepSpeed JSON has an optimizer of its own, which has one learning rate for all; "
+        "remove its optimizer section (DeepSpeed then takes the recipe's), or these keys"
+    ]
+
+
+def _fsdp_problems() -> list[str]:
+    if os.environ.get("ACCELERATE_USE_FSDP") != "true" or os.environ.get("FSDP_VERSION", "1") == "2":
+        return []
+    return [
+        "FSDP version 1 flattens weights that train together with weights that do not; set fsdp_version: 2, as in "
+        "accelerate_configs/fsdp2.yaml"
+    ]
+
+
+def _batch_problems(args: OCR2TrainingArguments) -> list[str]:
+    """Ways to share out a batch that would tear pages from their boxes."""
+    problems = []
+    if args.accelerator_config.dispatch_batches:
+        problems.append(
+            "accelerator_config: dispatch_batches cuts batches by rows, boxes have rows of their own; false"
+        )
+    parallel = args.parallelism_config
+    sizes = {name: getattr(parallel, name, 1) for name in ("tp_size", "cp_size", "sp_size")}
+    split = [f"{name} {size}" for name, size in sizes.items() if size > 1]
+    if split:
+        problems.append(f"parallelism_config: {', '.join(split)}: every process must have whole pages; set 1")
+    return problems
