@@ -14,7 +14,7 @@ def environment(**extra: str) -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(ROOT), "TQDM_DISABLE": "1"} | extra
 
 
-def run(*words: str | Path, timeout: float = 300, **extra: str) -> subprocess.CompletedProcess:
+def run(*words: str | Path, timeout: float = 800, **extra: str) -> subprocess.CompletedProcess:
     """Run a command to its end; what it printed is in `stdout` and `stderr`."""
     command = [str(word) for word in words]
     return subprocess.run(
