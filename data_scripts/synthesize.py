@@ -22,9 +22,11 @@ from arguments import count, page_size, share
 from ocr2_hf.errors import UsageError, WorkError, run_command
 from synthetic.damage import damage_image, damage_page
 from synthetic.page import Fonts, load_fonts
+from synthetic.primer import draw_primer
 from synthetic.receipts import draw_receipt
+from synthetic.slips import draw_slip
 
-KINDS = {"receipts": draw_receipt}
+KINDS = {"receipts": draw_receipt, "slips": draw_slip, "primer": draw_primer}
 
 # The settings that a folder was made with; also the sign that it is ours to write into.
 SETTINGS_FILE = "synthesize.json"
@@ -32,8 +34,8 @@ SETTINGS_FILE = "synthesize.json"
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_arguments(argv)
-    fonts = load_fonts(args.font)
-    KINDS[args.kind](random.Random(0), *args.size, fonts)  # refuses a page too small before there is a folder
+    fonts = [load_fonts(path) for path in args.font or [None]]
+    KINDS[args.kind](random.Random(0), *args.size, fonts[0])  # refuses a page too small before there is a folder
     try:
         prepare_folder(args.out_dir, page_settings(args), args.pages)
         for number in tqdm(range(args.pages), desc="drawing", unit=" pages"):
@@ -54,7 +56,12 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     add("--pages", type=count, required=True)
     add("--seed", type=int, default=0)
     add("--size", type=page_size, default=(384, 512), metavar="WIDTHxHEIGHT", help="pixels (default 384x512)")
-    add("--font", type=Path, help="a TrueType or OpenType file (default: the font that Pillow carries)")
+    add(
+        "--font",
+        type=Path,
+        nargs="+",
+        help="TrueType or OpenType files, one of which each page is drawn with (default: the font that Pillow carries)",
+    )
     add(
         "--damage",
         type=share,
@@ -66,7 +73,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 
 def page_settings(args: argparse.Namespace) -> dict[str, Any]:
     """All that a page of a given number depends on."""
-    font = hashlib.sha256(args.font.read_bytes()).hexdigest()[:16] if args.font else "pillow"
+    font = " ".join(hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in args.font or []) or "pillow"
     size = "{}x{}".format(*args.size)
     return {"kind": args.kind, "seed": args.seed, "size": size, "font": font, "damage": args.damage}
 
@@ -92,10 +99,11 @@ def prepare_folder(folder: Path, settings: dict[str, Any], pages: int) -> None:
         (folder / part).mkdir(exist_ok=True)
 
 
-def draw_page(args: argparse.Namespace, fonts: Fonts, number: int) -> None:
+def draw_page(args: argparse.Namespace, fonts: list[Fonts], number: int) -> None:
     """Write the image of page `number`, then its annotation: where that is there, the page is complete."""
     rng = random.Random(f"{args.kind}/{args.seed}/{number}")
-    page = KINDS[args.kind](rng, *args.size, fonts)
+    # With one font nothing is drawn by lot, so pages are those of earlier versions.
+    page = KINDS[args.kind](rng, *args.size, fonts[0] if len(fonts) == 1 else rng.choice(fonts))
     if args.damage:
         damage_page(page, rng, args.damage)
     image = page.image()

@@ -43,13 +43,13 @@ class SyntheticPage:
     paper: tuple[int, int, int] = (255, 255, 255)
     ink: tuple[int, int, int] = (0, 0, 0)
 
-    def write(self, label: str, words: list[Word], font: ImageFont.FreeTypeFont) -> None:
-        """Add a region of words in reading order."""
+    def write(self, label: str, words: list[Word], font: ImageFont.FreeTypeFont, separator: str = " ") -> None:
+        """Add a region of words in reading order; its text has `separator` between them."""
         ink = Image.new("L", (self.width, self.height), 0)
         draw = ImageDraw.Draw(ink)
         for text, x, y, anchor in words:
             draw.text((x, y), text, fill=255, font=font, anchor=anchor)
-        self.regions.append(Region(label, " ".join(word[0] for word in words), ink))
+        self.regions.append(Region(label, separator.join(word[0] for word in words), ink))
 
     def image(self) -> Image.Image:
         """The page in RGB: every region's ink on the paper."""
@@ -69,7 +69,7 @@ class SyntheticPage:
 
 
 def load_fonts(path: Path | None) -> Fonts:
-    """The font of a file, or Pillow's own, by size.
+    """The font of a file, or Pillow's own (None), by size.
 
     Raises `UsageError` where the file is no font, or one without the letters and digits that are drawn.
     """

@@ -43,8 +43,9 @@ class TinySize:
     """Where the tiny models differ. SAM sees 4x4 pixels at a time and is most of a page's cost.
 
     `global_side`: pixels of the global view, 256 (16x16 visual tokens) or 192 (12x12). `sam_*`: SAM's width, layers,
-    heads, MLP, window in patches, channels of its neck. `whole_tags`: tokens for prompts, labels and brackets of boxes.
-    `smooth_numbers`: the weights of the tokens 10..999 start as waves of their value.
+    heads, MLP, window in patches, channels of its neck. `text_heads`, `text_rope_theta`: of the text model.
+    `whole_tags`: tokens for prompts, labels and brackets of boxes. `guided`: weights start so that it is seen where to
+    look (`_guide`), without which a small model needs very long.
     """
 
     global_side: int
@@ -54,13 +55,16 @@ class TinySize:
     sam_mlp: int
     sam_window: int
     sam_neck: int
+    text_heads: int
+    text_rope_theta: float
     whole_tags: bool
-    smooth_numbers: bool
+    guided: bool
 
 
 TINY_SIZES = {
-    "tiny": TinySize(256, 64, 2, 4, 256, 8, 64, whole_tags=False, smooth_numbers=False),
-    "tiny_reader": TinySize(192, 32, 1, 1, 64, 6, 32, whole_tags=True, smooth_numbers=True),
+    "tiny": TinySize(256, 64, 2, 4, 256, 8, 64, 4, 1e4, whole_tags=False, guided=False),
+    # With fewer, wider heads and slower rotations more of a head can compare places across hundreds of tokens.
+    "tiny_reader": TinySize(192, 32, 1, 1, 64, 6, 32, 2, 1e6, whole_tags=True, guided=True),
 }
 
 
@@ -100,13 +104,14 @@ def tiny_config(vocab_size: int, image_token_id: int, size: TinySize = TINY_SIZE
             "moe_intermediate_size": 64,
             "num_hidden_layers": 3,
             "mlp_layer_types": ["dense", "sparse", "sparse"],
-            "num_attention_heads": 4,
-            "num_key_value_heads": 4,
+            "num_attention_heads": size.text_heads,
+            "num_key_value_heads": size.text_heads,
+            "head_dim": 128 // size.text_heads,
             "n_routed_experts": 4,
             "n_shared_experts": 2,
             "num_experts_per_tok": 2,
             "max_position_embeddings": 4096,
-            "rope_parameters": {"rope_type": "default", "rope_theta": 10_000.0},
+            "rope_parameters": {"rope_type": "default", "rope_theta": size.text_rope_theta},
             "bos_token_id": 0,
             "eos_token_id": 1,
             "pad_token_id": 2,
@@ -177,8 +182,10 @@ def build_tiny_model(seed: int = 0, name: str = "tiny") -> OCR2Model:
         torch.manual_seed(seed)
         model = OCR2Model(config)
     _start_positions(model)
-    if size.smooth_numbers:
-        _start_numbers(model, tokenizer)
+    if size.guided:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            _guide(model, tokenizer)
     model.generation_config.update(bos_token_id=0, eos_token_id=1, pad_token_id=2)
     return model
 
@@ -204,6 +211,18 @@ def _start_positions(model: nn.Module) -> None:
         queries.weight.copy_(_sine_cosine(side, queries.weight.shape[1]).flatten(0, 1))
 
 
+def _guide(model: OCR2Model, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Start the weights so that the model looks at places in order; what it sees there it must learn.
+
+    Left to itself the whole of training is the search for where to look: queries and text first see the mean of the
+    page, which says little about any one character.
+    """
+    model.model.vision_tower.sam_encoder.pos_embed.data *= 0.3  # beside the ink, not over it
+    _start_numbers(model, tokenizer)
+    _start_queries_at_their_patch(model)
+    _start_text_in_order(model)
+
+
 @torch.no_grad()
 def _start_numbers(model: OCR2Model, tokenizer: PreTrainedTokenizerFast) -> None:
     """Start the numbers 10..999 as waves of their value, in the embedding and in the head: near places look alike.
@@ -219,6 +238,61 @@ def _start_numbers(model: OCR2Model, tokenizer: PreTrainedTokenizerFast) -> None
     waves = torch.cat([torch.sin(phase), torch.cos(phase)], dim=1)
     scale = model.config.text_config.initializer_range * math.sqrt(2)  # as large as the tokens beside them
     embedding[ids] = head[ids] = scale * waves
+
+
+@torch.no_grad()
+def _start_queries_at_their_patch(model: OCR2Model) -> None:
+    """The first half of the encoder's heads looks from a query at the patch of the same place.
+
+    Patches and queries stand one after the other, so that is 144 places back whatever the content: the biases of the
+    attention, which rotate with the place, single it out.
+    """
+    patches = (model.config.vision_config.sam_config.image_size // PATCH // 4) ** 2
+    for layer in model.model.vision_tower.vision_encoder.layers:
+        attention = layer.self_attn
+        query, key = _look_back(patches, attention.head_dim, 10_000.0, waves=8, strength=30)
+        for projection, bias, heads in ((attention.q_proj, query, 2), (attention.k_proj, key, 1)):
+            rows = slice(heads * attention.head_dim)
+            projection.weight[rows] *= 0.25  # or the content drowns the place
+            projection.bias[rows] = bias.repeat(heads)
+
+
+@torch.no_grad()
+def _start_text_in_order(model: OCR2Model) -> None:
+    """The first head of the text model's first layer reads the visual tokens in order: the nth letter looks at the nth.
+
+    Its projections have no bias. A part that all token embeddings share, and one that all visual tokens share, stand in
+    for it.
+    """
+    text, embedding = model.config.text_config, model.get_input_embeddings().weight
+    width, side = text.hidden_size, model.config.vision_config.sam_config.image_size // PATCH // 4
+    shared_by_text, shared_by_image = torch.linalg.qr(torch.randn(width, 2)).Q.T
+    embedding += 0.15 * math.sqrt(width) * shared_by_text  # half again as large as what tells tokens apart
+    model.model.multi_modal_projector.bias.copy_(2 * math.sqrt(width) * shared_by_image)
+    attention = model.model.language_model.layers[0].self_attn
+    # The prompt of the task ocr is one token behind the separator; it looks at the first visual token.
+    back = side * side + 1
+    query, key = _look_back(back, attention.head_dim, text.rope_parameters["rope_theta"], waves=12, strength=35)
+    rows = slice(attention.head_dim)
+    for projection, start, shared in (
+        (attention.q_proj, query, shared_by_text),
+        (attention.k_proj, key, shared_by_image),
+    ):
+        # After the norm the shared part is about 0.83 of a token.
+        projection.weight[rows] = 0.1 * projection.weight[rows] + start[:, None] / (0.83 * math.sqrt(width)) * shared
+
+
+def _look_back(places: int, head_dim: int, theta: float, waves: int, strength: float) -> tuple[Tensor, Tensor]:
+    """Query and key [head_dim] whose product, once rotated by their places, is largest `places` apart.
+
+    `waves`: how many of the fastest rotations take part; `strength`: the product of query and key in each.
+    """
+    half = head_dim // 2
+    angle = places * theta ** (-torch.arange(waves) / half)
+    query, key = torch.zeros(2, half), torch.zeros(2, half)
+    query[:, :waves] = math.sqrt(strength) * torch.stack([torch.cos(angle), -torch.sin(angle)])
+    key[0, :waves] = math.sqrt(strength)
+    return query.flatten(), key.flatten()
 
 
 def _as_bytes(text: str) -> str:
