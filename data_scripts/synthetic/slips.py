@@ -12,14 +12,13 @@ from PIL import ImageFont
 
 from ocr2_hf.errors import UsageError
 from synthetic.page import Fonts, SyntheticPage, Word
-from synthetic.receipts import FOOTERS, ITEMS, SHOPS, TOWNS
+from synthetic.receipts import FOOTERS, ITEMS, SHOPS
+from synthetic.words import draw_word, money
 
 SIZES = (13, 17)  # font sizes in pixels
 PITCH = (1.25, 1.6)  # from line to line, in font sizes
 MARGIN = 6
 FEWEST_LINES, MOST_LINES = 3, 7
-CODE = "ABCDEFGHJKLMNPRSTUVWXYZ23456789"  # none that looks like another
-CONSONANTS, VOWELS = "bcdfghklmnprstvw", "aeiou"
 
 Fits = Callable[[str], bool]  # whether a text fits in a line
 
@@ -73,52 +72,20 @@ def _receipt(rng: random.Random, count: int, fits: Fits) -> list[Line]:
     items, total = [], 0
     for _ in range(max(1, count - 2 - len(footer))):
         cents = rng.randrange(40, 2000, 5)
-        price = _money(cents, mark)
+        price = money(cents, mark)
         name = rng.choice([text for text in ITEMS if fits(f"{text}  {price}")])
         items.append(Line("text", name, price))
         total += cents
     title = Line("title", rng.choice([text for text in SHOPS if fits(text)]))
-    return [title, *items, Line("text", "Total", _money(total, mark)), *footer][:count]
+    return [title, *items, Line("text", "Total", money(total, mark)), *footer][:count]
 
 
 def _loose_lines(rng: random.Random, count: int, fits: Fits) -> list[Line]:
     lines = []
     for _ in range(count):
-        text = _word(rng)
+        text = draw_word(rng)
         for _ in range(rng.randint(0, 3)):
-            longer = f"{text} {_word(rng)}"
+            longer = f"{text} {draw_word(rng)}"
             text = longer if fits(longer) else text
         lines.append(Line("text", text))
     return lines
-
-
-def _word(rng: random.Random) -> str:
-    kind = rng.choice((_listed, _made_up, _price, _date, _code))
-    return kind(rng)
-
-
-def _listed(rng: random.Random) -> str:
-    return rng.choice(rng.choice((*ITEMS, *TOWNS, *SHOPS)).split())
-
-
-def _made_up(rng: random.Random) -> str:
-    """Syllables, sometimes with a capital."""
-    word = "".join(rng.choice(CONSONANTS) + rng.choice(VOWELS) for _ in range(rng.randint(1, 3)))
-    word += rng.choice(("", *CONSONANTS))
-    return rng.choice((word, word.capitalize()))
-
-
-def _price(rng: random.Random) -> str:
-    return _money(rng.randrange(10, 10000), rng.choice(".,"))
-
-
-def _date(rng: random.Random) -> str:
-    return f"{rng.randint(1, 28):02d}{rng.choice('.-/')}{rng.randint(1, 12):02d}"
-
-
-def _code(rng: random.Random) -> str:
-    return "".join(rng.choices(CODE, k=rng.randint(3, 6)))
-
-
-def _money(cents: int, mark: str) -> str:
-    return f"{cents // 100}{mark}{cents % 100:02d}"
