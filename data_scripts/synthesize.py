@@ -26,8 +26,9 @@ from synthetic.page import Fonts, load_fonts
 from synthetic.primer import draw_primer
 from synthetic.receipts import draw_receipt
 from synthetic.slips import draw_slip
+from synthetic.typed import draw_typed
 
-KINDS = {"receipts": draw_receipt, "slips": draw_slip, "primer": draw_primer, "lines": draw_lines}
+KINDS = {"receipts": draw_receipt, "slips": draw_slip, "primer": draw_primer, "lines": draw_lines, "typed": draw_typed}
 
 # The settings that a folder was made with; also the sign that it is ours to write into.
 SETTINGS_FILE = "synthesize.json"
