@@ -21,14 +21,12 @@ from tqdm import tqdm
 from arguments import count, page_size, share
 from ocr2_hf.errors import UsageError, WorkError, run_command
 from synthetic.damage import damage_image, damage_page
-from synthetic.lines import draw_lines
 from synthetic.page import Fonts, load_fonts
 from synthetic.primer import draw_primer
 from synthetic.receipts import draw_receipt
-from synthetic.slips import draw_slip
 from synthetic.typed import draw_typed
 
-KINDS = {"receipts": draw_receipt, "slips": draw_slip, "primer": draw_primer, "lines": draw_lines, "typed": draw_typed}
+KINDS = {"receipts": draw_receipt, "primer": draw_primer, "typed": draw_typed}
 
 # The settings that a folder was made with; also the sign that it is ours to write into.
 SETTINGS_FILE = "synthesize.json"
