@@ -22,11 +22,11 @@ from arguments import count, page_size, share
 from ocr2_hf.errors import UsageError, WorkError, run_command
 from synthetic.damage import damage_image, damage_page
 from synthetic.page import Fonts, load_fonts
-from synthetic.primer import draw_primer
+from synthetic.primer import draw_primer, draw_ragged
 from synthetic.receipts import draw_receipt
 from synthetic.typed import draw_typed
 
-KINDS = {"receipts": draw_receipt, "primer": draw_primer, "typed": draw_typed}
+KINDS = {"receipts": draw_receipt, "primer": draw_primer, "ragged": draw_ragged, "typed": draw_typed}
 
 # The settings that a folder was made with; also the sign that it is ours to write into.
 SETTINGS_FILE = "synthesize.json"

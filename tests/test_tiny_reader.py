@@ -1,4 +1,4 @@
-"""The tiny model that is made for training from scratch: where it looks before it has learned anything, and its tokens."""
+"""The tiny model made for training from scratch: where it looks before it has learned anything, and its tokens."""
 
 import pytest
 import torch
@@ -68,7 +68,7 @@ def test_a_page_has_145_visual_tokens_and_short_targets(processor):
     pieces = processor.tokenizer.convert_ids_to_tokens(batch["input_ids"][0, 146:].tolist())
     assert pieces[:3] == ["Ċ", "<|grounding|>", "ConvertĠtheĠdocumentĠtoĠmarkdown."]
     # A label and each bracket of a box are one token; the same letters in a text are not.
-    assert pieces[3:15] == "<|ref|> text <|/ref|> <|det|> [[ 12 ,Ġ 345 ,Ġ 678 ,Ġ 999".split()
+    assert pieces[3:15] == ["<|ref|>", "text", "<|/ref|>", "<|det|>", "[[", "12", ",Ġ", "345", ",Ġ", "678", ",Ġ", "999"]
     assert pieces[15:18] == ["]]", "<|/det|>", "Ċ"]
     assert batch["box_values"].tolist() == [[12, 345, 678, 999]]
 

@@ -7,7 +7,7 @@ import random
 
 from ocr2_hf.errors import UsageError
 from synthetic.page import Fonts, SyntheticPage
-from synthetic.primer import BASELINE, CELL, SHIFT, SIZES
+from synthetic.primer import CELL, SIZES, cells, grid
 from synthetic.receipts import FOOTERS, ITEMS, SHOPS
 from synthetic.words import draw_word, money
 
@@ -18,7 +18,7 @@ Line = tuple[str, str]  # label, text
 
 def draw_typed(rng: random.Random, width: int, height: int, fonts: Fonts) -> SyntheticPage:
     """One slip, in half of the cases a receipt. Raises `UsageError` where the page is too small for one."""
-    columns, rows = width // CELL, height // CELL
+    columns, rows = grid(width, height)
     if columns < 10 or rows < FEWEST_ROWS + LOWEST_START:
         raise UsageError(f"--size: {width}x{height} is too small; 10 columns and 6 rows of {CELL} pixels are enough")
     start = rng.randint(0, LOWEST_START)
@@ -26,12 +26,7 @@ def draw_typed(rng: random.Random, width: int, height: int, fonts: Fonts) -> Syn
     lines = rng.choice((_receipt, _loose_lines))(rng, count, columns)
     page, font = SyntheticPage(width, height), fonts(rng.randint(*SIZES))
     for row, (label, text) in enumerate(lines, start):
-        words = []
-        for column, character in enumerate(text):
-            x = CELL * column + CELL // 2 + rng.randint(-SHIFT, SHIFT)
-            y = CELL * row + BASELINE + rng.randint(-SHIFT, SHIFT)
-            words.append((character, x, y, "ms"))
-        page.write(label, words, font, separator="")
+        page.write(label, cells(rng, text, row), font, separator="")
     return page
 
 
