@@ -24,9 +24,16 @@ from synthetic.damage import damage_image, damage_page
 from synthetic.page import Fonts, load_fonts
 from synthetic.primer import draw_primer, draw_ragged
 from synthetic.receipts import draw_receipt
+from synthetic.tickets import draw_ticket
 from synthetic.typed import draw_typed
 
-KINDS = {"receipts": draw_receipt, "primer": draw_primer, "ragged": draw_ragged, "typed": draw_typed}
+KINDS = {
+    "receipts": draw_receipt,
+    "primer": draw_primer,
+    "ragged": draw_ragged,
+    "typed": draw_typed,
+    "tickets": draw_ticket,
+}
 
 # The settings that a folder was made with; also the sign that it is ours to write into.
 SETTINGS_FILE = "synthesize.json"

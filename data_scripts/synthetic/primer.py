@@ -47,10 +47,10 @@ def grid(width: int, height: int) -> tuple[int, int]:
     return width // CELL, height // CELL
 
 
-def cells(rng: random.Random, text: str, row: int) -> list[Word]:
+def cells(rng: random.Random, text: str, row: int, first_column: int = 0) -> list[Word]:
     """The characters of a row as words, each at about the middle of its cell."""
     words = []
-    for column, character in enumerate(text):
+    for column, character in enumerate(text, first_column):
         x = CELL * column + CELL // 2 + rng.randint(-SHIFT, SHIFT)
         y = CELL * row + BASELINE + rng.randint(-SHIFT, SHIFT)
         words.append((character, x, y, "ms"))
