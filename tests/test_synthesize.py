@@ -171,6 +171,17 @@ def test_synthetic_pages_build_without_a_reject(tmp_path, datasets_cache):
 KINDS_ON_A_GRID = ("primer", "ragged", "typed")
 
 
+def test_tickets_are_laid_out_as_typed_slips_are_not(tmp_path):
+    options = [str(tmp_path), "--kind", "tickets", "--pages", "8", "--size", "192x192"]
+    assert run_command(main, options) == 0
+    for page in annotations(tmp_path):
+        assert page["labels"] == ["title"] + ["text"] * (len(page["texts"]) - 1)
+        assert all(re.fullmatch(r"[A-Z]+ [A-Z0-9:.-]+", text) for text in page["texts"][1:])
+        for row, (x0, y0, _, y1) in enumerate(page["bboxes"]):
+            assert 32 * row - 4 <= y0 < y1 <= 32 * row + 20
+            assert (x0 >= 16) == (row > 0)
+
+
 @pytest.mark.parametrize("kind", KINDS_ON_A_GRID)
 def test_pages_on_a_grid_have_one_character_in_each_cell(tmp_path, kind):
     options = [str(tmp_path / "a"), "--kind", kind, "--pages", "6", "--size", "192x192"]
