@@ -94,6 +94,9 @@ def check_line(line: str) -> None:
         assert (arguments.module, arguments.training_script) == (True, "ocr2_hf")
         assert not arguments.config_file or (ROOT / arguments.config_file).is_file()
         check_ours(arguments.training_script_args)
+    elif words[0] == "sbatch":  # the script hands its words on to train
+        assert (ROOT / words[1]).is_file()
+        check_recipe_command("train", words[2:])
     elif words[0] == "deepspeed":
         at = words.index("ocr2_hf")
         assert words[at - 1] == "--module"
