@@ -12,8 +12,9 @@ import datasets
 import pyarrow as pa
 from datasets.builder import Key
 
-from formats import FORMATS
+from formats import page_reader
 from formats.page import Page
+from label_map import LabelMap
 from ocr2_hf.data.records import FEATURES
 from page_batches import has_rejects, read_batches, write_report
 
@@ -23,6 +24,8 @@ class AnnotationFolderConfig(datasets.BuilderConfig):
     """What to build: the pages of each split, none empty; and the folder that takes the reports."""
 
     format: str = "json"
+    level: str | None = None
+    label_map: LabelMap = field(default_factory=dict)
     pages: dict[str, list[Page]] = field(default_factory=dict)
     full_check: bool = False
     stop_at_reject: bool = False
@@ -47,7 +50,7 @@ class AnnotationFolder(datasets.ArrowBasedBuilder):
         return generators
 
     def _generate_tables(self, pages: list[Page], split: str) -> Iterator[tuple[Key, pa.Table]]:
-        read_page = FORMATS[self.config.format].read_page
+        read_page = page_reader(self.config.format, self.config.level, self.config.label_map)
         batches = read_batches(list(pages), split, read_page, self.config.full_check)
         for number, (table, report) in enumerate(batches):
             write_report(self.config.report_folder, report)

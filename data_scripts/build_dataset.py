@@ -64,6 +64,9 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         help="image folder (default: images/ in or beside the annotations, or their folder)",
     )
     add("--format", choices=["auto", *FORMATS], default="auto", help="auto: recognised from the files")
+    levels = sorted({level for module in FORMATS.values() for level in module.LEVELS})
+    add("--level", choices=levels, help="what is a region, where the format has lines and words too")
+    add("--label_map", type=Path, metavar="FILE", help="YAML {class: label, class: null}; null leaves regions out")
     add(
         "--split",
         choices=["hash", "folders"],

@@ -3,19 +3,26 @@
 import argparse
 import sys
 from dataclasses import dataclass
+from typing import Any
 
 from file_tree import FileTree, digest_trees, list_files
-from formats import FORMATS, choose_format
+from formats import FORMATS, choose_format, choose_level
 from formats.page import Page
+from label_map import LabelMap, load_label_map
 from ocr2_hf.errors import UsageError
 from splits import FOLDERS, find_folders, find_split_folders, split_by_hash
+
+# Count up when the same files would give other rows than before: built datasets are then built again.
+RECIPE = 2
 
 
 @dataclass
 class Plan:
-    """The pages of each split, none empty, and their format; `digest` tells one build from another."""
+    """The pages of each split, none empty, and how they are read; `digest` tells one build from another."""
 
     format: str
+    level: str | None
+    label_map: LabelMap
     splits: dict[str, list[Page]]
     digest: str
 
@@ -37,7 +44,10 @@ def make_plan(args: argparse.Namespace) -> Plan:
     for split, pages in splits.items():
         if not pages:
             warn(f"the {split} split is empty and is left out")
-    return Plan(chosen, {split: pages for split, pages in splits.items() if pages}, _digest(args, chosen, trees))
+    level = choose_level(chosen, args.level)
+    label_map = load_label_map(args.label_map) if args.label_map else {}
+    digest = _digest(args, {"format": chosen, "level": level, "label_map": label_map}, trees)
+    return Plan(chosen, level, label_map, {split: pages for split, pages in splits.items() if pages}, digest)
 
 
 def warn(message: str) -> None:
@@ -68,8 +78,8 @@ def _plan_folders(args: argparse.Namespace) -> tuple[str, dict[str, list[Page]],
     return chosen, splits, [tree for pair in trees.values() for tree in pair]
 
 
-def _digest(args: argparse.Namespace, chosen: str, trees: list[FileTree]) -> str:
+def _digest(args: argparse.Namespace, reading: dict[str, Any], trees: list[FileTree]) -> str:
     names = ("split", "val", "test", "check", "on_error", "max_bad")
-    options = {name: getattr(args, name) for name in names}
-    options |= {"format": chosen, "group_by": args.group_by.pattern if args.group_by else None}
+    options = {name: getattr(args, name) for name in names} | reading
+    options |= {"group_by": args.group_by.pattern if args.group_by else None, "recipe": RECIPE}
     return digest_trees(trees, options)

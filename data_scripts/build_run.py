@@ -37,6 +37,8 @@ def build(
         config_id="default",
         hash=plan.digest,
         format=plan.format,
+        level=plan.level,
+        label_map=plan.label_map,
         pages=plan.splits,
         full_check=full_check,
         stop_at_reject=stop_at_reject,

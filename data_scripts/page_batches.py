@@ -17,7 +17,8 @@ import pyarrow as pa
 
 from formats.page import Page
 from ocr2_hf.data.records import FEATURES, PageRecord, RecordError, check_record
-from page_image import MAX_BYTES, ImageError, check_image
+from page_image import MAX_BYTES, PDF_SUFFIX, ImageError, check_image
+from pdf_image import draw_pdf_page
 
 BATCH_BYTES = 64 * 2**20
 BATCH_PAGES = 1000
@@ -38,18 +39,26 @@ class Report:
 
 
 @dataclass
-class _Batch:
-    """Pages whose image is to be read: (page, record, size of the image file in bytes)."""
+class _Item:
+    """A page whose image is to be read; `size` in bytes. `image` is a page of a PDF, which is drawn beforehand."""
 
-    items: list[tuple[Page, PageRecord, int]] = field(default_factory=list)
+    page: Page
+    record: PageRecord
+    size: int
+    image: bytes | None = None
+
+
+@dataclass
+class _Batch:
+    items: list[_Item] = field(default_factory=list)
     size: int = 0
 
     def has_room(self, size: int) -> bool:
         return not self.items or (self.size + size <= BATCH_BYTES and len(self.items) < BATCH_PAGES)
 
-    def add(self, page: Page, record: PageRecord, size: int) -> None:
-        self.items.append((page, record, size))
-        self.size += size
+    def add(self, item: _Item) -> None:
+        self.items.append(item)
+        self.size += item.size
 
 
 def read_batches(
@@ -62,16 +71,22 @@ def read_batches(
     batch, report = _Batch(), Report(split)
     for page in pages:
         try:
-            record = read_page(page)
-            size = _file_size(record.image_path)
+            item = _item(page, read_page(page))
         except (RecordError, ImageError) as error:
             report.reject(page, error)
             continue
-        if not batch.has_room(size):
+        if not batch.has_room(item.size):
             yield _read_images(batch, report, full_check), report
             batch, report = _Batch(), Report(split)
-        batch.add(page, record, size)
+        batch.add(item)
     yield _read_images(batch, report, full_check), report
+
+
+def _item(page: Page, record: PageRecord) -> _Item:
+    if not record.image_path.lower().endswith(PDF_SUFFIX):
+        return _Item(page, record, _file_size(record.image_path))
+    image = draw_pdf_page(record.image_path, record.pdf_page)
+    return _Item(page, record, len(image), image)
 
 
 def _file_size(path: str) -> int:
@@ -89,16 +104,19 @@ def _read_images(batch: _Batch, report: Report, full_check: bool) -> pa.Table:
     buffer = pa.allocate_buffer(batch.size)
     view = memoryview(buffer).cast("B")
     offsets, accepted, sizes = [0], [], []
-    for page, record, size in batch.items:
-        place = view[offsets[-1] : offsets[-1] + size]
+    for item in batch.items:
+        place = view[offsets[-1] : offsets[-1] + item.size]
         try:
-            _read_into(place, record.image_path)
+            if item.image is None:
+                _read_into(place, item.record.image_path)
+            else:
+                place[:] = item.image
             width, height = check_image(place, full_check)
-            checked, clamped = check_record(record, width, height)
+            checked, clamped = check_record(item.record, width, height)
         except (RecordError, ImageError) as error:
-            report.reject(page, error)
+            report.reject(item.page, error)
             continue
-        offsets.append(offsets[-1] + size)
+        offsets.append(offsets[-1] + item.size)
         accepted.append(checked)
         sizes.append((width, height))
         report.clamped += clamped

@@ -162,7 +162,7 @@ def test_when_every_page_is_rejected_nothing_is_built(pages, capsys):
     status, error = refusal(capsys, pages, "--max_bad", 1)
     assert status == 1
     assert "all 7 pages are rejected" in error
-    assert "p0.json: no image p0 (.png .jpg .jpeg .tif .tiff .webp) in" in error
+    assert "p0.json: no image p0 (.png .jpg .jpeg .tif .tiff .webp .pdf) in" in error
     assert "and 2 more" in error
 
 

@@ -1,21 +1,22 @@
 """The plain annotation folder: NAME.json pairs with NAME.png (or .jpg .jpeg .tif .tiff .webp).
 
 The JSON is an object with `text` (the page), `bboxes` (pixel xyxy), `labels`, and optionally `texts` (of
-the regions), `prompt` and `target` (for the task `custom`), and `image` (the image's path in the image
-folder, where it does not have the annotation's name). Other keys are left alone.
+the regions), `prompt` and `target` (for the task `custom`), `image` (the image's path in the image folder, where it
+does not have the annotation's name; "doc.pdf#page=3" is a page of a PDF), and `width` and `height` (of the page that
+the boxes were drawn on, where the image has other pixels). Other keys are left alone.
 """
 
 import json
-import os
-from pathlib import PurePosixPath
 from typing import Any
 
 from file_tree import FileTree
+from formats.images import images_by_stem, named_image, paired_image
 from formats.page import Page
 from ocr2_hf.data.records import PageRecord, RecordError
-from page_image import SUFFIXES
 
 FILES = "*.json"
+LABELS: dict[str, str] = {}
+LEVELS = ()
 
 _REQUIRED = ("text", "bboxes", "labels")
 
@@ -27,11 +28,7 @@ def recognise(annotations: FileTree) -> bool:
 
 def list_pages(annotations: FileTree, images: FileTree) -> list[Page]:
     """Every *.json as a page, with the images of its name."""
-    named: dict[str, list[str]] = {}
-    for image in images.files:
-        stem, suffix = os.path.splitext(image)
-        if suffix.lower() in SUFFIXES:
-            named.setdefault(stem, []).append(image)
+    named = images_by_stem(images)
     stems = [name.removesuffix(".json") for name in annotations.files if name.endswith(".json")]
     return [
         Page(stem, f"{annotations.root}/{stem}.json", images.root, tuple(named.get(stem, ()))) for stem in sorted(stems)
@@ -44,9 +41,13 @@ def read_page(page: Page) -> PageRecord:
     absent = [key for key in _REQUIRED if key not in annotation]
     if absent:
         raise RecordError(f"annotation has no {', '.join(absent)}; it needs {', '.join(_REQUIRED)}")
+    image = annotation.get("image")
+    path, pdf_page = (paired_image(page), None) if image is None else named_image(page.image_root, image)
     return PageRecord(
         id=page.id,
-        image_path=_image_path(page, annotation.get("image")),
+        image_path=path,
+        pdf_page=pdf_page,
+        page_size=_page_size(annotation),
         text=annotation["text"],
         bboxes=annotation["bboxes"],
         labels=annotation["labels"],
@@ -54,6 +55,11 @@ def read_page(page: Page) -> PageRecord:
         prompt=annotation.get("prompt"),
         target=annotation.get("target"),
     )
+
+
+def _page_size(annotation: dict[str, Any]) -> tuple[Any, Any] | None:
+    sides = annotation.get("width"), annotation.get("height")
+    return None if sides == (None, None) else sides
 
 
 def _parse(path: str) -> dict[str, Any]:
@@ -82,26 +88,3 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(literal: str) -> float:
     raise RecordError(f"annotation holds {literal}, which is not JSON")
-
-
-def _image_path(page: Page, named: Any) -> str:
-    if named is not None:
-        return _named_image(page, named)
-    if not page.images:
-        raise RecordError(f"no image {page.id} ({' '.join(SUFFIXES)}) in {page.image_root}")
-    if len(page.images) > 1:
-        raise RecordError(f"several images: {', '.join(page.images)}; keep one, or name it under the key image")
-    return f"{page.image_root}/{page.images[0]}"
-
-
-def _named_image(page: Page, named: Any) -> str:
-    if not isinstance(named, str) or not named.isprintable():
-        raise RecordError(f"image is {named!a}, not the path of a file in the image folder")
-    path = PurePosixPath(named)
-    if path.is_absolute() or ".." in path.parts or "\\" in named or ":" in named:
-        raise RecordError(f"image {named!a} leaves the image folder {page.image_root}")
-    if path.suffix.lower() not in SUFFIXES:
-        raise RecordError(f"image {named!a} is none of {' '.join(SUFFIXES)}")
-    if not os.path.isfile(f"{page.image_root}/{path}"):
-        raise RecordError(f"no image {named!a} in {page.image_root}")
-    return f"{page.image_root}/{path}"

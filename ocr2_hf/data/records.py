@@ -32,6 +32,9 @@ FEATURES = Features(
 # A box may stick out of the page by this share of the side: it is clamped. Farther out it is a mistake.
 OUTSIDE_TOLERANCE = 0.01
 
+# Sides of a page that was drawn on and of its image may differ in their ratio by so much, through rounding and margins.
+SHAPE_TOLERANCE = 0.02
+
 _FARTHEST = 1e9
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -50,7 +53,9 @@ class PageRecord:
     """What an annotation says about one page, before its image is read.
 
     Values are as the annotation has them, possibly of a wrong type: `check_record` makes them trustworthy.
-    `texts` None means that the texts of the regions are unknown.
+    `texts` None means that the texts of the regions are unknown. `page_size` is the (width, height) of the page that
+    the boxes were drawn on, in their units; None where that is the image. `pdf_page` is the page of an image file that
+    is a PDF, from 1; None where it has one.
     """
 
     id: str
@@ -61,6 +66,8 @@ class PageRecord:
     texts: Any = None
     prompt: Any = None
     target: Any = None
+    page_size: Any = None
+    pdf_page: int | None = None
 
 
 def check_record(record: PageRecord, width: int, height: int) -> tuple[PageRecord, int]:
@@ -78,7 +85,7 @@ def check_record(record: PageRecord, width: int, height: int) -> tuple[PageRecor
     if not len(record.bboxes) == len(record.labels) == len(texts):
         counts = f"{len(record.bboxes)} bboxes, {len(record.labels)} labels, {len(texts)} texts"
         raise RecordError(f"lists of unequal length: {counts}")
-    bboxes, clamped = check_boxes(record.bboxes, width, height)
+    bboxes, clamped = check_boxes(_scaled(record, width, height), width, height)
     checked = replace(
         record,
         id=check_text(record.id, "id"),
@@ -88,8 +95,41 @@ def check_record(record: PageRecord, width: int, height: int) -> tuple[PageRecor
         texts=[check_plain_text(text, f"texts[{i}]") for i, text in enumerate(texts)],
         prompt=None if record.prompt is None else check_text(record.prompt, "prompt"),
         target=None if record.target is None else check_text(record.target, "target"),
+        page_size=None,
     )
     return checked, clamped
+
+
+def _scaled(record: PageRecord, width: int, height: int) -> list:
+    """The record's boxes in pixels of the image of `width` x `height`; as they are where they were drawn on it.
+
+    Raises `RecordError` where the page that they were drawn on has another shape: it is turned, or another page.
+    """
+    if record.page_size is None:
+        return record.bboxes
+    drawn_width, drawn_height = (_side(value) for value in record.page_size)
+    stretch = (width / drawn_width) / (height / drawn_height)
+    if abs(stretch - 1) > SHAPE_TOLERANCE and not _rounded(record.page_size, width, height):
+        turned = "; it is turned" if abs(stretch * (drawn_width / drawn_height) ** 2 - 1) <= SHAPE_TOLERANCE else ""
+        drawn = f"{drawn_width:g}x{drawn_height:g}"
+        raise RecordError(f"boxes were drawn on a page of {drawn}, the image has {width}x{height} pixels{turned}")
+    if (drawn_width, drawn_height) == (width, height):
+        return record.bboxes
+    sides = (width / drawn_width, height / drawn_height) * 2
+    for i, box in enumerate(record.bboxes):
+        _check_numbers(box, i)
+    return [[value * side for value, side in zip(box, sides, strict=True)] for box in record.bboxes]
+
+
+def _side(value: Any) -> float:
+    if type(value) not in (int, float) or not 0 < value < _FARTHEST:
+        raise RecordError(f"the page that the boxes were drawn on has the side {_shown(value)}, not a number above 0")
+    return value
+
+
+def _rounded(drawn: tuple[float, float], width: int, height: int) -> bool:
+    """Whether the shapes differ by less than a pixel of rounding: thumbnails do."""
+    return abs(drawn[0] * height / drawn[1] - width) < 1 or abs(drawn[1] * width / drawn[0] - height) < 1
 
 
 def check_text(value: Any, where: str) -> str:
