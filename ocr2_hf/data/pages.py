@@ -79,7 +79,7 @@ class PageTasks(TorchDataset):
 
     def _split(self, processor, max_length: int) -> dict[int, list[Part]]:
         """The parts of every page that is too long for markdown and can be cut."""
-        splitter = _Splitter(processor, self.prompts, max_length)
+        splitter = Splitter(processor, self.prompts, max_length)
         long = np.flatnonzero(self.lengths[:, self.tasks.index("markdown")] > max_length).tolist()
         texts = _without_images(self.dataset).select(long)
         parts = {row: splitter(page) for row, page in zip(long, texts, strict=True)}
@@ -101,7 +101,7 @@ class PageTasks(TorchDataset):
 
 
 @dataclass
-class _Splitter:
+class Splitter:
     """Cuts the markdown target of a page (a row without its image) into parts that fit `max_length`."""
 
     processor: object
@@ -145,7 +145,7 @@ def _measure(dataset: Dataset, processor, tasks: list[str], prompts: Mapping[str
         tiles = encoder.settings.tiles(page["width"], page["height"])
         for column, task in enumerate(tasks):
             if suits(task, page):
-                lengths[row, column] = _length(page, task, prompts, encoder, targets, tiles)
+                lengths[row, column] = example_length(page, task, prompts, encoder, targets, tiles)
     return lengths
 
 
@@ -153,7 +153,11 @@ def _without_images(dataset: Dataset) -> Dataset:
     return dataset.select_columns([column for column in COLUMNS if column in dataset.column_names])
 
 
-def _length(page: dict, task: str, prompts, encoder: PromptEncoder, targets: TargetEncoder, tiles: int) -> int:
+def example_length(
+    page: Mapping, task: str, prompts: Mapping[str, str], encoder: PromptEncoder, targets: TargetEncoder, tiles: int
+) -> int:
+    """Tokens of a page (a row without its image) for a task: image, prompt and target. `WorkError` where it holds what
+    cannot be trained on."""
     try:
         prompt, target = build_example(task, page, prompts, seed=None)
         ids = targets(target).ids
