@@ -41,8 +41,7 @@ def build_or_reuse(args: argparse.Namespace) -> None:
         if known:
             folder.remove_others(plan.digest)
         else:
-            full_check, stop = args.check == "full", args.on_error == "fail"
-            build(plan, folder, full_check, stop, args.max_bad, min(args.num_proc, plan.pages))
+            build(plan, folder, args.on_error == "fail", args.max_bad, min(args.num_proc, plan.pages))
     seconds = time.perf_counter() - start
     state = "unchanged, not built again" if known else "built"
     print_summary(args.name, f"{state} ({seconds:.1f} s)", folder.final(plan.digest))
@@ -79,6 +78,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     add("--check", choices=["header", "full"], default="header", help="full: decode every pixel of every page")
     add("--on_error", choices=["skip", "fail"], default="skip", help="fail: stop at the first rejected page")
     add("--max_bad", type=share, default=0.01, help="largest share of rejected pages (default 0.01)")
+    add("--tokenizer", metavar="DIR|ID", help="the model's: pages too long for its context even in parts are rejected")
     add("--num_proc", type=count, default=1, help="processes that read pages (default 1)")
     args = parser.parse_args(argv)
     if args.split == "folders" and (args.val, args.test, args.group_by) != (None, None, None):
@@ -99,6 +99,8 @@ def print_summary(name: str, state: str, folder: Path) -> None:
         print(f"{split:<12}{counts['pages']:>9}{counts['regions']:>10}")
     print(f"{'rejected':<12}{summary['rejected']:>9}")
     print(f"{'clamped':<12}{'':>9}{summary['clamped']:>10}")
+    if summary["overlong"]:
+        print(f"{'overlong':<12}{summary['overlong']:>9}   over the context: split or dropped in training (overlong)")
     print(f"rejected pages and reasons: {folder / 'rejects.jsonl'}")
     print(f'load it with: ocr2_hf.load_dataset("{name}")')
 

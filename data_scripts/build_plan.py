@@ -2,14 +2,15 @@
 
 import argparse
 import sys
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from file_tree import FileTree, digest_trees, list_files
 from formats import FORMATS, choose_format, choose_level
 from formats.page import Page
-from label_map import LabelMap, load_label_map
+from label_map import load_label_map
 from ocr2_hf.errors import UsageError
+from page_options import PageOptions
 from splits import FOLDERS, find_folders, find_split_folders, split_by_hash
 
 # Count up when the same files would give other rows than before: built datasets are then built again.
@@ -20,9 +21,7 @@ RECIPE = 2
 class Plan:
     """The pages of each split, none empty, and how they are read; `digest` tells one build from another."""
 
-    format: str
-    level: str | None
-    label_map: LabelMap
+    options: PageOptions
     splits: dict[str, list[Page]]
     digest: str
 
@@ -44,10 +43,13 @@ def make_plan(args: argparse.Namespace) -> Plan:
     for split, pages in splits.items():
         if not pages:
             warn(f"the {split} split is empty and is left out")
-    level = choose_level(chosen, args.level)
     label_map = load_label_map(args.label_map) if args.label_map else {}
-    digest = _digest(args, {"format": chosen, "level": level, "label_map": label_map}, trees)
-    return Plan(chosen, level, label_map, {split: pages for split, pages in splits.items() if pages}, digest)
+    level = choose_level(chosen, args.level)
+    options = PageOptions(chosen, level, label_map, args.check == "full", args.tokenizer)
+    if args.tokenizer and Path(args.tokenizer).is_dir():
+        trees = [*trees, list_files(Path(args.tokenizer))]
+    digest = _digest(args, options, trees)
+    return Plan(options, {split: pages for split, pages in splits.items() if pages}, digest)
 
 
 def warn(message: str) -> None:
@@ -78,8 +80,7 @@ def _plan_folders(args: argparse.Namespace) -> tuple[str, dict[str, list[Page]],
     return chosen, splits, [tree for pair in trees.values() for tree in pair]
 
 
-def _digest(args: argparse.Namespace, reading: dict[str, Any], trees: list[FileTree]) -> str:
-    names = ("split", "val", "test", "check", "on_error", "max_bad")
-    options = {name: getattr(args, name) for name in names} | reading
-    options |= {"group_by": args.group_by.pattern if args.group_by else None, "recipe": RECIPE}
-    return digest_trees(trees, options)
+def _digest(args: argparse.Namespace, options: PageOptions, trees: list[FileTree]) -> str:
+    choices = {name: getattr(args, name) for name in ("split", "val", "test", "on_error", "max_bad")}
+    choices |= {"group_by": args.group_by.pattern if args.group_by else None, "recipe": RECIPE}
+    return digest_trees(trees, choices | asdict(options))

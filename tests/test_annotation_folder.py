@@ -13,6 +13,7 @@ from formats import json as json_format
 from ocr2_hf.data.records import FEATURES, RecordError
 from ocr2_hf.errors import WorkError
 from page_batches import read_batches, read_reports, write_report
+from page_options import PageOptions
 
 
 def read_one(folder):
@@ -23,7 +24,7 @@ def read_one(folder):
 
 def read_all(folder, **limits):
     tree = list_files(folder)
-    return list(read_batches(json_format.list_pages(tree, tree), "train", json_format.read_page, False))
+    return list(read_batches(json_format.list_pages(tree, tree), "train", PageOptions()))
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".PNG"])
@@ -168,7 +169,7 @@ def test_an_unreadable_or_oversized_image_is_rejected(tmp_path, monkeypatch):
     tree = list_files(tmp_path)
     os.remove(tmp_path / "a.png")  # after it was listed
     pages = json_format.list_pages(tree, tree)
-    ((table, report),) = read_batches(pages, "train", json_format.read_page, False)
+    ((table, report),) = read_batches(pages, "train", PageOptions())
     assert table.num_rows == 0
     reasons = [reject["reason"] for reject in report.rejects]
     assert reasons[0] == "image cannot be read: No such file or directory"
@@ -182,7 +183,7 @@ def test_reports_of_several_processes_add_up(tmp_path):
     tree = list_files(tmp_path / "pages")
     pages = json_format.list_pages(tree, tree)
     for part in (pages[2:], pages[:2]):
-        for _, report in read_batches(part, "train", json_format.read_page, False):
+        for _, report in read_batches(part, "train", PageOptions()):
             write_report(tmp_path / "reports", report)
     total = read_reports(tmp_path / "reports")["train"]
     assert (total.pages, total.regions, [reject["id"] for reject in total.rejects]) == (3, 3, ["p002"])
