@@ -6,11 +6,11 @@ does not have the annotation's name; "doc.pdf#page=3" is a page of a PDF), and `
 the boxes were drawn on, where the image has other pixels). Other keys are left alone.
 """
 
-import json
 from typing import Any
 
 from file_tree import FileTree
 from formats.images import images_by_stem, named_image, paired_image
+from formats.json_text import parse_object, read_bytes
 from formats.page import Page
 from ocr2_hf.data.records import PageRecord, RecordError
 
@@ -37,15 +37,20 @@ def list_pages(annotations: FileTree, images: FileTree) -> list[Page]:
 
 def read_page(page: Page) -> PageRecord:
     """The page's annotation with the path of its image; values are not yet checked (see `check_record`)."""
-    annotation = _parse(page.annotation)
+    annotation = parse_object(read_bytes(page.annotation))
+    image = annotation.get("image")
+    path, pdf_page = (paired_image(page), None) if image is None else named_image(page.image_root, image)
+    return plain_record(annotation, page.id, path, pdf_page)
+
+
+def plain_record(annotation: dict[str, Any], page_id: str, image_path: str, pdf_page: int | None) -> PageRecord:
+    """The record of an annotation of the plain format."""
     absent = [key for key in _REQUIRED if key not in annotation]
     if absent:
         raise RecordError(f"annotation has no {', '.join(absent)}; it needs {', '.join(_REQUIRED)}")
-    image = annotation.get("image")
-    path, pdf_page = (paired_image(page), None) if image is None else named_image(page.image_root, image)
     return PageRecord(
-        id=page.id,
-        image_path=path,
+        id=page_id,
+        image_path=image_path,
         pdf_page=pdf_page,
         page_size=_page_size(annotation),
         text=annotation["text"],
@@ -60,31 +65,3 @@ def read_page(page: Page) -> PageRecord:
 def _page_size(annotation: dict[str, Any]) -> tuple[Any, Any] | None:
     sides = annotation.get("width"), annotation.get("height")
     return None if sides == (None, None) else sides
-
-
-def _parse(path: str) -> dict[str, Any]:
-    try:
-        with open(path, "rb") as file:
-            annotation = json.loads(file.read(), object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
-    except RecordError:
-        raise
-    except OSError as error:
-        raise RecordError(f"annotation cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise RecordError(f"annotation is broken JSON: {error}") from error
-    if not isinstance(annotation, dict):
-        raise RecordError(f"annotation is a JSON {type(annotation).__name__}, not an object")
-    return annotation
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise RecordError(f"annotation has the key {twice!a} twice")
-    return found
-
-
-def _refuse_constant(literal: str) -> float:
-    raise RecordError(f"annotation holds {literal}, which is not JSON")

@@ -1,0 +1,49 @@
+"""JSONL files: rows found by their place in the file, so that a file of any size takes little memory."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from formats.json_text import MAX_PAGE_BYTES, parse_object
+from formats.page import Page
+from ocr2_hf.data.records import RecordError
+from ocr2_hf.errors import WorkError
+
+# Where a row stands: its first byte and how many it has.
+Place = tuple[int, int]
+
+
+def list_rows(path: str) -> Iterator[tuple[int, Place, dict[str, Any] | RecordError]]:
+    """(line number from 1, place, row or what is wrong with it) of every line that is not blank.
+
+    A line beyond the size limit comes in pieces, which are broken rows. `WorkError` where the file cannot be read.
+    """
+    number, offset = 1, 0
+    try:
+        with open(path, "rb") as file:
+            while line := file.readline(MAX_PAGE_BYTES):
+                if line.strip():
+                    yield number, (offset, len(line)), _row_or_fault(line)
+                number += line.endswith(b"\n")
+                offset += len(line)
+    except OSError as error:
+        raise WorkError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _row_or_fault(line: bytes) -> dict[str, Any] | RecordError:
+    try:
+        return parse_object(line)
+    except RecordError as error:
+        return error
+
+
+def read_row(page: Page) -> dict[str, Any]:
+    """The row at the place that is the page's entry; `RecordError` where a fault is."""
+    if isinstance(page.entry, RecordError):
+        raise RecordError(str(page.entry))
+    offset, size = page.entry
+    try:
+        with open(page.annotation, "rb") as file:
+            file.seek(offset)
+            return parse_object(file.read(size))
+    except OSError as error:
+        raise RecordError(f"annotation cannot be read: {error.strerror}") from error
