@@ -15,6 +15,7 @@ from functools import partial
 from types import ModuleType
 
 from file_tree import FileTree
+from formats import alto, hocr, page_xml
 from formats import json as json_format
 from formats.page import Page
 from label_map import LabelMap, map_labels
@@ -22,7 +23,12 @@ from ocr2_hf.data.records import PageRecord
 from ocr2_hf.errors import UsageError, WorkError
 
 # In the order in which "auto" asks them: the plain format, which takes any JSON, last.
-FORMATS: dict[str, ModuleType] = {"json": json_format}
+FORMATS: dict[str, ModuleType] = {
+    "alto": alto,
+    "page": page_xml,
+    "hocr": hocr,
+    "json": json_format,
+}
 
 
 def choose_format(name: str, annotations: list[FileTree]) -> str:
