@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 from page_folders import image_bytes, write_page, write_pages
@@ -50,7 +51,7 @@ def test_what_can_be_split_is_counted_and_what_cannot_is_rejected(pages, capsys)
     assert "overlong            1" in output and "rejected            2" in output
     assert sorted(load_dataset("letters", split="train")["id"]) == ["p000", "p001", "p002", "parted"]
     listed = output[output.index("reasons: ") + 9 :].splitlines()[0]
-    reasons = [json.loads(line) for line in open(listed)]
+    reasons = [json.loads(line) for line in Path(listed).read_text().splitlines()]
     assert [reject["id"] for reject in reasons] == ["no_region", "one_region"]
     assert all("tokens is over the context of 4,096 and cannot be split" in reject["reason"] for reject in reasons)
     assert build(pages) == 0  # without a tokenizer nothing is measured
