@@ -18,7 +18,6 @@ _ENCODINGS = re.compile(
     r"|gbk|gb2312|gb18030|big5|shift[-_]jis|euc-(jp|kr)"
 )
 _DOCTYPE = re.compile(r"<!DOCTYPE[^<>\[\]]*>", re.IGNORECASE)
-_CUT_OFF = re.compile(r"<(html|body)\b(?!.*</\1\b)", re.IGNORECASE | re.DOTALL)
 
 
 def parse_hocr(data: bytes) -> Any:
@@ -46,8 +45,10 @@ def _decode(data: bytes) -> str:
 def _parse_html(text: str) -> Any:
     if "\0" in text:
         raise RecordError(f"annotation has a null character at offset {text.index(chr(0))}")
-    if cut_off := _CUT_OFF.search(text):
-        raise RecordError(f"annotation is cut off: it has no </{cut_off[1]}>")
+    folded = text.lower()
+    for tag in ("html", "body"):
+        if folded.rfind(f"</{tag}") < folded.rfind(f"<{tag}"):
+            raise RecordError(f"annotation is cut off: it is no XML, and has no </{tag}> at its end")
     parser = etree.HTMLParser(encoding="utf-8", no_network=True, remove_comments=True, remove_pis=True)
     try:
         root = etree.fromstring(text.encode(), parser)

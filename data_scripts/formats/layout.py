@@ -29,7 +29,7 @@ class Block:
     def text(self) -> str:
         """Its text, or that of its parts."""
         if own := self.own_text.strip():
-            return own
+            return "\n".join(line.rstrip() for line in own.split("\n"))
         return _SEPARATORS[self.level].join(text for part in self.parts if (text := part.text))
 
     @property

@@ -46,6 +46,7 @@ LABELS = {
 LEVELS = ("region", "line", "word")
 
 _SUFFIXES = (".xml",)
+_CUSTOM_CHARS = 2000
 _STRUCTURE = re.compile(r"\bstructure\s*\{[^}]*\btype\s*:\s*([^;}]+?)\s*[;}]")
 
 
@@ -110,7 +111,7 @@ def _repeats(text: str, nested: list[str]) -> bool:
 
 def _class(region: Element) -> str:
     name = region.get("type") if region.tag in ("TextRegion", "CustomRegion") else None
-    if name in (None, "other") and (structure := _STRUCTURE.search(region.get("custom", ""))):
+    if name in (None, "other") and (structure := _STRUCTURE.search(region.get("custom", "")[:_CUSTOM_CHARS])):
         name = structure[1]
     return name or region.tag
 
@@ -125,7 +126,7 @@ def _table_lines(table: Element) -> Iterator[Block]:
 
 
 def _lines(region: Element, text: str) -> list[Block]:
-    """The lines in the order of the region's text, where it is made of theirs; else by their index, or as they stand."""
+    """The lines in the order of the region's text, where that is theirs; else by their index, or as they stand."""
     lines = [_line(line) for line in sorted(region.iterfind("TextLine"), key=_index)]
     wanted = [line.strip() for line in text.split("\n")]
     if sorted(wanted) != sorted(line.text for line in lines):

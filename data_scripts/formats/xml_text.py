@@ -17,7 +17,7 @@ MAX_DEPTH = 100
 
 _LOOKED_AT = 8
 _HEAD_BYTES = 4096
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(\d{1,500}(\.\d{0,500})?|\.\d{1,500})([eE][+-]?\d{1,4})?", re.ASCII)
 _NO_ELEMENT = re.compile(r"<!--.*?-->|<\?.*?\?>|<![^<>]*>", re.DOTALL)
 _ELEMENT = re.compile(r"<(?:[\w.-]+:)?([\w.-]+)")
 
