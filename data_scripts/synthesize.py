@@ -3,6 +3,11 @@
     python data_scripts/synthesize.py receipts_raw --kind receipts --pages 1000 --seed 1 --damage 0.3
     python data_scripts/build_dataset.py receipts --annotations receipts_raw
 
+Kinds: receipts; statements (balance sheets and income statements whose sums are right, tables as HTML and, under
+"cells" in the annotation, with a box for every cell). In Chinese with --language zh and a font that has it:
+
+    python data_scripts/synthesize.py zh_raw --kind statements --pages 100 --language zh --font NotoSansCJK-Regular.ttc
+
 The same seed gives the same bytes, and a page does not depend on how many there are. A folder that was begun
 is completed by the same command.
 """
@@ -21,10 +26,13 @@ from tqdm import tqdm
 from arguments import count, page_size, share
 from ocr2_hf.errors import UsageError, WorkError, run_command
 from synthetic.damage import damage_image, damage_page
-from synthetic.page import Fonts, load_fonts
+from synthetic.fonts import Fonts, load_fonts
+from synthetic.language import LANGUAGES, letters
 from synthetic.receipts import draw_receipt
+from synthetic.statements import draw_statement
 
-KINDS = {"receipts": draw_receipt}
+KINDS = {"receipts": draw_receipt, "statements": draw_statement}
+SIZES = {"receipts": (384, 512), "statements": (1240, 1754)}
 
 # The settings that a folder was made with; also the sign that it is ours to write into.
 SETTINGS_FILE = "synthesize.json"
@@ -32,8 +40,9 @@ SETTINGS_FILE = "synthesize.json"
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_arguments(argv)
-    fonts = load_fonts(args.font)
-    KINDS[args.kind](random.Random(0), *args.size, fonts)  # refuses a page too small before there is a folder
+    words = LANGUAGES[args.language]
+    fonts = load_fonts(args.font, letters(words), words.FACE)
+    KINDS[args.kind](random.Random(0), *args.size, fonts, words)  # refuses a page too small before there is a folder
     try:
         prepare_folder(args.out_dir, page_settings(args), args.pages)
         for number in tqdm(range(args.pages), desc="drawing", unit=" pages"):
@@ -53,22 +62,33 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     add("--kind", choices=KINDS, required=True)
     add("--pages", type=count, required=True)
     add("--seed", type=int, default=0)
-    add("--size", type=page_size, default=(384, 512), metavar="WIDTHxHEIGHT", help="pixels (default 384x512)")
-    add("--font", type=Path, help="a TrueType or OpenType file (default: the font that Pillow carries)")
+    add("--language", choices=LANGUAGES, default="en", help="zh needs a --font (default en)")
+    sizes = ", ".join("{} {}x{}".format(kind, *size) for kind, size in SIZES.items())
+    add("--size", type=page_size, metavar="WIDTHxHEIGHT", help=f"pixels (default: {sizes})")
+    add("--font", type=Path, help="a .ttf, .otf or .ttc file (default: the font that Pillow carries)")
     add(
         "--damage",
         type=share,
         default=0.0,
-        help="0 to 1: rotation, blur, noise, JPEG, paper colour (default 0)",
+        help="0 to 1: rotation, blur, noise, JPEG, paper colour, and stamps on some (default 0)",
     )
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    args.size = args.size or SIZES[args.kind]
+    return args
 
 
 def page_settings(args: argparse.Namespace) -> dict[str, Any]:
     """All that a page of a given number depends on."""
     font = hashlib.sha256(args.font.read_bytes()).hexdigest()[:16] if args.font else "pillow"
     size = "{}x{}".format(*args.size)
-    return {"kind": args.kind, "seed": args.seed, "size": size, "font": font, "damage": args.damage}
+    return {
+        "kind": args.kind,
+        "language": args.language,
+        "seed": args.seed,
+        "size": size,
+        "font": font,
+        "damage": args.damage,
+    }
 
 
 def prepare_folder(folder: Path, settings: dict[str, Any], pages: int) -> None:
@@ -95,14 +115,14 @@ def prepare_folder(folder: Path, settings: dict[str, Any], pages: int) -> None:
 def draw_page(args: argparse.Namespace, fonts: Fonts, number: int) -> None:
     """Write the image of page `number`, then its annotation: where that is there, the page is complete."""
     rng = random.Random(f"{args.kind}/{args.seed}/{number}")
-    page = KINDS[args.kind](rng, *args.size, fonts)
+    page = KINDS[args.kind](rng, *args.size, fonts, LANGUAGES[args.language])
     if args.damage:
         damage_page(page, rng, args.damage)
     image = page.image()
     if args.damage:
         image = damage_image(image, rng, args.damage)
     part = args.out_dir / "images" / f".{number:06d}.png"
-    image.save(part, "PNG")
+    image.save(part, "PNG", compress_level=1 if args.damage else 6)  # noise takes long to compress, and in vain
     os.replace(part, part.with_name(f"{number:06d}.png"))
     _write(args.out_dir / "annotations" / f"{number:06d}.json", json.dumps(page.annotation(), indent=1).encode())
 

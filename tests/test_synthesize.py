@@ -57,7 +57,10 @@ def test_boxes_of_damaged_pages_hold_the_ink_too(tmp_path):
     for path in sorted(tmp_path.glob("a/images/*.png")):
         page = np.asarray(Image.open(path).convert("L")).astype(float)
         covered = np.zeros(page.shape, bool)
-        for x0, y0, x1, y1 in json.loads((tmp_path / f"a/annotations/{path.stem}.json").read_text())["bboxes"]:
+        annotation = json.loads((tmp_path / f"a/annotations/{path.stem}.json").read_text())
+        for x0, y0, x1, y1 in annotation.get("stamps", []):
+            covered[max(0, y0 - 2) : y1 + 2, max(0, x0 - 2) : x1 + 2] = True
+        for x0, y0, x1, y1 in annotation["bboxes"]:
             covered[y0 - 2 : y1 + 2, x0 - 2 : x1 + 2] = True
             assert page[y0:y1, x0:x1].min() < page[~covered].mean() - 60
         # No letter is left outside: what remains is paper with its noise.
