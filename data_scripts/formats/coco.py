@@ -18,7 +18,7 @@ from file_tree import FileTree
 from formats.entries import list_entry, read_entry, unique_pages
 from formats.geometry import box_around
 from formats.json_head import first_key_paths
-from formats.json_text import numbers, read_shared_json, shown
+from formats.json_text import numbers, read_shared_json, shown, string
 from formats.page import Page
 from ocr2_hf.data.records import PageRecord, RecordError
 from ocr2_hf.errors import WorkError
@@ -139,8 +139,8 @@ def _box(annotation: dict[str, Any], where: str) -> list[float]:
     return box_around(points, f"{where}: segmentation")
 
 
-def _label(annotation: dict[str, Any], names: dict[Any, Any]) -> Any:
+def _label(annotation: dict[str, Any], names: dict[Any, Any]) -> str:
     category = _id(annotation.get("category_id"))
     if category not in names:
         raise RecordError(f"annotation is of the category_id {shown(category)}, which categories does not have")
-    return names[category]
+    return string(names[category], "name of a category")

@@ -64,6 +64,13 @@ def numbers(values: Any, count: int, where: str) -> list[float]:
     raise RecordError(f"{where} is {shown(values)}, not a list of {count} numbers")
 
 
+def string(value: Any, where: str) -> str:
+    """`value` if it is a string; `RecordError` beginning with `where`."""
+    if isinstance(value, str):
+        return value
+    raise RecordError(f"{where} is {shown(value)}, not a string")
+
+
 def shown(value: Any) -> str:
     """The value for a message, in at most 60 characters of ASCII."""
     try:
