@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from annotation_folder import AnnotationFolder
-from arguments import count, dataset_name, pattern, share
+from arguments import count, dataset_name, hub_id, pattern, share
 from build_folder import BuildFolder
 from build_plan import make_plan
 from build_run import build
@@ -28,7 +28,18 @@ def main(argv: list[str] | None = None) -> int:
         build_or_reuse(args)
     except OSError as error:
         raise WorkError(f"cannot build {args.name}: {error}") from error
+    if args.push:
+        push(args)
     return 0
+
+
+def push(args: argparse.Namespace) -> None:
+    from dataset_push import push_dataset  # only a push needs the Hub's client
+
+    if not args.license:
+        print("warning: no --license: the card will say unknown", file=sys.stderr)
+    push_dataset(args.name, args.push, args.license or "unknown", args.private)
+    print(f'pushed to {args.push}; load it with: ocr2_hf.load_dataset("{args.push}")')
 
 
 def build_or_reuse(args: argparse.Namespace) -> None:
@@ -79,8 +90,13 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     add("--on_error", choices=["skip", "fail"], default="skip", help="fail: stop at the first rejected page")
     add("--max_bad", type=share, default=0.01, help="largest share of rejected pages (default 0.01)")
     add("--tokenizer", metavar="DIR|ID", help="the model's: pages too long for its context even in parts are rejected")
+    add("--push", type=hub_id, metavar="ORG/NAME", help="then upload it to the Hub: Parquet with images, and a card")
+    add("--license", metavar="ID", help="the licence on the card, as in cc-by-4.0 (default unknown)")
+    add("--private", action="store_true", help="with --push: a new dataset on the Hub is private")
     add("--num_proc", type=count, default=1, help="processes that read pages (default 1)")
     args = parser.parse_args(argv)
+    if (args.license or args.private) and not args.push:
+        parser.error("--license and --private go with --push")
     if args.split == "folders" and (args.val, args.test, args.group_by) != (None, None, None):
         parser.error("--val, --test and --group_by go with --split hash; with --split folders the folders decide")
     args.val = 0.05 if args.val is None else args.val
