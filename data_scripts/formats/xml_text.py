@@ -106,10 +106,11 @@ def parse_number(text: str, what: str) -> float:
 
 def box_of_points(points: str, what: str) -> list[float]:
     """The box around "x,y x,y ..." or "x y x y ..."."""
-    values = [parse_number(value, what) for value in points.replace(",", " ").split()]
-    if len(values) % 2:
-        raise RecordError(f"{what} holds {len(values)} numbers, not pairs x, y")
-    return box_around(zip(values[::2], values[1::2]), what)
+    values = points.split()
+    pairs = [value.split(",") for value in values] if "," in points else list(zip(values[::2], values[1::2]))
+    if any(len(pair) != 2 for pair in pairs) or ("," not in points and len(values) % 2):
+        raise RecordError(f"{what} is {points[:40]!a}..., not pairs x, y")
+    return box_around([[parse_number(value, what) for value in pair] for pair in pairs], what)
 
 
 def shown_id(element: Element) -> str:
