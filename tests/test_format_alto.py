@@ -193,7 +193,7 @@ def test_no_image_and_an_image_outside_of_the_folder(tmp_path):
         (alto(f"<Illustration {place(1, 2, '1e400', 3)}/>"), r"bboxes\[0\] holds inf, not a pixel coordinate"),
         (
             alto("<Illustration><Shape><Polygon POINTS='1 2 3'/></Shape></Illustration>"),
-            "is '1 2 3'..., not pairs x, y",
+            "is '1 2 3'..., not pairs",
         ),
         (alto("<Illustration><Shape><Polygon POINTS=''/></Shape></Illustration>"), "Polygon of .* has no points"),
         (alto("", size='WIDTH="0" HEIGHT="10"'), "has the side 0.0, not a number above 0"),

@@ -50,9 +50,10 @@ def list_pages(annotations: FileTree, images: FileTree) -> list[Page]:
 def _count_pages(path: str) -> int:
     """How many there seem to be, without parsing; 1 where the file cannot be read, which `read_page` reports."""
     try:
-        return len(_PAGE.findall(read_bytes(path)))
+        before, *comments = read_bytes(path).split(b"<!--")
     except RecordError:
         return 1
+    return len(_PAGE.findall(b"".join([before, *(comment.partition(b"-->")[2] for comment in comments)])))
 
 
 def read_page(page: Page, level: str) -> PageRecord:
