@@ -135,8 +135,9 @@ def _box(annotation: dict[str, Any], where: str) -> list[float]:
     polygons = annotation.get("segmentation")
     if not isinstance(polygons, list) or not all(isinstance(polygon, list) for polygon in polygons):
         raise RecordError(f"{where} has neither bbox nor polygons")
-    points = [polygon[i : i + 2] for polygon in polygons for i in range(0, len(polygon), 2)]
-    return box_around(points, f"{where}: segmentation")
+    where = f"{where}: segmentation"
+    flat = [numbers(polygon, len(polygon), where) for polygon in polygons]
+    return box_around([polygon[i : i + 2] for polygon in flat for i in range(0, len(polygon), 2)], where)
 
 
 def _label(annotation: dict[str, Any], names: dict[Any, Any]) -> str:
