@@ -52,14 +52,16 @@ def _rectangle(value: dict[str, Any], width: float, height: float) -> list[float
 
 def region_label(results: list[dict[str, Any]]) -> str:
     """The region's one label; "text" where it has none."""
+    labels: dict[str, None] = {}
     for result in results:
         kind = result.get("type")
-        if isinstance(kind, str) and kind.endswith("labels") and kind in result["value"]:
-            labels = result["value"][kind]
-            if not isinstance(labels, list) or len(labels) != 1:
-                raise RecordError(f"region has the labels {shown(labels)}, not one")
-            return string(labels[0], "label of a region")
-    return "text"
+        found = result["value"].get(kind, []) if isinstance(kind, str) and kind.endswith("labels") else []
+        if not isinstance(found, list):
+            raise RecordError(f"labels of a region are {shown(found)}, not a list")
+        labels |= dict.fromkeys(string(label, "label of a region") for label in found)
+    if len(labels) > 1:
+        raise RecordError(f"region has the labels {shown(list(labels))}, not one")
+    return next(iter(labels), "text")
 
 
 def region_text(results: list[dict[str, Any]]) -> str:
