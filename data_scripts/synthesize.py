@@ -4,7 +4,8 @@
     python data_scripts/build_dataset.py receipts --annotations receipts_raw
 
 Kinds: receipts; statements (balance sheets and income statements whose sums are right, tables as HTML and, under
-"cells" in the annotation, with a box for every cell). In Chinese with --language zh and a font that has it:
+"cells" in the annotation, with a box for every cell); articles (two columns with headings, paragraphs, formulas as
+LaTeX, a table and a figure, in reading order). In Chinese with --language zh and a font that has it:
 
     python data_scripts/synthesize.py zh_raw --kind statements --pages 100 --language zh --font NotoSansCJK-Regular.ttc
 
@@ -25,14 +26,15 @@ from tqdm import tqdm
 
 from arguments import count, page_size, share
 from ocr2_hf.errors import UsageError, WorkError, run_command
+from synthetic.articles import draw_article
 from synthetic.damage import damage_image, damage_page
 from synthetic.fonts import Fonts, load_fonts
 from synthetic.language import LANGUAGES, letters
 from synthetic.receipts import draw_receipt
 from synthetic.statements import draw_statement
 
-KINDS = {"receipts": draw_receipt, "statements": draw_statement}
-SIZES = {"receipts": (384, 512), "statements": (1240, 1754)}
+KINDS = {"receipts": draw_receipt, "statements": draw_statement, "articles": draw_article}
+SIZES = {"receipts": (384, 512), "statements": (1240, 1754), "articles": (1240, 1754)}
 
 # The settings that a folder was made with; also the sign that it is ours to write into.
 SETTINGS_FILE = "synthesize.json"

@@ -29,12 +29,13 @@ COMPANY_NAMES = _names("华岭|明湖|东方云|金石|新海|远山|青松|北�
 COMPANY_FORMS = _names("股份有限公司|集团股份有限公司|科技有限公司|食品股份有限公司|能源有限公司|物流有限公司")
 REPORT = "{year}年年度报告"
 BALANCE_TITLES = _names("资产负债表|合并资产负债表|母公司资产负债表")
+# In the order of the balance sheets' titles.
 INCOME_TITLES = _names("利润表|合并利润表|母公司利润表")
 DATES = _names("12月31日|6月30日|3月31日|9月30日")
 AT_DATE, PERIOD, YEAR = "{year}年{date}", "截至{date}止年度", "{year}年"
 FOR_PERIOD = "截至{year}年{date}止年度"
 UNITS = _names("单位：万元|单位：元|单位：人民币千元|单位：百万元|金额单位：人民币万元")
-HEAD, NOTE = ("项目",), _names("附注|附注号")
+HEAD, NOTE = "项目", "附注"
 STATEMENT_FOOTNOTES = _names(
     "后附财务报表附注为本财务报表的组成部分。|附注为财务报表的组成部分。|本报表应与附注一并阅读。"
 )

@@ -37,6 +37,7 @@ BALANCE_TITLES = _names(
     "Balance sheet|Consolidated balance sheet|Statement of financial position"
     "|Consolidated statement of financial position"
 )
+# In the order of the balance sheets' titles.
 INCOME_TITLES = _names(
     "Income statement|Consolidated income statement|Statement of profit or loss"
     "|Consolidated statement of profit or loss"
@@ -48,7 +49,7 @@ UNITS = _names(
     "in thousands of EUR|in millions of EUR|in thousands of USD|in thousands of GBP|in millions of CHF"
     "|All amounts in thousands of EUR|Amounts in USD thousand"
 )
-HEAD, NOTE = ("", "Item"), _names("Note|Notes")
+HEAD, NOTE = "", "Note"
 STATEMENT_FOOTNOTES = _names(
     "The notes are an integral part of these statements."
     "|The accompanying notes form part of the financial statements."

@@ -11,6 +11,7 @@ from synthetic.fonts import Fonts
 
 # Fainter edges of anti-aliased letters do not count as ink.
 INK_THRESHOLD = 32
+_IS_INK = [0] * INK_THRESHOLD + [255] * (256 - INK_THRESHOLD)
 
 BOLD = 0.045  # how much wider a bold stroke is, in font sizes: fonts named by a file have one weight
 
@@ -33,7 +34,7 @@ class Mark:
 
     def box(self) -> Box | None:
         """Pixel xyxy around the ink; None where all of it is faint (the shade behind a row)."""
-        found = self.mask.point(lambda value: 255 if value >= INK_THRESHOLD else 0).getbbox()
+        found = self.mask.point(_IS_INK).getbbox()
         return found and (found[0] + self.left, found[1] + self.top, found[2] + self.left, found[3] + self.top)
 
 

@@ -23,6 +23,7 @@ class Report:
 
     words: ModuleType
     company: str
+    scope: int  # of the group, the company...: which of the titles
     date: str
     years: list[int]
     units: str
@@ -98,7 +99,7 @@ def _font_size(most: int, kinds, rows: dict[str, int], width: int, height: int, 
     lines = sum(rows[kind] + HEAD_ROWS + LINES_AROUND for kind in kinds) + PAGE_LINES
     for size in range(max(most, SMALLEST_FONT), SMALLEST_FONT - 1, -1):
         label = max(fonts(size).getlength(name) for name in names) * 1.06
-        figures = fonts(size).getlength(words.NOTE[0]) + 3 * fonts(size).getlength("(1,999,999) ")
+        figures = fonts(size).getlength(words.NOTE) + 3 * fonts(size).getlength("(1,999,999) ")
         is_wide = label + figures + (2 + 5 * GAP) * size <= width - 2 * margin
         if is_wide and size * TIGHTEST_PITCH * lines <= height - 2 * margin:
             return size
@@ -111,6 +112,7 @@ def _choose_report(rng: random.Random, words: ModuleType, periods: int) -> Repor
     return Report(
         words,
         company,
+        rng.randrange(len(words.BALANCE_TITLES)),
         rng.choice(words.DATES),
         [year - i for i in range(periods)],
         rng.choice(words.UNITS),
@@ -140,7 +142,7 @@ def _write_statement(
     )
     x, anchor = ((frame.left + frame.right) / 2, "ms") if frame.centred else (frame.left, "ls")
     frame.y += 1.6 * frame.pitch
-    page.write("title", [(rng.choice(titles), x, frame.y, anchor)], frame.fonts(round(1.5 * size)), bold=True)
+    page.write("title", [(titles[report.scope], x, frame.y, anchor)], frame.fonts(round(1.5 * size)), bold=True)
     frame.y += 1.2 * frame.pitch
     date = dated.format(date=report.date, year=report.years[0])
     page.write("sub_title", [(date, x, frame.y, anchor)], frame.fonts(size))
@@ -171,8 +173,8 @@ def statement_table(kind: str, lines: list[Line], report: Report) -> Table:
         years[-1] += "*"
     over = report.date if kind == "balance" else words.PERIOD.format(date=report.date)
     rows = HEAD_ROWS if report.has_heads_in_two else 1
-    heads = [TableCell(0, 0, words.HEAD[0], rowspan=rows)]
-    heads += [TableCell(0, 1, words.NOTE[0], rowspan=rows, align="centre")] * report.has_notes
+    heads = [TableCell(0, 0, words.HEAD, rowspan=rows)]
+    heads += [TableCell(0, 1, words.NOTE, rowspan=rows, align="centre")] * report.has_notes
     dates = [TableCell(0, first + i, year, align="right") for i, year in enumerate(years)]
     if report.has_heads_in_two:
         table.add_row("head", [*heads, TableCell(0, first, over, colspan=periods, align="centre")])
