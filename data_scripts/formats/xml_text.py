@@ -11,10 +11,11 @@ from file_tree import FileTree
 from formats.geometry import box_around
 from ocr2_hf.data.records import RecordError
 
-MAX_BYTES = 64 * 2**20
+MAX_BYTES = 32 * 2**20
 # Deeper than any page nests its regions; readers may recurse without a thought.
 MAX_DEPTH = 100
 
+_POINTS_CHARS = 1_000_000
 _LOOKED_AT = 8
 _HEAD_BYTES = 4096
 _NUMBER = re.compile(r"[+-]?(\d{1,500}(\.\d{0,500})?|\.\d{1,500})([eE][+-]?\d{1,4})?", re.ASCII)
@@ -106,6 +107,8 @@ def parse_number(text: str, what: str) -> float:
 
 def box_of_points(points: str, what: str) -> list[float]:
     """The box around "x,y x,y ..." or "x y x y ..."."""
+    if len(points) > _POINTS_CHARS:
+        raise RecordError(f"{what} has {len(points):,} characters, over the limit of {_POINTS_CHARS:,}")
     values = points.split()
     pairs = [value.split(",") for value in values] if "," in points else list(zip(values[::2], values[1::2]))
     if any(len(pair) != 2 for pair in pairs) or ("," not in points and len(values) % 2):
