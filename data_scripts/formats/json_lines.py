@@ -1,7 +1,8 @@
 """JSONL files: rows found by their place in the file, so that a file of any size takes little memory."""
 
 from collections.abc import Iterator
-from typing import Any
+from itertools import count
+from typing import Any, BinaryIO
 
 from formats.json_text import MAX_PAGE_BYTES, parse_object
 from formats.page import Page
@@ -15,21 +16,34 @@ Place = tuple[int, int]
 def list_rows(path: str) -> Iterator[tuple[int, Place, dict[str, Any] | RecordError]]:
     """(line number from 1, place, row or what is wrong with it) of every line that is not blank.
 
-    A line beyond the size limit comes in pieces, which are broken rows. `WorkError` where the file cannot be read.
+    `WorkError` where the file cannot be read.
     """
-    number, offset = 1, 0
+    offset = 0
     try:
         with open(path, "rb") as file:
-            while line := file.readline(MAX_PAGE_BYTES):
+            for number in count(1):
+                line = file.readline(MAX_PAGE_BYTES)
+                if not line:
+                    return
+                size = len(line) + _skip_rest(file, line)
                 if line.strip():
-                    yield number, (offset, len(line)), _row_or_fault(line)
-                number += line.endswith(b"\n")
-                offset += len(line)
+                    yield number, (offset, size), _row_or_fault(line, size)
+                offset += size
     except OSError as error:
         raise WorkError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _row_or_fault(line: bytes) -> dict[str, Any] | RecordError:
+def _skip_rest(file: BinaryIO, line: bytes) -> int:
+    """Go to the end of a line of which `line` is the beginning; how many bytes that are."""
+    skipped = 0
+    while not line.endswith(b"\n") and (line := file.readline(MAX_PAGE_BYTES)):
+        skipped += len(line)
+    return skipped
+
+
+def _row_or_fault(line: bytes, size: int) -> dict[str, Any] | RecordError:
+    if size > len(line):
+        return RecordError(f"row of {size:,} bytes is over the limit of {MAX_PAGE_BYTES:,} bytes")
     try:
         return parse_object(line)
     except RecordError as error:
