@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 .PHONY: test quickstart lint setup clean
 
 test: lint
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 quickstart: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" recipes/tiny/quickstart.sh

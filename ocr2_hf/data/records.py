@@ -74,7 +74,7 @@ def check_record(record: PageRecord, width: int, height: int) -> tuple[PageRecor
     """Check a record against its page of `width` x `height` pixels (as displayed).
 
     Returns the record with its text in NFC, `texts` filled with "" where unknown, and the boxes within the
-    page as lists of four floats; and the number of boxes that were clamped. Raises `RecordError` with the
+    page; and the number of boxes that were clamped. Raises `RecordError` with the
     reason.
     """
     for name in ("bboxes", "labels", "texts"):
@@ -86,13 +86,19 @@ def check_record(record: PageRecord, width: int, height: int) -> tuple[PageRecor
         counts = f"{len(record.bboxes)} bboxes, {len(record.labels)} labels, {len(texts)} texts"
         raise RecordError(f"lists of unequal length: {counts}")
     bboxes, clamped = check_boxes(_scaled(record, width, height), width, height)
+    text, labels = record.text, record.labels
+    if not _are_plain([text, *texts, *labels]):
+        text = check_plain_text(text, "text")
+        labels = [check_plain_text(label, f"labels[{i}]") for i, label in enumerate(labels)]
+        texts = [check_plain_text(text, f"texts[{i}]") for i, text in enumerate(texts)]
+    _check_names(labels)
     checked = replace(
         record,
         id=check_text(record.id, "id"),
-        text=check_plain_text(record.text, "text"),
+        text=text,
         bboxes=bboxes,
-        labels=[check_label(label, f"labels[{i}]") for i, label in enumerate(record.labels)],
-        texts=[check_plain_text(text, f"texts[{i}]") for i, text in enumerate(texts)],
+        labels=labels,
+        texts=texts,
         prompt=None if record.prompt is None else check_text(record.prompt, "prompt"),
         target=None if record.target is None else check_text(record.target, "target"),
         page_size=None,
@@ -132,6 +138,28 @@ def _rounded(drawn: tuple[float, float], width: int, height: int) -> bool:
     return abs(drawn[0] * height / drawn[1] - width) < 1 or abs(drawn[1] * width / drawn[0] - height) < 1
 
 
+def _are_plain(texts: list[Any]) -> bool:
+    """Whether `check_plain_text` would give back every one as it is. Asked of all at once: most pages pass, and one by
+    one it would take longer than reading their images."""
+    try:
+        joined = "\n".join(texts)  # no combining character and no token reaches over a line's end
+        joined.encode()
+    except (TypeError, UnicodeEncodeError):
+        return False
+    return (
+        unicodedata.is_normalized("NFC", joined)
+        and "\r\n" not in joined
+        and not _CONTROL.search(joined)
+        and not _RESERVED.search(joined)
+    )
+
+
+def _check_names(labels: list[str]) -> None:
+    for label in set(labels):
+        if not label.strip() or "\n" in label:
+            raise RecordError(f"labels[{labels.index(label)}] is {_shown(label)}, not a name on one line")
+
+
 def check_text(value: Any, where: str) -> str:
     """The text in NFC with Unix line ends; `RecordError` for other types and for control characters."""
     if not isinstance(value, str):
@@ -163,7 +191,7 @@ def check_label(value: Any, where: str) -> str:
 
 
 def check_boxes(bboxes: list, width: int, height: int) -> tuple[list[list[float]], int]:
-    """Boxes within the page (lists of four floats) and how many were clamped.
+    """Boxes within the page (lists of four numbers) and how many were clamped.
 
     Raises `RecordError` for the first bad one.
     """
@@ -180,7 +208,8 @@ def check_boxes(bboxes: list, width: int, height: int) -> tuple[list[list[float]
     far = ((boxes < -slack) | (boxes > sides + slack)).any(axis=1)
     _reject_first(far, bboxes, f"leaves {page} by more than {OUTSIDE_TOLERANCE:.0%} of its side")
     _reject_first(_is_empty(inside), bboxes, f"lies outside {page}")
-    return inside.tolist(), int((inside != boxes).any(axis=1).sum())
+    clamped = int((inside != boxes).any(axis=1).sum())
+    return inside.tolist() if clamped else bboxes, clamped
 
 
 def _is_empty(boxes: np.ndarray) -> np.ndarray:
