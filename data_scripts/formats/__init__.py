@@ -15,7 +15,7 @@ from functools import partial
 from types import ModuleType
 
 from file_tree import FileTree
-from formats import alto, coco, hocr, jsonl, label_studio, ocr2, omnidocbench, page_xml, pubtabnet, sroie
+from formats import alto, coco, cvat, hocr, jsonl, label_studio, ocr2, omnidocbench, page_xml, pubtabnet, sroie
 from formats import json as json_format
 from formats.page import Page
 from label_map import LabelMap, map_labels
@@ -27,6 +27,7 @@ FORMATS: dict[str, ModuleType] = {
     "alto": alto,
     "page": page_xml,
     "hocr": hocr,
+    "cvat": cvat,
     "coco": coco,
     "pubtabnet": pubtabnet,
     "sroie": sroie,
