@@ -67,7 +67,8 @@ GOOD = {"alto": ("a.xml", ALTO), "page": ("a.xml", PAGE), "hocr": ("a.hocr", HOC
 
 CVAT = (
     '<annotations><image id="0" name="a.png" width="200" height="100">'
-    '<box label="text" xtl="1" ytl="1" xbr="9" ybr="9"><attribute name="text">x</attribute></box><polygon label="p" points="10,50;90,60;20,95"/>'
+    '<box label="text" xtl="1" ytl="1" xbr="9" ybr="9"><attribute name="text">x</attribute></box>'
+    '<polygon label="p" points="10,50;90,60;20,95"/>'
     '<polyline label="reading_order" points="30,60;2,2"><attribute name="level">1</attribute></polyline></image>'
     "</annotations>"
 )
