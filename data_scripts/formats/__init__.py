@@ -45,9 +45,9 @@ def choose_format(name: str, annotations: list[FileTree]) -> str:
     for candidate in candidates:
         if any(FORMATS[candidate].recognise(tree) for tree in annotations):
             return candidate
-    wanted = ", ".join(f"{candidate} ({FORMATS[candidate].FILES})" for candidate in candidates)
+    wanted = "".join(f"\n  {candidate:<14}{FORMATS[candidate].FILES}" for candidate in candidates)
     folders = ", ".join(tree.root for tree in annotations)
-    raise WorkError(f"no annotations in {folders}: no file is of the format {wanted}")
+    raise WorkError(f"no annotations in {folders}: the files that are read are{wanted}")
 
 
 def choose_level(name: str, level: str | None) -> str | None:

@@ -115,7 +115,7 @@ def _scaled(record: PageRecord, width: int, height: int) -> list:
         return record.bboxes
     drawn_width, drawn_height = (_side(value) for value in record.page_size)
     stretch = (width / drawn_width) / (height / drawn_height)
-    if abs(stretch - 1) > SHAPE_TOLERANCE and not _rounded(record.page_size, width, height):
+    if abs(stretch - 1) > SHAPE_TOLERANCE:
         turned = "; it is turned" if abs(stretch * (drawn_width / drawn_height) ** 2 - 1) <= SHAPE_TOLERANCE else ""
         drawn = f"{drawn_width:g}x{drawn_height:g}"
         raise RecordError(f"boxes were drawn on a page of {drawn}, the image has {width}x{height} pixels{turned}")
@@ -131,11 +131,6 @@ def _side(value: Any) -> float:
     if type(value) not in (int, float) or not 0 < value < _FARTHEST:
         raise RecordError(f"the page that the boxes were drawn on has the side {_shown(value)}, not a number above 0")
     return value
-
-
-def _rounded(drawn: tuple[float, float], width: int, height: int) -> bool:
-    """Whether the shapes differ by less than a pixel of rounding: thumbnails do."""
-    return abs(drawn[0] * height / drawn[1] - width) < 1 or abs(drawn[1] * width / drawn[0] - height) < 1
 
 
 def _are_plain(texts: list[Any]) -> bool:
