@@ -163,6 +163,7 @@ MEGABYTE = 2**20
         ("alto", "<a>" * (MEGABYTE // 3)),
         ("alto", "<a>" * (MEGABYTE // 8) + "</a>" * (MEGABYTE // 8)),
         ("alto", alto(f"<Illustration {place(1, 2, '1' * MEGABYTE, 3)}/>")),
+        ("alto", alto(f"<Illustration {place(1, 2, '1' * MEGABYTE + 'x', 3)}/>")),
         ("alto", alto(f"<Illustration><Shape><Polygon POINTS='{'1 ' * 499_999}'/></Shape></Illustration>")),
         ("page", page_xml(f"<TextRegion custom='{'structure{type:' * (MEGABYTE // 15)}'/>")),
         ("hocr", "<div class=" * (MEGABYTE // 11)),
@@ -173,7 +174,7 @@ MEGABYTE = 2**20
         ("hocr", hocr(hocr_page("", "; bbox " + " " * MEGABYTE))),
         ("hocr", hocr(hocr_page("<p>" + "<span class='ocr_header'/>" * (MEGABYTE // 26) + "</p>"))),
     ],
-    ids=range(12),
+    ids=range(13),
 )
 def test_no_file_takes_long(tmp_path, name, content):
     start = time.process_time()

@@ -139,7 +139,7 @@ ORDER = '<ReadingOrder><{0} ID="g">{1}</{0}></ReadingOrder>'
         ('<UnorderedGroup><ElementRef REF="b2 b3"/></UnorderedGroup><ElementRef REF="b1"/>', ["4", "5", "1 2\n3"]),
         ('<ElementRef REF="b1l1"/><ElementRef REF="b3l0"/><ElementRef REF="b1l0"/>', ["3\n1 2", "5", "4"]),
         ('<OrderedGroup REF="b3"><ElementRef REF="b3s0_0"/></OrderedGroup>', ["5", "1 2\n3", "4"]),
-        ('<ElementRef REF="b2"/><ElementRef REF="b2"/><ElementRef REF="gone"/>', ["4", "1 2\n3", "5"]),
+        ('<ElementRef REF="b2 gone b1"/><ElementRef REF="b2"/>', ["4", "1 2\n3", "5"]),
         ("", ["1 2\n3", "4", "5"]),
     ],
 )
@@ -163,6 +163,17 @@ def test_the_image_that_is_named(tmp_path, named):
     records = read_pages(alto_format, tmp_path / "pages")
     assert records["a"].image_path == f"{tmp_path}/pages/scan.png"
     assert records["b"].image_path == f"{tmp_path}/pages/b.png"
+
+
+@pytest.mark.parametrize(
+    ("named", "found"),
+    [("scan.png", "x/scan.png"), ("y/scan.png", "y/scan.png"), ("/z/scan.png", "x/scan.png"), ("top.png", "top.png")],
+)
+def test_of_several_images_of_a_name_the_one_at_its_path_or_beside_the_annotation(tmp_path, named, found):
+    for image in ("x/scan.png", "y/scan.png", "scan.png", "top.png", "x/a.png"):
+        write(tmp_path, "x/a.xml", alto("", SOURCE.format(named)), image=None)
+        write(tmp_path, "images", "", image)
+    assert read_one(alto_format, tmp_path).image_path == f"{tmp_path}/{found}"
 
 
 @pytest.mark.parametrize("named", ["gone.png", "a.jp2", "", "https://gallica.bnf.fr/iiif/default.jpg", "a\nb.png"])

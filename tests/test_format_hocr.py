@@ -1,5 +1,6 @@
 """hOCR: XHTML and HTML that is no XML, one page or many to a file, on a real page of Tesseract and on small ones."""
 
+import os
 import re
 import shutil
 
@@ -147,8 +148,10 @@ def test_many_pages_and_one_image_of_the_files_name(tmp_path):
 
 
 def test_a_file_that_changed_is_read_again(tmp_path):
-    for text in ("one", "other"):
-        assert read_content(tmp_path, hocr_par(10, hocr_line(10, text))).text == text
+    for time, text in enumerate(("one", "two")):
+        write(tmp_path, "a.hocr", hocr(hocr_page(hocr_par(10, hocr_line(10, text)))))
+        os.utime(tmp_path / "a.hocr", (time, time))
+        assert read_one(hocr_format, tmp_path).text == text
 
 
 @pytest.mark.parametrize(

@@ -31,16 +31,18 @@ def list_page_files(annotations: FileTree, images: FileTree, suffixes: tuple[str
 def find_image(page: Page, named: str | None) -> tuple[str, int | None]:
     """The path and PDF page of the image that the annotation names; where that is not there, the one of its own name.
 
-    The name may be a path of another machine: then its last part counts, beside the annotation or in the image folder.
+    The name counts beside the annotation and in the image folder. It may be a path of another machine: then its last
+    part counts there.
     Raises `RecordError` where there is no such image.
     """
     named = (named or "").strip()
     base = re.split(r"[/\\]", named)[-1]
-    for candidate in dict.fromkeys((named, posixpath.join(posixpath.dirname(page.id), base), base)):
-        try:
-            return named_image(page.image_root, candidate)
-        except RecordError:
-            continue
+    for name in dict.fromkeys((named, base)):
+        for folder in dict.fromkeys((posixpath.dirname(page.id), "")):
+            try:
+                return named_image(page.image_root, posixpath.join(folder, name))
+            except RecordError:
+                continue
     try:
         return paired_image(page), None
     except RecordError as error:
