@@ -7,7 +7,7 @@ where there is none that of the lines or words. Lines are in the order of their 
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
 from file_tree import FileTree
@@ -144,10 +144,8 @@ def _line(line: Element) -> Block:
 
 def _text(element: Element) -> str:
     """The text of the lowest index, of several without one the first; "" where there is none."""
-    equivalents: Iterable[Element] = sorted(element.iterfind("TextEquiv"), key=_index)
-    for equivalent in equivalents:
-        return equivalent.findtext("Unicode") or equivalent.findtext("PlainText") or ""
-    return ""
+    first = min(element.iterfind("TextEquiv"), key=_index, default=None)
+    return "" if first is None else first.findtext("Unicode") or first.findtext("PlainText") or ""
 
 
 def _box(element: Element) -> list[float] | None:
