@@ -10,7 +10,8 @@ HEAD_BYTES = 2**16
 _FIRST_FILES = 8
 _DEEPEST = 6
 
-_TOKEN = re.compile(r'"((?:[^"\\]|\\.)*)"(\s*:)?|[{}\[\]]', re.DOTALL)
+# A string may be cut off by the end of the head: it is taken whole, or every quote in it would be tried again.
+_TOKEN = re.compile(r'"((?:[^"\\]|\\.)*+)(?:"(\s*+:)?|\\?\Z)|[{}\[\]]', re.DOTALL)
 
 
 def first_key_paths(annotations: FileTree, suffix: str) -> Iterator[set[str]]:
