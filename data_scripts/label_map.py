@@ -48,7 +48,7 @@ def map_labels(record: PageRecord, table: LabelMap) -> PageRecord:
     """
     labels = record.labels
     lists = [record.bboxes, labels] + ([] if record.texts is None else [record.texts])
-    if not all(isinstance(values, list) and len(values) == len(labels) for values in lists):
+    if not all(isinstance(values, list) for values in lists) or len(set(map(len, lists))) > 1:
         return record
     mapped = [table.get(label, label) if isinstance(label, str) else label for label in labels]
     keep = [i for i, label in enumerate(mapped) if label is not None]

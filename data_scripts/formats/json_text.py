@@ -75,8 +75,10 @@ def shown(value: Any) -> str:
     """The value for a message, in at most 60 characters of ASCII."""
     try:
         text = ascii(value)
-    except (ValueError, RecursionError):  # an int of thousands of digits; lists in lists in lists
-        text = f"a {type(value).__name__} beyond all measure"
+    except ValueError:  # an int too long to print
+        text = "a number of thousands of digits"
+    except RecursionError:
+        text = f"a {type(value).__name__} nested hundreds of times"
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

@@ -235,4 +235,6 @@ def _shown(value: Any) -> str:
         shown = ascii(value)
     except ValueError:  # an int too long to print
         shown = "a number of thousands of digits"
+    except RecursionError:
+        shown = f"a {type(value).__name__} nested hundreds of times"
     return shown if len(shown) <= 60 else f"{shown[:57]}..."
