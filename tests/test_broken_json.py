@@ -7,6 +7,7 @@ import json
 import pickle
 import random
 import tempfile
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +161,7 @@ def places(value: Any, path: tuple = ()) -> list[tuple]:
 
 def damage_value(rows: list[Any], rng: random.Random) -> bytes:
     """One to three values of the JSON replaced, dropped or doubled."""
-    rows = json.loads(json.dumps(rows))
+    rows = deepcopy(rows)
     raw: list[str] = []
     for _ in range(rng.randint(1, 3)):
         if not rows:
@@ -173,14 +174,14 @@ def damage_value(rows: list[Any], rng: random.Random) -> bytes:
         if action == "drop":
             del parent[last]
         elif action == "double" and isinstance(parent, list):
-            parent.append(parent[last])
+            parent.append(deepcopy(parent[last]))
         elif action == "key" and isinstance(parent, dict):
             parent[rng.choice(["x", "", "id", "bbox", "text", "image", "label"])] = parent.pop(last)
         elif action == "raw":
             raw.append(rng.choice(RAW))
             parent[last] = f"RAW{len(raw) - 1}"
         else:
-            parent[last] = rng.choice(VALUES)
+            parent[last] = deepcopy(rng.choice(VALUES))
     content = "\n".join(json.dumps(row) for row in rows)
     for number, text in enumerate(raw):
         content = content.replace(f'"RAW{number}"', text)
