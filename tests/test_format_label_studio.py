@@ -181,9 +181,14 @@ def test_a_bad_task_is_rejected_and_the_others_are_read(tmp_path, bad, reason):
     assert reason in next(iter(reasons.values()))
 
 
-@pytest.mark.parametrize(
-    "content", ['[{"annotations": [], "data": 1}]', '[{"annotations": []}, 1]', "{}", "[NaN]", "["]
-)
+def test_an_entry_that_is_no_task_is_rejected_by_its_number(tmp_path):
+    records, reasons = read(tmp_path, task(annotation(GOOD)), {"annotations": []}, 7)
+    assert list(records) == ["a"]
+    assert reasons["export.json#2"] == "entry 2 is {'annotations': []}, not a task with data"
+    assert reasons["export.json#3"] == "entry 3 is 7, not a task with data"
+
+
+@pytest.mark.parametrize("content", ["{}", "[NaN]", "[", '[{"id": 1, "id": 1}]'])
 def test_a_broken_file_stops_the_build_and_is_named(tmp_path, content):
     (tmp_path / "a.json").write_text(content)
     tree = list_files(tmp_path)

@@ -7,11 +7,9 @@ import pytest
 from format_folders import build, read_folder, write_images
 from PIL import Image
 
-from file_tree import list_files
-from formats import ocr2
 from ocr2_hf.commands import read
 from ocr2_hf.data.tasks import build_example
-from ocr2_hf.errors import WorkError, run_command
+from ocr2_hf.errors import run_command
 from ocr2_hf.modeling.generation import Generation
 from ocr2_hf.reading.reader import DocumentReader
 
@@ -161,9 +159,11 @@ def test_a_page_that_was_broken_is_rejected_and_the_others_are_read(scans, read_
     assert list(records) == ([] if "2 entries" in reason else ["two"])
 
 
-@pytest.mark.parametrize("content", ['{"file": 1, "pages": {"file": 1, "page": 1}}', '{"pages": [1]}', "[]", "{"])
-def test_a_file_of_another_kind_stops_the_build_and_is_named(tmp_path, content):
-    (tmp_path / "a.json").write_text(content)
-    tree = list_files(tmp_path)
-    with pytest.raises(WorkError, match=r"a\.json: "):
-        ocr2.list_pages(tree, tree)
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"pages": [1]}', '{"pages": []}', '{"file": "a", "pages": {"file": 1}}', '{"a": NaN}']
+)
+def test_a_file_that_cannot_be_read_is_one_rejected_page(scans, read_files, content):
+    out = read_files("one.png", "two.png")
+    (out / "two.json").write_text(content)
+    records, reasons = read_folder(out, "ocr2", scans)
+    assert (list(records), list(reasons)) == (["one"], ["two"])

@@ -108,9 +108,14 @@ def test_a_bad_page_is_rejected_and_the_others_are_read(tmp_path, bad, reason):
     assert reason in next(iter(reasons.values()))
 
 
-@pytest.mark.parametrize(
-    "content", ['[{"layout_dets": []}]', '[{"layout_dets": [1], "page_info": {}}]', "{}", "[1]", "["]
-)
+def test_an_entry_that_is_no_page_is_rejected_by_its_number(tmp_path):
+    good = page(block("title", 1, text="x"))
+    records, reasons = read(tmp_path, good, {"layout_dets": []}, 1, {"layout_dets": [1], "page_info": {}})
+    assert list(records) == ["a"] and sorted(reasons) == [f"OmniDocBench.json#{number}" for number in (2, 3, 4)]
+    assert reasons["OmniDocBench.json#3"] == "entry 3 is 1, not a page with layout_dets and page_info"
+
+
+@pytest.mark.parametrize("content", ["{}", "[", "[Infinity]"])
 def test_a_broken_file_stops_the_build_and_is_named(tmp_path, content):
     (tmp_path / "a.json").write_text(content)
     tree = list_files(tmp_path)

@@ -23,7 +23,7 @@ def list_entry(
 
     `named` is its image as the annotation names it. A fault becomes the page's entry, to be raised by `read_entry`.
     """
-    page_id, found = f"{os.path.basename(annotation)}#{number}", ()
+    page_id, found = entry_id(annotation, number), ()
     try:
         found = (find_image(images, named),)
         page_id = image_id(found[0])
@@ -32,6 +32,11 @@ def list_entry(
     except RecordError as error:
         entry = error
     return Page(page_id, annotation, images.root, found, entry)
+
+
+def entry_id(annotation: str, number: int) -> str:
+    """What an entry is called whose image is not known."""
+    return f"{os.path.basename(annotation)}#{number}"
 
 
 def read_entry(page: Page) -> PageRecord:

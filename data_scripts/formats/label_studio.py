@@ -17,13 +17,12 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from file_tree import FileTree
-from formats.entries import find_image, list_entry, read_entry, unique_pages
+from formats.entries import entry_id, find_image, list_entry, read_entry, unique_pages
 from formats.json_head import first_key_paths
 from formats.json_text import numbers, read_shared_json, shown
 from formats.label_studio_region import region_box, region_label, region_shape, region_text
 from formats.page import Page
 from ocr2_hf.data.records import PageRecord, RecordError
-from ocr2_hf.errors import WorkError
 
 FILES = "*.json, a list of tasks with annotations and data"
 LABELS: dict[str, str] = {}
@@ -40,7 +39,7 @@ def recognise(annotations: FileTree) -> bool:
 
 
 def list_pages(annotations: FileTree, images: FileTree) -> list[Page]:
-    """Every task of every *.json as a page; `WorkError` where one of the files is no list of tasks."""
+    """Every task of every *.json as a page; `WorkError` where one of the files is no JSON list."""
     names = [name for name in annotations.files if name.endswith(".json")]
     return unique_pages(page for name in names for page in _file_pages(f"{annotations.root}/{name}", images))
 
@@ -49,12 +48,14 @@ read_page = read_entry
 
 
 def _file_pages(path: str, images: FileTree) -> list[Page]:
-    pages = []
-    for number, task in enumerate(read_shared_json(path, list), 1):
-        if not isinstance(task, dict) or not isinstance(task.get("data"), dict):
-            raise WorkError(f"{path}: entry {number} is no task with data; move the file to another folder")
-        pages.append(list_entry(path, number, images, _image_name(task["data"], images), partial(_record, task)))
-    return pages
+    return [_task_page(path, number, task, images) for number, task in enumerate(read_shared_json(path, list), 1)]
+
+
+def _task_page(path: str, number: int, task: Any, images: FileTree) -> Page:
+    if not isinstance(task, dict) or not isinstance(task.get("data"), dict):
+        fault = RecordError(f"entry {number} is {shown(task)}, not a task with data")
+        return Page(entry_id(path, number), path, images.root, (), fault)
+    return list_entry(path, number, images, _image_name(task["data"], images), partial(_record, task))
 
 
 def _image_name(data: dict[str, Any], images: FileTree) -> Any:

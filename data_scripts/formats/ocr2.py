@@ -14,11 +14,10 @@ from typing import Any
 from file_tree import FileTree
 from formats.entries import list_entry, read_entry, unique_pages
 from formats.json_head import first_key_paths
-from formats.json_text import MAX_FILE_BYTES, numbers, read_bytes, read_shared_json, shown, string
+from formats.json_text import MAX_FILE_BYTES, numbers, parse_object, read_bytes, shown, string
 from formats.page import Page
 from ocr2_hf.data.grounding import parse_regions, plain_text
 from ocr2_hf.data.records import PageRecord, RecordError
-from ocr2_hf.errors import WorkError
 from page_image import PDF_SUFFIX
 
 FILES = "*.json that ocr2 read wrote"
@@ -34,23 +33,32 @@ def recognise(annotations: FileTree) -> bool:
 
 
 def list_pages(annotations: FileTree, images: FileTree) -> list[Page]:
-    """Every page of every *.json; `WorkError` where `ocr2 read` did not write one of the files."""
+    """Every page of every *.json; a file that cannot be read is one page, with that fault."""
     names = [name for name in annotations.files if name.endswith(".json")]
-    return unique_pages(page for name in names for page in _file_pages(f"{annotations.root}/{name}", images))
+    return unique_pages(page for name in names for page in _file_pages(annotations.root, name, images))
 
 
 read_page = read_entry
 
 
-def _file_pages(path: str, images: FileTree) -> list[Page]:
-    pages = read_shared_json(path, dict).get("pages")
-    if not isinstance(pages, list) or not all(isinstance(page, dict) for page in pages):
-        raise WorkError(f"{path}: pages is no list of objects, so ocr2 read did not write it; move it elsewhere")
-    edited = _is_edited(f"{path.removesuffix('.json')}.md", pages)
+def _file_pages(root: str, name: str, images: FileTree) -> list[Page]:
+    path = f"{root}/{name}"
+    try:
+        pages = _parse(path)
+        edited = _is_edited(f"{path.removesuffix('.json')}.md", pages)
+    except RecordError as error:
+        return [Page(name.removesuffix(".json"), path, images.root, (), error)]
     return [
         list_entry(path, number, images, _image_name(page), partial(_record, page, edited))
         for number, page in enumerate(pages, 1)
     ]
+
+
+def _parse(path: str) -> list[dict[str, Any]]:
+    pages = parse_object(read_bytes(path, MAX_FILE_BYTES)).get("pages")
+    if not pages or not isinstance(pages, list) or not all(isinstance(page, dict) for page in pages):
+        raise RecordError(f"pages is {shown(pages)}, not a list of objects: ocr2 read did not write the file")
+    return pages
 
 
 def _is_edited(path: str, pages: list[dict[str, Any]]) -> bool:

@@ -13,13 +13,12 @@ from functools import partial
 from typing import Any
 
 from file_tree import FileTree
-from formats.entries import list_entry, read_entry, unique_pages
+from formats.entries import entry_id, list_entry, read_entry, unique_pages
 from formats.geometry import box_around
 from formats.json_head import first_key_paths
-from formats.json_text import numbers, read_shared_json, string
+from formats.json_text import numbers, read_shared_json, shown, string
 from formats.page import Page
-from ocr2_hf.data.records import PageRecord
-from ocr2_hf.errors import WorkError
+from ocr2_hf.data.records import PageRecord, RecordError
 
 FILES = "*.json, a list of pages with layout_dets"
 LABELS = {
@@ -43,7 +42,7 @@ def recognise(annotations: FileTree) -> bool:
 
 
 def list_pages(annotations: FileTree, images: FileTree) -> list[Page]:
-    """Every page of every *.json; `WorkError` where one of the files is no such list."""
+    """Every page of every *.json; `WorkError` where one of the files is no JSON list."""
     names = [name for name in annotations.files if name.endswith(".json")]
     return unique_pages(page for name in names for page in _file_pages(f"{annotations.root}/{name}", images))
 
@@ -52,14 +51,16 @@ read_page = read_entry
 
 
 def _file_pages(path: str, images: FileTree) -> list[Page]:
-    pages = []
-    for number, entry in enumerate(read_shared_json(path, list, _needed), 1):
-        info = entry.get("page_info") if isinstance(entry, dict) else None
-        if not isinstance(info, dict) or not _are_objects(entry.get("layout_dets")):
-            raise WorkError(f"{path}: entry {number} has no layout_dets and page_info; move the file elsewhere")
-        read = partial(_record, entry["layout_dets"], info)
-        pages.append(list_entry(path, number, images, info.get("image_path"), read))
-    return pages
+    entries = enumerate(read_shared_json(path, list, _needed), 1)
+    return [_entry_page(path, number, entry, images) for number, entry in entries]
+
+
+def _entry_page(path: str, number: int, entry: Any, images: FileTree) -> Page:
+    info = entry.get("page_info") if isinstance(entry, dict) else None
+    if not isinstance(info, dict) or not _are_objects(entry.get("layout_dets")):
+        fault = RecordError(f"entry {number} is {shown(entry)}, not a page with layout_dets and page_info")
+        return Page(entry_id(path, number), path, images.root, (), fault)
+    return list_entry(path, number, images, info.get("image_path"), partial(_record, entry["layout_dets"], info))
 
 
 def _needed(entry: dict[str, Any]) -> dict[str, Any]:
