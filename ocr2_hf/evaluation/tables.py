@@ -1,36 +1,42 @@
 """TEDS, the tree edit distance similarity of HTML tables (Zhong et al., arXiv 1911.10683; IBM's code)."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
-from apted import APTED, Config
+import numpy as np
 from lxml import etree, html
 from rapidfuzz.distance import Levenshtein
+from rapidfuzz.process import cdist
 
-# Real tables nest a handful of levels; markup nested deeper than this is a broken prediction and is cut
-# there, so that neither we nor apted run out of stack.
-MAX_DEPTH = 100
+from ocr2_hf.evaluation.tree_distance import tree_distance
+
+# Real tables nest a handful of levels; markup nested deeper than this is a broken prediction and is cut there.
+MAX_DEPTH = 16
+# More than a model can write on a page (8,192 tokens). Two tables of this size take about 2 s and 300 MB.
+MAX_NODES = 3000
 
 
 def teds(predicted_html: str, reference_html: str, structure_only: bool = False) -> float:
     """1 - (tree edit distance / node count of the larger table), in [0, 1], of the first table on each side.
 
-    Deleting, inserting or relabelling a node (tag, colspan or rowspan differ) costs 1; between two `td` of
-    one span the cost is the normalised edit distance of their content, markup included, and 0 with
-    `structure_only` (TEDS-S). As in IBM's code the text of `th` is not compared: replace `th` by `td` on
-    both sides where it should be. HTML that is cut off or malformed is repaired as libxml2 does; 0.0 when
-    either side has no table.
+    Deleting, inserting or relabelling a node (tag, colspan or rowspan differ) costs 1; between two `td` of one span the
+    cost is the normalised edit distance of their content, markup included, and 0 with `structure_only` (TEDS-S). As in
+    IBM's code the text of `th` is not compared: replace `th` by `td` on both sides where it should be. HTML that is cut
+    off or malformed is repaired as libxml2 does; 0.0 when either side has no table. Of a table with more than
+    `MAX_NODES` nodes the first are compared; what one side has more than the other beyond them is wrong.
     """
     predicted, reference = parse_table(predicted_html), parse_table(reference_html)
     if predicted is None or reference is None:
         return 0.0
-    nodes = max(_count(predicted), _count(reference))
-    if nodes == 0:
+    counts = _count(predicted), _count(reference)
+    if max(counts) == 0:
         return 1.0
-    trees = _tree(predicted, structure_only), _tree(reference, structure_only)
-    # A deep tree and a flat one have so few nodes in common that the distance can pass the count: hence the
-    # floor.
-    return max(0.0, 1.0 - float(APTED(*trees, _Costs()).compute_edit_distance()) / nodes)
+    trees = _Tree(predicted), _Tree(reference)
+    if trees[0] == trees[1]:
+        return 1.0
+    distance = tree_distance(trees[0].leftmost, trees[1].leftmost, _rename_costs(*trees, structure_only))
+    beyond = trees[0].cut, trees[1].cut
+    # A deep tree and a flat one have so few nodes in common that the distance can pass the count: hence the floor.
+    return max(0.0, 1.0 - (distance + abs(beyond[0] - beyond[1])) / (max(counts) - min(beyond)))
 
 
 def parse_table(text: str) -> html.HtmlElement | None:
@@ -45,29 +51,48 @@ def parse_table(text: str) -> html.HtmlElement | None:
     return tables[0] if tables else None
 
 
-@dataclass
-class _Node:
-    tag: str
-    span: tuple[int, int] = (1, 1)
-    content: list[str] = field(default_factory=list)
-    children: list["_Node"] = field(default_factory=list)
+class _Tree:
+    """A table's nodes in postorder: `leftmost` leaf indices [N], `kinds` (tag, colspan, rowspan), `contents` of cells.
+
+    Cells have no nodes below them. `cut` is how many nodes were left out beyond MAX_NODES.
+    """
+
+    def __init__(self, table: html.HtmlElement):
+        self.leftmost: list[int] = []
+        self.kinds: list[tuple[str, int, int]] = []
+        self.contents: list[tuple[str, ...]] = []
+        self.cut = 0
+        self._add(table, 0)
+
+    def __eq__(self, other: object) -> bool:
+        return vars(self) == vars(other)
+
+    __hash__ = None
+
+    def _add(self, element: html.HtmlElement, depth: int) -> None:
+        first, cell = len(self.kinds), element.tag == "td"
+        for child in element if not cell and depth < MAX_DEPTH else ():
+            if len(self.kinds) < MAX_NODES:
+                self._add(child, depth + 1)
+            else:
+                self.cut += 1 + _count(child)
+        self.leftmost.append(first)
+        self.kinds.append(("td", _span(element, "colspan"), _span(element, "rowspan")) if cell else (element.tag, 1, 1))
+        self.contents.append(tuple(_cell_tokens(element)) if cell else ())
 
 
-class _Costs(Config):
-    """Costs of apted: insert and delete 1 (the defaults), rename as in `teds`."""
-
-    def rename(self, node1: _Node, node2: _Node) -> float:
-        if (node1.tag, node1.span) != (node2.tag, node2.span):
-            return 1.0
-        return Levenshtein.normalized_distance(node1.content, node2.content)
-
-
-def _tree(element: html.HtmlElement, structure_only: bool, depth: int = 0) -> _Node:
-    if element.tag == "td":
-        content = [] if structure_only else list(_cell_tokens(element))
-        return _Node("td", (_span(element, "colspan"), _span(element, "rowspan")), content)
-    children = [] if depth == MAX_DEPTH else [_tree(child, structure_only, depth + 1) for child in element]
-    return _Node(element.tag, children=children)
+def _rename_costs(a: _Tree, b: _Tree, structure_only: bool) -> np.ndarray:
+    """[A, B]: 1 between nodes of two kinds, else the normalised edit distance of what is in them."""
+    numbers = {kind: number for number, kind in enumerate(dict.fromkeys([*a.kinds, *b.kinds]))}
+    kinds = [np.array([numbers[kind] for kind in tree.kinds]) for tree in (a, b)]
+    other_kind_AB = kinds[0][:, None] != kinds[1][None, :]
+    if structure_only:
+        return other_kind_AB.astype(np.float64)
+    distinct = [list(dict.fromkeys(tree.contents)) for tree in (a, b)]
+    distance = cdist(*distinct, scorer=Levenshtein.normalized_distance, dtype=np.float64)
+    places = [{content: place for place, content in enumerate(contents)} for contents in distinct]
+    rows, columns = ([place[content] for content in tree.contents] for place, tree in zip(places, (a, b), strict=True))
+    return np.where(other_kind_AB, 1.0, distance[np.ix_(rows, columns)])
 
 
 def _cell_tokens(cell: html.HtmlElement) -> Iterator[str]:
