@@ -77,7 +77,7 @@ def test_rows_of_one_image_are_numbered_and_a_line_added_changes_no_id(tmp_path)
 
 
 def test_plain_pages_as_rows(tmp_path):
-    scaled = PLAIN | {"image": "scans/c.png", "width": 120, "height": 80}
+    scaled = PLAIN | {"file_name": "scans/c.png", "width": 120, "height": 80}
     records, reasons = read(tmp_path, PLAIN | {"image": "a.png", "prompt": "Q", "target": "A"}, scaled)
     assert not reasons
     first = records["a"]

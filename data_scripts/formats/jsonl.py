@@ -4,7 +4,7 @@ A chat of one question about one image becomes a row for the task `custom`, its 
 `{"messages": [{role, content}], "images": [path]}` of ms-swift, or its older `{query, response, images}`; contents that
 are lists of `{type: text | image}`, as OpenAI and Unsloth have them; `{"conversations": [{from, value}], "image"}` of
 LLaVA. `<image>` is left out of the question, the text of a system message stands before it. A plain page is an object
-as in the format json, with its `image`. Paths end at a file in the image folder, wherever they began.
+as in the format json, with its `image` (or `file_name`). Paths end at a file in the image folder, wherever they began.
 
 A page's id is its image's path without suffix; the second row of an image has "#2" behind it, and so on.
 """
@@ -87,7 +87,7 @@ def _image(row: dict[str, Any] | RecordError) -> str:
         raise row
     if not isinstance(row, dict):
         raise RecordError(f"row is {shown(row)}, not an object")
-    named = [row.get("image"), *_as_list(row.get("images"))]
+    named = [row.get("image"), row.get("file_name"), *_as_list(row.get("images"))]
     for part in (part for message in messages_of(row) or () for part in parts_of(message)):
         named += [part.get("image"), part.get("image_url")]
     paths = list(dict.fromkeys(_path(name) for name in named if name is not None))
