@@ -9,9 +9,10 @@ from ocr2_hf.errors import UsageError
 from synthetic.charts import draw_chart
 from synthetic.fonts import Fonts
 from synthetic.formulas import choose_formula, draw_formula, formula_mark
+from synthetic.measurements import measurement_table
 from synthetic.page import Mark, Region, SyntheticPage, write_mark
 from synthetic.prose import Line, break_lines, fill, paragraph, units
-from synthetic.tables import GAP, Table, TableCell, TableLayout, draw_table, natural_widths
+from synthetic.tables import GAP, TableLayout, draw_table, natural_widths
 
 SMALLEST_FONT = 9
 FEWEST_LINES = 40  # of body text, that the height must hold
@@ -243,7 +244,7 @@ class _Article:
 
     def _table(self, width: float) -> Block:
         style = self.style
-        table = article_table(self.rng, self.words)
+        table = measurement_table(self.rng, self.words)
         size = round(0.92 * style.size)
         widths = [natural + GAP * size for natural in natural_widths(table, style.fonts(size))]
         if sum(widths) < width:
@@ -282,31 +283,3 @@ class _Caption:
             place = (x + self.width / 2, y, "ms") if len(self.lines) == 1 else (x, y, "ls")
             marks.append(write_mark(text, *place, self.font))
         self.article._add(label, self.text, marks)
-
-
-def article_table(rng: random.Random, words: ModuleType) -> Table:
-    """Sites and what was measured there, under one head or two; the last row has the means of the columns."""
-    measured = rng.sample(words.MEASURED, 2)
-    groups = rng.sample(words.GROUPS, 2) if rng.random() < 0.5 else []
-    columns = 1 + len(measured) * max(1, len(groups))
-    table = Table(columns)
-    heads = [TableCell(0, 1 + i, name, align="right") for i, name in enumerate(measured * max(1, len(groups)))]
-    if groups:
-        over = [TableCell(0, 1 + 2 * i, group, colspan=2, align="centre") for i, group in enumerate(groups)]
-        table.add_row("head", [TableCell(0, 0, words.SITE, rowspan=2), *over])
-        table.add_row("head", heads)
-    else:
-        table.add_row("head", [TableCell(0, 0, words.SITE), *heads])
-    rows = []
-    for site in rng.sample(words.SITES, rng.randint(3, 6)):
-        rows.append([rng.randint(10, 999) for _ in heads])
-        table.add_row("item", _figures(site, rows[-1]))
-    if rng.random() < 0.5:
-        means = [round(sum(column) / len(rows)) for column in zip(*rows, strict=True)]
-        table.add_row("subtotal", _figures(words.MEAN, means))
-    return table
-
-
-def _figures(name: str, tenths: list[int]) -> list[TableCell]:
-    figures = [TableCell(0, 1 + i, f"{value / 10:.1f}", align="right") for i, value in enumerate(tenths)]
-    return [TableCell(0, 0, name), *figures]

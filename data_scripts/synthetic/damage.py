@@ -47,9 +47,11 @@ def rotate(mark: Mark, angle: float, centre: tuple[float, float]) -> None:
 def damage_image(image: Image.Image, rng: random.Random, strength: float) -> Image.Image:
     """Blur, noise and the artefacts of JPEG; nothing moves."""
     image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0, 0.9) * strength))
-    sigma = rng.uniform(0, 14) * strength
-    noise = np.random.default_rng(rng.getrandbits(64)).normal(0, sigma, (image.height, image.width, 1))
-    image = Image.fromarray((np.asarray(image) + noise).round().clip(0, 255).astype(np.uint8))
+    sigma = np.float32(rng.uniform(0, 14) * strength)
+    shape = (image.height, image.width, 1)
+    noisy = sigma * np.random.default_rng(rng.getrandbits(64)).standard_normal(shape, dtype=np.float32)
+    noisy = noisy + np.asarray(image)
+    image = Image.fromarray(noisy.round().clip(0, 255).astype(np.uint8))
     jpeg = io.BytesIO()
     image.save(jpeg, "JPEG", quality=round(95 - rng.uniform(0, 60) * strength))
     return Image.open(jpeg)
