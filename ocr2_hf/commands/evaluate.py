@@ -3,6 +3,7 @@
     ocr2 evaluate --model DIR|ID --dataset NAME [--split test] [--task T] [--limit N] --output_dir DIR
     ocr2 evaluate --predictions FILE.jsonl --output_dir DIR
     ocr2 evaluate --compare DIR_A DIR_B --output_dir DIR
+    ocr2 evaluate --omnidocbench GT.json --predictions DIR_OF_MD --output_dir DIR [--cdm FILE]
 
 Writes metrics.json, predictions.jsonl and report.html. Started again, an evaluation goes on where it was
 stopped.
@@ -13,6 +14,7 @@ import sys
 from pathlib import Path
 
 from ocr2_hf.commands.arguments import add_generation_arguments, positive_integer
+from ocr2_hf.commands.omnidocbench import add_omnidocbench_arguments, score_omnidocbench
 from ocr2_hf.data.tasks import PROMPTS
 from ocr2_hf.errors import UsageError, WorkError, run_command
 from ocr2_hf.evaluation.comparison import compare, shared_pages, write_comparison
@@ -29,6 +31,8 @@ def main(argv: list[str] | None = None) -> int:
         raise UsageError(f"--output_dir {output} is a file; name a directory")
     if args.compare:
         _compare(*map(Path, args.compare), output)
+    elif args.omnidocbench:
+        score_omnidocbench(Path(args.omnidocbench), Path(args.predictions), output, args.cdm)
     elif args.predictions:
         _score_file(Path(args.predictions), output)
     else:
@@ -108,7 +112,10 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--limit", type=positive_integer, help="at most so many pages")
     parser.add_argument("--output_dir", required=True)
     add_generation_arguments(parser)
+    add_omnidocbench_arguments(parser)
     args = parser.parse_args(argv)
+    if args.omnidocbench and not args.predictions:
+        parser.error("--omnidocbench needs --predictions, the directory of .md files")
     if bool(args.model) != bool(args.dataset):
         parser.error("--model and --dataset go together")
     return args
