@@ -8,8 +8,9 @@ from lxml import html
 from PIL import Image
 
 from ocr2_hf.errors import WorkError
-from ocr2_hf.evaluation.comparison import compare, shared_pages, write_comparison
+from ocr2_hf.evaluation.comparison import compare, shared_pages
 from ocr2_hf.evaluation.report import difference, write_report
+from ocr2_hf.evaluation.report_comparison import write_comparison
 from ocr2_hf.evaluation.summary import summarize
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'>&lt;\0\ud800"

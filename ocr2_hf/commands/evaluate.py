@@ -17,10 +17,11 @@ from ocr2_hf.commands.arguments import add_generation_arguments, positive_intege
 from ocr2_hf.commands.omnidocbench import add_omnidocbench_arguments, score_omnidocbench
 from ocr2_hf.data.tasks import PROMPTS
 from ocr2_hf.errors import UsageError, WorkError, run_command
-from ocr2_hf.evaluation.comparison import compare, shared_pages, write_comparison
+from ocr2_hf.evaluation.comparison import compare, shared_pages
 from ocr2_hf.evaluation.files import write_json, write_whole
 from ocr2_hf.evaluation.predictions import read_predictions
 from ocr2_hf.evaluation.report import Images, metrics_table, write_report
+from ocr2_hf.evaluation.report_comparison import write_comparison
 from ocr2_hf.evaluation.summary import Line, summarize
 
 
