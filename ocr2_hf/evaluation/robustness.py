@@ -1,6 +1,19 @@
-"""How often generation goes wrong as a whole: the page ends in a loop, or never ends."""
+"""How often generation goes wrong as a whole: a page ends in a loop, never ends, or says what is not there."""
 
+import re
 from collections.abc import Sequence
+
+from rapidfuzz import fuzz
+
+from ocr2_hf.evaluation.text import normalize_text
+
+# A piece of predicted text is at most so long; it is on the page when some stretch of the reference is that similar
+# (100 is equal). Measured on 22 pages in English, French and German: pieces of other pages come to 54, of the page
+# itself with every fifth character wrong to 67 and more.
+PIECE_LENGTH = 64
+MIN_SIMILARITY = 60
+_PIECE = re.compile(rf"\S(?:.{{0,{PIECE_LENGTH - 2}}}\S)?(?=\s|\Z)|\S{{1,{PIECE_LENGTH}}}")
+_MARKUP = re.compile(r"</?[a-zA-Z][^<>]{0,200}>")
 
 
 def repetition_rate(predictions: Sequence[str]) -> float:
@@ -15,6 +28,36 @@ def missing_eos_rate(finished: Sequence[bool]) -> float:
     if not len(finished):
         raise ValueError("missing_eos_rate takes a list of at least one page")
     return sum(not page for page in finished) / len(finished)
+
+
+def invented_text_rate(predictions: Sequence[str], references: Sequence[str]) -> float | None:
+    """Share of the predicted characters that resemble nothing in their page's reference (see `invented_characters`).
+
+    None when nothing was predicted. Raises ValueError on lists of different lengths.
+    """
+    counts = [invented_characters(p, r) for p, r in zip(predictions, references, strict=True)]
+    predicted = sum(total for _, total in counts)
+    return sum(invented for invented, _ in counts) / predicted if predicted else None
+
+
+def invented_characters(prediction: str, reference: str) -> tuple[int, int]:
+    """(invented, all) predicted characters of a page, spaces between pieces and HTML tags left out.
+
+    The prediction is cut at spaces into pieces of up to 64 characters; a piece is invented when no stretch of the
+    reference is 60% like it (2 x common characters in order / both lengths). So a misread word, a block in another
+    place or one that comes twice is not invented, and all of a text is where the reference is empty.
+    """
+    predicted, page = (normalize_text(_MARKUP.sub(" ", text)) for text in (prediction, reference))
+    pieces = _PIECE.findall(predicted)
+    return sum(len(piece) for piece in pieces if not _is_on(page, piece)), sum(map(len, pieces))
+
+
+def _is_on(page: str, piece: str) -> bool:
+    if piece in page:
+        return True
+    # A page shorter than the piece must not be found inside it.
+    score = fuzz.partial_ratio if len(page) >= len(piece) else fuzz.ratio
+    return score(piece, page, score_cutoff=MIN_SIMILARITY) > 0
 
 
 def ends_in_loop(text: str) -> bool:

@@ -77,7 +77,9 @@ class _Tree:
             else:
                 self.cut += 1 + _count(child)
         self.leftmost.append(first)
-        self.kinds.append(("td", _span(element, "colspan"), _span(element, "rowspan")) if cell else (element.tag, 1, 1))
+        self.kinds.append(
+            ("td", cell_span(element, "colspan"), cell_span(element, "rowspan")) if cell else (element.tag, 1, 1)
+        )
         self.contents.append(tuple(_cell_tokens(element)) if cell else ())
 
 
@@ -108,7 +110,7 @@ def _cell_tokens(cell: html.HtmlElement) -> Iterator[str]:
             yield from element.tail or ""
 
 
-def _span(cell: html.HtmlElement, name: str) -> int:
+def cell_span(cell: html.HtmlElement, name: str) -> int:
     """The attribute as an integer; 1 where it is missing or no number, as browsers read it."""
     value = cell.get(name, "").strip()
     return int(value) if value.isdecimal() and len(value) < 10 else 1
