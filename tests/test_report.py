@@ -122,7 +122,7 @@ def test_comparison_of_the_shared_pages(tmp_path):
     metrics = compare(*pages)
     assert metrics["before"]["cer"] == 0.25 and metrics["after"]["cer"] == 0.125
     assert metrics["change"]["cer"] == -0.125 and metrics["change"]["bbox_iou"] is None
-    write_comparison(*pages, tmp_path / "r.html", ("<old>", "new"))
+    write_comparison(*pages, metrics, tmp_path / "r.html", ("<old>", "new"))
     tree = html.fromstring((tmp_path / "r.html").read_text(encoding="utf-8"))
     assert tree.xpath("//summary/b/text()") == ["a", "b"]  # a worsened
     assert tree.xpath("//th/text()") == ["<old>", "new", "change"]

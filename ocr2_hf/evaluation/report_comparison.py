@@ -1,15 +1,15 @@
 """The report of two evaluations of the same pages beside each other."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from ocr2_hf.evaluation.comparison import compare
 from ocr2_hf.evaluation.files import write_whole
 from ocr2_hf.evaluation.report import (
     FIGURES,
     MAX_IMAGES,
+    Images,
     card,
     error_of,
     figure,
@@ -22,13 +22,20 @@ from ocr2_hf.evaluation.report_page import LEGEND, page
 from ocr2_hf.evaluation.summary import Line, summarize
 
 
-def write_comparison(before: Sequence[Line], after: Sequence[Line], path: str | Path, names: tuple[str, str]) -> None:
+def write_comparison(
+    before: Sequence[Line],
+    after: Sequence[Line],
+    metrics: Mapping[str, Any],
+    path: str | Path,
+    names: tuple[str, str],
+    images: Images | None = None,
+) -> None:
     """The side-by-side report of the same pages in the same order, the most worsened first."""
     pages = [(a, b, summarize([a]), summarize([b])) for a, b in zip(before, after, strict=True)]
     pages.sort(key=lambda page: error_of(page[2]) - error_of(page[3]))
     cards = []
     for rank, (a, b, a_scores, b_scores) in enumerate(pages):
-        image = open_image(a) or open_image(b) if rank < MAX_IMAGES else None
+        image = (images(a) if images else open_image(a) or open_image(b)) if rank < MAX_IMAGES else None
         sides = "".join(
             f"<div>{text_panel(name + ', CER ' + figure('cer', scores['cer']), line)}"
             f"{sheet(line, image)}{raw_panel(line)}</div>"
@@ -38,7 +45,7 @@ def write_comparison(before: Sequence[Line], after: Sequence[Line], path: str | 
     body = [
         f"<h1>{escape(names[0])} &rarr; {escape(names[1])}</h1>",
         f'<p class="soft">{len(pages)} pages that both evaluations have.</p>',
-        _table(compare(before, after), names),
+        _table(metrics, names),
         '<h2>Pages</h2><p class="soft">Most worsened first.</p>',
         LEGEND,
         *cards,
