@@ -112,11 +112,12 @@ def test_strengths_are_limits_and_all_up_to_them_occurs():
         _, [(x0, y0, x1, y1)] = Augmentation.of({"rotation": 8})(image, boxes, str(seed))
         angles.append(np.degrees(np.arctan2(y1 - y0 - 4, x1 - x0)))
     assert 7 < max(angles) < 8.2 and np.mean(angles) == pytest.approx(4, abs=0.6)
-    factors = []
-    for seed in range(200):
-        _, [(x0, _, x1, _)] = Augmentation.of({"scale": 0.4})(image, boxes, str(seed))
-        factors.append((x1 - x0) / 100)
+    moved = [Augmentation.of({"scale": 0.4})(image, boxes, str(seed))[1][0] for seed in range(200)]
+    factors = [(x1 - x0) / 100 for x0, _, x1, _ in moved]
     assert 0.6 <= min(factors) < 0.63 and 0.97 < max(factors) <= 1
+    # A page of 60 % of its place may lie anywhere in it: its left edge from 0 to 80.
+    lefts = [x0 - 50 * factor for (x0, *_), factor in zip(moved, factors, strict=True)]
+    assert min(lefts) > -1e-6 and max(lefts) > 50 and np.std(lefts) > 10
     brightness = {
         Augmentation.of("light")(Image.new("RGB", (4, 4), (100, 100, 100)), [], str(seed))[0].getpixel((0, 0))[0]
         for seed in range(200)

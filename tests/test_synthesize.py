@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from page_folders import run_script, start_script
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 import build_dataset
 from ocr2_hf.data.load import load_dataset
 from ocr2_hf.errors import run_command
 from synthesize import main
+from synthetic.damage import rotate
+from synthetic.page import Mark
 
 LABELS = {"title", "text", "footer"}
 
@@ -67,6 +69,19 @@ def test_boxes_of_damaged_pages_hold_the_ink_too(tmp_path):
         blocks = page[: page.shape[0] // 4 * 4, : page.shape[1] // 4 * 4].reshape(-1, 4, page.shape[1] // 4, 4)
         free = ~covered[: page.shape[0] // 4 * 4, : page.shape[1] // 4 * 4].reshape(blocks.shape).any((1, 3))
         assert np.ptp(blocks.mean((1, 3))[free]) < 40
+
+
+@pytest.mark.parametrize("angle", [-2.0, 0.7, 20])
+def test_marks_turn_as_the_page_would(angle):
+    page = Image.new("L", (200, 300), 0)
+    ImageDraw.Draw(page).text((120, 40), "Tea", fill=255, font=ImageFont.load_default(20))
+    mark = Mark(page.crop((110, 30, 170, 70)), 110, 30)
+    rotate(mark, angle, (100, 150))
+    turned = Image.new("L", page.size, 0)
+    turned.paste(mark.mask, (mark.left, mark.top))
+    whole = page.rotate(angle, resample=Image.Resampling.BICUBIC, center=(100, 150))
+    assert np.abs(np.asarray(turned).astype(int) - np.asarray(whole)).max() <= 2
+    assert mark.box() == Mark(whole, 0, 0).box()
 
 
 def test_a_receipt_has_its_parts_and_adds_up(tmp_path):
