@@ -11,6 +11,7 @@ from transformers.models.deepseek_ocr2.processing_deepseek_ocr2 import DeepseekO
 from ocr2_hf.data.collator import PromptEncoder, TargetEncoder
 from ocr2_hf.data.pages import Splitter, example_length
 from ocr2_hf.data.records import PageRecord, RecordError
+from ocr2_hf.data.tasks import suits
 from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.modeling.load import TINY, load_processor
 
@@ -34,10 +35,11 @@ class TokenLengths:
     def measure(self, row: dict) -> tuple[int, int]:
         """(visual tokens, all tokens) of a page's longest task; `row` has the columns of a record but the image."""
         tiles = self._prompts.settings.tiles(row["width"], row["height"])
+        visual = self._prompts.settings.tokens(tiles)
         # `locate` is never longer than `markdown`, which has all regions, nor is `ocr`.
-        tasks = ["markdown"] + (["custom"] if row["prompt"] is not None and row["target"] is not None else [])
+        tasks = [task for task in ("markdown", "custom") if suits(task, row)]
         lengths = [example_length(row, task, {}, self._prompts, self._targets, tiles) for task in tasks]
-        return self._prompts.settings.tokens(tiles), max(lengths)
+        return visual, max(lengths, default=visual)
 
     def is_over(self, record: PageRecord, width: int, height: int) -> bool:
         """Is a checked page longer than the context, so that training must split it?

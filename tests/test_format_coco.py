@@ -86,7 +86,7 @@ def test_an_explicit_order_is_the_reading_order(tmp_path, place):
         ([region(1, None)], "bbox is None, not a list of 4 numbers"),
         ([{"image_id": 1, "category_id": 1}], "has neither bbox nor polygons"),
         ([{"image_id": 1, "category_id": 1, "segmentation": {"counts": []}}], "has neither bbox nor polygons"),
-        ([{"image_id": 1, "category_id": 1, "segmentation": [[1, 2, 3]]}], "segmentation has the point '[3]'"),
+        ([{"image_id": 1, "category_id": 1, "segmentation": [[1, 2, 3]]}], "segmentation has the point [3]"),
         ([{"image_id": 1, "category_id": 1, "segmentation": [[1, "2"]]}], "segmentation is [1, '2'], not a list of 2"),
         ([{"image_id": 1, "category_id": 1, "segmentation": []}], "segmentation has no points"),
         ([region(1, [1, 2, 3, 4], 9)], "annotation is of the category_id 9, which categories does not have"),

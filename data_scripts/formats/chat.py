@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from formats.json_text import shown, string
-from ocr2_hf.data.records import RecordError
+from formats.json_text import string
+from ocr2_hf.data.records import RecordError, shown
 
 _ASKERS, _ANSWERERS = ("user", "human"), ("assistant", "gpt")
 _IMAGE = "<image>"

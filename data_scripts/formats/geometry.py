@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ocr2_hf.data.records import RecordError
+from ocr2_hf.data.records import RecordError, shown
 
 
 def box_around(points: Iterable[Sequence[Any]], what: str = "polygon") -> list[float]:
@@ -18,7 +18,7 @@ def box_around(points: Iterable[Sequence[Any]], what: str = "polygon") -> list[f
     for pair in pairs:
         numbers = [value for value in pair if type(value) in (int, float)]
         if len(numbers) != 2 or len(pair) != 2 or not all(map(_is_finite, numbers)):
-            raise RecordError(f"{what} has the point {str(pair)[:60]!a}, not two numbers x, y")
+            raise RecordError(f"{what} has the point {shown(pair)}, not two numbers x, y")
     xs, ys = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     return [min(xs), min(ys), max(xs), max(ys)]
 

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from ocr2_hf.data.records import RecordError
+from ocr2_hf.data.records import RecordError, shown
 from ocr2_hf.errors import WorkError
 
 # A page of 10,000 words with a box each takes 1 MB.
@@ -69,17 +69,6 @@ def string(value: Any, where: str) -> str:
     if isinstance(value, str):
         return value
     raise RecordError(f"{where} is {shown(value)}, not a string")
-
-
-def shown(value: Any) -> str:
-    """The value for a message, in at most 60 characters of ASCII."""
-    try:
-        text = ascii(value)
-    except ValueError:  # an int too long to print
-        text = "a number of thousands of digits"
-    except RecursionError:
-        text = f"a {type(value).__name__} nested hundreds of times"
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _is_number(value: Any) -> bool:

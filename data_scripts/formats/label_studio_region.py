@@ -4,8 +4,8 @@ import math
 from typing import Any
 
 from formats.geometry import box_around
-from formats.json_text import numbers, shown, string
-from ocr2_hf.data.records import RecordError
+from formats.json_text import numbers, string
+from ocr2_hf.data.records import RecordError, shown
 
 _SHAPES = ("rectangle", "rectanglelabels", "polygon", "polygonlabels", "ellipse", "ellipselabels")
 

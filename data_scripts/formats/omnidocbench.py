@@ -16,9 +16,9 @@ from file_tree import FileTree
 from formats.entries import entry_id, list_entry, read_entry, unique_pages
 from formats.geometry import box_around
 from formats.json_head import first_key_paths
-from formats.json_text import numbers, read_shared_json, shown, string
+from formats.json_text import numbers, read_shared_json, string
 from formats.page import Page
-from ocr2_hf.data.records import PageRecord, RecordError
+from ocr2_hf.data.records import PageRecord, RecordError, shown
 
 FILES = "*.json, a list of pages with layout_dets"
 LABELS = {

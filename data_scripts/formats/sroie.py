@@ -17,9 +17,9 @@ from file_tree import FileTree
 from formats.entries import unique_pages
 from formats.geometry import box_around
 from formats.images import images_by_stem, paired_image
-from formats.json_text import parse_object, read_bytes, shown
+from formats.json_text import parse_object, read_bytes
 from formats.page import Page
-from ocr2_hf.data.records import PageRecord, RecordError
+from ocr2_hf.data.records import PageRecord, RecordError, shown
 
 FILES = "*.txt of lines x1,y1,x2,y2,x3,y3,x4,y4,text"
 LABELS: dict[str, str] = {}

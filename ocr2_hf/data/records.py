@@ -80,7 +80,7 @@ def check_record(record: PageRecord, width: int, height: int) -> tuple[PageRecor
     for name in ("bboxes", "labels", "texts"):
         value = getattr(record, name)
         if not isinstance(value, list) and not (name == "texts" and value is None):
-            raise RecordError(f"{name} is {_shown(value)}, not a list")
+            raise RecordError(f"{name} is {shown(value)}, not a list")
     texts = [""] * len(record.bboxes) if record.texts is None else record.texts
     if not len(record.bboxes) == len(record.labels) == len(texts):
         counts = f"{len(record.bboxes)} bboxes, {len(record.labels)} labels, {len(texts)} texts"
@@ -129,7 +129,7 @@ def _scaled(record: PageRecord, width: int, height: int) -> list:
 
 def _side(value: Any) -> float:
     if type(value) not in (int, float) or not 0 < value < _FARTHEST:
-        raise RecordError(f"the page that the boxes were drawn on has the side {_shown(value)}, not a number above 0")
+        raise RecordError(f"the page that the boxes were drawn on has the side {shown(value)}, not a number above 0")
     return value
 
 
@@ -152,13 +152,13 @@ def _are_plain(texts: list[Any]) -> bool:
 def _check_names(labels: list[str]) -> None:
     for label in set(labels):
         if not label.strip() or "\n" in label:
-            raise RecordError(f"labels[{labels.index(label)}] is {_shown(label)}, not a name on one line")
+            raise RecordError(f"labels[{labels.index(label)}] is {shown(label)}, not a name on one line")
 
 
 def check_text(value: Any, where: str) -> str:
     """The text in NFC with Unix line ends; `RecordError` for other types and for control characters."""
     if not isinstance(value, str):
-        raise RecordError(f"{where} is {_shown(value)}, not a string")
+        raise RecordError(f"{where} is {shown(value)}, not a string")
     text = unicodedata.normalize("NFC", value.replace("\r\n", "\n"))
     if found := _CONTROL.search(text):
         raise RecordError(f"{where} has the control character U+{ord(found[0]):04X} at offset {found.start()}")
@@ -181,7 +181,7 @@ def check_label(value: Any, where: str) -> str:
     """A region's class: a text of one line that is not empty."""
     label = check_plain_text(value, where)
     if not label.strip() or "\n" in label:
-        raise RecordError(f"{where} is {_shown(label)}, not a name on one line")
+        raise RecordError(f"{where} is {shown(label)}, not a name on one line")
     return label
 
 
@@ -215,26 +215,27 @@ def _is_empty(boxes: np.ndarray) -> np.ndarray:
 
 def _check_numbers(box: Any, i: int) -> None:
     if not isinstance(box, list) or len(box) != 4:
-        raise RecordError(f"bboxes[{i}] is {_shown(box)}, not a list of four numbers x0, y0, x1, y1")
+        raise RecordError(f"bboxes[{i}] is {shown(box)}, not a list of four numbers x0, y0, x1, y1")
     for value in box:
         if type(value) not in (int, float):  # a bool is an int for isinstance
-            raise RecordError(f"bboxes[{i}] holds {_shown(value)}, not a number")
+            raise RecordError(f"bboxes[{i}] holds {shown(value)}, not a number")
         # NaN fails this too; an int of hundreds of digits, which no float holds, can still be compared.
         if not -_FARTHEST < value < _FARTHEST:
-            raise RecordError(f"bboxes[{i}] holds {_shown(value)}, not a pixel coordinate")
+            raise RecordError(f"bboxes[{i}] holds {shown(value)}, not a pixel coordinate")
 
 
 def _reject_first(bad: np.ndarray, bboxes: list, what: str) -> None:
     if bad.any():
         i = int(bad.argmax())
-        raise RecordError(f"bboxes[{i}] {_shown(bboxes[i])} {what}")
+        raise RecordError(f"bboxes[{i}] {shown(bboxes[i])} {what}")
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """The value for a message, in at most 60 characters of ASCII."""
     try:
-        shown = ascii(value)
+        text = ascii(value)
     except ValueError:  # an int too long to print
-        shown = "a number of thousands of digits"
+        text = "a number of thousands of digits"
     except RecursionError:
-        shown = f"a {type(value).__name__} nested hundreds of times"
-    return shown if len(shown) <= 60 else f"{shown[:57]}..."
+        text = f"a {type(value).__name__} nested hundreds of times"
+    return text if len(text) <= 60 else f"{text[:57]}..."
