@@ -25,29 +25,40 @@ def mean_average_precision(
     predicted: Sequence[Sequence[LabelledBox]], reference: Sequence[Sequence[LabelledBox]]
 ) -> float | None:
     """COCO mAP in [0, 1] of (label, box xyxy) lists, one per page on both sides; None without a reference box."""
-    scores = label_average_precisions(predicted, reference)
-    return float(np.mean(list(scores.values()))) if scores else None
+    return Detections(predicted, reference).mean()
 
 
-def label_average_precisions(
-    predicted: Sequence[Sequence[LabelledBox]], reference: Sequence[Sequence[LabelledBox]]
-) -> dict[str, float]:
-    """The average precision of every label that the references have."""
-    labels = _detect(predicted, reference)
-    once = np.ones((1, len(reference)))
-    return {label: float(found.average_precision(once)[0]) for label, found in labels.items()}
+class Detections:
+    """What was found of every label that the references have; both sides as in `mean_average_precision`."""
 
+    def __init__(self, predicted: Sequence[Sequence[LabelledBox]], reference: Sequence[Sequence[LabelledBox]]):
+        self._pages = len(reference)
+        self._labels = {label: _Label() for page in reference for label, _ in page}
+        for number, (made, wanted) in enumerate(zip(predicted, reference, strict=True)):
+            boxes = defaultdict(lambda: ([], []))
+            for side, regions in enumerate((made, wanted)):
+                for label, box in regions:
+                    boxes[label][side].append(box)
+            for label in boxes.keys() & self._labels.keys():
+                self._labels[label].add_page(number, *boxes[label])
 
-def resampled_map(
-    predicted: Sequence[Sequence[LabelledBox]], reference: Sequence[Sequence[LabelledBox]], counts_SP: np.ndarray
-) -> np.ndarray:
-    """[S]: mAP of S samples of the P pages; `counts_SP` says how often a page is in a sample. NaN without a box."""
-    scores = [found.average_precision(counts_SP) for found in _detect(predicted, reference).values()]
-    if not scores:
-        return np.full(len(counts_SP), np.nan)
-    scores_LS = np.array(scores)
-    measured = (~np.isnan(scores_LS)).sum(axis=0)
-    return np.divide(np.nansum(scores_LS, axis=0), measured, out=np.full(len(counts_SP), np.nan), where=measured > 0)
+    def by_label(self) -> dict[str, float]:
+        """The average precision of each label."""
+        once = np.ones((1, self._pages))
+        return {label: float(found.average_precision(once)[0]) for label, found in self._labels.items()}
+
+    def mean(self) -> float | None:
+        """mAP; None where the references have no box."""
+        return float(np.mean(list(self.by_label().values()))) if self._labels else None
+
+    def resampled(self, counts_SP: np.ndarray) -> np.ndarray:
+        """[S]: mAP of S samples of the P pages; `counts_SP` says how often a page is in each. NaN without a box."""
+        scores_LS = np.array([found.average_precision(counts_SP) for found in self._labels.values()])
+        if not self._labels:
+            return np.full(len(counts_SP), np.nan)
+        measured_S = (~np.isnan(scores_LS)).sum(axis=0)
+        nothing = np.full(len(counts_SP), np.nan)
+        return np.divide(np.nansum(scores_LS, axis=0), measured_S, out=nothing, where=measured_S > 0)
 
 
 @dataclass
@@ -57,6 +68,12 @@ class _Label:
     prediction_pages: list[int] = field(default_factory=list)
     hits: list[np.ndarray] = field(default_factory=list)  # [T] bool for each prediction
     reference_pages: list[int] = field(default_factory=list)
+
+    def add_page(self, number: int, predicted: Sequence[Sequence[float]], reference: Sequence[Sequence[float]]) -> None:
+        hits = _hits(box_iou(predicted[:MAX_DETECTIONS], reference))
+        self.hits.extend(hits)
+        self.prediction_pages += [number] * len(hits)
+        self.reference_pages += [number] * len(reference)
 
     def average_precision(self, counts_SP: np.ndarray) -> np.ndarray:
         """[S], the mean over thresholds; NaN in a sample without a reference of the label."""
@@ -78,25 +95,6 @@ def _recalls_reached(recall: np.ndarray) -> np.ndarray:
     """How many of the 101 RECALLS are at most `recall`."""
     below = np.floor(recall * 100 + 1e-9).astype(np.int64)
     return below + (RECALLS[below] <= recall)
-
-
-def _detect(
-    predicted: Sequence[Sequence[LabelledBox]], reference: Sequence[Sequence[LabelledBox]]
-) -> dict[str, _Label]:
-    """What was found of every label that the references have."""
-    labels = {label: _Label() for page in reference for label, _ in page}
-    for number, (made, wanted) in enumerate(zip(predicted, reference, strict=True)):
-        boxes = defaultdict(lambda: ([], []))
-        for side, regions in enumerate((made, wanted)):
-            for label, box in regions:
-                boxes[label][side].append(box)
-        for label, (made_boxes, wanted_boxes) in boxes.items():
-            if label in labels:
-                hits = _hits(box_iou(made_boxes[:MAX_DETECTIONS], wanted_boxes))
-                labels[label].hits.extend(hits)
-                labels[label].prediction_pages += [number] * len(hits)
-                labels[label].reference_pages += [number] * len(wanted_boxes)
-    return labels
 
 
 def _hits(iou_NM: np.ndarray) -> np.ndarray:

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from ocr2_hf.errors import WorkError
-from ocr2_hf.evaluation.summary import Line, summarize
+from ocr2_hf.evaluation.intervals import interval
+from ocr2_hf.evaluation.measures import measure_pages
+from ocr2_hf.evaluation.summary import HIGHER_IS_BETTER, Line, bootstrap, summarize
 
 
 def shared_pages(before: Sequence[Line], after: Sequence[Line]) -> tuple[list[Line], list[Line]]:
@@ -22,8 +24,23 @@ def shared_pages(before: Sequence[Line], after: Sequence[Line]) -> tuple[list[Li
     return [a for a, _ in pairs], [b for _, b in pairs]
 
 
-def compare(before: Sequence[Line], after: Sequence[Line]) -> dict[str, Any]:
-    """`{"before": metrics, "after": metrics, "change": after - before}`; a change is None where a side is."""
-    a, b = summarize(before), summarize(after)
+def compare(before: Sequence[Line], after: Sequence[Line], seed: int = 0, samples: int = 1000) -> dict[str, Any]:
+    """`{"before": metrics, "after": metrics, "change": after - before, "paired": ...}` of the same pages in one order.
+
+    A change is None where a side is. `paired`: {metric: {"better_by": x, "interval": [low, high]}}: how much better
+    `after` is (negative: worse), whichever way the metric points, and the middle 95% of that over bootstrap samples of
+    the pages, each sample the same pages on both sides. An interval without 0 in it is a difference that other pages
+    would show too. From two pages on.
+    """
+    sides = [(lines, measure_pages(lines)) for lines in (before, after)]
+    a, b = (summarize(*side) for side in sides)
     change = {name: None if a[name] is None or b[name] is None else b[name] - a[name] for name in a}
-    return {"before": a, "after": b, "change": change}
+    paired = {}
+    if len(before) > 1:
+        values_a, values_b = (bootstrap(*side, seed, samples) for side in sides)
+        for name in values_a:
+            if change[name] is not None:
+                sign = 1 if name in HIGHER_IS_BETTER else -1
+                limits = interval(sign * (values_b[name] - values_a[name]))
+                paired[name] = {"better_by": sign * change[name], "interval": limits}
+    return {"before": a, "after": b, "change": change, "paired": paired}

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from html import escape
 from itertools import accumulate
 
 import numpy as np
@@ -12,7 +11,7 @@ from rapidfuzz.distance import Levenshtein
 from rapidfuzz.process import cdist
 from scipy.optimize import linear_sum_assignment
 
-from ocr2_hf.evaluation.tables import cell_span, parse_table, teds
+from ocr2_hf.evaluation.tables import TableTree, cell_span, parse_table, tree_similarity
 from ocr2_hf.evaluation.text import normalize_text
 
 MAX_SPAN = 1000  # as browsers cap it
@@ -40,10 +39,9 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
 
     @cached_property
-    def html(self) -> str:
-        """As HTML of `tr` and `td` alone: a head cell is a cell, head and body are not told apart."""
-        rows = ("".join(map(_cell_html, row)) for row in self.rows)
-        return f"<table>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
+    def tree(self) -> TableTree:
+        """The tree of TEDS: a head cell is a cell, head and body are not told apart, a cell's content is its text."""
+        return TableTree.of_cells([[(cell.text, cell.columns, cell.rows) for cell in row] for row in self.rows])
 
     @cached_property
     def placed(self) -> list[set[tuple[int, str]]]:
@@ -67,15 +65,15 @@ def match_tables(predicted: list[Table], reference: list[Table]) -> list[tuple[i
     if not predicted or not reference:
         return []
     if len(predicted) * len(reference) <= MAX_TEDS_PAIRS:
-        similarity = np.array([[teds(p.html, r.html) for r in reference] for p in predicted])
-        pairs = zip(*linear_sum_assignment(similarity, maximize=True), strict=True)
-        matched = [(int(p), int(r), float(similarity[p, r])) for p, r in pairs]
+        similarity = np.array([[tree_similarity(p.tree, r.tree) for r in reference] for p in predicted])
     else:
-        sides = [[table.html for table in tables] for tables in (predicted, reference)]
-        distance = cdist(*sides, scorer=Levenshtein.normalized_distance, dtype=np.float64)
-        pairs = zip(*linear_sum_assignment(distance), strict=True)
-        matched = [(int(p), int(r), teds(predicted[p].html, reference[r].html)) for p, r in pairs]
-    return sorted(matched, key=lambda pair: pair[1])
+        texts = (["\n".join(_texts(table)) for table in tables] for tables in (predicted, reference))
+        similarity = cdist(*texts, scorer=Levenshtein.normalized_similarity, dtype=np.float64)
+    pairs = [(int(p), int(r)) for p, r in zip(*linear_sum_assignment(similarity, maximize=True), strict=True)]
+    if len(predicted) * len(reference) > MAX_TEDS_PAIRS:
+        for p, r in pairs:
+            similarity[p, r] = tree_similarity(predicted[p].tree, reference[r].tree)
+    return sorted(((p, r, float(similarity[p, r])) for p, r in pairs), key=lambda pair: pair[1])
 
 
 def right_cells(predicted: Table, reference: Table) -> int:
@@ -145,10 +143,8 @@ def _pipe_cells(row: str) -> list[str]:
     return [re.sub(r"<(?![a-zA-Z/])", "&lt;", cell.replace("\\|", "|")) for cell in _UNESCAPED_PIPE.split(inner)]
 
 
-def _cell_html(cell: Cell) -> str:
-    spans = (("colspan", cell.columns), ("rowspan", cell.rows))
-    attributes = "".join(f' {name}="{span}"' for name, span in spans if span > 1)
-    return f"<td{attributes}>{escape(cell.text)}</td>"
+def _texts(table: Table) -> Iterator[str]:
+    return (cell.text for row in table.rows for cell in row)
 
 
 def _place(row: tuple[Cell, ...], covered: dict[int, int]) -> set[tuple[int, str]]:

@@ -67,12 +67,15 @@ def ends_in_loop(text: str) -> bool:
     it comes 10 times and covers 60. Printed pages have long runs of digits, rules, dotted leaders, blanks
     and empty cells, but seldom that long, and a finished table breaks the run by its closing tag.
     """
-    return _has_periodic_tail(text) or _has_periodic_tail(text.rstrip())
+    stripped = text.rstrip()
+    return _has_periodic_tail(text) or (stripped != text and _has_periodic_tail(stripped))
 
 
 def _has_periodic_tail(text: str) -> bool:
     # A unit that comes 6 times is at most a sixth of the text.
     for period in range(1, len(text) // 6 + 1):
+        if text[-1] != text[-1 - period]:
+            continue
         length = _tail_length(text, period)
         repeats = length / period
         has_letter = any(character.isalpha() for character in text[-period:])

@@ -25,6 +25,11 @@ def strip_grounding(text: str) -> str:
     return re.sub(r"\n\s*\n", "\n", _LOOSE_TAG.sub("", _GROUNDING.sub("\n", text))).strip()
 
 
+def has_grounding(text: str) -> bool:
+    """Whether the text holds a grounding tag."""
+    return _LOOSE_TAG.search(text) is not None
+
+
 def normalize_text(text: str) -> str:
     """NFC, whitespace runs to one space, stripped."""
     return " ".join(unicodedata.normalize("NFC", text).split())

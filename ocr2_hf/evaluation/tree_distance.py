@@ -63,26 +63,27 @@ def _fill(
     """Fill in the distances of the subtrees on the left path of `root` in a, and on those of `roots_G` in b.
 
     The table of forest distances is [rows, G, W + 1]: a row per node below `root`, a column per node below each of the
-    G roots (padded to the widest), with an empty forest before the first of either.
+    G roots (padded to the widest), with an empty forest before the first of either. A column's number is taken off all
+    distances in it, so that insertions, which run along the row, cost nothing more.
     """
-    start, starts_G = a[root], b[roots_G]
-    width = int((roots_G - starts_G).max()) + 1
-    nodes_GW = np.minimum(starts_G[:, None] + np.arange(width), roots_G[:, None])
-    on_path_GW = (b[nodes_GW] == starts_G[:, None]) & (starts_G[:, None] + np.arange(width) <= roots_G[:, None])
-    # Where the forest to the left of a column's subtree stands in a row of the table.
-    before_GW = np.arange(len(roots_G))[:, None] * (width + 1) + b[nodes_GW] - starts_G[:, None]
-    steps = np.arange(width + 1)
-    forest = np.empty((root - start + 2, len(roots_G), width + 1))
-    forest[0] = steps
-    for row in range(1, root - start + 2):
-        node = start + row - 1
-        matched_GW = forest[a[node] - start].ravel()[before_GW] + distance_AB[node][nodes_GW]
-        if a[node] == start:
-            renamed_GW = forest[row - 1, :, :-1] + rename_AB[node][nodes_GW]
-            matched_GW = np.where(on_path_GW, renamed_GW, matched_GW)
+    start, starts_G1, end = a[root], b[roots_G][:, None], root + 1
+    width = int((roots_G[:, None] - starts_G1).max()) + 1
+    columns = np.arange(1, width + 1)
+    nodes_GW = np.minimum(starts_G1 + columns - 1, roots_G[:, None])
+    before_GW = b[nodes_GW] - starts_G1  # the column of what lies to the left of the column's subtree
+    on_path_GW = (before_GW == 0) & (starts_G1 + columns - 1 <= roots_G[:, None])
+    matched_RGW = distance_AB[start:end][:, nodes_GW] + (before_GW - columns)
+    renamed_RGW = rename_AB[start:end][:, nodes_GW] - 1
+    before_GW = before_GW + np.arange(len(roots_G))[:, None] * (width + 1)
+    forest = np.zeros((end - start + 1, len(roots_G), width + 1))
+    for row, node in enumerate(range(start, end), 1):
+        candidates_GW = forest[a[node] - start].take(before_GW) + matched_RGW[row - 1]
+        on_left_path = a[node] == start
+        if on_left_path:
+            renamed_GW = forest[row - 1, :, :-1] + renamed_RGW[row - 1]
+            candidates_GW = np.where(on_path_GW, renamed_GW, candidates_GW)
         forest[row, :, 0] = row
-        np.minimum(forest[row - 1, :, 1:] + 1, matched_GW, out=forest[row, :, 1:])
-        # Insertions run along the row: the least of all columns to the left plus the steps from there.
-        forest[row] = np.minimum.accumulate(forest[row] - steps, axis=1) + steps
-        if a[node] == start:
-            distance_AB[node, nodes_GW[on_path_GW]] = forest[row, :, 1:][on_path_GW]
+        np.minimum(forest[row - 1, :, 1:] + 1, candidates_GW, out=forest[row, :, 1:])
+        np.minimum.accumulate(forest[row], axis=1, out=forest[row])
+        if on_left_path:
+            distance_AB[node, nodes_GW[on_path_GW]] = (forest[row, :, 1:] + columns)[on_path_GW]
