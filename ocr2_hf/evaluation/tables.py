@@ -100,13 +100,20 @@ class TableTree:
 
 def tree_similarity(a: TableTree, b: TableTree, structure_only: bool = False) -> float:
     """`teds` of two tables that are parsed."""
+    return max(0.0, signed_similarity(a, b, structure_only))
+
+
+def signed_similarity(a: TableTree, b: TableTree, structure_only: bool = False) -> float:
+    """`tree_similarity` as IBM's code has it, without a floor.
+
+    A deep tree and a flat one have so few nodes in common that the distance can pass the count: then it is below 0.
+    """
     if max(a.total, b.total) == 0 or a == b:
         return 1.0
     distance = 0.0
     if not (structure_only and a.kinds == b.kinds and a.leftmost == b.leftmost):
         distance = tree_distance(a.leftmost, b.leftmost, _rename_costs(a, b, structure_only))
-    # A deep tree and a flat one have so few nodes in common that the distance can pass the count: hence the floor.
-    return max(0.0, 1.0 - (distance + abs(a.cut - b.cut)) / (max(a.total, b.total) - min(a.cut, b.cut)))
+    return 1.0 - (distance + abs(a.cut - b.cut)) / (max(a.total, b.total) - min(a.cut, b.cut))
 
 
 def _rename_costs(a: TableTree, b: TableTree, structure_only: bool) -> np.ndarray:
