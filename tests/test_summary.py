@@ -5,8 +5,9 @@ import json
 import pytest
 
 from ocr2_hf.errors import UsageError, WorkError
+from ocr2_hf.evaluation.measures import measure_pages
 from ocr2_hf.evaluation.predictions import read_predictions
-from ocr2_hf.evaluation.summary import summarize
+from ocr2_hf.evaluation.summary import summarize, summarize_with_intervals
 
 
 def line(prediction, reference, **more):
@@ -54,6 +55,100 @@ def test_what_cannot_be_measured_is_none():
     assert metrics["missing_eos_rate"] is None and metrics["repetition_rate"] == 0
     empty = summarize([])
     assert empty.pop("pages") == empty.pop("missing_pages") == 0 and set(empty.values()) == {None}
+
+
+def test_missing_and_empty_pages():
+    lines = [
+        line("abcd", "abcd"),
+        line("", "abcd", missing=True, regions=[], reference_regions=[region(0, 0, 9, 9)]),
+        line(" ", "abcd", finished=True),
+        line("", ""),
+    ]
+    metrics = summarize(lines)
+    assert metrics["missing_pages"] == 1
+    # Of the two pages that were read and have text one came out empty; what was not read counts as errors all the same.
+    assert metrics["empty_rate"] == 0.5
+    assert metrics["cer"] == pytest.approx(8 / 12) and metrics["exact_match"] == 0.5
+    assert metrics["bbox_iou"] == metrics["box_recall_50"] == 0 and metrics["box_precision_50"] is None
+
+
+def test_cost():
+    metrics = summarize([line("a", "a", seconds=1.0), line("b", "b", seconds=4.0), line("c", "c")])
+    assert metrics["inference_time"] == 2.5 and metrics["pages_per_second"] == pytest.approx(0.4)
+    assert summarize([line("a", "a", seconds=0)])["pages_per_second"] is None
+
+
+def test_strict_figures_see_line_breaks_and_forms():
+    metrics = summarize([line("caf\u0065\u0301\nx", "caf\u00e9 x")])
+    assert metrics["cer"] == 0 and metrics["exact_match"] == 1
+    assert metrics["cer_strict"] == pytest.approx(3 / 6) and metrics["exact_match_strict"] == 0
+    tag = "<|ref|>{}<|/ref|><|det|>[[1, 2, 3, 4]]<|/det|>\n{}"
+    assert summarize([line(tag.format("title", "ab\n\n"), tag.format("text", "ab"))])["cer_strict"] == 0
+
+
+def test_breakdowns_are_the_figures_of_a_part():
+    lines = [
+        line("abcd", "abcx", language="en", task="ocr"),
+        line("资产合计", "资产总计", language="zh", task="ocr"),
+        line("efgh", "efgh", language="en", task="markdown"),
+        line("12", "12"),
+    ]
+    by = summarize_with_intervals(lines)["by"]
+    assert set(by) == {"script", "language", "task"}
+    assert list(by["script"]) == ["Latin", "Han"] and by["script"]["Latin"]["pages"] == 2
+    assert by["script"]["Latin"]["cer"] == 1 / 8 and by["script"]["Han"]["cer"] == 1 / 4
+    assert by["language"]["en"] == by["script"]["Latin"] and by["task"]["ocr"]["cer"] == 2 / 8
+    assert "bbox_iou" not in by["language"]["en"]
+    json.dumps(by, allow_nan=False)
+
+
+def test_breakdown_by_label():
+    def part(label, text, *box):
+        return {"label": label, "box": list(box), "text": text}
+
+    lines = [
+        line(
+            "page",
+            "page",
+            regions=[
+                part("title", "One", 0, 0, 10, 10),
+                part("text", "twx", 0, 20, 10, 30),
+                part("figure", "", 50, 50, 60, 60),
+            ],
+            reference_regions=[
+                part("title", "One", 0, 0, 10, 10),
+                part("text", "two", 0, 20, 10, 30),
+                part("text", "lost", 0, 40, 10, 45),
+            ],
+        )
+    ]
+    labels = summarize_with_intervals(lines)["by"]["label"]
+    assert list(labels) == ["text", "title"]
+    assert labels["title"]["box_f1_50"] == labels["title"]["average_precision"] == 1 and labels["title"]["cer"] == 0
+    text = labels["text"]
+    assert (text["boxes"], text["bbox_iou"], text["box_precision_50"], text["box_recall_50"]) == (2, 0.5, 1, 0.5)
+    assert text["cer"] == pytest.approx((1 + 4) / 7) and text["average_precision"] == pytest.approx(51 / 101)
+
+
+def test_names_are_no_breakdown():
+    """Where each page has a label of its own (the task locate), a row per label would say nothing."""
+    lines = [
+        line(
+            f"a{n}",
+            "a",
+            language=f"l{n}",
+            reference_regions=[{"label": f"word {n}", "box": [0, 0, 1, 1]}],
+        )
+        for n in range(60)
+    ]
+    assert set(summarize_with_intervals(lines)["by"]) == {"script"}
+
+
+def test_measures_that_are_known_are_not_computed_again():
+    lines = [line("abcd", "abce"), line("x", "x")]
+    measures = measure_pages(lines)
+    assert summarize(lines, measures) == summarize(lines)
+    assert summarize(lines[:1], measures[:1])["cer"] == 0.25
 
 
 def write(path, *lines):

@@ -23,7 +23,10 @@ def score_formulas(pairs: Sequence[tuple[str, str]], command: str) -> list[float
         return []
     lines = "".join(json.dumps({"prediction": p, "reference": r}) + "\n" for p, r in pairs)
     try:
-        done = subprocess.run(shlex.split(command), input=lines, capture_output=True, encoding="utf-8", check=True)
+        words = shlex.split(command)
+        if not words:
+            raise ValueError("it is empty")
+        done = subprocess.run(words, input=lines, capture_output=True, encoding="utf-8", check=True)
     except subprocess.CalledProcessError as error:
         last = (error.stderr.strip().splitlines() or ["it said nothing"])[-1]
         raise WorkError(f"the CDM command {command!r} ended with status {error.returncode}: {last}") from None
