@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.evaluation.measures import measure_pages
@@ -149,6 +151,64 @@ def test_measures_that_are_known_are_not_computed_again():
     measures = measure_pages(lines)
     assert summarize(lines, measures) == summarize(lines)
     assert summarize(lines[:1], measures[:1])["cer"] == 0.25
+
+
+PIECES = [
+    "<table><tr><td colspan=2>",
+    "</td>",
+    "</table>",
+    "<th>x",
+    "|a|b|\n|-|-|\n",
+    "\\[x^2",
+    "\\]",
+    "$a_1$",
+    "\n\n",
+    "word ",
+]
+TAGS = [
+    "<|ref|>text<|/ref|><|det|>[[1, 2, 3, 4]]<|/det|>\n",
+    "<|det|>",
+    "\0",
+    "\u0301",
+    "\ud800",
+    "发票",
+    "<!--",
+    "&#0;",
+]
+WRITTEN = st.lists(st.one_of(st.sampled_from(PIECES + TAGS), st.text(max_size=8)), max_size=12).map("".join)
+NUMBERS = st.floats(-1e4, 1e4, allow_nan=False)
+REGIONS = st.lists(
+    st.fixed_dictionaries(
+        {"box": st.lists(NUMBERS, min_size=4, max_size=4)},
+        optional={"label": st.sampled_from(["text", "title", None]), "text": st.one_of(st.none(), WRITTEN)},
+    ),
+    max_size=4,
+)
+LINES = st.lists(
+    st.builds(
+        lambda p, r, a, b, done: line(p, r, regions=a, reference_regions=b, finished=done),
+        *(WRITTEN, WRITTEN, st.one_of(st.none(), REGIONS), REGIONS, st.one_of(st.none(), st.booleans())),
+    ),
+    max_size=4,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(LINES)
+def test_whatever_was_predicted_is_scored(lines):
+    metrics = summarize_with_intervals(lines, samples=5)
+    json.dumps(metrics, allow_nan=False)
+    free = ("cer", "wer", "cer_strict", "pages", "missing_pages")
+    for name, value in metrics.items():
+        if name not in (*free, "intervals", "by") and value is not None:
+            assert -1e-9 <= value <= 1 + 1e-9, name
+    right = summarize(
+        [page | {"prediction": page["reference"], "regions": page["reference_regions"]} for page in lines]
+    )
+    for name in ("cer", "wer", "cer_strict", "normalized_edit_distance", "formula_edit", "reading_order_edit"):
+        assert right[name] in (0, None), name
+    for name in ("teds", "teds_s", "cell_precision", "cell_recall", "exact_match", "exact_match_strict"):
+        assert right[name] in (1, None), name
 
 
 def write(path, *lines):

@@ -49,7 +49,8 @@ def invented_characters(prediction: str, reference: str) -> tuple[int, int]:
     """
     predicted, page = (normalize_text(_MARKUP.sub(" ", text)) for text in (prediction, reference))
     pieces = _PIECE.findall(predicted)
-    return sum(len(piece) for piece in pieces if not _is_on(page, piece)), sum(map(len, pieces))
+    found = {piece: _is_on(page, piece) for piece in set(pieces)}  # a loop has the same pieces over and over
+    return sum(len(piece) for piece in pieces if not found[piece]), sum(map(len, pieces))
 
 
 def _is_on(page: str, piece: str) -> bool:
