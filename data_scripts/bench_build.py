@@ -1,5 +1,8 @@
 """How fast pages are built, and in how much memory: beside a plain copy of the same files and beside imagefolder.
 
+imagefolder, which has the same images and the annotations as metadata, writes the images' paths; a build writes the
+images themselves.
+
     python data_scripts/bench_build.py --output bench_build.json
 
 Draws its own pages, warms the disk cache, and takes turns: copy, build, imagefolder, again and again; each build in a
@@ -14,6 +17,7 @@ import random
 import resource
 import shutil
 import statistics
+import string
 import sys
 import tempfile
 import time
@@ -25,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from arguments import count, page_size
 from build_dataset import build_or_reuse
@@ -66,13 +70,14 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 def bench(work: Path, kind: str, args: argparse.Namespace) -> dict[str, Any]:
     """The figures of one kind of image; `pages_per_second` by what was run, medians."""
     folder = draw_pages(work / kind, kind, args.pages, args.size)
+    described = describe_images(folder, work / f"{kind}-described")
     megabytes = sum(path.stat().st_size for path in folder.rglob("*")) / 1e6  # reading sizes warms the folders
     copy_files(folder, work / "warm")
     runs: dict[str, list[float]] = {"copy": [], "build": [], "imagefolder": []}
     for number in range(args.rounds):
         runs["copy"].append(copy_files(folder, work / "copied"))
         runs["build"].append(fresh(build_pages, folder, work / f"cache-{number}", args.num_proc)[0])
-        runs["imagefolder"].append(fresh(load_imagefolder, folder / "images", work / "imagefolder", args.num_proc)[0])
+        runs["imagefolder"].append(fresh(load_imagefolder, described, work / "imagefolder", args.num_proc)[0])
         shutil.rmtree(work / "imagefolder")
     again, _ = fresh(build_pages, folder, work / f"cache-{args.rounds - 1}", args.num_proc)
     _, peak = fresh(build_pages, folder, work / "cache-alone", 1)
@@ -93,12 +98,12 @@ def bench(work: Path, kind: str, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def draw_pages(folder: Path, kind: str, pages: int, size: tuple[int, int]) -> Path:
-    """A plain annotation folder; the pages are full of text-like marks, as large as scans of their kind."""
+    """A plain annotation folder of full pages: PNG as programs write them, JPEG as scanners do."""
     for part in ("images", "annotations"):
         (folder / part).mkdir(parents=True)
     drawn = [folder / f"drawn{number}" for number in range(min(DRAWN, pages))]
     for number, path in enumerate(drawn):
-        draw_page(random.Random(number), size).save(path, kind)
+        draw_page(random.Random(number), size, kind == "JPEG").save(path, kind)
     for number in range(pages):
         shutil.copyfile(drawn[number % len(drawn)], folder / "images" / f"{number:06d}{SUFFIXES[kind]}")
         boxes = [[10, 10 + 20 * i, size[0] - 10, 25 + 20 * i] for i in range(min(REGIONS, size[1] // 20 - 2))]
@@ -110,16 +115,29 @@ def draw_pages(folder: Path, kind: str, pages: int, size: tuple[int, int]) -> Pa
     return folder
 
 
-def draw_page(rng: random.Random, size: tuple[int, int]) -> Image.Image:
+def draw_page(rng: random.Random, size: tuple[int, int], grain: bool) -> Image.Image:
+    """Letters and lines; with `grain` on the paper of a scanner, else on the clean white of a program."""
     width, height = size
-    # The grain of a scanner: without it a PNG would be ten times smaller than scans are.
-    page = Image.effect_noise(size, 1).point(lambda value: min(255, value + 115)).convert("L")
-    draw = ImageDraw.Draw(page)
+    paper = (
+        Image.effect_noise(size, 12).point(lambda value: min(255, value + 115)) if grain else Image.new("L", size, 255)
+    )
+    draw = ImageDraw.Draw(paper)
+    font = ImageFont.load_default(18)
     for y in range(height // 20, height - height // 20, 28):
-        for x in range(width // 12, width - width // 12, 13):
-            if rng.random() < 0.8:
-                draw.rectangle((x, y + rng.randint(0, 5), x + rng.randint(2, 9), y + 15), fill=30)
-    return page
+        words = ("".join(rng.choices(string.ascii_lowercase, k=rng.randint(2, 10))) for _ in range(width // 90))
+        draw.text((width // 12, y), " ".join(words), fill=30, font=font)
+    return paper
+
+
+def describe_images(folder: Path, target: Path) -> Path:
+    """The same pages as `imagefolder` takes them: the images, linked, and all annotations in `metadata.jsonl`."""
+    target.mkdir()
+    with open(target / "metadata.jsonl", "w") as lines:
+        for image in sorted((folder / "images").iterdir()):
+            (target / image.name).hardlink_to(image)
+            page = json.loads((folder / "annotations" / f"{image.stem}.json").read_text())
+            lines.write(json.dumps({"file_name": image.name, **page}) + "\n")
+    return target
 
 
 def copy_files(folder: Path, target: Path) -> float:
