@@ -56,6 +56,7 @@ def random_pages(seed, pages=20):
         wanted = [(str(label), list(box)) for label, box in zip(labels, boxes, strict=True)]
         made = [(label, list(box + draw.normal(0, 2, 4))) for label, box in zip(labels, boxes, strict=True)]
         made = [("figure" if draw.random() < 0.1 else str(label), box) for label, box in made if draw.random() > 0.2]
+        made += [made[at] for at in range(len(made)) if draw.random() < 0.2]
         made += [("text", [1.0, 1.0, 9.0, 9.0])] * draw.integers(0, 3)
         draw.shuffle(made)
         predicted.append([(label, box) for label, box in made if box[0] < box[2] and box[1] < box[3]])
@@ -76,6 +77,14 @@ def test_at_most_a_hundred_predictions_of_a_page_count():
     surplus = [("text", [50, 50, 60, 60])] * 100
     pages = [[*surplus, reference[0][0]], [*surplus[:1], reference[1][0]]], reference
     assert mean_average_precision(*pages) == pytest.approx(coco_map(*pages), abs=1e-12)
+
+
+def test_of_two_references_as_good_the_last_is_taken():
+    # The first prediction overlaps both alike; the second only the first reference.
+    reference = [[("a", [0, 0, 10, 10]), ("a", [4, 0, 14, 10])]]
+    for second in ([-1, 0, 9, 10], [5, 0, 15, 10]):
+        pages = [[("a", [2, 0, 12, 10]), ("a", second)]], reference
+        assert mean_average_precision(*pages) == pytest.approx(coco_map(*pages), abs=1e-12)
 
 
 def test_by_hand():

@@ -24,6 +24,7 @@ def line(prediction, reference):
         ("$$\nx^2\n$$ then $y_1$.", ["x^2", "y_1"]),
         ("$x$ and $n$th", ["x", "n"]),
         ("It costs $5 and $6, or US$ 7 = 5 + 2.", []),
+        ("US$5=$4", []),
         (r"\$5 = \$4 + \$1", []),
         (r"\[ never closed", []),
         (r"\(\) \[ \]", []),

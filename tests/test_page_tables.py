@@ -72,6 +72,16 @@ def test_spans_and_markup():
     assert count_cells(table) == 4
 
 
+def test_a_cell_covers_all_its_rows():
+    rows = '<tr><td rowspan="3">a<td>b<tr><td>c<tr><td>d<tr><td>e'
+    (table,) = find_tables(f"<table>{rows}</table>")
+    assert table.placed == [{(0, "a"), (1, "b")}, {(1, "c")}, {(1, "d")}, {(0, "e")}]
+
+
+def test_pipes_inside_html_are_no_table_of_their_own():
+    assert len(find_tables(f"<table><tr><td>\n\n{MARKDOWN}\n</td></tr></table>")) == 1
+
+
 def test_a_table_that_is_cut_off_keeps_what_it_has():
     whole = html(["a", "b"], ["c", "d"])
     (cut,) = find_tables(whole[: whole.index("d</td></tr></table>")])
@@ -86,6 +96,7 @@ def test_a_table_that_is_cut_off_keeps_what_it_has():
     [
         ([["a", "b"], ["c", "d"], ["e", "f"]], 6),
         ([["c", "d"], ["e", "f"]], 4),  # a lost row does not make the next ones wrong
+        ([["a", "b"], ["c", "d"]], 4),
         ([["a", "b"], ["x", "y"], ["c", "d"], ["e", "f"]], 6),
         ([["a", "b"], ["c", "x"], ["e", "f"]], 5),
         ([["b", "a"], ["c", "d"], ["e", "f"]], 4),  # another column

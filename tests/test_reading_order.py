@@ -55,6 +55,12 @@ def test_order_of_regions(predicted, reference, distance):
     assert region_order_distance(predicted, reference) == (None if distance is None else pytest.approx(distance))
 
 
+def test_lines_that_come_again_are_taken_where_they_stand():
+    reference = ["total", "same", "other", "same", "total", "same", "total", "other"]
+    predicted = ["total", "other", "same", "total", "same", "total", "other"]  # the first "same" is lost
+    assert region_order_distance(*([(None, text) for text in side] for side in (predicted, reference))) == 0
+
+
 def test_two_columns_read_across():
     columns = [(None, f"{side} paragraph {number}") for side in ("left", "right") for number in range(4)]
     across = [columns[at] for at in (0, 4, 1, 5, 2, 6, 3, 7)]

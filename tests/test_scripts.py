@@ -9,7 +9,9 @@ from ocr2_hf.evaluation.scripts import dominant_script
     ("text", "script"),
     [
         ("Total: 1,000.00 €", "Latin"),
-        ("éçā Ａｂｃ 𝑥", "Latin"),
+        ("éçā", "Latin"),
+        ("Ａｂｃ", "Latin"),
+        ("𝑥𝑦", "Latin"),
         ("الإجمالي كَتَبَ ١٢٣", "Arabic"),
         ("हिन्दी में", "Devanagari"),
         ("资产合计", "Han"),

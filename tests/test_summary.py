@@ -1,15 +1,20 @@
 """The figures of metrics.json, and the check of the lines they come from."""
 
 import json
+import random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ocr2_hf.errors import UsageError, WorkError
+from ocr2_hf.evaluation.average_precision import mean_average_precision
+from ocr2_hf.evaluation.boxes import box_scores, mean_box_iou
 from ocr2_hf.evaluation.measures import measure_pages
 from ocr2_hf.evaluation.predictions import read_predictions
-from ocr2_hf.evaluation.summary import summarize, summarize_with_intervals
+from ocr2_hf.evaluation.robustness import invented_text_rate
+from ocr2_hf.evaluation.summary import boxes, summarize, summarize_with_intervals
+from ocr2_hf.evaluation.text import character_error_rate, exact_match, normalized_edit_distance, word_error_rate
 
 
 def line(prediction, reference, **more):
@@ -59,6 +64,36 @@ def test_what_cannot_be_measured_is_none():
     assert empty.pop("pages") == empty.pop("missing_pages") == 0 and set(empty.values()) == {None}
 
 
+def test_figures_are_those_of_the_functions():
+    draw = random.Random(0)
+    lines = []
+    for _ in range(30):
+        reference = "".join(draw.choices("abc d\n", k=draw.randint(0, 60)))
+        prediction = "".join(character for character in reference if draw.random() > 0.2)
+        shapes = [
+            [draw.randint(0, 20), draw.randint(0, 20), 30, 30 + draw.randint(0, 9)]
+            for _box in range(draw.randint(0, 4))
+        ]
+        moved = [[value + draw.randint(-3, 3) for value in box] for box in shapes if draw.random() > 0.1]
+        sides = {"regions": [region(*box) for box in moved], "reference_regions": [region(*box) for box in shapes]}
+        lines.append(line(prediction, reference, **sides))
+    metrics = summarize(lines)
+    texts = [page["prediction"] for page in lines], [page["reference"] for page in lines]
+    assert metrics["cer"] == pytest.approx(character_error_rate(*texts))
+    assert metrics["wer"] == pytest.approx(word_error_rate(*texts))
+    assert metrics["cer_strict"] == pytest.approx(character_error_rate(*texts, strict=True))
+    assert metrics["normalized_edit_distance"] == pytest.approx(normalized_edit_distance(*texts))
+    assert metrics["exact_match"] == exact_match(*texts)
+    assert metrics["invented_text_rate"] == invented_text_rate(*texts)
+    sides = [[boxes(page, key) for page in lines] for key in ("regions", "reference_regions")]
+    assert metrics["bbox_iou"] == pytest.approx(mean_box_iou(*sides))
+    for least, scores in ((50, box_scores(*sides, 0.5)), (75, box_scores(*sides, 0.75))):
+        assert [metrics[f"box_{name}_{least}"] for name in scores._fields] == pytest.approx(list(scores))
+        assert len({*scores}) == 3
+    labelled = [[[("text", box) for box in page] for page in side] for side in sides]
+    assert metrics["map"] == pytest.approx(mean_average_precision(*labelled))
+
+
 def test_missing_and_empty_pages():
     lines = [
         line("abcd", "abcd"),
@@ -84,6 +119,7 @@ def test_strict_figures_see_line_breaks_and_forms():
     metrics = summarize([line("caf\u0065\u0301\nx", "caf\u00e9 x")])
     assert metrics["cer"] == 0 and metrics["exact_match"] == 1
     assert metrics["cer_strict"] == pytest.approx(3 / 6) and metrics["exact_match_strict"] == 0
+    assert summarize([line("a\n\nb\n", "a\nb")])["cer_strict"] == pytest.approx(2 / 3)
     tag = "<|ref|>{}<|/ref|><|det|>[[1, 2, 3, 4]]<|/det|>\n{}"
     assert summarize([line(tag.format("title", "ab\n\n"), tag.format("text", "ab"))])["cer_strict"] == 0
 

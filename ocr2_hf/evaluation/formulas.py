@@ -50,10 +50,7 @@ def match_formulas(predicted: Sequence[str], reference: Sequence[str]) -> list[t
     if not predicted or not reference:
         return []
     distance = cdist(predicted, reference, scorer=Levenshtein.normalized_distance, dtype=np.float64)
-    # Among equals the one at the same place.
-    drift = np.subtract.outer(np.linspace(0, 1, len(predicted)), np.linspace(0, 1, len(reference)))
-    pairs = zip(*linear_sum_assignment(distance + 1e-6 * np.abs(drift)), strict=True)
-    return [(int(p), int(r)) for p, r in pairs]
+    return [(int(p), int(r)) for p, r in zip(*linear_sum_assignment(distance), strict=True)]
 
 
 def formula_edits(predicted: Sequence[str], reference: Sequence[str]) -> tuple[int, int]:

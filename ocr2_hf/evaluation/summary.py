@@ -123,7 +123,7 @@ def _breakdowns(lines: Sequence[Line], measures: Sequence[Measures]) -> dict[str
         "task": lambda line: line.get("task"),
     }
     parts = {"label": _by_label(lines)} | {kind: _by_page(lines, measures, of) for kind, of in kinds.items()}
-    return {kind: values for kind, values in parts.items() if 0 < len(values) <= MAX_GROUPS}
+    return {kind: values for kind, values in parts.items() if values}
 
 
 def _by_page(
