@@ -143,7 +143,7 @@ def test_flags_and_fields_in_the_text_are_known(name):
     known = {f"--{item.name}" for block in BLOCKS for item in fields(block)} | {"--key"}
     if name == "data_scripts/README.md":  # its own commands' options
         scripts = [line.split()[1] for line in shell_lines() if line.startswith("python data_scripts/")]
-        known = {flag for script in scripts for flag in re.findall(r"--\w+", help_of(script))}
+        known |= {flag for script in scripts for flag in re.findall(r"--\w+", help_of(script))}
     inline = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", text_of(name), flags=re.MULTILINE | re.DOTALL))
     for piece in inline:
         for flag in re.findall(r"(?<![\w-])--\w+", piece):
