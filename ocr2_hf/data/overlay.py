@@ -21,33 +21,35 @@ def draw_overlay(image: Image.Image, regions: Sequence[Region]) -> Image.Image:
     layer = Image.new("RGBA", page.size, (0, 0, 0, 0))
     draw = ImageDraw.Draw(layer)
     line = max(1, round(max(page.size) / 600))
-    font = ImageFont.load_default(max(_SMALLEST_FONT, round(max(page.size) / 85)))
+    font = ImageFont.load_default(max(_SMALLEST_FONT, round(max(page.size) / 110)))
     colors: dict[str, str] = {}
+    frames = []
     for region in regions:
         color = colors.setdefault(region.label, _COLORS[len(colors) % len(_COLORS)])
-        box = tuple(map(round, region.box))
-        if box[0] <= box[2] and box[1] <= box[3]:  # what a model writes may be turned round
-            draw.rectangle(box, fill=(*ImageColor.getrgb(color), _FILL), outline=color, width=line)
-    for number, region in enumerate(regions, 1):
-        _tag(draw, region, number, colors[region.label], font, page.size)
+        left, top, right, bottom = map(round, region.box)
+        frames.append((left - line, top - line, right + line, bottom + line))  # around the ink, not over it
+        if left <= right and top <= bottom:  # what a model writes may be turned round
+            draw.rectangle(frames[-1], fill=(*ImageColor.getrgb(color), _FILL), outline=color, width=line)
+    for number, (region, frame) in enumerate(zip(regions, frames, strict=True), 1):
+        _tag(draw, f"{number} {region.label}", frame, colors[region.label], font)
     page.paste(layer, mask=layer.getchannel("A"))
     return page
 
 
 def _tag(
     draw: ImageDraw.ImageDraw,
-    region: Region,
-    number: int,
+    text: str,
+    frame: tuple[int, int, int, int],
     color: str,
     font: ImageFont.FreeTypeFont,
-    size: tuple[int, int],
 ) -> None:
-    """The number, and the label where the box is wide enough, on a plate above the box; inside where there is no
-    room above."""
-    full, pad = f"{number} {region.label}", max(2, round(font.size / 5))
-    text = full if draw.textlength(full, font) + 2 * pad <= region.box[2] - region.box[0] else str(number)
+    """`text`, a number and a label, on a plate above the frame, or inside it where there is no room above; the number
+    alone where the frame is narrower."""
+    pad = max(2, round(font.size / 5))
+    if draw.textlength(text, font) + 2 * pad > frame[2] - frame[0]:
+        text = text.partition(" ")[0]
     width, height = draw.textlength(text, font) + 2 * pad, font.size + 2 * pad
-    left = min(max(region.box[0], 0), max(size[0] - width, 0))
-    top = region.box[1] - height if region.box[1] >= height else region.box[1]
+    left = max(frame[0], 0)
+    top = frame[1] - height if frame[1] >= height else max(frame[1], 0)
     draw.rectangle((left, top, left + width, top + height), fill=color)
     draw.text((left + pad, top + height / 2), text, fill="white", font=font, anchor="lm")
