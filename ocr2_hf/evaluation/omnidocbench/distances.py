@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from rapidfuzz.distance import Levenshtein
+from rapidfuzz.process import cdist
 
 
 def distance(a: str, b: str) -> float:
@@ -17,11 +18,9 @@ def distance(a: str, b: str) -> float:
 
 def distance_matrix(rows: Sequence[str], columns: Sequence[str]) -> np.ndarray:
     """`distance` of every row with every column, [rows, columns]."""
-    matrix = np.zeros((len(rows), len(columns)))
-    for i, row in enumerate(rows):
-        for j, column in enumerate(columns):
-            matrix[i, j] = distance(row, column)
-    return matrix
+    if not rows or not columns:
+        return np.zeros((len(rows), len(columns)))
+    return cdist(rows, columns, scorer=Levenshtein.normalized_distance, dtype=np.float64)
 
 
 def is_within(part: str, whole: str, limit: float, *, at_limit: bool = False) -> bool:

@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 from scipy.optimize import linear_sum_assignment
 
 from ocr2_hf.evaluation.omnidocbench.arrays import array_rows
+from ocr2_hf.evaluation.omnidocbench.budget import Budget, OverBudget, search_seconds
 from ocr2_hf.evaluation.omnidocbench.distances import distance_matrix, is_within
 from ocr2_hf.evaluation.omnidocbench.ground_truth import FORMULA, IGNORED, Block
 from ocr2_hf.evaluation.omnidocbench.markdown import Kind, PredictedBlock, matching_order
@@ -60,18 +61,38 @@ def match_blocks(blocks: Sequence[Block], predicted: Sequence[PredictedBlock]) -
 
     Every scored block is in one match; what is predicted beyond them is in none.
     """
-    blocks = [row for block in blocks for row in _rows(block)]
-    kept = [(block.category, *_texts(block, block.category == FORMULA)) for block in blocks]
-    kept = [line for line in kept if all(line[1:])]
-    categories = [category for category, *_ in kept]
-    references = _Side([text for _, text, _ in kept], [normalized for *_, normalized in kept], list(blocks))
+    try:
+        matches = _match_quickly(blocks, predicted)
+    except OverBudget:
+        matches = _match_simply(blocks, predicted)
+    return [match for match in matches if match.category not in IGNORED]
+
+
+def _match_quickly(blocks: Sequence[Block], predicted: Sequence[PredictedBlock]) -> list[Match]:
+    categories, references = _reference_side([row for block in blocks for row in _rows(block)])
     predictions = _predicted_side(matching_order(predicted))
     if len(references.texts) == len(predictions.texts) == 1:
         groups = [([0], [0])]
     else:
         groups = _groups(categories, references.normalized, predictions.normalized)
-    matches = [_match(*group, categories, references, predictions) for group in groups]
-    return [match for match in matches if match.category not in IGNORED]
+    return [_match(*group, categories, references, predictions) for group in groups]
+
+
+def _match_simply(blocks: Sequence[Block], predicted: Sequence[PredictedBlock]) -> list[Match]:
+    """Each block with the prediction that an optimal assignment gives it, however far.
+
+    The official scorer takes the first prediction, number 0, for none where it looks up kind and position.
+    """
+    categories, references = _reference_side(blocks)
+    predictions = _predicted_side(predicted)
+    costs = distance_matrix(references.normalized, predictions.normalized)
+    column_of = {int(row): int(column) for row, column in zip(*linear_sum_assignment(costs))}
+    matches = []
+    for row in range(len(references.texts)):
+        columns = [column_of[row]] if row in column_of else []
+        match = _match([row], columns, categories, references, predictions)
+        matches.append(replace(match, kind=None, position=None) if columns == [0] else match)
+    return matches
 
 
 def _rows(block: Block) -> list[Block]:
@@ -86,9 +107,17 @@ def _texts(block: Block | PredictedBlock, is_formula: bool) -> tuple[str, str]:
     return block.content, (normalize_formula if is_formula else normalize_text)(block.content)
 
 
-def _predicted_side(blocks: list[PredictedBlock]) -> _Side[PredictedBlock]:
+def _reference_side(blocks: Sequence[Block]) -> tuple[list[str], _Side[Block]]:
+    """The category of each text, and the texts."""
+    lines = [(block.category, *_texts(block, block.category == FORMULA)) for block in blocks]
+    lines = [line for line in lines if all(line[1:])]
+    side = _Side([text for _, text, _ in lines], [normalized for *_, normalized in lines], list(blocks))
+    return [category for category, *_ in lines], side
+
+
+def _predicted_side(blocks: Sequence[PredictedBlock]) -> _Side[PredictedBlock]:
     lines = [line for line in (_texts(block, block.kind.is_formula) for block in blocks) if all(line)]
-    return _Side([text for text, _ in lines], [normalized for _, normalized in lines], blocks)
+    return _Side([text for text, _ in lines], [normalized for _, normalized in lines], list(blocks))
 
 
 def _groups(
@@ -113,13 +142,15 @@ def _near(references: Sequence[str], predictions: Sequence[str]) -> dict[tuple[i
 
     A prediction that holds a reference only after another one did has no reference, and is matched all the same.
     """
-    runs = runs_of_predictions(references, predictions, distance_matrix(references, predictions))
+    budget = Budget()
+    runs = runs_of_predictions(references, predictions, distance_matrix(references, predictions), budget)
     joined = [" ".join(predictions[column] for column in run) for run in runs]
     costs = distance_matrix(references, joined)
     near = {runs[run]: [int(row)] for row, run in zip(*linear_sum_assignment(costs)) if costs[row, run] <= _TOO_FAR}
     matched = {row for rows in near.values() for row in rows}
     left = [row for row in range(len(references)) if row not in matched]
     for column, prediction in enumerate(predictions):
+        budget.charge(sum(search_seconds(len(references[row]), len(prediction)) for row in left))
         held = [row for row in left if is_within(references[row], prediction, _WITHIN)]
         if held:
             near.setdefault((column,), []).extend(row for row in held if row not in matched)

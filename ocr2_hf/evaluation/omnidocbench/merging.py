@@ -9,6 +9,7 @@ from itertools import chain
 
 import numpy as np
 
+from ocr2_hf.evaluation.omnidocbench.budget import Budget, search_seconds
 from ocr2_hf.evaluation.omnidocbench.distances import distance, is_within
 
 CLOSE = 0.25  # a pair nearer than this is not looked at again
@@ -25,7 +26,9 @@ class _Candidate:
     cost: float
 
 
-def runs_of_predictions(references: Sequence[str], predictions: Sequence[str], matrix: np.ndarray) -> list[Run]:
+def runs_of_predictions(
+    references: Sequence[str], predictions: Sequence[str], matrix: np.ndarray, budget: Budget
+) -> list[Run]:
     """The predictions in order, those that belong together in one run: [(0,), (1, 2), (3,)].
 
     `matrix` holds the distances, [references, predictions]. Each block that is close to no prediction picks the
@@ -37,7 +40,7 @@ def runs_of_predictions(references: Sequence[str], predictions: Sequence[str], m
     usable = set(starts)
     picked = []
     for index in open_references:
-        candidates = [_longest_run(references[index], start, predictions, usable) for start in starts]
+        candidates = [_longest_run(references[index], start, predictions, usable, budget) for start in starts]
         if candidates:
             picked.append(min(candidates, key=lambda candidate: candidate.cost))
     chosen = {run[0]: run for run in _choose(picked)}
@@ -45,15 +48,22 @@ def runs_of_predictions(references: Sequence[str], predictions: Sequence[str], m
     return [chosen.get(i, (i,)) for i in range(len(predictions)) if i in chosen or i not in taken]
 
 
-def _longest_run(reference: str, start: int, predictions: Sequence[str], usable: set[int]) -> _Candidate:
+def _longest_run(
+    reference: str, start: int, predictions: Sequence[str], usable: set[int], budget: Budget
+) -> _Candidate:
     """Grows from `start` while the next prediction brings it nearer to the block and lies somewhere in it."""
     joined, end = predictions[start], start + 1
     cost = distance(reference, joined)
+    searches = search_seconds(len(joined), len(reference))
     while end in usable and len(joined) <= len(reference):
         longer = f"{joined} {predictions[end]}"
         longer_cost = distance(reference, longer)
+        budget.compare(len(longer), len(reference), times=2)
         if longer_cost > cost:
             break
+        # The official code looks for every part again at each step.
+        searches += search_seconds(len(predictions[end]), len(reference))
+        budget.charge(searches)
         if end == start + 1 and not is_within(joined, reference, _PART, at_limit=True):
             break
         if not is_within(predictions[end], reference, _PART):
