@@ -92,7 +92,8 @@ def test_a_model_on_a_dataset(model, tmp_path, capsys):
     assert metrics["pages"] == PAGES and metrics["cer"] > 0.5 and metrics["bbox_iou"] == 0
     assert metrics["inference_time"] > 0
     tree = html.fromstring((tmp_path / "out" / "report.html").read_text(encoding="utf-8"))
-    assert len(tree.xpath("//img")) == len(tree.xpath("//details[@class='page']")) == PAGES
+    items = json.loads(tree.xpath("//script[@id='data']/text()")[0])["items"]
+    assert len(items) == PAGES and all(item["image"].startswith("data:image/jpeg") for item in items)
     printed = capsys.readouterr().out
     assert "Character errors" in printed and f"{PAGES} pages" in printed
     assert not list((tmp_path / "out").glob(".*"))
@@ -170,6 +171,64 @@ def test_saved_predictions_are_scored(tmp_path, capsys):
     assert run("--predictions", path, "--output_dir", path.parent) == 0  # in place
 
 
+def test_a_dataset_gives_what_predictions_made_elsewhere_lack(tmp_path, capsys):
+    path = tmp_path / "vllm.jsonl"
+    answer = "<|ref|>text<|/ref|><|det|>[[100, 200, 450, 450]]<|/det|>\nPage 0"
+    rows = [{"id": "p0", "prediction": answer}, {"id": "p4", "prediction": "Page 4", "seconds": None}]
+    path.write_text("\ufeff" + "".join(json.dumps(row) + "\r\n" for row in rows), encoding="utf-8")
+    assert run("--predictions", path, "--dataset", DATASET, "--output_dir", tmp_path / "out") == 0
+    lines = lines_of(tmp_path / "out")
+    assert [line["id"] for line in lines] == [f"p{number}" for number in range(PAGES)]
+    assert lines[0]["reference"] == answer and lines[0]["regions"] == lines[0]["reference_regions"]
+    assert [line.get("missing", False) for line in lines] == [False, True, True, True, False]
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert metrics["pages"] == PAGES and metrics["missing_pages"] == 3
+    assert metrics["bbox_iou"] == 0.25 and metrics["cer"] == pytest.approx(0.6)
+    assert "on evaluate_pages, test, markdown" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    again = tmp_path / "out" / "predictions.jsonl"  # now it has its references itself
+    assert run("--predictions", again, "--output_dir", tmp_path / "again") == 0
+    assert json.loads((tmp_path / "again" / "metrics.json").read_text()) == metrics
+
+
+def test_a_model_that_gives_no_boxes_is_not_asked_for_them(tmp_path):
+    path = tmp_path / "elsewhere.jsonl"
+    path.write_text("".join(json.dumps({"id": f"p{n}", "prediction": f"Page {n}"}) + "\n" for n in range(PAGES)))
+    assert run("--predictions", path, "--dataset", DATASET, "--output_dir", tmp_path / "out") == 0
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert metrics["cer"] == 0 and metrics["bbox_iou"] is None and metrics["missing_pages"] == 0
+    assert run("--predictions", path, "--dataset", DATASET, "--limit", 2, "--output_dir", tmp_path / "two") == 0
+    assert len(lines_of(tmp_path / "two")) == 2
+
+
+def test_predictions_of_pages_that_the_dataset_does_not_have(tmp_path, capsys):
+    path = tmp_path / "elsewhere.jsonl"
+    path.write_text('{"id": "p9", "prediction": "Page 9"}\n')
+    assert run("--predictions", path, "--dataset", DATASET, "--output_dir", tmp_path / "out") == 1
+    assert "1 of 1 predictions are of pages that the dataset does not have, e.g. 'p9'" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"prediction": None}, "'prediction' must be text, found None; leave the line out"),
+        ({"id": 3}, "'id' must be text, found 3"),
+        ({"reference": None}, "'reference' must be text, found None; write it into the line, or name the --dataset"),
+        ({"prompt": ["x"]}, "'prompt' must be text or null"),
+        ({"seconds": -1}, "'seconds' must be a number of at least 0 or null, found -1"),
+        ({"finished": "yes"}, "'finished' must be true, false or null, found 'yes'"),
+        ({"regions": [{"box": [0, 0, 1]}]}, "regions[0] needs a 'box' of four finite numbers"),
+        ({"regions": [{"box": [0, 0, 1, 1], "label": 5}]}, "regions[0]: 'label' must be text or null, found 5"),
+    ],
+)
+def test_a_wrong_key_is_named_with_its_line(tmp_path, capsys, change, message):
+    path = tmp_path / "elsewhere.jsonl"
+    good = {"id": "a", "prediction": "x", "reference": "x"}
+    path.write_text(json.dumps(good) + "\n" + json.dumps(good | {"id": "b"} | change) + "\n")
+    assert run("--predictions", path, "--output_dir", tmp_path / "out") == 1
+    assert f"line 2: {message}" in capsys.readouterr().err
+
+
 def test_scored_predictions_are_not_taken_for_a_models_own(model, tmp_path, asked):
     assert on_model(model, tmp_path / "out", "--limit", 1) == 0
     path = write_predictions(tmp_path / "elsewhere", p0="abcd")
@@ -217,7 +276,7 @@ def test_a_bad_call_gives_one_message_and_writes_nothing(tmp_path, monkeypatch, 
     [
         [],
         ["--model", "tiny"],
-        ["--dataset", "letters", "--predictions", "x"],
+        ["--dataset", "letters", "--compare", "x", "y"],
         ["--model", "tiny", "--dataset", "x", "--limit", "0"],
         ["--model", "tiny", "--predictions", "x"],
     ],

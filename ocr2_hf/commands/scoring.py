@@ -5,11 +5,11 @@ from pathlib import Path
 
 from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.evaluation.comparison import compare, shared_pages
+from ocr2_hf.evaluation.figures import metrics_table
 from ocr2_hf.evaluation.files import write_json, write_whole
 from ocr2_hf.evaluation.predictions import read_predictions
-from ocr2_hf.evaluation.report import Images, metrics_table, write_report
-from ocr2_hf.evaluation.report_comparison import write_comparison
-from ocr2_hf.evaluation.summary import Line, summarize
+from ocr2_hf.evaluation.report import Images, write_comparison, write_report
+from ocr2_hf.evaluation.summary import Line, summarize_with_intervals
 from ocr2_hf.reading.evaluation_settings import SETTINGS_FILE, read_settings
 
 
@@ -50,7 +50,7 @@ def compare_evaluations(before: Path, after: Path, output: Path) -> None:
 
 def write_results(lines: list[Line], output: Path, title: str, images: Images | None) -> None:
     """Write metrics.json and report.html, and print the figures."""
-    metrics = summarize(lines)
+    metrics = summarize_with_intervals(lines)
     write_json(output / "metrics.json", metrics)
     write_report(lines, metrics, output / "report.html", images, title)
     print(metrics_table({"": metrics}))
