@@ -5,6 +5,7 @@ Source: utils/match.py (`compute_edit_distance_matrix_new`) and utils/match_quic
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from rapidfuzz.distance import Levenshtein
@@ -23,6 +24,8 @@ def distance_matrix(rows: Sequence[str], columns: Sequence[str]) -> np.ndarray:
     return cdist(rows, columns, scorer=Levenshtein.normalized_distance, dtype=np.float64)
 
 
+# Of a page that loops, the same few parts are looked for again and again.
+@lru_cache(maxsize=10_000)
 def is_within(part: str, whole: str, limit: float, *, at_limit: bool = False) -> bool:
     """Whether a stretch of `whole` as long as `part` differs from it in less than `limit` of its characters.
 
