@@ -248,6 +248,34 @@ def test_two_evaluations_are_compared(tmp_path, capsys):
     assert (tmp_path / "out" / "report.html").exists()
 
 
+def test_two_evaluations_of_a_dataset_are_compared_with_its_images(model, tmp_path, capsys):
+    for name in ("a", "b"):
+        assert on_model(model, tmp_path / name, "--limit", 2) == 0
+    compared = ("--compare", tmp_path / "a", tmp_path / "b", "--output_dir", tmp_path / "out")
+    assert run(*compared) == 0
+    assert (tmp_path / "out" / "report.html").read_text(encoding="utf-8").count("data:image/jpeg;base64,") == 2
+    for name in ("a", "b"):  # the dataset is gone
+        settings = json.loads((tmp_path / name / "evaluation.json").read_text()) | {"dataset": "no_more"}
+        (tmp_path / name / "evaluation.json").write_text(json.dumps(settings))
+    capsys.readouterr()
+    assert run(*compared) == 0
+    assert "the report shows pages without their images: no dataset is built" in capsys.readouterr().out
+    assert "data:image/jpeg;base64," not in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_formulas_by_a_scorer_of_the_users(tmp_path, capsys):
+    path = tmp_path / "predictions.jsonl"
+    path.write_text(json.dumps({"id": "a", "prediction": "$$x^2$$", "reference": "$$x^3$$"}) + "\n")
+    (tmp_path / "scorer.py").write_text("import sys\nfor line in sys.stdin: print(0.5)\n")
+    scored = ("--predictions", path, "--output_dir", tmp_path / "out")
+    assert run(*scored) == 0
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["cdm"] is None
+    assert run(*scored, "--cdm_command", f"{sys.executable} {tmp_path / 'scorer.py'}") == 0
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["cdm"] == 0.5
+    assert run(*scored, "--cdm_command", "no_such_scorer") == 1
+    assert "the CDM command 'no_such_scorer' cannot be run" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [

@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     elif args.omnidocbench:
         score_omnidocbench(Path(args.omnidocbench), Path(args.predictions), output, args.cdm)
     elif args.predictions:
-        score_predictions(Path(args.predictions), output, args.dataset, args.split, args.task, args.limit)
+        score_predictions(args, output)
     else:
         _evaluate_model(args, output)
     return 0
@@ -65,7 +65,8 @@ def _evaluate_model(args: argparse.Namespace, output: Path) -> None:
     lines = predict_dataset(reader, dataset, task, path, args.batch_size, args.max_new_tokens, processes)
     processes.part()
     if processes.main:
-        write_results(lines, output, f"{args.model} on {args.dataset}, {args.split}, {task}", PageImages(dataset))
+        title = f"{args.model} on {args.dataset}, {args.split}, {task}"
+        write_results(lines, output, title, PageImages(dataset), args.cdm_command)
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
@@ -84,6 +85,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--task", choices=PROMPTS, help="default: the model's recipe's, else by the dataset")
     parser.add_argument("--limit", type=positive_integer, help="at most so many pages")
     parser.add_argument("--output_dir", required=True)
+    parser.add_argument("--cdm_command", metavar="COMMAND", help="a scorer of formulas (see ocr2_hf/evaluation/cdm.py)")
     add_generation_arguments(parser)
     add_omnidocbench_arguments(parser)
     args = parser.parse_args(argv)

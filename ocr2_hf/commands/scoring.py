@@ -1,5 +1,6 @@
 """What `ocr2 evaluate` does once pages are read: score a file of predictions, compare two, write the results."""
 
+import argparse
 import json
 from pathlib import Path
 
@@ -7,34 +8,34 @@ from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.evaluation.comparison import compare, shared_pages
 from ocr2_hf.evaluation.figures import metrics_table
 from ocr2_hf.evaluation.files import write_json, write_whole
+from ocr2_hf.evaluation.measures import measure_pages
 from ocr2_hf.evaluation.predictions import read_predictions
 from ocr2_hf.evaluation.report import Images, write_comparison, write_report
 from ocr2_hf.evaluation.summary import Line, summarize_with_intervals
 from ocr2_hf.reading.evaluation_settings import SETTINGS_FILE, read_settings
 
 
-def score_predictions(
-    source: Path, output: Path, dataset_name: str | None, split: str, task: str | None, limit: int | None
-) -> None:
-    """Score the predictions file `source`; a dataset gives references, sizes and images by the pages' ids."""
-    lines = read_predictions(source, with_reference=dataset_name is None)
+def score_predictions(args: argparse.Namespace, output: Path) -> None:
+    """Score the file `args.predictions`; `args.dataset` gives references, sizes and images by the pages' ids."""
+    source = Path(args.predictions)
+    lines = read_predictions(source, with_reference=args.dataset is None)
     if not lines:
         raise WorkError(f"{source} has no lines to score")
-    if dataset_name is None:
+    if args.dataset is None:
         images, settings, title = _images_of(source.parent), {"predictions": str(source)}, str(source)
     else:
         from ocr2_hf.reading.references import PageImages, add_references, task_of
 
-        dataset = load_pages(dataset_name, split)
-        task = task or task_of(lines, dataset)
-        lines, images = add_references(lines, dataset, task)[:limit], PageImages(dataset)
-        settings = {"predictions": str(source), "dataset": dataset_name, "split": split, "task": task}
-        title = f"{source} on {dataset_name}, {split}, {task}"
+        dataset = load_pages(args.dataset, args.split)
+        task = args.task or task_of(lines, dataset)
+        lines, images = add_references(lines, dataset, task)[: args.limit], PageImages(dataset)
+        settings = {"predictions": str(source), "dataset": args.dataset, "split": args.split, "task": task}
+        title = f"{source} on {args.dataset}, {args.split}, {task}"
     copy = output / "predictions.jsonl"
-    if dataset_name or copy.resolve() != source.resolve():
+    if args.dataset or copy.resolve() != source.resolve():
         write_whole(copy, "".join(json.dumps(line) + "\n" for line in lines))
         write_json(output / SETTINGS_FILE, settings)
-    write_results(lines, output, title, images)
+    write_results(lines, output, title, images, args.cdm_command)
 
 
 def compare_evaluations(before: Path, after: Path, output: Path) -> None:
@@ -48,9 +49,11 @@ def compare_evaluations(before: Path, after: Path, output: Path) -> None:
     print(f"report: {output / 'report.html'}")
 
 
-def write_results(lines: list[Line], output: Path, title: str, images: Images | None) -> None:
+def write_results(
+    lines: list[Line], output: Path, title: str, images: Images | None, cdm_command: str | None = None
+) -> None:
     """Write metrics.json and report.html, and print the figures."""
-    metrics = summarize_with_intervals(lines)
+    metrics = summarize_with_intervals(lines, measures=measure_pages(lines, cdm_command))
     write_json(output / "metrics.json", metrics)
     write_report(lines, metrics, output / "report.html", images, title)
     print(metrics_table({"": metrics}))

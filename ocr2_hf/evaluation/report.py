@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image, ImageOps
+from tqdm.auto import tqdm
 
 from ocr2_hf.evaluation.figures import FIGURES, figure
 from ocr2_hf.evaluation.files import write_whole
@@ -75,7 +76,7 @@ def _write(
     title: str,
 ) -> None:
     kept, sizes = ReportImages(path), []
-    for sides in pages:
+    for sides in tqdm(pages, desc="report", unit="page", delay=2):
         found = (images(line) if images else open_image(line) for line in sides)
         image = next(filter(None, found), None)
         kept.add(image)

@@ -24,7 +24,7 @@ def page(title: str, data: Mapping[str, Any], images_beside: bool = False) -> st
     policy = "; ".join(
         (
             "default-src 'none'",
-            f"img-src data:{' file: http: https:' if images_beside else ''}",
+            "img-src data:" + (" 'self' file:" if images_beside else ""),
             f"style-src {_hash(style)}",
             f"script-src {_hash(script)}",
             "base-uri 'none'",

@@ -31,7 +31,9 @@ class Processes:
         if count > 1:
             dist.init_process_group("gloo", timeout=_PATIENCE, rank=rank, world_size=count)
         on_gpu = torch.cuda.is_available() and os.environ.get("ACCELERATE_USE_CPU", "false").lower() != "true"
-        device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if on_gpu else "cpu"
+        local = int(os.environ.get("LOCAL_RANK", "0"))
+        # More processes than GPUs share them.
+        device = f"cuda:{local % torch.cuda.device_count()}" if on_gpu else "cpu"
         return cls(rank, count, device)
 
     @property
