@@ -256,6 +256,7 @@ def test_by_keyboard_alone(opened):
 @pytest.mark.parametrize("name", ["one.html", "two.html"])
 def test_on_a_phone(opened, name):
     tab = opened(name, width=360, height=740)
+    assert tab.evaluate("scrollY") == 0
     tab.locator(".all summary").click()
     for row in range(5):
         tab.locator(".row").nth(row).click()

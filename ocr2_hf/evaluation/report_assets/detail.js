@@ -11,7 +11,7 @@ function openPage(item, scroll = false) {
   place.replaceChildren(...(item ? detail(item) : [make("p", { class: "soft none" }, "No page is like that.")]));
   if (!item) return;
   showLabel();
-  document.querySelector(".row[aria-current]")?.scrollIntoView({ block: "nearest" });
+  keepInView(document.querySelector(".row[aria-current]"));
   history.replaceState(null, "", `#page=${encodeURIComponent(item.id)}`);
   if (scroll || window.innerWidth <= 860 && document.activeElement?.classList.contains("row")) place.scrollIntoView({ block: "start" });
 }
@@ -48,9 +48,21 @@ function turn(sign, name, step) {
 }
 
 function turnPage(step) {
-  const pages = matching();
-  const next = pages[pages.indexOf(state.open) + step];
-  if (next) openPage(next);
+  const matched = matching();
+  const next = matched[matched.indexOf(state.open) + step];
+  if (!next) return;
+  openPage(next);
+  const pages = document.getElementById("pages");
+  if (pages.getBoundingClientRect().top > 0.6 * window.innerHeight) pages.scrollIntoView();
+}
+
+// Scrolls the list alone: the rest of the page stays where it is.
+function keepInView(row) {
+  if (!row) return;
+  const list = document.getElementById("rows");
+  const [inner, outer] = [row.getBoundingClientRect(), list.getBoundingClientRect()];
+  if (inner.top < outer.top) list.scrollTop -= outer.top - inner.top;
+  if (inner.bottom > outer.bottom) list.scrollTop += inner.bottom - outer.bottom;
 }
 
 // Boxes of labels other than the chosen one step back.

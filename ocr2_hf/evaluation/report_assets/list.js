@@ -10,7 +10,7 @@ function examples() {
 
 function example(name, item) {
   return make("button", { class: "example", type: "button", click: () => openPage(item, true) },
-    make("span", { class: "thumb" }, item.image ? make("img", { src: item.image, alt: "", loading: "lazy" }) : null),
+    item.image ? make("span", { class: "thumb" }, make("img", { src: item.image, alt: "" })) : null,
     make("span", { class: "caption" }, make("b", {}, name), make("span", { class: "name" }, item.id), make("span", { class: "number" }, told(item))));
 }
 
