@@ -112,7 +112,7 @@ def test_perfect_predictions(folders):
     (folders / "md/two_3.md").write_text("klmnopqrst\n\n$$y$$\n\n$$zzzz$$")
     (folders / "md/three.jpg.md").write_text("uvwxyz")
     (folders / "cdm.json").write_text('{"0": 1, "1": 1, "2": 1.0}')
-    assert run(folders, "--cdm", folders / "cdm.json") == 0
+    assert run(folders, "--cdm_scores", folders / "cdm.json") == 0
     metrics = metrics_of(folders)
     edits = ("text_edit", "formula_edit", "table_edit", "reading_order_edit", "cer_strict", "invented_text_rate")
     assert {name: metrics[name] for name in edits} == dict.fromkeys(edits, 0.0)
@@ -126,7 +126,7 @@ def test_cdm_of_a_file_of_the_cdm_tool(folders):
     """Mean of the formulas of a page, then of the pages: (1 + (0.5 + 0) / 2) / 2; overall of the three."""
     details = {"0": {"F1_score": 1.0, "recall": 1.0}, "1": {"F1_score": 0.5}, "2": {"F1_score": 0}}
     (folders / "cdm.json").write_text(json.dumps({"mean_score": 0.5, "details": details}))
-    assert run(folders, "--cdm", folders / "cdm.json") == 0
+    assert run(folders, "--cdm_scores", folders / "cdm.json") == 0
     metrics = metrics_of(folders)
     assert metrics["cdm"] == pytest.approx((1 + 0.25) / 2)
     text, teds = (0.15 + 0.5) / 2, 1 - 0.25 / 3
@@ -143,7 +143,7 @@ def test_formulas_are_listed_for_cdm(folders):
 
 def test_cdm_by_a_command(folders):
     program = "import sys\nfor line in sys.stdin: print(0.25)"
-    assert run(folders, "--cdm", f"{sys.executable} -c '{program}'") == 0
+    assert run(folders, "--cdm_command", f"{sys.executable} -c '{program}'") == 0
     assert metrics_of(folders)["cdm"] == 0.25
 
 
@@ -202,7 +202,7 @@ def test_predictions_that_are_no_directory(folders, capsys):
 )
 def test_cdm_scores_of_other_formulas(folders, content, message, capsys):
     (folders / "cdm.json").write_text(content)
-    assert run(folders, "--cdm", folders / "cdm.json") == 1
+    assert run(folders, "--cdm_scores", folders / "cdm.json") == 1
     assert message in capsys.readouterr().err
     assert not (folders / "out/metrics.json").exists()
 

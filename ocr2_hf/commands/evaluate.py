@@ -3,7 +3,7 @@
     ocr2 evaluate --model DIR|ID --dataset NAME [--split test] [--task T] [--limit N] --output_dir DIR
     ocr2 evaluate --predictions FILE.jsonl [--dataset NAME [--split test] [--task T]] --output_dir DIR
     ocr2 evaluate --compare DIR_A DIR_B --output_dir DIR
-    ocr2 evaluate --omnidocbench GT.json --predictions DIR_OF_MD --output_dir DIR [--cdm FILE]
+    ocr2 evaluate --omnidocbench GT.json --predictions DIR_OF_MD --output_dir DIR
 
 Writes metrics.json, predictions.jsonl and report.html. Started again, an evaluation goes on where it was
 stopped. On several GPUs, or as several processes, each reading its share of the pages:
@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.compare:
         compare_evaluations(*map(Path, args.compare), output)
     elif args.omnidocbench:
-        score_omnidocbench(Path(args.omnidocbench), Path(args.predictions), output, args.cdm)
+        score_omnidocbench(Path(args.omnidocbench), Path(args.predictions), output, args.cdm_scores, args.cdm_command)
     elif args.predictions:
         score_predictions(args, output)
     else:

@@ -26,26 +26,29 @@ MAX_PROCESSES = 8
 def add_omnidocbench_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--omnidocbench", metavar="GT.json", help="pages of OmniDocBench v1.5; needs --predictions DIR")
     parser.add_argument(
-        "--cdm",
-        metavar="FILE.json|COMMAND",
-        help="CDM of the formulas.json that --omnidocbench writes: a file of scores, or a command that scores formulas",
+        "--cdm_scores", metavar="FILE", help="CDM of the formulas.json that --omnidocbench wrote, by the CDM tool"
     )
 
 
-def score_omnidocbench(ground_truth: Path, predictions: Path, output: Path, cdm: str | None) -> None:
-    """Write metrics.json, pages.jsonl and formulas.json to `output`, and print the figures."""
+def score_omnidocbench(
+    ground_truth: Path, predictions: Path, output: Path, cdm_scores: str | None = None, cdm_command: str | None = None
+) -> None:
+    """Write metrics.json, pages.jsonl and formulas.json to `output`, and print the figures.
+
+    CDM, and with it `overall`, is measured only by a file of scores or a command (see `omnidocbench.cdm`).
+    """
     pages = read_ground_truth(ground_truth)
     files = prediction_files(pages, predictions)
     scores = list(tqdm(_score(pages, files), total=len(pages), desc="scoring", unit="page"))
     formulas = formula_list(scores)
     write_json(output / "formulas.json", formulas)
-    by_page = None if cdm is None else cdm_by_page(formulas, cdm)
+    by_page = cdm_by_page(formulas, cdm_scores, cdm_command)
     metrics = summarize_pages(scores, by_page)
     lines = [_line(*page) for page in zip(scores, files, page_figures(scores, by_page), strict=True)]
     write_whole(output / "pages.jsonl", "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
     write_json(output / "metrics.json", metrics)
     print(_table(metrics))
-    print(_remarks(metrics, output, cdm))
+    print(_remarks(metrics, output))
 
 
 def _score(pages: Sequence[Page], files: Sequence[Path | None]) -> Iterator[PageScore]:
@@ -82,13 +85,13 @@ def _table(metrics: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _remarks(metrics: dict[str, Any], output: Path, cdm: str | None) -> str:
+def _remarks(metrics: dict[str, Any], output: Path) -> str:
     remarks = [f"{output / 'metrics.json'}, and a line per page in {output / 'pages.jsonl'}"]
     if metrics["missing_pages"]:
         missing = (
             f"{metrics['missing_pages']} of {metrics['pages']} pages have no prediction and count for nothing above"
         )
         remarks.append(f"{missing}, as in the official scorer; as empty pages: with_missing_pages in metrics.json")
-    if cdm is None:
-        remarks.append(f"no CDM, so no overall: score {output / 'formulas.json'} and give the scores as --cdm")
+    if metrics["cdm"] is None:
+        remarks.append(f"no CDM, so no overall: score {output / 'formulas.json'} and give the result as --cdm_scores")
     return "\n".join(remarks)

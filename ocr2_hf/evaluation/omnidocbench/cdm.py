@@ -21,15 +21,19 @@ def formula_list(scores: Sequence[PageScore]) -> list[dict[str, str]]:
     return [{"img_id": str(number), **dict(zip(keys, pair))} for number, pair in enumerate(pairs)]
 
 
-def cdm_by_page(formulas: Sequence[dict[str, str]], source: str) -> dict[str, list[float]]:
-    """{page: CDM of its formulas} by `source`, a .json file of scores or a command (see `evaluation.cdm`).
+def cdm_by_page(
+    formulas: Sequence[dict[str, str]], scores: str | None, command: str | None
+) -> dict[str, list[float]] | None:
+    """{page: CDM of its formulas} by a file of scores or else a command (see `evaluation.cdm`); None without either.
 
-    The file is that of the CDM tool, `{"details": {img_id: {"F1_score": x}}}`, or `{img_id: x}`.
+    The file is what the CDM tool writes, `{"details": {img_id: {"F1_score": x}}}`, or `{img_id: x}`.
     """
-    if source.endswith(".json"):
-        values = _file_scores(Path(source), [formula["img_id"] for formula in formulas])
+    if scores is not None:
+        values = _file_scores(Path(scores), [formula["img_id"] for formula in formulas])
+    elif command is not None:
+        values = score_formulas([(formula["pred"], formula["gt"]) for formula in formulas], command)
     else:
-        values = score_formulas([(formula["pred"], formula["gt"]) for formula in formulas], source)
+        return None
     pages: dict[str, list[float]] = {}
     for formula, value in zip(formulas, values, strict=True):
         pages.setdefault(formula["img_name"], []).append(value)
@@ -40,13 +44,13 @@ def _file_scores(file: Path, ids: Sequence[str]) -> list[float]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise WorkError(f"--cdm {file} cannot be read: {error}") from error
+        raise WorkError(f"--cdm_scores {file} cannot be read: {error}") from error
     details = content.get("details", content) if isinstance(content, dict) else {}
     values = {key: _number(value) for key, value in details.items()} if isinstance(details, dict) else {}
     wrong = next((key for key in ids if values.get(key) is None), None)
     if wrong is not None or len(values) != len(ids):
         missing = f"none in [0, 1] for img_id {wrong}" if wrong is not None else "others too"
-        raise WorkError(f"--cdm {file} has {len(values)} scores for the {len(ids)} of formulas.json, {missing}")
+        raise WorkError(f"--cdm_scores {file} has {len(values)} scores for the {len(ids)} of formulas.json, {missing}")
     return [values[key] for key in ids]
 
 
