@@ -115,6 +115,22 @@ def test_a_killed_evaluation_goes_on(model, tmp_path, asked):
     assert asked == []
 
 
+def test_what_other_processes_left_is_gathered_once(model, tmp_path, asked):
+    assert on_model(model, tmp_path) == 0
+    whole = lines_of(tmp_path)
+    path, part = tmp_path / "predictions.jsonl", tmp_path / "predictions.process-3.jsonl"
+    rows = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(rows[:2]))
+    part.write_bytes(b"".join(rows[1:]) + rows[0][:20])  # killed after it gathered, before it tidied up
+    asked.clear()
+    assert on_model(model, tmp_path) == 0
+    assert asked == [] and lines_of(tmp_path) == whole and not part.exists()
+    path.unlink()
+    part.write_bytes(b"".join(rows))
+    assert on_model(model, tmp_path, "--task", "ocr") == 0  # other settings: nothing of the part is taken
+    assert sum(asked) == PAGES and not part.exists()
+
+
 @pytest.mark.parametrize("change", ["task", "limit", "model", "tokens", "guard"])
 def test_predictions_of_other_settings_are_replaced(model, tmp_path, asked, capsys, change):
     first = save_tiny(tmp_path / "model")

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from datasets import Dataset
+from PIL import Image
 
 from ocr2_hf.data.grounding import has_tags, parse_regions
 from ocr2_hf.data.images import to_rgb
@@ -57,15 +58,20 @@ def page_facts(row: Mapping[str, Any], task: str) -> Line:
 
 
 class PageImages:
-    """The images of a dataset's pages: called with a line, gives its page's image; None for a page it does not have."""
+    """The images of a dataset's pages: called with a line, gives its page's image; None where it has none."""
 
     def __init__(self, dataset: Dataset):
         self._dataset = dataset
         self._index = {page: number for number, page in enumerate(dataset["id"])}
 
-    def __call__(self, line: Line):
+    def __call__(self, line: Line) -> Image.Image | None:
         number = self._index.get(line["id"])
-        return None if number is None else to_rgb(self._dataset[number]["image"])
+        if number is None:
+            return None
+        try:
+            return to_rgb(self._dataset[number]["image"])
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            return None  # the figures matter more than one picture
 
 
 def _complete(line: Line | None, row: Mapping[str, Any], task: str) -> Line:

@@ -33,6 +33,6 @@ function limited(text, length) {
   return characters.length > length ? `${characters.slice(0, length).join("")}…` : text;
 }
 
-function plural(count, word) {
-  return `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
+function plural(count, word, many = `${word}s`) {
+  return `${count.toLocaleString("en")} ${count === 1 ? word : many}`;
 }

@@ -62,8 +62,7 @@ function negated(text) {
 }
 
 function allFigures() {
-  const groups = Map.groupBy ? Map.groupBy(report.figures, (figure) => figure.group) : grouped(report.figures);
-  const tables = [...groups].map(([group, figures]) =>
+  const tables = [...grouped(report.figures)].map(([group, figures]) =>
     make("div", { class: "group" }, make("h3", {}, group), make("table", {}, make("tbody", {}, figures.map(figureRow)))));
   return make("details", { class: "all" }, make("summary", {}, "All figures"),
     make("div", { class: "groups" }, tables), make("div", { class: "breakdowns" }, report.breakdowns.map(breakdown)));

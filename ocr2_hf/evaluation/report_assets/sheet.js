@@ -17,7 +17,7 @@ function sheet(item, side) {
 
 function overlay(boxes, width, height) {
   const layer = draw("svg", { class: "boxes", viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "group",
-    "aria-label": `${plural(boxes.length, "box").replace("boxs", "boxes")} on the page; arrow keys go from box to box`, keydown: stepBox });
+    "aria-label": `${plural(boxes.length, "box", "boxes")} on the page; arrow keys go from box to box`, keydown: stepBox });
   layer.append(...boxes.map(rectangle));
   firstBoxStops(layer);
   return layer;
