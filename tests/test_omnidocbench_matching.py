@@ -281,10 +281,10 @@ def test_spans_that_are_no_number_give_nothing():
 
 
 def test_teds_can_be_below_nothing():
-    """IBM's code has no floor, and the official mean is over its values: nodes in a line against nodes in a row."""
-    flat = "<table><tr><td>a</td></tr><tr><td>b</td></tr><tr><td>c</td></tr></table>"
-    deep = "<table><i><u><b><tr><td>q</td></tr></b></u></i></table>"
-    assert score_page(page(tables=[flat]), deep).teds[0] <= 0.0
+    """IBM's code has no floor: one cell relabelled, two deleted, a row and a cell inserted: 5 edits of 4 nodes."""
+    two_rows = '<table><tr><td colspan="3">a</td></tr><tr><td colspan="3">b</td></tr></table>'
+    one_row = "<table><tr><td>x</td><td>y</td><td>z</td></tr></table>"
+    assert score_page(page(tables=[two_rows]), one_row).teds == [pytest.approx(1 - 5 / 4)]
 
 
 def test_what_the_official_scorer_does_not_see():
