@@ -164,6 +164,34 @@ def test_formulas_of_an_array_are_matched_one_by_one():
     ]
 
 
+TWENTY = "abcdefghijklmnopqrst"
+
+
+@pytest.mark.parametrize(("head", "left"), [("abcdefghXX", ""), ("abcdefgXXX", "abcdefgXXX")])
+def test_near_an_ignored_block_is_less_than_a_quarter(head, left):
+    assert pairs([block("0123456789"), block("abcdefghij", None, "header")], head) == [("0123456789", left)]
+
+
+@pytest.mark.parametrize(("second", "joined"), [("klmnoXXXXX", True), ("klmXXXXXXX", False)])
+def test_parts_of_a_block_differ_in_less_than_six_of_ten(second, joined):
+    """Both bring the whole nearer: 6 and 8 edits of 21 instead of 10 of 20."""
+    prediction = "abcdefghij" + second * joined
+    assert pairs([block(TWENTY)], f"abcdefghij\n\n{second}") == [(TWENTY, prediction)]
+
+
+def test_a_match_is_at_most_seven_of_ten():
+    """01234 goes to 0vwxy (4 of 5) at first, which is too far; then it is found at the end of the other one."""
+    both = TWENTY + "01234"
+    assert pairs([block(TWENTY), block("01234", 2)], f"{both}\n\n0vwxy") == [(both, both)]
+
+
+@pytest.mark.parametrize(("end", "found"), [("0123456xyz", True), ("012345wxyz", False)])
+def test_a_block_inside_a_prediction_differs_in_less_than_four_of_ten(end, found):
+    first = TWENTY + TWENTY.upper()
+    expected = [(first + "0123456789", first + end)] if found else [(first, first + end), ("0123456789", "qqqqqqqqqq")]
+    assert pairs([block(first), block("0123456789", 2)], f"{first}{end}\n\nqqqqqqqqqq") == expected
+
+
 def test_stretch_within_a_text():
     assert is_within("abcde", "xxabXdexx", 0.4)
     assert not is_within("abcde", "xxabXYexx", 0.4)  # 2 of 5

@@ -186,7 +186,7 @@ def _match(
         category=category,
         reference=_joined([references.texts[row] for row in rows], category == FORMULA),
         normalized_reference="".join(references.normalized[row] for row in rows),
-        orders=[references.blocks[row].order or None for row in rows],
+        orders=[references.blocks[row].order for row in rows],
         prediction=_joined([predictions.texts[i] for i in columns], first is not None and first.kind.is_formula),
         normalized_prediction="".join(predictions.normalized[i] for i in columns),
         kind=first.kind if first else None,
