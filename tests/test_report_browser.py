@@ -25,7 +25,7 @@ def region(*box, label="text", text="words"):
 
 
 def page(id, prediction, reference, seconds=1.0, **more):
-    boxes = {"regions": [region(10, 10, 100, 40)], "reference_regions": [region(10, 10, 110, 40)]}
+    boxes = {"regions": [region(10, 10, 100, 40)], "reference_regions": [region(10, 10, 110, 40, text="Words")]}
     size = {"width": 200, "height": 300, "seconds": seconds, "prompt": "<image>\nFree OCR."}
     return {"id": id, "prediction": prediction, "reference": reference, **size, **boxes, **more}
 
@@ -161,7 +161,7 @@ def test_boxes_are_toggled_and_tell_what_they_are(opened):
     box, tip = tab.locator(".box.predicted"), tab.locator("#tip")
     place = box.bounding_box()
     tab.mouse.move(place["x"] + 20, place["y"] + 10)
-    expect(tip).to_have_text("textpredictedIoU 0.90words")
+    expect(tip).to_have_text("textpredictedIoU 0.90wordsWords")
     expect(tab.locator(".box.reference")).to_have_class(re.compile("paired"))
     tab.mouse.move(1, 1)
     expect(tip).to_be_hidden()

@@ -9,7 +9,7 @@ function sheet(item, side) {
   const found = new Map(result.regions.filter((region) => region.partner !== null).map((region) => [region.partner, region.iou]));
   const boxes = [
     ...item.regions.map((region, index) => ({ ...region, kind: "reference", pair: index, iou: found.get(index) ?? 0 })),
-    ...result.regions.map((region) => ({ ...region, kind: "predicted", pair: region.partner })),
+    ...result.regions.map((region) => ({ ...region, kind: "predicted", pair: region.partner, wanted: item.regions[region.partner]?.text })),
   ];
   if (boxes.length) holder.append(overlay(boxes, width, height));
   return holder;
@@ -58,7 +58,8 @@ function showTip(node, box, told) {
   const tip = document.getElementById("tip");
   tip.replaceChildren(
     make("p", { class: `tip-head ${box.kind}` }, make("b", {}, box.label || "no label"), make("span", {}, box.kind), make("span", {}, told)),
-    box.text ? make("p", { class: "tip-text", dir: "auto" }, limited(box.text, 300)) : "");
+    box.text ? make("p", { class: "tip-text", dir: "auto" }, limited(box.text, 300)) : "",
+    box.wanted && box.wanted !== box.text ? make("p", { class: "tip-text", dir: "auto" }, make("ins", {}, limited(box.wanted, 300))) : "");
   tip.hidden = false;
   const place = node.getBoundingClientRect(), size = tip.getBoundingClientRect();
   const left = Math.min(Math.max(place.left, 8), window.innerWidth - size.width - 8);
