@@ -45,6 +45,7 @@ MIB = 2**20
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_arguments(argv)
+    os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"  # of the processes that build
     with tempfile.TemporaryDirectory(prefix="bench-build-", dir=args.work_dir) as work:
         results = {kind: bench(Path(work), kind, args) for kind in args.kinds}
     settings = {name: getattr(args, name) for name in ("pages", "size", "num_proc", "rounds")}

@@ -88,10 +88,16 @@ def _refusal(
     else:
         share = f"{len(rejects)} of {pages} pages ({len(rejects) / pages:.1%})"
         why = f"{share} are rejected, more than --max_bad {max_bad:g} allows"
-    shown = "".join(f"\n  {reject['file']}: {reject['reason']}" for reject in rejects[:SHOWN_REJECTS])
+    shown = "".join(f"\n  {_place(reject)}: {reject['reason']}" for reject in rejects[:SHOWN_REJECTS])
     more = f"\n  and {len(rejects) - SHOWN_REJECTS} more" if len(rejects) > SHOWN_REJECTS else ""
     remedy = "mend or remove these pages" + ("" if len(rejects) == pages else ", or allow more with --max_bad")
     return f"{folder.name} is not built: {why}{shown}{more}\nlisted in {folder.rejects}; {remedy}"
+
+
+def _place(reject: dict[str, str]) -> str:
+    """The file, and the page where its name is not the file's: a file may hold many."""
+    file, page = reject["file"], reject["id"]
+    return file if f"/{page}." in file else f"{file} ({page})"
 
 
 def _drop_empty_splits(builder: AnnotationFolder, shards: Path) -> None:

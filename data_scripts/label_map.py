@@ -12,6 +12,11 @@ from ocr2_hf.errors import UsageError
 LabelMap = dict[str, str | None]
 
 MAX_BYTES = 2**20
+# What the model writes, as its real outputs show.
+MODEL_LABELS = {
+    *("title", "sub_title", "text", "table", "table_caption", "table_footnote", "equation", "image", "image_caption"),
+    *("figure", "header", "footer"),
+}
 
 
 def load_label_map(path: Path) -> LabelMap:
@@ -42,7 +47,9 @@ def _check(label: object, where: str) -> None:
 
 
 def map_labels(record: PageRecord, table: LabelMap) -> PageRecord:
-    """The record with its labels by `table`, those that are not in it as they are, and without the regions of null.
+    """The record with its labels by `table`, others as they are, and without the regions of null.
+
+    A class is looked up as it stands, then in small letters, as the model's own labels are: "Title" is `title`.
 
     A record whose lists do not fit together is returned as it is: `check_record` refuses it.
     """
@@ -50,8 +57,15 @@ def map_labels(record: PageRecord, table: LabelMap) -> PageRecord:
     lists = [record.bboxes, labels] + ([] if record.texts is None else [record.texts])
     if not all(isinstance(values, list) for values in lists) or len(set(map(len, lists))) > 1:
         return record
-    mapped = [table.get(label, label) if isinstance(label, str) else label for label in labels]
+    mapped = [_mapped(label, table) if isinstance(label, str) else label for label in labels]
     keep = [i for i, label in enumerate(mapped) if label is not None]
     kept = [[values[i] for i in keep] for values in (record.bboxes, mapped)]
     texts = None if record.texts is None else [record.texts[i] for i in keep]
     return replace(record, bboxes=kept[0], labels=kept[1], texts=texts)
+
+
+def _mapped(label: str, table: LabelMap) -> str | None:
+    if label in table:
+        return table[label]
+    small = label.lower()
+    return table.get(small, small if small in MODEL_LABELS else label)

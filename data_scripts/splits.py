@@ -19,7 +19,10 @@ def split_by_hash(
     Pages are ranked by a hash of their id, so that a split hardly changes when a page is added. With `group_by` (a
     pattern searched in the id; its first group, or the whole match) pages of one group stay together, and without it
     those of one file ("book#page=3", a second question about "scan#2"); a split may then hold a few pages more.
+    Raises `UsageError` where it matches no page.
     """
+    if group_by and pages and not any(group_by.search(page.id) for page in pages):
+        raise UsageError(f"--group_by {group_by.pattern!r} matches no page's id, e.g. {pages[0].id!a}")
     groups: dict[str, list[Page]] = {}
     for page in pages:
         groups.setdefault(_group(page.id, group_by), []).append(page)

@@ -28,7 +28,7 @@ from arguments import count, page_size, share
 from ocr2_hf.errors import UsageError, WorkError, run_command
 from synthetic.articles import draw_article
 from synthetic.damage import damage_image, damage_page
-from synthetic.fonts import Fonts, load_fonts
+from synthetic.fonts import Fonts, find_font, load_fonts
 from synthetic.language import LANGUAGES, letters
 from synthetic.receipts import draw_receipt
 from synthetic.statements import draw_statement
@@ -43,6 +43,7 @@ SETTINGS_FILE = "synthesize.json"
 def main(argv: list[str] | None = None) -> int:
     args = parse_arguments(argv)
     words = LANGUAGES[args.language]
+    args.font = args.font and find_font(args.font)
     fonts = load_fonts(args.font, letters(words), words.FACE)
     KINDS[args.kind](random.Random(0), *args.size, fonts, words)  # refuses a page too small before there is a folder
     try:
@@ -67,7 +68,11 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     add("--language", choices=LANGUAGES, default="en", help="zh needs a --font (default en)")
     sizes = ", ".join("{} {}x{}".format(kind, *size) for kind, size in SIZES.items())
     add("--size", type=page_size, metavar="WIDTHxHEIGHT", help=f"pixels (default: {sizes})")
-    add("--font", type=Path, help="a .ttf, .otf or .ttc file (default: the font that Pillow carries)")
+    add(
+        "--font",
+        type=Path,
+        help="a .ttf, .otf or .ttc file, or an installed one's name (default: Pillow's own)",
+    )
     add(
         "--damage",
         type=share,

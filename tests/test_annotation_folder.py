@@ -2,6 +2,7 @@
 
 import json
 import os
+import unicodedata
 
 import pytest
 from page_folders import image_bytes, write_page, write_pages
@@ -115,6 +116,22 @@ def test_a_folder_without_annotations_is_of_no_format(tmp_path):
     (tmp_path / "a.png").write_bytes(image_bytes())
     with pytest.raises(WorkError, match=r"(?s)no annotations in .*json +\*\.json"):
         choose_format("auto", [list_files(tmp_path)])
+
+
+def test_a_folder_of_several_formats_is_refused(tmp_path):
+    write_page(tmp_path, "a")
+    (tmp_path / "b.xml").write_text('<alto xmlns="http://www.loc.gov/standards/alto/ns-v4#"/>')
+    with pytest.raises(WorkError, match=r"has files of several formats \(alto, json\): name one with --format"):
+        choose_format("auto", [list_files(tmp_path)])
+    assert choose_format("json", [list_files(tmp_path)]) == "json"
+    (tmp_path / "a.json").write_text('{"tool": "of someone else"}')
+    assert choose_format("auto", [list_files(tmp_path)]) == "alto"
+
+
+def test_names_with_accents_pair_however_they_are_written(tmp_path):
+    write_page(tmp_path, unicodedata.normalize("NFD", "café"), None)
+    (tmp_path / unicodedata.normalize("NFC", "café.png")).write_bytes(image_bytes())
+    assert read_one(tmp_path).image_path.endswith(unicodedata.normalize("NFC", "café.png"))
 
 
 def test_rows_are_page_records_with_the_bytes_of_the_files(tmp_path):

@@ -108,7 +108,7 @@ def test_images_and_annotations_that_do_not_belong_together_are_rejected(tmp_pat
     records, reasons = read_folder(tmp_path, "coco")
     assert list(records) == ["c"]
     assert reasons["a"] == reasons["b"] == "image has the id 1, which is no id or is that of another image too"
-    assert reasons["a.json#4"] == f"no image 'gone.png' in {tmp_path}"
+    assert reasons["a.json#4"] == f"no image 'gone.png' in {tmp_path}; --images names their folder"
     assert reasons["a.json#5"] == f"image '../c.png' leaves the image folder {tmp_path}"
     assert reasons["a.json#image_id=5"] == "1 annotations are of the image_id 5, which no one image has"
 

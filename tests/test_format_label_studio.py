@@ -61,7 +61,7 @@ def test_shape_label_and_text_of_a_region_belong_together(tmp_path):
         rectangle("r3", (50, 50, 10, 10)),
     )
     assert record.bboxes == [[6, 4, 36, 14], [0, 20, 30, 40], [30, 20, 36, 24]]
-    assert (record.labels, record.texts) == (["Title", "list", "text"], ["A title", "first\nline", ""])
+    assert (record.labels, record.texts) == (["title", "list", "text"], ["A title", "first\nline", ""])
     assert record.text == "A title\n\nfirst\nline"
 
 

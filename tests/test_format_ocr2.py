@@ -87,6 +87,13 @@ def test_pages_of_a_pdf_are_drawn_as_they_were_read(scans, read_files, datasets_
     assert second["texts"][0] == "Page two" and build_example("markdown", first)[1] == ANSWER
 
 
+def test_a_page_beside_a_corrected_one_is_kept(scans, read_files, datasets_cache):
+    """NAME.md is one for all pages: that it is not what a corrected page says is no correction of another."""
+    out = read_files("book.pdf", answer="Some tekst.")
+    correct(out / "book.json", lambda pages: pages[0].update(text="Some text.", markdown="Some text."))
+    assert [row["text"] for row in build("read", out, "--images", scans)] == ["Some text.", "Some tekst."]
+
+
 def test_a_page_read_without_boxes_is_its_text(scans, read_files):
     out = read_files("one.png", answer="Some tekst.")
     correct(out / "one.json", lambda pages: pages[0].update(text="Some text."))
@@ -109,7 +116,7 @@ def test_without_the_scans_the_overlays_are_not_taken_for_them(scans, read_files
     records, reasons = read_folder(out, "ocr2")
     assert not records
     reason = reasons["one.json#1"]
-    assert reason.startswith("no image '") and reason.endswith(f"in {out}")
+    assert reason.startswith("no image '") and reason.endswith(f"in {out}; --images names their folder")
 
 
 def test_a_correction_in_the_wrong_place_is_not_lost(scans, read_files):

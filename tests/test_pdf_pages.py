@@ -102,13 +102,13 @@ def test_boxes_drawn_on_another_size_are_scaled_and_on_another_shape_refused(tmp
 def test_a_label_map_renames_and_leaves_out(tmp_path, datasets_cache, capsys):
     pages = tmp_path / "pages"
     boxes = [[5, 5, 50, 10], [5, 12, 50, 20], [5, 22, 50, 30]]
-    write_page(pages, "p", bboxes=boxes, labels=["Kopf", "stamp", "text"], texts=["a", "b", "c"])
+    write_page(pages, "p", bboxes=boxes, labels=["Kopf", "Stamp", "Text"], texts=["a", "b", "c"])
     table = tmp_path / "labels.yaml"
     table.write_text("Kopf: title\nstamp: null\n")
     (row,) = build(pages, "--label_map", table)
     assert (row["labels"], row["texts"], row["bboxes"]) == (["title", "text"], ["a", "c"], [boxes[0], boxes[2]])
     table.write_text("Kopf: header\n")  # another table is another dataset
-    assert build(pages, "--label_map", table)[0]["labels"] == ["header", "stamp", "text"]
+    assert build(pages, "--label_map", table)[0]["labels"] == ["header", "Stamp", "text"]
 
 
 @pytest.mark.parametrize(

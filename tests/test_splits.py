@@ -102,3 +102,8 @@ def test_pages_of_one_file_stay_together():
     books = {split: {page.id.partition("#")[0] for page in members} for split, members in splits.items()}
     assert not books["train"] & (books["test"] | books["validation"]) and not books["test"] & books["validation"]
     assert counts(splits) == (36, 12, 12)
+
+
+def test_a_group_that_no_page_has_is_refused():
+    with pytest.raises(UsageError, match=r"--group_by 'doc' matches no page's id, e.g. 'page0'"):
+        split_by_hash(pages(4), 0.5, 0, re.compile("doc"))

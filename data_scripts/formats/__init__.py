@@ -40,14 +40,25 @@ FORMATS: dict[str, ModuleType] = {
 
 
 def choose_format(name: str, annotations: list[FileTree]) -> str:
-    """`name`, or for "auto" the format that recognises the files; `WorkError` where there is none."""
-    candidates = FORMATS if name == "auto" else [name]
-    for candidate in candidates:
-        if any(FORMATS[candidate].recognise(tree) for tree in annotations):
-            return candidate
-    wanted = "".join(f"\n  {candidate:<14}{FORMATS[candidate].FILES}" for candidate in candidates)
+    """`name`, or for "auto" the one format that recognises the files; `WorkError` where there is none, or several."""
+    candidates = list(FORMATS) if name == "auto" else [name]
+    found = [format for format in candidates if any(FORMATS[format].recognise(tree) for tree in annotations)]
     folders = ", ".join(tree.root for tree in annotations)
-    raise WorkError(f"no annotations in {folders}: the files that are read are{wanted}")
+    if not found:
+        wanted = "".join(f"\n  {candidate:<14}{FORMATS[candidate].FILES}" for candidate in candidates)
+        raise WorkError(f"no annotations in {folders}: the files that are read are{wanted}")
+    several = [format for format in found if not _is_taken_for(format, found[0], annotations)]
+    if len(several) > 1:
+        listed = ", ".join(several)
+        raise WorkError(f"{folders} has files of several formats ({listed}): name one with --format, or part them")
+    return found[0]
+
+
+def _is_taken_for(format: str, first: str, annotations: list[FileTree]) -> bool:
+    """Whether a format only recognises files of the first one: JSON and its lines are in many formats."""
+    if format == "json" and first != "json":
+        return not any(json_format.is_sure(tree) for tree in annotations)
+    return format == "jsonl" and first == "pubtabnet"
 
 
 def choose_level(name: str, level: str | None) -> str | None:

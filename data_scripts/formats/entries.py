@@ -79,4 +79,4 @@ def find_image(images: FileTree, named: Any) -> str:
     for start in range(len(parts)):
         if (end := "/".join(parts[start:])) in images.files:
             return end + mark + number
-    raise RecordError(f"no image {shown(named)} in {images.root}")
+    raise RecordError(f"no image {shown(named)} in {images.root}; --images names their folder")

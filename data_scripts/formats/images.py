@@ -2,6 +2,7 @@
 
 import os
 import re
+import unicodedata
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -14,19 +15,28 @@ _PAGE_OF_PDF = re.compile(r"(.*\.pdf)#page=([1-9]\d{0,5})", re.IGNORECASE | re.D
 
 
 def images_by_stem(images: FileTree) -> dict[str, list[str]]:
-    """Path below the folder without its suffix -> the images and PDFs of that name."""
+    """Path below the folder without its suffix -> the images and PDFs of that name.
+
+    The paths are in NFC (`same_name`): macOS writes accents apart, others do not.
+    """
     named: dict[str, list[str]] = {}
     for image in images.files:
         stem, suffix = os.path.splitext(image)
         if suffix.lower() in (*SUFFIXES, PDF_SUFFIX):
-            named.setdefault(stem, []).append(image)
+            named.setdefault(same_name(stem), []).append(image)
     return named
+
+
+def same_name(path: str) -> str:
+    """The path as it is compared with others."""
+    return unicodedata.normalize("NFC", path)
 
 
 def paired_image(page: Page) -> str:
     """The path of the one image that has the page's name; `RecordError` where there is none, or several."""
     if not page.images:
-        raise RecordError(f"no image {page.id} ({' '.join((*SUFFIXES, PDF_SUFFIX))}) in {page.image_root}")
+        suffixes = " ".join((*SUFFIXES, PDF_SUFFIX))
+        raise RecordError(f"no image {page.id} ({suffixes}) in {page.image_root}; --images names their folder")
     if len(page.images) > 1:
         raise RecordError(f"several images: {', '.join(page.images)}; keep one, or name it under the key image")
     return f"{page.image_root}/{page.images[0]}"
@@ -48,5 +58,5 @@ def named_image(image_root: str, named: Any) -> tuple[str, int | None]:
     if path.suffix.lower() not in (*SUFFIXES, PDF_SUFFIX):
         raise RecordError(f"image {named!a} is none of {' '.join((*SUFFIXES, PDF_SUFFIX))}")
     if not os.path.isfile(f"{image_root}/{path}"):
-        raise RecordError(f"no image {named!a} in {image_root}")
+        raise RecordError(f"no image {named!a} in {image_root}; --images names their folder")
     return f"{image_root}/{path}", number

@@ -9,7 +9,8 @@ the boxes were drawn on, where the image has other pixels). Other keys are left 
 from typing import Any
 
 from file_tree import FileTree
-from formats.images import images_by_stem, named_image, paired_image
+from formats.images import images_by_stem, named_image, paired_image, same_name
+from formats.json_head import first_key_paths
 from formats.json_text import parse_object, read_bytes
 from formats.page import Page
 from ocr2_hf.data.records import PageRecord, RecordError
@@ -26,12 +27,18 @@ def recognise(annotations: FileTree) -> bool:
     return any(name.endswith(".json") for name in annotations.files)
 
 
+def is_sure(annotations: FileTree) -> bool:
+    """True where the head of a JSON file has the boxes of a page."""
+    return any(".bboxes" in paths for paths in first_key_paths(annotations, ".json"))
+
+
 def list_pages(annotations: FileTree, images: FileTree) -> list[Page]:
     """Every *.json as a page, with the images of its name."""
     named = images_by_stem(images)
     stems = [name.removesuffix(".json") for name in annotations.files if name.endswith(".json")]
     return [
-        Page(stem, f"{annotations.root}/{stem}.json", images.root, tuple(named.get(stem, ()))) for stem in sorted(stems)
+        Page(stem, f"{annotations.root}/{stem}.json", images.root, tuple(named.get(same_name(stem), ())))
+        for stem in sorted(stems)
     ]
 
 

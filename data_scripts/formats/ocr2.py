@@ -45,11 +45,11 @@ def _file_pages(root: str, name: str, images: FileTree) -> list[Page]:
     path = f"{root}/{name}"
     try:
         pages = _parse(path)
-        edited = _is_edited(f"{path.removesuffix('.json')}.md", pages)
+        written = _markdown(f"{path.removesuffix('.json')}.md")
     except RecordError as error:
         return [Page(name.removesuffix(".json"), path, images.root, (), error)]
     return [
-        list_entry(path, number, images, _image_name(page), partial(_record, page, edited))
+        list_entry(path, number, images, _image_name(page), partial(_record, page, _is_edited(page, written)))
         for number, page in enumerate(pages, 1)
     ]
 
@@ -61,13 +61,14 @@ def _parse(path: str) -> list[dict[str, Any]]:
     return pages
 
 
-def _is_edited(path: str, pages: list[dict[str, Any]]) -> bool:
-    """Does the markdown file say other than the pages do?"""
-    if not os.path.isfile(path):
-        return False
-    said = [page.get("markdown") for page in pages]
-    written = "\n\n".join(text for text in said if isinstance(text, str)) + "\n"
-    return read_bytes(path, MAX_FILE_BYTES) != written.encode(errors="replace")
+def _markdown(path: str) -> str | None:
+    return read_bytes(path, MAX_FILE_BYTES).decode(errors="replace") if os.path.isfile(path) else None
+
+
+def _is_edited(page: dict[str, Any], written: str | None) -> bool:
+    """Does the markdown file say other than the page does?"""
+    said = page.get("markdown")
+    return written is not None and isinstance(said, str) and said.encode(errors="replace").decode() not in written
 
 
 def _image_name(page: dict[str, Any]) -> Any:

@@ -4,12 +4,12 @@ import posixpath
 import re
 
 from file_tree import FileTree
-from formats.images import images_by_stem, named_image, paired_image
+from formats.images import images_by_stem, named_image, paired_image, same_name
 from formats.page import Page
 from ocr2_hf.data.records import RecordError
 
-# What libraries put beside the pages of a book: its table of contents.
-_NO_PAGE = "mets.xml"
+# What libraries and Transkribus put beside the pages of a book.
+_NO_PAGE = ("mets.xml", "metadata.xml")
 
 
 def list_page_files(annotations: FileTree, images: FileTree, suffixes: tuple[str, ...]) -> list[Page]:
@@ -20,10 +20,11 @@ def list_page_files(annotations: FileTree, images: FileTree, suffixes: tuple[str
     named = images_by_stem(images)
     pages = []
     for name in annotations.files:
-        if not name.lower().endswith(suffixes) or posixpath.basename(name).lower() == _NO_PAGE:
+        if not name.lower().endswith(suffixes) or posixpath.basename(name).lower() in _NO_PAGE:
             continue
         stem = posixpath.splitext(name)[0]
-        paired = named.get(stem) or named.get(posixpath.splitext(stem)[0], ())
+        same = same_name(stem)
+        paired = named.get(same) or named.get(posixpath.splitext(same)[0], ())
         pages.append(Page(stem, f"{annotations.root}/{name}", images.root, tuple(paired)))
     return sorted(pages, key=lambda page: page.id)
 

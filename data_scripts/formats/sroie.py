@@ -1,4 +1,4 @@
-"""SROIE receipts (and other ICDAR files): NAME.txt, a line for each line of text, beside NAME.jpg.
+"""SROIE receipts (and other ICDAR files): NAME.txt (or .csv), a line for each line of text, beside NAME.jpg.
 
 A line is `x1,y1,x2,y2,x3,y3,x4,y4,text`: four corners, then the text with whatever commas it has. The company, date,
 address and total of a receipt, a JSON object of texts in NAME.json or in a folder entities/ or key/, become the answer
@@ -21,7 +21,7 @@ from formats.json_text import parse_object, read_bytes
 from formats.page import Page
 from ocr2_hf.data.records import PageRecord, RecordError, shown
 
-FILES = "*.txt of lines x1,y1,x2,y2,x3,y3,x4,y4,text"
+FILES = "*.txt or *.csv of lines x1,y1,x2,y2,x3,y3,x4,y4,text"
 LABELS: dict[str, str] = {}
 LEVELS = ()
 
@@ -47,7 +47,7 @@ def _begins_with_box(path: str) -> bool:
 
 
 def list_pages(annotations: FileTree, images: FileTree) -> list[Page]:
-    """Every *.txt of boxes as a page, with the images of its name; its entry is the path of its facts, or None.
+    """Every file of boxes as a page, with the images of its name; its entry is the path of its facts, or None.
 
     Facts without boxes are a page too, with that fault.
     """
@@ -57,7 +57,7 @@ def list_pages(annotations: FileTree, images: FileTree) -> list[Page]:
     facts = {_name(posixpath.splitext(name)[0]): name for name in annotations.files if _is_facts(name)}
     pages = []
     for name in _boxes(annotations):
-        page_id = _name(name.removesuffix(".txt"))
+        page_id = _name(posixpath.splitext(name)[0])
         entry = f"{annotations.root}/{facts[page_id]}" if page_id in facts else None
         pages.append(Page(page_id, f"{annotations.root}/{name}", images.root, tuple(named.get(page_id, ())), entry))
     for page_id in facts.keys() - {page.id for page in pages}:
@@ -67,7 +67,7 @@ def list_pages(annotations: FileTree, images: FileTree) -> list[Page]:
 
 
 def _boxes(annotations: FileTree) -> list[str]:
-    return [name for name in annotations.files if name.endswith(".txt") and not _is_facts(name)]
+    return [name for name in annotations.files if name.endswith((".txt", ".csv")) and not _is_facts(name)]
 
 
 def _is_facts(name: str) -> bool:

@@ -15,6 +15,14 @@ MOST_TOLD = 20  # missing letters that a message lists
 Fonts = Callable[[int], ImageFont.FreeTypeFont]  # size in pixels -> font
 
 
+def find_font(path: Path) -> Path:
+    """The font's file: `path`, or the one of that name among the installed fonts. `UsageError` where there is none."""
+    try:
+        return Path(ImageFont.truetype(path).path)
+    except OSError as error:
+        raise UsageError(f"--font: {path} cannot be read as a font: {error}") from error
+
+
 def load_fonts(path: Path | None, letters: str = "", face: str = "") -> Fonts:
     """The font of a file, or Pillow's own, by size.
 
