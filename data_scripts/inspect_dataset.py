@@ -28,10 +28,9 @@ from ocr2_hf.data.overlay import draw_overlay
 from ocr2_hf.data.tasks import page_regions
 from ocr2_hf.errors import UsageError, WorkError, run_command
 from ocr2_hf.evaluation.files import write_json, write_whole
-from ocr2_hf.modeling.load import TINY
 from token_lengths import TokenLengths
 
-REAL = "deepseek-community/DeepSeek-OCR-2"
+REAL, TINY = "deepseek-community/DeepSeek-OCR-2", "tiny"
 SHOWN_LABELS, SHOWN_PAIRS = 30, 5
 
 

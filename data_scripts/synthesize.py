@@ -30,11 +30,27 @@ from synthetic.articles import draw_article
 from synthetic.damage import damage_image, damage_page
 from synthetic.fonts import Fonts, find_font, load_fonts
 from synthetic.language import LANGUAGES, letters
+from synthetic.primer import draw_primer, draw_ragged
 from synthetic.receipts import draw_receipt
 from synthetic.statements import draw_statement
+from synthetic.typed import draw_typed
 
-KINDS = {"receipts": draw_receipt, "statements": draw_statement, "articles": draw_article}
-SIZES = {"receipts": (384, 512), "statements": (1240, 1754), "articles": (1240, 1754)}
+KINDS = {
+    "receipts": draw_receipt,
+    "statements": draw_statement,
+    "articles": draw_article,
+    "typed": draw_typed,
+    "primer": draw_primer,
+    "ragged": draw_ragged,
+}
+SIZES = {
+    "receipts": (384, 512),
+    "statements": (1240, 1754),
+    "articles": (1240, 1754),
+    "typed": (192, 192),
+    "primer": (192, 192),
+    "ragged": (192, 192),
+}
 
 # The settings that a folder was made with; also the sign that it is ours to write into.
 SETTINGS_FILE = "synthesize.json"
@@ -43,9 +59,9 @@ SETTINGS_FILE = "synthesize.json"
 def main(argv: list[str] | None = None) -> int:
     args = parse_arguments(argv)
     words = LANGUAGES[args.language]
-    args.font = args.font and find_font(args.font)
-    fonts = load_fonts(args.font, letters(words), words.FACE)
-    KINDS[args.kind](random.Random(0), *args.size, fonts, words)  # refuses a page too small before there is a folder
+    args.font = args.font and [find_font(font) for font in args.font]
+    fonts = [load_fonts(font, letters(words), words.FACE) for font in args.font or [None]]
+    KINDS[args.kind](random.Random(0), *args.size, fonts[0], words)  # refuses a page too small before there is a folder
     try:
         prepare_folder(args.out_dir, page_settings(args), args.pages)
         for number in tqdm(range(args.pages), desc="drawing", unit=" pages"):
@@ -71,7 +87,8 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     add(
         "--font",
         type=Path,
-        help="a .ttf, .otf or .ttc file, or an installed one's name (default: Pillow's own)",
+        nargs="+",
+        help=".ttf, .otf or .ttc files, or installed ones' names, one for each page (default: Pillow's own)",
     )
     add(
         "--damage",
@@ -86,7 +103,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 
 def page_settings(args: argparse.Namespace) -> dict[str, Any]:
     """All that a page of a given number depends on."""
-    font = hashlib.sha256(args.font.read_bytes()).hexdigest()[:16] if args.font else "pillow"
+    font = " ".join(hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in args.font or []) or "pillow"
     size = "{}x{}".format(*args.size)
     return {
         "kind": args.kind,
@@ -119,10 +136,12 @@ def prepare_folder(folder: Path, settings: dict[str, Any], pages: int) -> None:
         (folder / part).mkdir(exist_ok=True)
 
 
-def draw_page(args: argparse.Namespace, fonts: Fonts, number: int) -> None:
+def draw_page(args: argparse.Namespace, fonts: list[Fonts], number: int) -> None:
     """Write the image of page `number`, then its annotation: where that is there, the page is complete."""
     rng = random.Random(f"{args.kind}/{args.seed}/{number}")
-    page = KINDS[args.kind](rng, *args.size, fonts, LANGUAGES[args.language])
+    # With one font nothing is drawn by lot, so pages are those of earlier versions.
+    chosen = fonts[0] if len(fonts) == 1 else rng.choice(fonts)
+    page = KINDS[args.kind](rng, *args.size, chosen, LANGUAGES[args.language])
     if args.damage:
         damage_page(page, rng, args.damage)
     image = page.image()

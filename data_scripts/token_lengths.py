@@ -13,7 +13,8 @@ from ocr2_hf.data.pages import Splitter, example_length
 from ocr2_hf.data.records import PageRecord, RecordError
 from ocr2_hf.data.tasks import suits
 from ocr2_hf.errors import UsageError, WorkError
-from ocr2_hf.modeling.load import TINY, load_processor
+from ocr2_hf.modeling.load import load_processor
+from ocr2_hf.modeling.tiny import TINY_SIZES
 
 CONTEXT = 8192  # DeepSeek-OCR-2's
 _PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json")
@@ -76,7 +77,7 @@ def _processor(name: str) -> DeepseekOcr2Processor:
 
 
 def _context(name: str) -> int:
-    if name == TINY:
+    if name in TINY_SIZES:
         return load_processor(name).tokenizer.model_max_length
     if os.path.isdir(name) and not (Path(name) / "config.json").is_file():
         return CONTEXT

@@ -30,7 +30,10 @@ def _field(default: Any, text: str) -> Any:
 class ModelArguments:
     """Which model, and what of it trains."""
 
-    model: str = _field("deepseek-community/DeepSeek-OCR-2", "Hub id, directory, or `tiny` for a fresh tiny model.")
+    model: str = _field(
+        "deepseek-community/DeepSeek-OCR-2",
+        "Hub id, directory, or `tiny` or `tiny_reader` for a fresh tiny model.",
+    )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = _field(
         "auto",
         "Dtype the weights are loaded in. auto: bfloat16 where bf16 is on and every trained weight is an adapter's "

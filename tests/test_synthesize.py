@@ -6,6 +6,7 @@ import signal
 import time
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
 from page_folders import run_script, start_script
@@ -183,3 +184,44 @@ def test_synthetic_pages_build_without_a_reject(tmp_path, datasets_cache):
     assert run_command(build_dataset.main, ["receipts", "--annotations", str(tmp_path / "a"), "--max_bad", "0"]) == 0
     row = load_dataset("receipts", "train")[0]
     assert (row["width"], row["height"]) == row["image"].size == (384, 512)
+
+
+KINDS_ON_A_GRID = ("primer", "ragged", "typed")
+
+
+@pytest.mark.parametrize("kind", KINDS_ON_A_GRID)
+def test_pages_on_a_grid_have_one_character_in_each_cell(tmp_path, kind):
+    options = [str(tmp_path / "a"), "--kind", kind, "--pages", "6", "--size", "192x192"]
+    assert run_command(main, options) == 0
+    for path in sorted(tmp_path.glob("a/images/*.png")):
+        ink = 255 - np.asarray(Image.open(path).convert("L")) >= 128
+        annotation = json.loads((tmp_path / "a/annotations" / f"{path.stem}.json").read_text())
+        text = "".join(annotation["texts"])
+        rows = [text[at : at + 12] for at in range(0, len(text), 12)] if kind == "primer" else annotation["texts"]
+        first = min(y0 for _, y0, _, _ in annotation["bboxes"]) // 16
+        for row, line in enumerate(rows, first):
+            middle = ink[16 * row + 3 : 16 * row + 14].any(axis=0)
+            seen = [middle[16 * column + 4 : 16 * column + 12].any() for column in range(len(line))]
+            assert seen == [character != " " for character in line]
+            assert not ink[16 * row + 4 : 16 * row + 12, 16 * len(line) + 4 :].any()
+
+
+def test_a_typed_receipt_adds_up(tmp_path):
+    assert run_command(main, [str(tmp_path), "--kind", "typed", "--pages", "12", "--size", "192x192"]) == 0
+    receipts = [page["texts"] for page in annotations(tmp_path) if page["labels"][0] == "title"]
+    assert receipts
+    for texts in receipts:
+        *amounts, total = [int(re.sub("[.,]", "", text.split()[-1])) for text in texts[1:-1]]
+        assert (sum(amounts), texts[-2][:6]) == (total, "Total ")
+
+
+def test_each_page_takes_one_of_several_fonts(tmp_path):
+    folder = Path(matplotlib.get_data_path()) / "fonts/ttf"
+    fonts = [str(folder / name) for name in ("DejaVuSans.ttf", "DejaVuSerif.ttf")]
+    options = ["--kind", "receipts", "--pages", "8", "--font"]
+    for name, chosen in (("both", fonts), ("again", fonts), ("sans", fonts[:1]), ("serif", fonts[1:])):
+        assert run_command(main, [str(tmp_path / name), *options, *chosen]) == 0
+    both, again, sans, serif = (contents(tmp_path / name) for name in ("both", "again", "sans", "serif"))
+    assert both == again
+    settings = [json.loads(folder["synthesize.json"])["font"] for folder in (both, sans, serif)]
+    assert settings[0] == " ".join(settings[1:])

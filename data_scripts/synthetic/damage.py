@@ -26,7 +26,7 @@ def damage_page(page: SyntheticPage, rng: random.Random, strength: float) -> Non
     page.paper = (round(shade), round(shade - 0.3 * warmth), round(shade - warmth))
     page.ink = (round(rng.uniform(0, 80) * strength),) * 3
     stamping = random.Random(angle)  # its own: what follows is the same, stamped or not
-    if stamping.random() < MOST_STAMPED * strength:
+    if page.stamp_words and stamping.random() < MOST_STAMPED * strength:
         page.stamps.append(draw_stamp(stamping, page))
 
 

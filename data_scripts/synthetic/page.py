@@ -69,7 +69,7 @@ class SyntheticPage:
     """A page of `width` x `height` pixels and its regions in reading order.
 
     `between` parts the regions in the page's text. `stamps` lie over the regions and are none themselves;
-    `stamp_words` and `fonts` are what such a stamp says and how.
+    `stamp_words` and `fonts` are what such a stamp says and how; without words there are none.
     """
 
     width: int
@@ -82,10 +82,12 @@ class SyntheticPage:
     paper: Colour = (255, 255, 255)
     ink: Colour = (0, 0, 0)
 
-    def write(self, label: str, words: list[Word], font: ImageFont.FreeTypeFont, bold: bool = False) -> None:
-        """Add a region of words in reading order."""
+    def write(
+        self, label: str, words: list[Word], font: ImageFont.FreeTypeFont, bold: bool = False, separator: str = " "
+    ) -> None:
+        """Add a region of words in reading order; its text has `separator` between them."""
         marks = [write_mark(*word, font, bold) for word in words]
-        self.regions.append(Region(label, " ".join(word[0] for word in words), marks))
+        self.regions.append(Region(label, separator.join(word[0] for word in words), marks))
 
     def marks(self) -> Iterator[Mark]:
         """The ink of all regions."""
@@ -103,6 +105,11 @@ class SyntheticPage:
             page = ImageChops.multiply(page, layer)
         return page
 
+    def _on_page(self, box: Box) -> list[int]:
+        """The part of a box that is on the page: ink beyond its edge is not to be seen."""
+        left, top, right, bottom = box
+        return [max(left, 0), max(top, 0), min(right, self.width), min(bottom, self.height)]
+
     def annotation(self) -> dict[str, Any]:
         """The page as the plain annotation folder has it, with two keys more where there is something to say:
 
@@ -111,7 +118,7 @@ class SyntheticPage:
         """
         annotation = {
             "text": self.between.join(region.text for region in self.regions if region.text),
-            "bboxes": [list(region.box()) for region in self.regions],
+            "bboxes": [self._on_page(region.box()) for region in self.regions],
             "labels": [region.label for region in self.regions],
             "texts": [region.text for region in self.regions],
         }

@@ -14,9 +14,9 @@ from transformers import AutoConfig, DeepseekOcr2Config
 
 from ocr2_hf.data.images import ImageSettings
 from ocr2_hf.modeling.adapters import apply_policy
-from ocr2_hf.modeling.load import TINY, check_model, load_processor
+from ocr2_hf.modeling.load import check_model, load_processor
 from ocr2_hf.modeling.model import OCR2Model
-from ocr2_hf.modeling.tiny import build_tiny_processor, tiny_config
+from ocr2_hf.modeling.tiny import TINY_SIZES, build_tiny_tokenizer, tiny_config
 from ocr2_hf.modeling.trace import Work, count
 from ocr2_hf.recipe import ModelArguments
 
@@ -86,9 +86,9 @@ class StepWork:
 
 def model_config(name: str) -> DeepseekOcr2Config:
     """The configuration of a recipe's model; of the real one from this package, so that nothing is downloaded."""
-    if name == TINY:
-        tokenizer = build_tiny_processor().tokenizer
-        return tiny_config(len(tokenizer), tokenizer.convert_tokens_to_ids("<image>"))
+    if name in TINY_SIZES:
+        tokenizer = build_tiny_tokenizer(TINY_SIZES[name])
+        return tiny_config(len(tokenizer), tokenizer.convert_tokens_to_ids("<image>"), TINY_SIZES[name])
     if name == REAL:
         return DeepseekOcr2Config.from_json_file(REAL_CONFIG)
     check_model(name)

@@ -1,4 +1,4 @@
-"""Load a model and its processor: from the Hub, a directory, an adapter's directory, or the tiny model."""
+"""Load a model and its processor: from the Hub, a directory, an adapter's directory, or a tiny model."""
 
 import json
 import logging
@@ -12,11 +12,10 @@ from transformers.utils import is_flash_attn_2_available
 from ocr2_hf.errors import UsageError
 from ocr2_hf.modeling.box_head import load_box_head
 from ocr2_hf.modeling.model import OCR2Model
-from ocr2_hf.modeling.tiny import build_tiny_model, build_tiny_processor
+from ocr2_hf.modeling.tiny import TINY_SIZES, build_tiny_model, build_tiny_processor
 
 logger = logging.getLogger(__name__)
 
-TINY = "tiny"
 MODEL_TYPE = "deepseek_ocr2"
 BASE_FOLDER = "base"  # where a run that starts from the tiny model keeps its base, beside the adapter
 ADAPTER_FILE = "adapter_config.json"
@@ -28,15 +27,15 @@ def load_model(
     attn_implementation: str = "auto",
     trainable: bool = False,
 ) -> OCR2Model | PeftModel:
-    """Load a model by Hub id or directory (full or adapter), or a fresh tiny one (`tiny`).
+    """Load a model by Hub id or directory (full or adapter), or a fresh tiny one (`tiny`, `tiny_reader`).
 
     `dtype`: a torch dtype or its name; auto: as saved on a GPU, float32 on a CPU. `attn_implementation`: of the text
     model; auto: flash-attention 2 where it is installed and the GPU and dtype allow it, else sdpa; which one is logged.
     An adapter's directory gives a `PeftModel`, its adapter frozen unless `trainable`. Raises `UsageError` for what
     is not there or not this model.
     """
-    if str(name) == TINY:
-        return build_tiny_model().to(torch.float32 if dtype == "auto" else _dtype(dtype))
+    if str(name) in TINY_SIZES:
+        return build_tiny_model(name=str(name)).to(torch.float32 if dtype == "auto" else _dtype(dtype))
     if (Path(name) / ADAPTER_FILE).is_file():
         return _load_adapter(Path(name), dtype, attn_implementation, trainable)
     check_model(name)
@@ -73,8 +72,8 @@ def base_of_adapter(directory: Path) -> str:
 
 def load_processor(name: str | Path):
     """The `DeepseekOcr2Processor` of a model: torchvision's image processor where torchvision works, else Pillow's."""
-    if str(name) == TINY:
-        return build_tiny_processor()
+    if str(name) in TINY_SIZES:
+        return build_tiny_processor(str(name))
     try:
         return AutoProcessor.from_pretrained(name, backend=image_backend())
     except (OSError, ValueError) as error:

@@ -1,11 +1,14 @@
-"""The tiny model: DeepSeek-OCR-2's own classes at a size that trains on two CPU cores.
+"""The tiny models: DeepSeek-OCR-2's own classes at sizes that train on two CPU cores.
 
-It stands in for the real weights in tests and in the quickstart. Same architecture, same visual token counts per page
-(256 + 144 per tile + 1), the same special tokens, one token for each number 0..999; only widths, depths and pixels are
-smaller. It is built, not downloaded, and saved and loaded like any checkpoint.
+`tiny` stands in for the real weights in tests. Same architecture, same visual token counts per page (256 + 144 per tile
++ 1), the same special tokens, one token for each number 0..999; only widths, depths and pixels are smaller.
+`tiny_reader` is what `recipes/tiny/pretrain.yaml` teaches to read: cheaper per page still (144 visual tokens + 1).
+Both are built, not downloaded, and saved and loaded like any checkpoint.
 """
 
 import math
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -22,28 +25,63 @@ GROUNDING_TOKENS = ("<image>", "<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>", "<|
 TABLE_TOKENS = ("<table>", "</table>", "<tr>", "</tr>", "<td>", "</td>")
 
 PATCH = 4
-GLOBAL_SIDE, TILE_SIDE = (
-    256,
-    192,
-)  # 16x16 and 12x12 visual tokens after the 16x reduction: what the queries need
+TILE_SIDE = 192  # 12x12 visual tokens after the 16x reduction: what the queries need
 # A number that stands alone is one token, as in the base's tokenizer; digits inside prices and dates are one token
 # each.
 _LONE_NUMBER = r"(?<![\p{N}.,:/\-])\p{N}{1,3}(?![\p{N}.:/\-%]|,\p{N})"
+# What stands between the tags of prompts and targets and never varies: one token each, nearly as the base has it.
+_PROMPT_PARTS = ("\nFree OCR.", "Convert the document to markdown.", "\nLocate ", " in the image.")
+_LABELS = ("text", "title", "sub_title", "header", "footer", "table", "equation", "figure")
+_BOX_PARTS = ("[[", "]]", ", ", "\n\n")
+# Prompt parts and labels fill the whole piece between two tags; in the text of a page they are characters.
+_FILLING = "|".join(re.escape(part).replace("\\\n", "\\n").replace("\\ ", " ") for part in (*_PROMPT_PARTS, *_LABELS))
+_WHOLE_PIECES = rf"\A(?:{_FILLING})\z|\A\[\[|\]\]\z|, |\n\n"
 
 
-def tiny_config(vocab_size: int, image_token_id: int) -> DeepseekOcr2Config:
-    """About 1.3 million parameters; widths are powers of two, depths two or three."""
+@dataclass(frozen=True)
+class TinySize:
+    """Where the tiny models differ. SAM sees 4x4 pixels at a time and is most of a page's cost.
+
+    `global_side`: pixels of the global view, 256 (16x16 visual tokens) or 192 (12x12). `sam_*`: SAM's width, layers,
+    heads, MLP, window in patches, channels of its neck. `text_heads`, `text_rope_theta`: of the text model.
+    `whole_tags`: tokens for prompts, labels and brackets of boxes. `guided`: weights start so that it is seen where to
+    look (`_guide`), without which a small model needs very long.
+    """
+
+    global_side: int
+    sam_width: int
+    sam_layers: int
+    sam_heads: int
+    sam_mlp: int
+    sam_window: int
+    sam_neck: int
+    text_heads: int
+    text_rope_theta: float
+    whole_tags: bool
+    guided: bool
+
+
+TINY_SIZES = {
+    "tiny": TinySize(256, 64, 2, 4, 256, 8, 64, 4, 1e4, whole_tags=False, guided=False),
+    # With fewer, wider heads and slower rotations more of a head can compare places across hundreds of tokens.
+    "tiny_reader": TinySize(192, 32, 1, 1, 64, 6, 32, 2, 1e6, whole_tags=True, guided=True),
+}
+
+
+def tiny_config(vocab_size: int, image_token_id: int, size: TinySize = TINY_SIZES["tiny"]) -> DeepseekOcr2Config:
+    """Less than two million parameters; widths are powers of two, depths one to three."""
     initializer_range = 0.1  # about 1/sqrt(width): at 0.02 the image is lost in the constant part of the features
     return DeepseekOcr2Config(
         vision_config={
             "sam_config": {
-                "hidden_size": 64,
-                "output_channels": 64,
-                "num_hidden_layers": 2,
-                "num_attention_heads": 4,
-                "image_size": GLOBAL_SIDE,
+                "hidden_size": size.sam_width,
+                "output_channels": size.sam_neck,
+                "num_hidden_layers": size.sam_layers,
+                "num_attention_heads": size.sam_heads,
+                "mlp_dim": size.sam_mlp,
+                "image_size": size.global_side,
                 "patch_size": PATCH,
-                "window_size": 8,
+                "window_size": size.sam_window,
                 "global_attn_indexes": [],  # the encoder mixes the whole page; 4,096 patches at once would cost most
                 "downsample_channels": [96, 128],
                 "initializer_range": initializer_range,
@@ -66,13 +104,14 @@ def tiny_config(vocab_size: int, image_token_id: int) -> DeepseekOcr2Config:
             "moe_intermediate_size": 64,
             "num_hidden_layers": 3,
             "mlp_layer_types": ["dense", "sparse", "sparse"],
-            "num_attention_heads": 4,
-            "num_key_value_heads": 4,
+            "num_attention_heads": size.text_heads,
+            "num_key_value_heads": size.text_heads,
+            "head_dim": 128 // size.text_heads,
             "n_routed_experts": 4,
             "n_shared_experts": 2,
             "num_experts_per_tok": 2,
             "max_position_embeddings": 4096,
-            "rope_parameters": {"rope_type": "default", "rope_theta": 10_000.0},
+            "rope_parameters": {"rope_type": "default", "rope_theta": size.text_rope_theta},
             "bos_token_id": 0,
             "eos_token_id": 1,
             "pad_token_id": 2,
@@ -82,9 +121,9 @@ def tiny_config(vocab_size: int, image_token_id: int) -> DeepseekOcr2Config:
     )
 
 
-def build_tiny_tokenizer() -> PreTrainedTokenizerFast:
+def build_tiny_tokenizer(size: TinySize = TINY_SIZES["tiny"]) -> PreTrainedTokenizerFast:
     """Byte-level tokenizer: every text can be written; characters and bytes are tokens, so are the numbers 0..999."""
-    symbols = [BOS, EOS, PAD, *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    whole = (*_PROMPT_PARTS, *_LABELS, *_BOX_PARTS) if size.whole_tags else ()
     merges = [(str(n // 10), str(n % 10)) for n in range(10, 1000)]
     # 110 is put together from 11 and 0 or from 1 and 10, whichever pair comes first.
     merges += [(str(n // 100), str(n % 100)) for n in range(100, 1000) if n % 100 >= 10]
@@ -94,12 +133,14 @@ def build_tiny_tokenizer() -> PreTrainedTokenizerFast:
         PAD,
         *sorted(pre_tokenizers.ByteLevel.alphabet()),
         *(str(n) for n in range(10, 1000)),
+        *map(_as_bytes, whole),
     ]
-    bpe = models.BPE(vocab={symbol: index for index, symbol in enumerate(symbols)}, merges=merges)
-    tokenizer = Tokenizer(bpe)
+    vocabulary = {symbol: index for index, symbol in enumerate(symbols)}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges, ignore_merges=size.whole_tags))
+    pieces = f"{_WHOLE_PIECES}|{_LONE_NUMBER}" if size.whole_tags else _LONE_NUMBER
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(f"{_LONE_NUMBER}|[\\s\\S]"), behavior="isolated"),
+            pre_tokenizers.Split(Regex(f"{pieces}|[\\s\\S]"), behavior="isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
@@ -114,10 +155,11 @@ def build_tiny_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def build_tiny_processor() -> DeepseekOcr2Processor:
+def build_tiny_processor(name: str = "tiny") -> DeepseekOcr2Processor:
     """The stock processor around the small tokenizer; white is zero (mean 1), so empty paper says nothing."""
+    size = TINY_SIZES[name]
     image_processor = DeepseekOcr2ImageProcessorPil(
-        size={"height": GLOBAL_SIDE, "width": GLOBAL_SIDE},
+        size={"height": size.global_side, "width": size.global_side},
         tile_size=TILE_SIDE,
         image_mean=[1.0, 1.0, 1.0],
         image_std=[0.25, 0.25, 0.25],
@@ -125,28 +167,33 @@ def build_tiny_processor() -> DeepseekOcr2Processor:
     )
     return DeepseekOcr2Processor(
         image_processor=image_processor,
-        tokenizer=build_tiny_tokenizer(),
+        tokenizer=build_tiny_tokenizer(size),
         patch_size=PATCH,
         downsample_ratio=4,
     )
 
 
-def build_tiny_model(seed: int = 0) -> OCR2Model:
+def build_tiny_model(seed: int = 0, name: str = "tiny") -> OCR2Model:
     """A freshly initialised tiny model in float32; the same seed gives the same weights."""
-    tokenizer = build_tiny_tokenizer()
-    config = tiny_config(len(tokenizer), tokenizer.convert_tokens_to_ids("<image>"))
+    size = TINY_SIZES[name]
+    tokenizer = build_tiny_tokenizer(size)
+    config = tiny_config(len(tokenizer), tokenizer.convert_tokens_to_ids("<image>"), size)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = OCR2Model(config)
     _start_positions(model)
+    if size.guided:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            _guide(model, tokenizer)
     model.generation_config.update(bos_token_id=0, eos_token_id=1, pad_token_id=2)
     return model
 
 
-def save_tiny(directory: str | Path, seed: int = 0) -> Path:
+def save_tiny(directory: str | Path, seed: int = 0, name: str = "tiny") -> Path:
     """Write a fresh tiny model with its processor, as `save_pretrained` writes any checkpoint."""
-    build_tiny_model(seed).save_pretrained(directory)
-    build_tiny_processor().save_pretrained(directory)
+    build_tiny_model(seed, name).save_pretrained(directory)
+    build_tiny_processor(name).save_pretrained(directory)
     return Path(directory)
 
 
@@ -162,6 +209,95 @@ def _start_positions(model: nn.Module) -> None:
     position.copy_(_sine_cosine(position.shape[1], position.shape[3])[None])
     for queries, side in ((vision.query_768_resolution, 12), (vision.query_1024_resolution, 16)):
         queries.weight.copy_(_sine_cosine(side, queries.weight.shape[1]).flatten(0, 1))
+
+
+def _guide(model: OCR2Model, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Start the weights so that the model looks at places in order; what it sees there it must learn.
+
+    Left to itself the whole of training is the search for where to look: queries and text first see the mean of the
+    page, which says little about any one character.
+    """
+    model.model.vision_tower.sam_encoder.pos_embed.data *= 0.3  # beside the ink, not over it
+    _start_numbers(model, tokenizer)
+    _start_queries_at_their_patch(model)
+    _start_text_in_order(model)
+
+
+@torch.no_grad()
+def _start_numbers(model: OCR2Model, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Start the numbers 10..999 as waves of their value, in the embedding and in the head: near places look alike.
+
+    Otherwise each of 1000 coordinates must be learned by itself before a box says where to look. Digits alone are
+    letters of the text too, and stay.
+    """
+    embedding, head = model.get_input_embeddings().weight, model.lm_head.weight
+    ids = tokenizer.convert_tokens_to_ids([str(number) for number in range(10, 1000)])
+    # From half a wave over the page to 48: a pixel of the 192 is then a quarter of the shortest wave.
+    frequency = 2 * math.pi * 2 ** torch.linspace(-1, math.log2(48), embedding.shape[1] // 2)
+    phase = torch.arange(10, 1000)[:, None] / 1000 * frequency
+    waves = torch.cat([torch.sin(phase), torch.cos(phase)], dim=1)
+    scale = model.config.text_config.initializer_range * math.sqrt(2)  # as large as the tokens beside them
+    embedding[ids] = head[ids] = scale * waves
+
+
+@torch.no_grad()
+def _start_queries_at_their_patch(model: OCR2Model) -> None:
+    """The first half of the encoder's heads looks from a query at the patch of the same place.
+
+    Patches and queries stand one after the other, so that is 144 places back whatever the content: the biases of the
+    attention, which rotate with the place, single it out.
+    """
+    patches = (model.config.vision_config.sam_config.image_size // PATCH // 4) ** 2
+    for layer in model.model.vision_tower.vision_encoder.layers:
+        attention = layer.self_attn
+        query, key = _look_back(patches, attention.head_dim, 10_000.0, waves=8, strength=30)
+        for projection, bias, heads in ((attention.q_proj, query, 2), (attention.k_proj, key, 1)):
+            rows = slice(heads * attention.head_dim)
+            projection.weight[rows] *= 0.25  # or the content drowns the place
+            projection.bias[rows] = bias.repeat(heads)
+
+
+@torch.no_grad()
+def _start_text_in_order(model: OCR2Model) -> None:
+    """The first head of the text model's first layer reads the visual tokens in order: the nth letter looks at the nth.
+
+    Its projections have no bias. A part that all token embeddings share, and one that all visual tokens share, stand in
+    for it.
+    """
+    text, embedding = model.config.text_config, model.get_input_embeddings().weight
+    width, side = text.hidden_size, model.config.vision_config.sam_config.image_size // PATCH // 4
+    shared_by_text, shared_by_image = torch.linalg.qr(torch.randn(width, 2)).Q.T
+    embedding += 0.15 * math.sqrt(width) * shared_by_text  # half again as large as what tells tokens apart
+    model.model.multi_modal_projector.bias.copy_(2 * math.sqrt(width) * shared_by_image)
+    attention = model.model.language_model.layers[0].self_attn
+    # The prompt of the task ocr is one token behind the separator; it looks at the first visual token.
+    back = side * side + 1
+    query, key = _look_back(back, attention.head_dim, text.rope_parameters["rope_theta"], waves=12, strength=35)
+    rows = slice(attention.head_dim)
+    for projection, start, shared in (
+        (attention.q_proj, query, shared_by_text),
+        (attention.k_proj, key, shared_by_image),
+    ):
+        # After the norm the shared part is about 0.83 of a token.
+        projection.weight[rows] = 0.1 * projection.weight[rows] + start[:, None] / (0.83 * math.sqrt(width)) * shared
+
+
+def _look_back(places: int, head_dim: int, theta: float, waves: int, strength: float) -> tuple[Tensor, Tensor]:
+    """Query and key [head_dim] whose product, once rotated by their places, is largest `places` apart.
+
+    `waves`: how many of the fastest rotations take part; `strength`: the product of query and key in each.
+    """
+    half = head_dim // 2
+    angle = places * theta ** (-torch.arange(waves) / half)
+    query, key = torch.zeros(2, half), torch.zeros(2, half)
+    query[:, :waves] = math.sqrt(strength) * torch.stack([torch.cos(angle), -torch.sin(angle)])
+    key[0, :waves] = math.sqrt(strength)
+    return query.flatten(), key.flatten()
+
+
+def _as_bytes(text: str) -> str:
+    """`text` in the letters that stand for its bytes in a byte-level vocabulary."""
+    return pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False).pre_tokenize_str(text)[0][0]
 
 
 def _sine_cosine(side: int, width: int) -> Tensor:

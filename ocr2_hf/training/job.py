@@ -11,7 +11,8 @@ from transformers.trainer_utils import set_seed
 from ocr2_hf.data.load import load_dataset
 from ocr2_hf.errors import WorkError
 from ocr2_hf.modeling.adapters import apply_policy, continue_adapter, counts_table, same_adapter
-from ocr2_hf.modeling.load import BASE_FOLDER, TINY, load_model, load_processor
+from ocr2_hf.modeling.load import BASE_FOLDER, load_model, load_processor
+from ocr2_hf.modeling.tiny import TINY_SIZES
 from ocr2_hf.recipe import OCR2TrainingArguments, Recipe
 from ocr2_hf.training.checkpoints import COMPLETE, mark_complete
 from ocr2_hf.training.runs import RECIPE_FILE, resume_from
@@ -49,7 +50,7 @@ def load_to_train(recipe: Recipe, args: OCR2TrainingArguments):
     policy = recipe.model
     model = load_model(policy.model, training_dtype(recipe, args), policy.attn_implementation, trainable=True)
     processor = load_processor(policy.model)
-    fresh_base = policy.model == TINY
+    fresh_base = policy.model in TINY_SIZES
     if isinstance(model, PeftModel):
         if policy.uses_lora and same_adapter(model, policy):
             return continue_adapter(model, policy, args.box_source == "head"), processor
