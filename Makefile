@@ -7,13 +7,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: test quickstart lint setup clean
+.PHONY: test browser quickstart lint setup clean
 
-test: lint
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+test: lint browser
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 quickstart: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" recipes/tiny/quickstart.sh
+
+# The report is looked at in the system's Chromium, or in one that is downloaded; where neither is to be had those tests
+# are skipped and counted.
+browser: $(READY)
+	$(BIN)/python tests/browser.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

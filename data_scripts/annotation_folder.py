@@ -12,19 +12,18 @@ import datasets
 import pyarrow as pa
 from datasets.builder import Key
 
-from formats import FORMATS
 from formats.page import Page
 from ocr2_hf.data.records import FEATURES
 from page_batches import has_rejects, read_batches, write_report
+from page_options import PageOptions
 
 
 @dataclass
 class AnnotationFolderConfig(datasets.BuilderConfig):
     """What to build: the pages of each split, none empty; and the folder that takes the reports."""
 
-    format: str = "json"
+    options: PageOptions = PageOptions()
     pages: dict[str, list[Page]] = field(default_factory=dict)
-    full_check: bool = False
     stop_at_reject: bool = False
     report_folder: str = ""
 
@@ -47,8 +46,7 @@ class AnnotationFolder(datasets.ArrowBasedBuilder):
         return generators
 
     def _generate_tables(self, pages: list[Page], split: str) -> Iterator[tuple[Key, pa.Table]]:
-        read_page = FORMATS[self.config.format].read_page
-        batches = read_batches(list(pages), split, read_page, self.config.full_check)
+        batches = read_batches(list(pages), split, self.config.options)
         for number, (table, report) in enumerate(batches):
             write_report(self.config.report_folder, report)
             if self.config.stop_at_reject and has_rejects(self.config.report_folder):

@@ -10,6 +10,12 @@ def dataset_name(value: str) -> str:
     return value
 
 
+def hub_id(value: str) -> str:
+    if not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", value):
+        raise argparse.ArgumentTypeError(f"{value!r} is not ORG/NAME")
+    return value
+
+
 def share(value: str) -> float:
     try:
         number = float(value)

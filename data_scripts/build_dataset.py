@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from annotation_folder import AnnotationFolder
-from arguments import count, dataset_name, pattern, share
+from arguments import count, dataset_name, hub_id, pattern, share
 from build_folder import BuildFolder
 from build_plan import make_plan
 from build_run import build
@@ -28,7 +28,18 @@ def main(argv: list[str] | None = None) -> int:
         build_or_reuse(args)
     except OSError as error:
         raise WorkError(f"cannot build {args.name}: {error}") from error
+    if args.push:
+        push(args)
     return 0
+
+
+def push(args: argparse.Namespace) -> None:
+    from dataset_push import push_dataset  # only a push needs the Hub's client
+
+    if not args.license:
+        print("warning: no --license: the card will say unknown", file=sys.stderr)
+    push_dataset(args.name, args.push, args.license or "unknown", args.private)
+    print(f'pushed to {args.push}; load it with: ocr2_hf.load_dataset("{args.push}")')
 
 
 def build_or_reuse(args: argparse.Namespace) -> None:
@@ -41,8 +52,7 @@ def build_or_reuse(args: argparse.Namespace) -> None:
         if known:
             folder.remove_others(plan.digest)
         else:
-            full_check, stop = args.check == "full", args.on_error == "fail"
-            build(plan, folder, full_check, stop, args.max_bad, min(args.num_proc, plan.pages))
+            build(plan, folder, args.on_error == "fail", args.max_bad, min(args.num_proc, plan.pages))
     seconds = time.perf_counter() - start
     state = "unchanged, not built again" if known else "built"
     print_summary(args.name, f"{state} ({seconds:.1f} s)", folder.final(plan.digest))
@@ -64,6 +74,9 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         help="image folder (default: images/ in or beside the annotations, or their folder)",
     )
     add("--format", choices=["auto", *FORMATS], default="auto", help="auto: recognised from the files")
+    levels = sorted({level for module in FORMATS.values() for level in module.LEVELS})
+    add("--level", choices=levels, help="what is a region, where the format has lines and words too")
+    add("--label_map", type=Path, metavar="FILE", help="YAML {class: label, class: null}; null leaves regions out")
     add(
         "--split",
         choices=["hash", "folders"],
@@ -76,8 +89,14 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     add("--check", choices=["header", "full"], default="header", help="full: decode every pixel of every page")
     add("--on_error", choices=["skip", "fail"], default="skip", help="fail: stop at the first rejected page")
     add("--max_bad", type=share, default=0.01, help="largest share of rejected pages (default 0.01)")
+    add("--tokenizer", metavar="DIR|ID", help="the model's: pages too long for its context even in parts are rejected")
+    add("--push", type=hub_id, metavar="ORG/NAME", help="then upload it to the Hub: Parquet with images, and a card")
+    add("--license", metavar="ID", help="the licence on the card, as in cc-by-4.0 (default unknown)")
+    add("--private", action="store_true", help="with --push: a new dataset on the Hub is private")
     add("--num_proc", type=count, default=1, help="processes that read pages (default 1)")
     args = parser.parse_args(argv)
+    if (args.license or args.private) and not args.push:
+        parser.error("--license and --private go with --push")
     if args.split == "folders" and (args.val, args.test, args.group_by) != (None, None, None):
         parser.error("--val, --test and --group_by go with --split hash; with --split folders the folders decide")
     args.val = 0.05 if args.val is None else args.val
@@ -96,6 +115,8 @@ def print_summary(name: str, state: str, folder: Path) -> None:
         print(f"{split:<12}{counts['pages']:>9}{counts['regions']:>10}")
     print(f"{'rejected':<12}{summary['rejected']:>9}")
     print(f"{'clamped':<12}{'':>9}{summary['clamped']:>10}")
+    if summary["overlong"]:
+        print(f"{'overlong':<12}{summary['overlong']:>9}   over the context: split or dropped in training (overlong)")
     print(f"rejected pages and reasons: {folder / 'rejects.jsonl'}")
     print(f'load it with: ocr2_hf.load_dataset("{name}")')
 

@@ -14,19 +14,18 @@ from annotation_folder import AnnotationFolder
 from build_folder import BuildFolder
 from build_plan import Plan, warn
 from ocr2_hf.errors import WorkError
-from page_batches import Report, read_reports
+from page_batches import Report, read_reports, tokenizer_lengths
 
 SHOWN_REJECTS = 5
 
 
-def build(
-    plan: Plan, folder: BuildFolder, full_check: bool, stop_at_reject: bool, max_bad: float, num_proc: int
-) -> None:
+def build(plan: Plan, folder: BuildFolder, stop_at_reject: bool, max_bad: float, num_proc: int) -> None:
     """Build `plan` in `folder`, which must be locked.
 
     `max_bad` is the largest share of rejected pages; with `stop_at_reject` there may be none. If there
     are more, nothing is built and `WorkError` is raised; `OSError` where the disk fails.
     """
+    tokenizer_lengths(plan.options.tokenizer)  # a wrong one is refused here; worker processes inherit it
     work = folder.new_work_folder()
     shards, reports = work / "shards", work / "reports"
     reports.mkdir()
@@ -36,9 +35,8 @@ def build(
         config_name="default",
         config_id="default",
         hash=plan.digest,
-        format=plan.format,
+        options=plan.options,
         pages=plan.splits,
-        full_check=full_check,
         stop_at_reject=stop_at_reject,
         report_folder=str(reports),
     )
@@ -90,10 +88,16 @@ def _refusal(
     else:
         share = f"{len(rejects)} of {pages} pages ({len(rejects) / pages:.1%})"
         why = f"{share} are rejected, more than --max_bad {max_bad:g} allows"
-    shown = "".join(f"\n  {reject['file']}: {reject['reason']}" for reject in rejects[:SHOWN_REJECTS])
+    shown = "".join(f"\n  {_place(reject)}: {reject['reason']}" for reject in rejects[:SHOWN_REJECTS])
     more = f"\n  and {len(rejects) - SHOWN_REJECTS} more" if len(rejects) > SHOWN_REJECTS else ""
     remedy = "mend or remove these pages" + ("" if len(rejects) == pages else ", or allow more with --max_bad")
     return f"{folder.name} is not built: {why}{shown}{more}\nlisted in {folder.rejects}; {remedy}"
+
+
+def _place(reject: dict[str, str]) -> str:
+    """The file, and the page where its name is not the file's: a file may hold many."""
+    file, page = reject["file"], reject["id"]
+    return file if f"/{page}." in file else f"{file} ({page})"
 
 
 def _drop_empty_splits(builder: AnnotationFolder, shards: Path) -> None:
@@ -115,4 +119,5 @@ def _summary(splits: list[str], report: dict[str, Report]) -> dict[str, Any]:
         "splits": {split: {"pages": part.pages, "regions": part.regions} for split, part in kept.items()},
         "rejected": sum(len(part.rejects) for part in report.values()),
         "clamped": sum(part.clamped for part in report.values()),
+        "overlong": sum(part.overlong for part in report.values()),
     }

@@ -10,14 +10,21 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
+from formats import page_reader
 from formats.page import Page
 from ocr2_hf.data.records import FEATURES, PageRecord, RecordError, check_record
-from page_image import MAX_BYTES, ImageError, check_image
+from page_image import MAX_BYTES, PDF_SUFFIX, ImageError, check_image
+from page_options import PageOptions
+
+if TYPE_CHECKING:
+    from token_lengths import TokenLengths
 
 BATCH_BYTES = 64 * 2**20
 BATCH_PAGES = 1000
@@ -25,12 +32,13 @@ BATCH_PAGES = 1000
 
 @dataclass
 class Report:
-    """What was read of one split: accepted pages and their regions, clamped boxes, and the rejected pages."""
+    """What was read of one split: accepted pages and their regions, what was noticed, and the rejected pages."""
 
     split: str
     pages: int = 0
     regions: int = 0
     clamped: int = 0
+    overlong: int = 0  # pages longer than the context, which can be split
     rejects: list[dict[str, str]] = field(default_factory=list)  # {id, file, reason}
 
     def reject(self, page: Page, reason: Exception) -> None:
@@ -38,40 +46,67 @@ class Report:
 
 
 @dataclass
-class _Batch:
-    """Pages whose image is to be read: (page, record, size of the image file in bytes)."""
+class _Item:
+    """A page whose image is to be read; `size` in bytes. `image` is a page of a PDF, which is drawn beforehand."""
 
-    items: list[tuple[Page, PageRecord, int]] = field(default_factory=list)
+    page: Page
+    record: PageRecord
+    size: int
+    image: bytes | None = None
+
+
+@dataclass
+class _Checked:
+    """A page that is accepted: its checked record, its size as displayed, and what was noticed."""
+
+    record: PageRecord
+    width: int
+    height: int
+    clamped: int
+    is_overlong: bool
+
+
+@dataclass
+class _Batch:
+    items: list[_Item] = field(default_factory=list)
     size: int = 0
 
     def has_room(self, size: int) -> bool:
         return not self.items or (self.size + size <= BATCH_BYTES and len(self.items) < BATCH_PAGES)
 
-    def add(self, page: Page, record: PageRecord, size: int) -> None:
-        self.items.append((page, record, size))
-        self.size += size
+    def add(self, item: _Item) -> None:
+        self.items.append(item)
+        self.size += item.size
 
 
-def read_batches(
-    pages: list[Page], split: str, read_page: Callable[[Page], PageRecord], full_check: bool
-) -> Iterator[tuple[pa.Table, Report]]:
+def read_batches(pages: list[Page], split: str, options: PageOptions) -> Iterator[tuple[pa.Table, Report]]:
     """Tables of the accepted pages, in order, each with the report of the pages read since the one before.
 
     A table may be empty, where every page of the batch was rejected.
     """
+    read_page = page_reader(options.format, options.level, options.label_map)
+    check = partial(_check_page, full=options.full_check, lengths=tokenizer_lengths(options.tokenizer))
     batch, report = _Batch(), Report(split)
     for page in pages:
         try:
-            record = read_page(page)
-            size = _file_size(record.image_path)
+            item = _item(page, read_page(page))
         except (RecordError, ImageError) as error:
             report.reject(page, error)
             continue
-        if not batch.has_room(size):
-            yield _read_images(batch, report, full_check), report
+        if not batch.has_room(item.size):
+            yield _read_images(batch, report, check), report
             batch, report = _Batch(), Report(split)
-        batch.add(page, record, size)
-    yield _read_images(batch, report, full_check), report
+        batch.add(item)
+    yield _read_images(batch, report, check), report
+
+
+def _item(page: Page, record: PageRecord) -> _Item:
+    if not record.image_path.lower().endswith(PDF_SUFFIX):
+        return _Item(page, record, _file_size(record.image_path))
+    from pdf_image import draw_pdf_page  # loads PDFium and more, which few builds need
+
+    image = draw_pdf_page(record.image_path, record.pdf_page)
+    return _Item(page, record, len(image), image)
 
 
 def _file_size(path: str) -> int:
@@ -84,27 +119,44 @@ def _file_size(path: str) -> int:
     return size
 
 
-def _read_images(batch: _Batch, report: Report, full_check: bool) -> pa.Table:
+def _read_images(batch: _Batch, report: Report, check: Callable[[PageRecord, memoryview], _Checked]) -> pa.Table:
     """Read and check the images of a batch; the accepted pages as a table, the others in `report`."""
     buffer = pa.allocate_buffer(batch.size)
     view = memoryview(buffer).cast("B")
-    offsets, accepted, sizes = [0], [], []
-    for page, record, size in batch.items:
-        place = view[offsets[-1] : offsets[-1] + size]
+    offsets, accepted = [0], []
+    for item in batch.items:
+        place = view[offsets[-1] : offsets[-1] + item.size]
         try:
-            _read_into(place, record.image_path)
-            width, height = check_image(place, full_check)
-            checked, clamped = check_record(record, width, height)
+            if item.image is None:
+                _read_into(place, item.record.image_path)
+            else:
+                place[:] = item.image
+            checked = check(item.record, place)
         except (RecordError, ImageError) as error:
-            report.reject(page, error)
+            report.reject(item.page, error)
             continue
-        offsets.append(offsets[-1] + size)
+        offsets.append(offsets[-1] + item.size)
         accepted.append(checked)
-        sizes.append((width, height))
-        report.clamped += clamped
-        report.regions += len(checked.bboxes)
+        report.clamped += checked.clamped
+        report.overlong += checked.is_overlong
+        report.regions += len(checked.record.bboxes)
     report.pages += len(accepted)
-    return _table(accepted, sizes, buffer.slice(0, offsets[-1]), offsets)
+    return _table(accepted, buffer.slice(0, offsets[-1]), offsets)
+
+
+def _check_page(record: PageRecord, image: memoryview, full: bool, lengths: "TokenLengths | None") -> _Checked:
+    width, height = check_image(image, full)
+    checked, clamped = check_record(record, width, height)
+    return _Checked(checked, width, height, clamped, lengths is not None and lengths.is_over(checked, width, height))
+
+
+def tokenizer_lengths(name: str | None) -> "TokenLengths | None":
+    """What measures pages in the tokens of a tokenizer; None for None."""
+    if name is None:
+        return None
+    from token_lengths import token_lengths  # loads torch and transformers, which other builds do not need
+
+    return token_lengths(name)
 
 
 def _read_into(place: memoryview, path: str) -> None:
@@ -120,14 +172,15 @@ def _read_into(place: memoryview, path: str) -> None:
         raise ImageError("image changed while it was read")
 
 
-def _table(records: list[PageRecord], sizes: list[tuple[int, int]], buffer: pa.Buffer, offsets: list[int]) -> pa.Table:
+def _table(pages: list[_Checked], buffer: pa.Buffer, offsets: list[int]) -> pa.Table:
+    records = [page.record for page in pages]
     schema = FEATURES.arrow_schema
     places = pa.array(offsets, pa.int32()).buffers()[1]
     images = pa.Array.from_buffers(pa.binary(), len(records), [None, places, buffer])
     columns = {
         "image": pa.StructArray.from_arrays([images, pa.nulls(len(records), pa.string())], ["bytes", "path"]),
-        "width": pa.array([width for width, _ in sizes], pa.int32()),
-        "height": pa.array([height for _, height in sizes], pa.int32()),
+        "width": pa.array([page.width for page in pages], pa.int32()),
+        "height": pa.array([page.height for page in pages], pa.int32()),
         "bboxes": _box_column([record.bboxes for record in records], schema.field("bboxes").type),
     }
     for name in ("id", "text", "labels", "texts", "prompt", "target"):
@@ -163,6 +216,7 @@ def read_reports(folder: str) -> dict[str, Report]:
         total.pages += part.pages
         total.regions += part.regions
         total.clamped += part.clamped
+        total.overlong += part.overlong
         total.rejects += part.rejects
     for total in totals.values():
         total.rejects.sort(key=lambda reject: reject["id"])

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from PIL import ExifTags, Image
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
+PDF_SUFFIX = ".pdf"
 
 # Above this Pillow itself warns of a decompression bomb: about 9,500 x 9,400 pixels, A3 at 800 dpi.
 MAX_PIXELS = 89_478_485

@@ -8,7 +8,7 @@ from formats.page import Page
 from ocr2_hf.errors import UsageError
 from page_image import SUFFIXES
 
-FOLDERS = {"train": ("train",), "validation": ("validation", "val"), "test": ("test",)}
+FOLDERS = {"train": ("train",), "validation": ("validation", "val", "valid"), "test": ("test",)}
 
 
 def split_by_hash(
@@ -16,10 +16,13 @@ def split_by_hash(
 ) -> dict[str, list[Page]]:
     """`pages` as train, validation and test; the last two hold round(len(pages) * share) pages.
 
-    Pages are ranked by a hash of their id, so that a split hardly changes when a page is added. With
-    `group_by` (a pattern searched in the id; its first group, or the whole match) pages of one group stay
-    together and a split may hold a few pages more.
+    Pages are ranked by a hash of their id, so that a split hardly changes when a page is added. With `group_by` (a
+    pattern searched in the id; its first group, or the whole match) pages of one group stay together, and without it
+    those of one file ("book#page=3", a second question about "scan#2"); a split may then hold a few pages more.
+    Raises `UsageError` where it matches no page.
     """
+    if group_by and pages and not any(group_by.search(page.id) for page in pages):
+        raise UsageError(f"--group_by {group_by.pattern!r} matches no page's id, e.g. {pages[0].id!a}")
     groups: dict[str, list[Page]] = {}
     for page in pages:
         groups.setdefault(_group(page.id, group_by), []).append(page)
@@ -34,7 +37,7 @@ def split_by_hash(
 def _group(page_id: str, pattern: re.Pattern | None) -> str:
     found = pattern.search(page_id) if pattern else None
     if found is None:
-        return page_id
+        return page_id.partition("#")[0]
     return found[1] if pattern.groups and found[1] is not None else found[0]
 
 

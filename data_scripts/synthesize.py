@@ -3,6 +3,12 @@
     python data_scripts/synthesize.py receipts_raw --kind receipts --pages 1000 --seed 1 --damage 0.3
     python data_scripts/build_dataset.py receipts --annotations receipts_raw
 
+Kinds: receipts; statements (balance sheets and income statements whose sums are right, tables as HTML and, under
+"cells" in the annotation, with a box for every cell); articles (two columns with headings, paragraphs, formulas as
+LaTeX, a table and a figure, in reading order). In Chinese with --language zh and a font that has it:
+
+    python data_scripts/synthesize.py zh_raw --kind statements --pages 100 --language zh --font NotoSansCJK-Regular.ttc
+
 The same seed gives the same bytes, and a page does not depend on how many there are. A folder that was begun
 is completed by the same command.
 """
@@ -20,19 +26,33 @@ from tqdm import tqdm
 
 from arguments import count, page_size, share
 from ocr2_hf.errors import UsageError, WorkError, run_command
+from synthetic.articles import draw_article
 from synthetic.damage import damage_image, damage_page
-from synthetic.page import Fonts, load_fonts
+from synthetic.fonts import Fonts, find_font, load_fonts
+from synthetic.language import LANGUAGES, letters
 from synthetic.primer import draw_primer, draw_ragged
 from synthetic.receipts import draw_receipt
+from synthetic.statements import draw_statement
 from synthetic.tickets import draw_ticket
 from synthetic.typed import draw_typed
 
 KINDS = {
     "receipts": draw_receipt,
+    "statements": draw_statement,
+    "articles": draw_article,
+    "typed": draw_typed,
     "primer": draw_primer,
     "ragged": draw_ragged,
-    "typed": draw_typed,
     "tickets": draw_ticket,
+}
+SIZES = {
+    "receipts": (384, 512),
+    "statements": (1240, 1754),
+    "articles": (1240, 1754),
+    "typed": (192, 192),
+    "primer": (192, 192),
+    "ragged": (192, 192),
+    "tickets": (192, 192),
 }
 
 # The settings that a folder was made with; also the sign that it is ours to write into.
@@ -41,8 +61,10 @@ SETTINGS_FILE = "synthesize.json"
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_arguments(argv)
-    fonts = [load_fonts(path) for path in args.font or [None]]
-    KINDS[args.kind](random.Random(0), *args.size, fonts[0])  # refuses a page too small before there is a folder
+    words = LANGUAGES[args.language]
+    args.font = args.font and [find_font(font) for font in args.font]
+    fonts = [load_fonts(font, letters(words), words.FACE) for font in args.font or [None]]
+    KINDS[args.kind](random.Random(0), *args.size, fonts[0], words)  # refuses a page too small before there is a folder
     try:
         prepare_folder(args.out_dir, page_settings(args), args.pages)
         for number in tqdm(range(args.pages), desc="drawing", unit=" pages"):
@@ -62,27 +84,38 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     add("--kind", choices=KINDS, required=True)
     add("--pages", type=count, required=True)
     add("--seed", type=int, default=0)
-    add("--size", type=page_size, default=(384, 512), metavar="WIDTHxHEIGHT", help="pixels (default 384x512)")
+    add("--language", choices=LANGUAGES, default="en", help="zh needs a --font (default en)")
+    sizes = ", ".join("{} {}x{}".format(kind, *size) for kind, size in SIZES.items())
+    add("--size", type=page_size, metavar="WIDTHxHEIGHT", help=f"pixels (default: {sizes})")
     add(
         "--font",
         type=Path,
         nargs="+",
-        help="TrueType or OpenType files, one of which each page is drawn with (default: the font that Pillow carries)",
+        help=".ttf, .otf or .ttc files, or installed ones' names, one for each page (default: Pillow's own)",
     )
     add(
         "--damage",
         type=share,
         default=0.0,
-        help="0 to 1: rotation, blur, noise, JPEG, paper colour (default 0)",
+        help="0 to 1: rotation, blur, noise, JPEG, paper colour, and stamps on some (default 0)",
     )
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    args.size = args.size or SIZES[args.kind]
+    return args
 
 
 def page_settings(args: argparse.Namespace) -> dict[str, Any]:
     """All that a page of a given number depends on."""
     font = " ".join(hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in args.font or []) or "pillow"
     size = "{}x{}".format(*args.size)
-    return {"kind": args.kind, "seed": args.seed, "size": size, "font": font, "damage": args.damage}
+    return {
+        "kind": args.kind,
+        "language": args.language,
+        "seed": args.seed,
+        "size": size,
+        "font": font,
+        "damage": args.damage,
+    }
 
 
 def prepare_folder(folder: Path, settings: dict[str, Any], pages: int) -> None:
@@ -110,14 +143,15 @@ def draw_page(args: argparse.Namespace, fonts: list[Fonts], number: int) -> None
     """Write the image of page `number`, then its annotation: where that is there, the page is complete."""
     rng = random.Random(f"{args.kind}/{args.seed}/{number}")
     # With one font nothing is drawn by lot, so pages are those of earlier versions.
-    page = KINDS[args.kind](rng, *args.size, fonts[0] if len(fonts) == 1 else rng.choice(fonts))
+    chosen = fonts[0] if len(fonts) == 1 else rng.choice(fonts)
+    page = KINDS[args.kind](rng, *args.size, chosen, LANGUAGES[args.language])
     if args.damage:
         damage_page(page, rng, args.damage)
     image = page.image()
     if args.damage:
         image = damage_image(image, rng, args.damage)
     part = args.out_dir / "images" / f".{number:06d}.png"
-    image.save(part, "PNG")
+    image.save(part, "PNG", compress_level=1 if args.damage else 6)  # noise takes long to compress, and in vain
     os.replace(part, part.with_name(f"{number:06d}.png"))
     _write(args.out_dir / "annotations" / f"{number:06d}.json", json.dumps(page.annotation(), indent=1).encode())
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK, get_available_reporting_integrations
 
+from ocr2_hf.data.augment import augment_problems
 from ocr2_hf.data.collator import ROLES
 from ocr2_hf.data.tasks import PROMPTS
 from ocr2_hf.recipe_fields import (
@@ -31,6 +32,7 @@ def contradictions(values: dict[str, Any]) -> list[str]:
         *_unheard(get),
         *_range_problems(get),
         *_name_problems(get),
+        *augment_problems(get("augment")),
         *_box_contradictions(model, get),
         *_rate_contradictions(model, values),
         *_guard_contradictions(get),

@@ -100,6 +100,11 @@ class OCR2TrainingArguments(TrainingArguments):
         "regions, each with the part of the image that shows its regions. Both are counted.",
     )
     max_patches: int | None = _field(None, "Tiles a page may be cut into, 2 to 6; none: as the processor says.")
+    augment: str | dict[str, Any] = _field(
+        "light",
+        "How images change in training, never in evaluation: none, light (colour jitter), scan, photo, or a mapping of "
+        "operations to strengths (see ocr2_hf/data/augment.py). Boxes move with the pixels.",
+    )
     text_weight: float = _field(1.0, "Weight of the text loss.")
     box_weight: float = _field(0.5, "Weight of the box loss.")
     box_beta: float = _field(0.1, "Where SmoothL1 turns linear, in units of the page's side.")

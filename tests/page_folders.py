@@ -22,18 +22,18 @@ def image_bytes(width: int = 60, height: int = 40, kind: str = "PNG", seed: int 
     return file.getvalue()
 
 
-def write_page(folder: Path, name: str, image: bytes | None = b"", suffix: str = ".png", **changes: Any) -> Path:
+def write_page(folder: Path, name: str, file: bytes | None = b"", suffix: str = ".png", **changes: Any) -> Path:
     """Write NAME.json and NAME.png in `folder` (60x40, one box) and return the JSON's path.
 
-    `changes` replace keys of the annotation, or with None remove them. An image of None is not written.
+    `changes` replace keys of the annotation, or with None remove them. With a `file` of None there is no image.
     """
     annotation = {"text": f"page {name}", "bboxes": [[5, 5, 50, 20]], "labels": ["text"], "texts": [name]}
     annotation = {key: value for key, value in (annotation | changes).items() if value is not None}
     path = folder / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(annotation))
-    if image is not None:
-        path.with_suffix(suffix).write_bytes(image or image_bytes(seed=len(name)))
+    if file is not None:
+        path.with_suffix(suffix).write_bytes(file or image_bytes(seed=len(name)))
     return path
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import unicodedata
 
 import pytest
 from page_folders import image_bytes, write_page, write_pages
@@ -13,6 +14,7 @@ from formats import json as json_format
 from ocr2_hf.data.records import FEATURES, RecordError
 from ocr2_hf.errors import WorkError
 from page_batches import read_batches, read_reports, write_report
+from page_options import PageOptions
 
 
 def read_one(folder):
@@ -23,7 +25,7 @@ def read_one(folder):
 
 def read_all(folder, **limits):
     tree = list_files(folder)
-    return list(read_batches(json_format.list_pages(tree, tree), "train", json_format.read_page, False))
+    return list(read_batches(json_format.list_pages(tree, tree), "train", PageOptions()))
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".PNG"])
@@ -49,7 +51,7 @@ def test_hidden_files_are_no_pages(tmp_path):
 
 
 def test_an_annotation_can_name_its_image(tmp_path):
-    write_page(tmp_path, "a", image=None, image_=None)
+    write_page(tmp_path, "a", None)
     (tmp_path / "scans").mkdir()
     (tmp_path / "scans/1.png").write_bytes(image_bytes())
     annotation = json.loads((tmp_path / "a.json").read_text()) | {"image": "scans/1.png"}
@@ -101,7 +103,7 @@ def test_a_broken_annotation_is_refused_with_the_reason(tmp_path, content, messa
 
 
 def test_a_missing_image_and_two_images_are_refused(tmp_path):
-    write_page(tmp_path, "a", image=None)
+    write_page(tmp_path, "a", None)
     with pytest.raises(RecordError, match=r"no image a \(\.png .*\) in "):
         read_one(tmp_path)
     for suffix in (".png", ".jpg"):
@@ -112,8 +114,24 @@ def test_a_missing_image_and_two_images_are_refused(tmp_path):
 
 def test_a_folder_without_annotations_is_of_no_format(tmp_path):
     (tmp_path / "a.png").write_bytes(image_bytes())
-    with pytest.raises(WorkError, match=r"no annotations in .*json \(\*\.json\)"):
+    with pytest.raises(WorkError, match=r"(?s)no annotations in .*json +\*\.json"):
         choose_format("auto", [list_files(tmp_path)])
+
+
+def test_a_folder_of_several_formats_is_refused(tmp_path):
+    write_page(tmp_path, "a")
+    (tmp_path / "b.xml").write_text('<alto xmlns="http://www.loc.gov/standards/alto/ns-v4#"/>')
+    with pytest.raises(WorkError, match=r"has files of several formats \(alto, json\): name one with --format"):
+        choose_format("auto", [list_files(tmp_path)])
+    assert choose_format("json", [list_files(tmp_path)]) == "json"
+    (tmp_path / "a.json").write_text('{"tool": "of someone else"}')
+    assert choose_format("auto", [list_files(tmp_path)]) == "alto"
+
+
+def test_names_with_accents_pair_however_they_are_written(tmp_path):
+    write_page(tmp_path, unicodedata.normalize("NFD", "café"), None)
+    (tmp_path / unicodedata.normalize("NFC", "café.png")).write_bytes(image_bytes())
+    assert read_one(tmp_path).image_path.endswith(unicodedata.normalize("NFC", "café.png"))
 
 
 def test_rows_are_page_records_with_the_bytes_of_the_files(tmp_path):
@@ -168,7 +186,7 @@ def test_an_unreadable_or_oversized_image_is_rejected(tmp_path, monkeypatch):
     tree = list_files(tmp_path)
     os.remove(tmp_path / "a.png")  # after it was listed
     pages = json_format.list_pages(tree, tree)
-    ((table, report),) = read_batches(pages, "train", json_format.read_page, False)
+    ((table, report),) = read_batches(pages, "train", PageOptions())
     assert table.num_rows == 0
     reasons = [reject["reason"] for reject in report.rejects]
     assert reasons[0] == "image cannot be read: No such file or directory"
@@ -182,7 +200,7 @@ def test_reports_of_several_processes_add_up(tmp_path):
     tree = list_files(tmp_path / "pages")
     pages = json_format.list_pages(tree, tree)
     for part in (pages[2:], pages[:2]):
-        for _, report in read_batches(part, "train", json_format.read_page, False):
+        for _, report in read_batches(part, "train", PageOptions()):
             write_report(tmp_path / "reports", report)
     total = read_reports(tmp_path / "reports")["train"]
     assert (total.pages, total.regions, [reject["id"] for reject in total.rejects]) == (3, 3, ["p002"])

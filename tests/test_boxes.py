@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from ocr2_hf.evaluation.boxes import box_iou, match_boxes, mean_box_iou
+from ocr2_hf.evaluation.boxes import box_iou, box_scores, match_boxes, match_boxes_greedily, mean_box_iou
 
 
 def test_iou_by_hand():
@@ -60,6 +60,46 @@ def test_matching_is_optimal_where_greedy_is_not():
     pairs = match_boxes(predicted, reference)
     assert [pair[:2] for pair in pairs] == [(0, 0), (1, 1)]
     assert sum(pair[2] for pair in pairs) == pytest.approx(best)
+
+
+def test_greedy_matching_takes_the_best_pair_first():
+    predicted, reference = [[0, 0, 10, 10], [3, 0, 13, 10]], [[-4, 0, 6, 10], [2, 0, 12, 10]]
+    # The second overlaps the second reference most (9/11); for the first 6/14 is left.
+    assert match_boxes_greedily(predicted, reference) == [(0, 0, pytest.approx(6 / 14)), (1, 1, pytest.approx(9 / 11))]
+    # Where the best pair leaves the others nothing, greedy finds fewer.
+    predicted, reference = [[1, 0, 11, 10], [-4, 0, 6, 10]], [[0, 0, 10, 10], [5, 0, 15, 10]]
+    assert [pair[:2] for pair in match_boxes_greedily(predicted, reference, 0.4)] == [(0, 0)]
+    assert [pair[:2] for pair in match_boxes(predicted, reference, 0.4)] == [(1, 0), (0, 1)]
+    for match in (match_boxes, match_boxes_greedily):
+        assert match([], []) == match([[0, 0, 1, 1]], []) == match([[0, 0, 1, 1]], [[5, 5, 6, 6]]) == []
+
+
+def test_greedy_matching_never_has_more_overlap():
+    draw = np.random.default_rng(1)
+    for _ in range(30):
+        a, b = (np.sort(draw.random((6, 2, 2)), axis=1).reshape(6, 4) for _ in range(2))
+        greedy, best = match_boxes_greedily(a, b), match_boxes(a, b)
+        assert sum(pair[2] for pair in greedy) <= sum(pair[2] for pair in best) + 1e-12
+        for pairs in (greedy, best):
+            assert len({p for p, _, _ in pairs}) == len({r for _, r, _ in pairs}) == len(pairs)
+
+
+def test_a_pair_that_is_too_far_apart_blocks_no_other():
+    # The largest total IoU pairs them crosswise (0.33 + 0.75); of what reaches 0.6 the first pair is the best.
+    predicted, reference = [[0, 0, 10, 10], [0, 0, 10, 6]], [[0, 0, 10, 8], [0, 5, 10, 15]]
+    assert match_boxes(predicted, reference, min_iou=0.6) == [(0, 0, pytest.approx(0.8))]
+
+
+def test_precision_recall_and_f1_by_hand():
+    # Page 1: one of two references found (IoU 0.64), one box too many. Page 2: a surplus box. Page 3: a lost one.
+    predicted = [[[0, 0, 8, 8], [50, 50, 60, 60]], [[0, 0, 1, 1]], []]
+    reference = [[[0, 0, 10, 10], [20, 20, 30, 30]], [], [[0, 0, 5, 5]]]
+    for greedy in (False, True):
+        assert box_scores(predicted, reference, 0.5, greedy) == pytest.approx((1 / 3, 1 / 3, 1 / 3))
+        assert box_scores(predicted, reference, 0.75, greedy) == (0, 0, 0)
+    assert box_scores([[]], [[[0, 0, 1, 1]]]) == (None, 0, 0)
+    assert box_scores([[[0, 0, 1, 1]]], [[]]) == (0, None, 0)
+    assert box_scores([[]], [[]]) == (None, None, None)
 
 
 def test_pairs_below_the_least_iou_are_left_out():

@@ -12,6 +12,7 @@ from page_folders import image_bytes, run_script, start_script, write_page, writ
 from PIL import ExifTags, Image
 
 from build_dataset import main
+from formats import FORMATS
 from ocr2_hf.data.load import built_datasets, load_dataset
 from ocr2_hf.errors import UsageError, run_command
 
@@ -158,24 +159,24 @@ def test_on_error_fail_stops_at_a_rejected_page(pages, capsys):
 
 def test_when_every_page_is_rejected_nothing_is_built(pages, capsys):
     for number in range(7):
-        write_page(pages, f"p{number}", image=None)
+        write_page(pages, f"p{number}", None)
     status, error = refusal(capsys, pages, "--max_bad", 1)
     assert status == 1
     assert "all 7 pages are rejected" in error
-    assert "p0.json: no image p0 (.png .jpg .jpeg .tif .tiff .webp) in" in error
+    assert "p0.json: no image p0 (.png .jpg .jpeg .tif .tiff .webp .pdf) in" in error
     assert "and 2 more" in error
 
 
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"image": None}, "no image bad"),
+        ({"file": None}, "no image bad"),
         ({"bboxes": [["5", 5, 50, 20]]}, "bboxes[0] holds '5', not a number"),
         ({"bboxes": [[float("nan"), 5, 50, 20]]}, "annotation holds NaN, which is not JSON"),
         ({"bboxes": [[5, 5, 70, 20]]}, "bboxes[0] [5, 5, 70, 20] leaves the page of 60x40 pixels"),
         ({"labels": ["a", "b"]}, "lists of unequal length: 1 bboxes, 2 labels, 1 texts"),
         ({"text": "a\u0007"}, "text has the control character U+0007 at offset 1"),
-        ({"image": b"no image at all"}, "file is no PNG, JPEG, TIFF or WebP image"),
+        ({"file": b"no image at all"}, "file is no PNG, JPEG, TIFF or WebP image"),
     ],
 )
 def test_every_kind_of_bad_page_is_named_with_its_reason(pages, capsys, changes, reason):
@@ -256,7 +257,7 @@ def test_an_empty_split_is_left_out_with_a_warning(pages, capsys):
 def test_a_split_whose_pages_are_all_rejected_is_left_out_with_a_warning(pages, capsys, processes):
     write_pages(pages / "train", 4)
     for name in ("a", "b", "c"):
-        write_page(pages / "test", name, image=None)
+        write_page(pages / "test", name, None)
     assert build(pages, "--split", "folders", "--max_bad", 0.5, "--num_proc", processes) == 0
     assert "warning: every page of the test split is rejected" in capsys.readouterr().err
     assert list(load_dataset("letters")) == ["train"]
@@ -281,7 +282,9 @@ def test_an_empty_folder_is_refused(pages, capsys):
     pages.mkdir()
     status, error = refusal(capsys, pages)
     assert status == 1
-    assert error == f"error: no annotations in {pages}: no file is of the format json (*.json)\n"
+    assert error.startswith(f"error: no annotations in {pages}: the files that are read are\n  alto ")
+    assert [line.split()[0] for line in error.splitlines()[1:]] == list(FORMATS)
+    assert refusal(capsys, pages, "--format", "json")[1].endswith("are\n  json          *.json\n")
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,8 @@ def test_a_model_on_a_dataset(model, tmp_path, capsys):
     assert metrics["pages"] == PAGES and metrics["cer"] > 0.5 and metrics["bbox_iou"] == 0
     assert metrics["inference_time"] > 0
     tree = html.fromstring((tmp_path / "out" / "report.html").read_text(encoding="utf-8"))
-    assert len(tree.xpath("//img")) == len(tree.xpath("//details[@class='page']")) == PAGES
+    items = json.loads(tree.xpath("//script[@id='data']/text()")[0])["items"]
+    assert len(items) == PAGES and all(item["image"].startswith("data:image/jpeg") for item in items)
     printed = capsys.readouterr().out
     assert "Character errors" in printed and f"{PAGES} pages" in printed
     assert not list((tmp_path / "out").glob(".*"))
@@ -112,6 +113,22 @@ def test_a_killed_evaluation_goes_on(model, tmp_path, asked):
     asked.clear()
     assert on_model(model, tmp_path) == 0
     assert asked == []
+
+
+def test_what_other_processes_left_is_gathered_once(model, tmp_path, asked):
+    assert on_model(model, tmp_path) == 0
+    whole = lines_of(tmp_path)
+    path, part = tmp_path / "predictions.jsonl", tmp_path / "predictions.process-3.jsonl"
+    rows = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(rows[:2]))
+    part.write_bytes(b"".join(rows[1:]) + rows[0][:20])  # killed after it gathered, before it tidied up
+    asked.clear()
+    assert on_model(model, tmp_path) == 0
+    assert asked == [] and lines_of(tmp_path) == whole and not part.exists()
+    path.unlink()
+    part.write_bytes(b"".join(rows))
+    assert on_model(model, tmp_path, "--task", "ocr") == 0  # other settings: nothing of the part is taken
+    assert sum(asked) == PAGES and not part.exists()
 
 
 @pytest.mark.parametrize("change", ["task", "limit", "model", "tokens", "guard"])
@@ -170,6 +187,64 @@ def test_saved_predictions_are_scored(tmp_path, capsys):
     assert run("--predictions", path, "--output_dir", path.parent) == 0  # in place
 
 
+def test_a_dataset_gives_what_predictions_made_elsewhere_lack(tmp_path, capsys):
+    path = tmp_path / "vllm.jsonl"
+    answer = "<|ref|>text<|/ref|><|det|>[[100, 200, 450, 450]]<|/det|>\nPage 0"
+    rows = [{"id": "p0", "prediction": answer}, {"id": "p4", "prediction": "Page 4", "seconds": None}]
+    path.write_text("\ufeff" + "".join(json.dumps(row) + "\r\n" for row in rows), encoding="utf-8")
+    assert run("--predictions", path, "--dataset", DATASET, "--output_dir", tmp_path / "out") == 0
+    lines = lines_of(tmp_path / "out")
+    assert [line["id"] for line in lines] == [f"p{number}" for number in range(PAGES)]
+    assert lines[0]["reference"] == answer and lines[0]["regions"] == lines[0]["reference_regions"]
+    assert [line.get("missing", False) for line in lines] == [False, True, True, True, False]
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert metrics["pages"] == PAGES and metrics["missing_pages"] == 3
+    assert metrics["bbox_iou"] == 0.25 and metrics["cer"] == pytest.approx(0.6)
+    assert "on evaluate_pages, test, markdown" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    again = tmp_path / "out" / "predictions.jsonl"  # now it has its references itself
+    assert run("--predictions", again, "--output_dir", tmp_path / "again") == 0
+    assert json.loads((tmp_path / "again" / "metrics.json").read_text()) == metrics
+
+
+def test_a_model_that_gives_no_boxes_is_not_asked_for_them(tmp_path):
+    path = tmp_path / "elsewhere.jsonl"
+    path.write_text("".join(json.dumps({"id": f"p{n}", "prediction": f"Page {n}"}) + "\n" for n in range(PAGES)))
+    assert run("--predictions", path, "--dataset", DATASET, "--output_dir", tmp_path / "out") == 0
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert metrics["cer"] == 0 and metrics["bbox_iou"] is None and metrics["missing_pages"] == 0
+    assert run("--predictions", path, "--dataset", DATASET, "--limit", 2, "--output_dir", tmp_path / "two") == 0
+    assert len(lines_of(tmp_path / "two")) == 2
+
+
+def test_predictions_of_pages_that_the_dataset_does_not_have(tmp_path, capsys):
+    path = tmp_path / "elsewhere.jsonl"
+    path.write_text('{"id": "p9", "prediction": "Page 9"}\n')
+    assert run("--predictions", path, "--dataset", DATASET, "--output_dir", tmp_path / "out") == 1
+    assert "1 of 1 predictions are of pages that the dataset does not have, e.g. 'p9'" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"prediction": None}, "'prediction' must be text, found None; leave the line out"),
+        ({"id": 3}, "'id' must be text, found 3"),
+        ({"reference": None}, "'reference' must be text, found None; write it into the line, or name the --dataset"),
+        ({"prompt": ["x"]}, "'prompt' must be text or null"),
+        ({"seconds": -1}, "'seconds' must be a number of at least 0 or null, found -1"),
+        ({"finished": "yes"}, "'finished' must be true, false or null, found 'yes'"),
+        ({"regions": [{"box": [0, 0, 1]}]}, "regions[0] needs a 'box' of four finite numbers"),
+        ({"regions": [{"box": [0, 0, 1, 1], "label": 5}]}, "regions[0]: 'label' must be text or null, found 5"),
+    ],
+)
+def test_a_wrong_key_is_named_with_its_line(tmp_path, capsys, change, message):
+    path = tmp_path / "elsewhere.jsonl"
+    good = {"id": "a", "prediction": "x", "reference": "x"}
+    path.write_text(json.dumps(good) + "\n" + json.dumps(good | {"id": "b"} | change) + "\n")
+    assert run("--predictions", path, "--output_dir", tmp_path / "out") == 1
+    assert f"line 2: {message}" in capsys.readouterr().err
+
+
 def test_scored_predictions_are_not_taken_for_a_models_own(model, tmp_path, asked):
     assert on_model(model, tmp_path / "out", "--limit", 1) == 0
     path = write_predictions(tmp_path / "elsewhere", p0="abcd")
@@ -187,6 +262,34 @@ def test_two_evaluations_are_compared(tmp_path, capsys):
     assert (metrics["before"]["cer"], metrics["after"]["cer"], metrics["change"]["cer"]) == (0.25, 0, -0.25)
     assert "-25.0%" in capsys.readouterr().out
     assert (tmp_path / "out" / "report.html").exists()
+
+
+def test_two_evaluations_of_a_dataset_are_compared_with_its_images(model, tmp_path, capsys):
+    for name in ("a", "b"):
+        assert on_model(model, tmp_path / name, "--limit", 2) == 0
+    compared = ("--compare", tmp_path / "a", tmp_path / "b", "--output_dir", tmp_path / "out")
+    assert run(*compared) == 0
+    assert (tmp_path / "out" / "report.html").read_text(encoding="utf-8").count("data:image/jpeg;base64,") == 2
+    for name in ("a", "b"):  # the dataset is gone
+        settings = json.loads((tmp_path / name / "evaluation.json").read_text()) | {"dataset": "no_more"}
+        (tmp_path / name / "evaluation.json").write_text(json.dumps(settings))
+    capsys.readouterr()
+    assert run(*compared) == 0
+    assert "the report shows pages without their images: no dataset is built" in capsys.readouterr().out
+    assert "data:image/jpeg;base64," not in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_formulas_by_a_scorer_of_the_users(tmp_path, capsys):
+    path = tmp_path / "predictions.jsonl"
+    path.write_text(json.dumps({"id": "a", "prediction": "$$x^2$$", "reference": "$$x^3$$"}) + "\n")
+    (tmp_path / "scorer.py").write_text("import sys\nfor line in sys.stdin: print(0.5)\n")
+    scored = ("--predictions", path, "--output_dir", tmp_path / "out")
+    assert run(*scored) == 0
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["cdm"] is None
+    assert run(*scored, "--cdm_command", f"{sys.executable} {tmp_path / 'scorer.py'}") == 0
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["cdm"] == 0.5
+    assert run(*scored, "--cdm_command", "no_such_scorer") == 1
+    assert "the CDM command 'no_such_scorer' cannot be run" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -217,7 +320,7 @@ def test_a_bad_call_gives_one_message_and_writes_nothing(tmp_path, monkeypatch, 
     [
         [],
         ["--model", "tiny"],
-        ["--dataset", "letters", "--predictions", "x"],
+        ["--dataset", "letters", "--compare", "x", "y"],
         ["--model", "tiny", "--dataset", "x", "--limit", "0"],
         ["--model", "tiny", "--predictions", "x"],
     ],

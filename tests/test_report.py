@@ -1,18 +1,24 @@
-"""The report: one file, worst pages first, everything on it data; and the comparison of two evaluations."""
+"""The report as it is written: one file, the figures and pages in it, everything that was read as data."""
 
 import base64
+import hashlib
 import io
+import json
+import re
 
 import pytest
 from lxml import html
 from PIL import Image
 
 from ocr2_hf.errors import WorkError
-from ocr2_hf.evaluation.comparison import compare, shared_pages, write_comparison
-from ocr2_hf.evaluation.report import difference, write_report
-from ocr2_hf.evaluation.summary import summarize
+from ocr2_hf.evaluation import report_images
+from ocr2_hf.evaluation.comparison import compare, shared_pages
+from ocr2_hf.evaluation.figures import FIGURES, metrics_table
+from ocr2_hf.evaluation.report import write_comparison, write_report
+from ocr2_hf.evaluation.report_items import MEASURES, difference, report_item
+from ocr2_hf.evaluation.summary import summarize, summarize_with_intervals
 
-HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'>&lt;\0\ud800"
+HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'>&lt;</script><!--\u2028\0\ud800"
 
 
 def region(*box, label="text", text=""):
@@ -29,50 +35,88 @@ def line(id, prediction, reference, **more):
     }
 
 
+def written(path):
+    """The report's document and the data in it."""
+    tree = html.fromstring(path.read_text(encoding="utf-8"))
+    return tree, json.loads(tree.xpath("//script[@type='application/json']/text()")[0])
+
+
 def report(path, lines, **more):
-    write_report(lines, summarize(lines), path, **more)
-    return html.fromstring(path.read_text(encoding="utf-8"))
+    write_report(lines, summarize_with_intervals(lines, samples=50), path, **more)
+    return written(path)
 
 
-def test_pages_come_worst_first_with_their_figures(tmp_path):
+def test_the_figures_with_their_intervals(tmp_path):
     lines = [
         line("good", "abcd", "abcd"),
         line("bad", "xxxx", "abcd"),
         line("loop", "ab " * 60, "abcd", finished=False),
     ]
-    tree = report(tmp_path / "report.html", lines, title="runs/a")
-    assert tree.xpath("//summary/b/text()") == ["loop", "bad", "good"]
-    assert tree.xpath("//h1/text()") == ["runs/a"]
-    assert tree.xpath("//details[@class='page'][1]//span[@class='chip']/text()") == ["loop", "no end"]
-    figures = dict(zip(tree.xpath("//dt/text()"), tree.xpath("//dd/text()"), strict=True))
-    assert (
-        figures["Never end"] == "100.0%" and figures["Box IoU"] == "\N{EN DASH}" and figures["Text accuracy"] == "0.0%"
-    )
+    tree, data = report(tmp_path / "report.html", lines, title="runs/a")
+    assert tree.xpath("//h1/text()") == ["runs/a"] and data["names"] == ["runs/a"]
+    figures = {figure["name"]: figure for figure in data["figures"]}
+    assert figures["missing_eos_rate"]["values"] == ["100.0%"] and "bbox_iou" not in figures
+    low, high = figures["text_accuracy"]["interval"]["numbers"]
+    assert 0 <= low <= figures["text_accuracy"]["numbers"][0] <= high <= 1
+    assert data["items"][2]["sides"][0]["marks"] == ["loop", "no end"]
+    assert [measure["name"] for measure in data["measures"]][:2] == ["cer", "wer"]
 
 
-def test_boxes_lie_over_the_downscaled_page(tmp_path):
+def test_every_metric_has_a_place():
+    """A metric without a name would not be shown, one that is not measured any more would stay for ever."""
+    known = summarize([line("a", "a", "a")]).keys() - {
+        "pages",
+        "exact_match_strict",
+        "box_precision_75",
+        "box_recall_75",
+    }
+    assert known == FIGURES.keys() and MEASURES.keys() <= FIGURES.keys()
+
+
+def test_printed_figures():
+    table = metrics_table({"before": {"cer": 0.25}, "change": {"cer": -0.125}})
+    rows = [row.split("  ") for row in table.splitlines()]
+    assert ["Character errors", "25.0%", "-12.5%"] in [[cell.strip() for cell in row if cell] for row in rows]
+    assert "Box IoU" in table and "TEDS" not in table
+
+
+def test_boxes_are_paired_and_the_page_is_downscaled(tmp_path):
     boxed = line("a", "a", "a", width=3000, height=1000, regions=[region(0, 0, 1500, 1000, label="title", text="Hi")])
-    boxed["reference_regions"] = [region(0, 0, 3000, 1000), region(5, 5, 1, 1)]
-    tree = report(tmp_path / "r.html", [boxed], images=lambda line: Image.new("RGB", (3000, 1000), "red"))
-    data = tree.xpath("//img/@src")[0]
-    assert data.startswith("data:image/jpeg;base64,")
-    assert Image.open(io.BytesIO(base64.b64decode(data.split(",")[1]))).size == (1000, 333)
-    assert tree.xpath("//svg/@viewbox") == ["0 0 3000 1000"]
-    assert tree.xpath("//rect/@class") == ["reference", "reference", "predicted"]
-    assert tree.xpath("//rect[3]/@width") == ["1500.0"]
-    assert tree.xpath("//rect[3]/title/text()") == ["predicted title · IoU 0.50\nHi"]
+    boxed["reference_regions"] = [region(5, 5, 1, 1), region(0, 0, 3000, 1000)]
+    _, data = report(tmp_path / "r.html", [boxed], images=lambda line: Image.new("RGB", (3000, 1000), "red"))
+    (item,) = data["items"]
+    assert item["image"].startswith("data:image/jpeg;base64,")
+    assert Image.open(io.BytesIO(base64.b64decode(item["image"].split(",")[1]))).size == (1400, 467)
+    assert item["size"] == [3000, 1000] and len(item["regions"]) == 2
+    (found,) = item["sides"][0]["regions"]
+    assert found == {"label": "title", "box": [0, 0, 1500, 1000], "text": "Hi", "partner": 1, "iou": 0.5}
 
 
 def test_what_was_read_is_data(tmp_path):
     hostile = line(HOSTILE, HOSTILE, HOSTILE + "!", prompt=HOSTILE, width=10, height=10, image=HOSTILE)
     hostile["regions"] = [region(0, 0, 5, 5, label=HOSTILE, text=HOSTILE)]
-    text = (tmp_path / "r.html").with_suffix(".html")
-    tree = report(text, [hostile], title=HOSTILE)
-    assert not tree.xpath("//script | //img | //*[@onerror] | //*[@*[starts-with(name(), 'on')]]")
-    assert "<script" not in text.read_text(encoding="utf-8")
+    path = tmp_path / "r.html"
+    tree, data = report(path, [hostile], title=HOSTILE)
+    assert len(tree.xpath("//script")) == 2
+    assert not tree.xpath("//img | //*[@*[starts-with(name(), 'on')]]")
+    assert data["items"][0]["id"] == HOSTILE.replace("\ud800", "?")
+    text = path.read_text(encoding="utf-8")
+    assert "alert(1)</script>" not in text and "<img" not in text and "<!--" not in text
+
+
+def test_only_its_own_style_and_script_run_and_nothing_is_fetched(tmp_path):
+    tree, _ = report(tmp_path / "r.html", [line("a", "a", "a")])
     policy = tree.xpath("//meta[@http-equiv='Content-Security-Policy']/@content")[0]
-    assert policy.startswith("default-src 'none'") and "script" not in policy
-    assert "http" not in text.read_text(encoding="utf-8").replace("http-equiv", "")
+    assert policy.startswith("default-src 'none'; img-src data:;") and "unsafe" not in policy
+    assert "require-trusted-types-for 'script'" in policy
+    text = (tmp_path / "r.html").read_text(encoding="utf-8")
+    for kind, pattern in (("style", r"<style>(.*?)</style>"), ("script", r"<script>(.*?)</script>")):
+        (content,) = re.findall(pattern, text, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert f"{kind}-src 'sha256-{digest}'" in policy
+    assert not re.search(
+        r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(|fetch\(|https?://(?!www\.w3\.org)", text
+    )
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\x89PNG\r\n\x1a\n broken"])
@@ -81,36 +125,93 @@ def test_a_page_without_a_readable_image_still_has_its_boxes(tmp_path, content):
     if content is not None:
         path.write_bytes(content)
     boxed = line("a", "a", "a", width=10, height=20, image=str(path), regions=[region(0, 0, 5, 5)])
-    tree = report(tmp_path / "r.html", [boxed, line("b", "b", "b")])
-    assert len(tree.xpath("//svg")) == len(tree.xpath("//rect")) == 1 and not tree.xpath("//img")
+    _, data = report(tmp_path / "r.html", [boxed, line("b", "b", "b")])
+    assert [(item["image"], item["size"]) for item in data["items"]] == [(None, [10, 20]), (None, None)]
+    assert len(data["items"][0]["sides"][0]["regions"]) == 1
 
 
 def test_a_turned_photo_is_shown_upright(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (40, 20)).save(tmp_path / "page.jpg", exif=exif)
-    tree = report(tmp_path / "r.html", [line("a", "a", "a", image=str(tmp_path / "page.jpg"))])
-    assert tree.xpath("//svg/@viewbox") == ["0 0 20 40"]
+    _, data = report(tmp_path / "r.html", [line("a", "a", "a", image=str(tmp_path / "page.jpg"))])
+    assert data["items"][0]["size"] == [20, 40]
+
+
+def test_images_over_the_limit_lie_beside_the_report(tmp_path, monkeypatch):
+    pages = [line(f"../{n}", "a", "a") for n in range(3)]
+    images = {page["id"]: Image.effect_noise((200, 100), 90) for page in pages[1:]}
+
+    def write(limit):
+        monkeypatch.setattr(report_images, "MAX_BYTES", limit)
+        _, data = report(tmp_path / "r.html", pages, images=lambda page: images.get(page["id"]))
+        return [item["image"] for item in data["items"]]
+
+    assert write(20_000) == [None, "r_images/00002.jpg", "r_images/00003.jpg"]
+    beside = sorted(file.name for file in tmp_path.rglob("*.jpg"))
+    assert beside == ["00002.jpg", "00003.jpg"]
+    assert Image.open(tmp_path / "r_images" / "00003.jpg").size == (200, 100)
+    assert all(source.startswith("data:") for source in write(500_000)[1:])
+    assert not (tmp_path / "r_images").exists()  # of the report that was replaced
 
 
 @pytest.mark.parametrize(
-    ("prediction", "reference", "marked"),
+    ("prediction", "reference", "pieces"),
     [
         ("one two", "one\n two", "one two"),
-        ("one tvo three", "one two three", "one <del>tvo</del><ins>two</ins> three"),
-        ("one", "one!", "one<ins>!</ins>"),
-        ("cafe\u0301 <b>", "caf\u00e9 <b>", "caf\u00e9 &lt;b&gt;"),
-        ("资产总计", "资产合计", "资产<del>总</del><ins>合</ins>计"),
-        ("x 资产", "x资产", "x<del> </del>资产"),
+        ("one tvo three", "one two three", "one [-tvo][+two] three"),
+        ("one", "one!", "one[+!]"),
+        ("cafe\u0301 <b>", "caf\u00e9 <b>", "caf\u00e9 <b>"),
+        ("资产总计", "资产合计", "资产[-总][+合]计"),
+        ("x 资产", "x资产", "x[- ]资产"),
         ("<|ref|>text<|/ref|><|det|>[[1, 2, 3, 4]]<|/det|>\nsame", "same", "same"),
+        (
+            "<table><tr><td>a</td><td>b</td></tr></table>",
+            "<table><tr><th>a</th><td>c</td></tr></table>",
+            "a | [-b][+c]\n",
+        ),
     ],
 )
-def test_text_difference(prediction, reference, marked):
-    assert difference(line("a", prediction, reference)) == marked
+def test_text_difference(prediction, reference, pieces):
+    forms = {"same": "{}", "extra": "[-{}]", "lost": "[+{}]"}
+    assert "".join(forms[kind].format(text) for kind, text in difference(prediction, reference)) == pieces
+
+
+def test_tables_are_rebuilt_from_their_cells():
+    predicted = '<table onclick="x()"><tr><td colspan="9999">1<script>alert(1)</script></td><td>2</td></tr>'
+    reference = "text\n\n<table><tr><td colspan=2>1</td><td>3</td></tr></table>\n\n| a | b |\n|---|---|\n| c | d |"
+    tables = report_item([line("a", predicted, reference)], None, None)["sides"][0]["tables"]
+    assert len(tables) == 2 and tables[1]["predicted"] is None
+    assert [cell[:3] for cell in tables[0]["predicted"][0]][1] == ("2", 1, 1)
+    assert tables[0]["predicted"][0][0][1] == 100  # no browser has to draw 9,999 columns
+    assert tables[0]["reference"] == [[("1", 2, 1, False), ("3", 1, 1, False)]]
+    assert tables[1]["reference"][1] == [("c", 1, 1, False), ("d", 1, 1, False)]
+
+
+def test_what_went_wrong_with_a_page_as_a_whole():
+    pages = {
+        "missing": line("a", "", "x", missing=True),
+        "empty": line("b", " \n", "x"),
+        "no end": line("c", "x", "x", finished=False),
+        "loop": line("d", "again and " * 30, "x"),
+    }
+    assert {name: report_item([page], None, None)["sides"][0]["marks"] for name, page in pages.items()} == {
+        name: [name] for name in pages
+    }
+    assert report_item([line("e", "", "")], None, None)["sides"][0]["marks"] == []
 
 
 def test_no_pages(tmp_path):
-    assert report(tmp_path / "r.html", []).xpath("//p/text()")[0] == "0 pages"
+    _, data = report(tmp_path / "r.html", [])
+    assert data["items"] == [] and data["measures"] == []
+
+
+def test_breakdowns(tmp_path):
+    pages = [line("a", "a", "a", language="fr"), line("b", "x", "b", language="de")]
+    _, data = report(tmp_path / "r.html", pages)
+    (table,) = [table for table in data["breakdowns"] if table["kind"] == "language"]
+    assert table["heads"][:3] == ["Language", "pages", "Character errors"]
+    assert sorted(row[:3] for row in table["rows"]) == [["de", "1", "100.0%"], ["fr", "1", "0.0%"]]
 
 
 def test_comparison_of_the_shared_pages(tmp_path):
@@ -121,17 +222,13 @@ def test_comparison_of_the_shared_pages(tmp_path):
     metrics = compare(*pages)
     assert metrics["before"]["cer"] == 0.25 and metrics["after"]["cer"] == 0.125
     assert metrics["change"]["cer"] == -0.125 and metrics["change"]["bbox_iou"] is None
-    write_comparison(*pages, tmp_path / "r.html", ("<old>", "new"))
-    tree = html.fromstring((tmp_path / "r.html").read_text(encoding="utf-8"))
-    assert tree.xpath("//summary/b/text()") == ["a", "b"]  # a worsened
-    assert tree.xpath("//th/text()") == ["<old>", "new", "change"]
-    assert tree.xpath("//tr[td='Character errors']/td/text()") == [
-        "Character errors",
-        "25.0%",
-        "12.5%",
-        "-12.5%",
-    ]
-    assert tree.xpath("//details[1]//h3/text()")[0] == "<old>, CER 0.0%"
+    write_comparison(*pages, metrics, tmp_path / "r.html", ("<old>", "new"))
+    tree, data = written(tmp_path / "r.html")
+    assert data["names"] == ["<old>", "new"] and tree.xpath("//h1/text()") == ["<old> and new"]
+    assert [len(item["sides"]) for item in data["items"]] == [2, 2]
+    (cer,) = [figure for figure in data["figures"] if figure["name"] == "cer"]
+    assert cer["values"] == ["25.0%", "12.5%"] and cer["change"] == "-12.5%"
+    assert cer["better"] is True and cer["certain"] is False  # one page became better, one worse
 
 
 def test_evaluations_of_different_things_are_not_compared():

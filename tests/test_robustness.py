@@ -4,7 +4,13 @@ import time
 
 import pytest
 
-from ocr2_hf.evaluation.robustness import ends_in_loop, missing_eos_rate, repetition_rate
+from ocr2_hf.evaluation.robustness import (
+    ends_in_loop,
+    invented_characters,
+    invented_text_rate,
+    missing_eos_rate,
+    repetition_rate,
+)
 
 INVOICE = "Invoice 2024\nTotal 1,000,000.00\n"
 
@@ -66,3 +72,47 @@ def test_a_long_page_is_judged_quickly():
     ends_in_loop("aab" * 10_000 + "c")
     ends_in_loop("".join(chr(97 + i * i % 17) for i in range(40_000)))
     assert time.perf_counter() - start < 2
+
+
+PAGE = """The committee met in the old town hall on Tuesday and heard the report of its treasurer.
+He said that the funds would last until the spring, provided that no further repairs came up.
+The roof of the school has been covered again at a cost of 1,240 pounds."""
+OTHER = "Whales are warm-blooded mammals; they breathe air and nurse their calves in all the oceans of our planet."
+CHINESE = "本公司董事会保证公告内容真实准确完整没有虚假记载误导性陈述或者重大遗漏并承担个别及连带责任"
+
+
+@pytest.mark.parametrize(
+    "prediction",
+    [
+        PAGE,
+        PAGE.replace("e", "c"),  # misread, not invented
+        "\n".join(reversed(PAGE.splitlines())),  # in another place
+        PAGE + "\n" + PAGE,  # twice
+        PAGE[40:90],
+        "<table><tr><td>the report of its treasurer</td></tr></table>",
+        "",
+    ],
+)
+def test_what_resembles_the_page_is_not_invented(prediction):
+    assert invented_characters(prediction, PAGE)[0] == 0
+
+
+def test_invented_text_is_counted_in_characters():
+    pieces = OTHER.split()
+    assert invented_characters(OTHER, PAGE) == (len(OTHER) - 1, len(OTHER) - 1)  # two pieces, the space between is none
+    assert len(pieces) > 10
+    rate = invented_text_rate([PAGE + "\n" + OTHER, PAGE], [PAGE, PAGE])
+    assert rate == pytest.approx(len(OTHER) / (2 * len(PAGE) + len(OTHER)), abs=0.01)
+
+
+def test_invented_text_without_spaces():
+    other = "鲸鱼是温血哺乳动物它们呼吸空气并在地球所有的海洋里哺育幼崽"
+    assert invented_text_rate([CHINESE.replace("公", "么")], [CHINESE]) == 0
+    assert invented_text_rate([other], [CHINESE]) == 1
+
+
+def test_all_of_a_text_on_an_empty_page_is_invented():
+    assert invented_text_rate(["Something."], [""]) == 1
+    assert invented_text_rate(["", " "], ["", "x"]) is None
+    # A short reference inside a long invention does not make it right.
+    assert invented_text_rate([OTHER[:60]], ["the"]) == 1

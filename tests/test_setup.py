@@ -130,7 +130,7 @@ def test_makefile_and_ci(repo):
     assert os.access(repo / ".ci/run", os.X_OK)
     plan = subprocess.run(["make", "-n", "test"], cwd=repo, capture_output=True, text=True, check=True).stdout
     assert re.search(r"ruff check \.$", plan, re.MULTILINE)
-    assert re.search(r"-m pytest\s*$", plan, re.MULTILINE)
+    assert re.search(r"-m pytest -n 2 --dist loadfile\s*$", plan, re.MULTILINE)
     for target in ("quickstart", "lint", "clean"):
         subprocess.run(["make", "-n", target], cwd=repo, capture_output=True, check=True)
 

@@ -94,3 +94,16 @@ def test_split_folders_that_are_missing_or_twice_are_refused(tmp_path):
         find_split_folders(make(tmp_path / "none"), None)
     with pytest.raises(UsageError, match="has both validation/ and val/"):
         find_split_folders(make(tmp_path / "twice", "val", "validation"), None)
+
+
+def test_pages_of_one_file_stay_together():
+    listed = [page for number in (1, 2, 3) for page in pages(20, f"book{{}}#page={number}")]
+    splits = split_by_hash(listed, 0.2, 0.2)
+    books = {split: {page.id.partition("#")[0] for page in members} for split, members in splits.items()}
+    assert not books["train"] & (books["test"] | books["validation"]) and not books["test"] & books["validation"]
+    assert counts(splits) == (36, 12, 12)
+
+
+def test_a_group_that_no_page_has_is_refused():
+    with pytest.raises(UsageError, match=r"--group_by 'doc' matches no page's id, e.g. 'page0'"):
+        split_by_hash(pages(4), 0.5, 0, re.compile("doc"))

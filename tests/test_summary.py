@@ -1,12 +1,20 @@
 """The figures of metrics.json, and the check of the lines they come from."""
 
 import json
+import random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ocr2_hf.errors import UsageError, WorkError
+from ocr2_hf.evaluation.average_precision import mean_average_precision
+from ocr2_hf.evaluation.boxes import box_scores, mean_box_iou
+from ocr2_hf.evaluation.measures import measure_pages
 from ocr2_hf.evaluation.predictions import read_predictions
-from ocr2_hf.evaluation.summary import summarize
+from ocr2_hf.evaluation.robustness import invented_text_rate
+from ocr2_hf.evaluation.summary import boxes, summarize, summarize_with_intervals
+from ocr2_hf.evaluation.text import character_error_rate, exact_match, normalized_edit_distance, word_error_rate
 
 
 def line(prediction, reference, **more):
@@ -53,7 +61,190 @@ def test_what_cannot_be_measured_is_none():
         assert metrics[name] is None
     assert metrics["missing_eos_rate"] is None and metrics["repetition_rate"] == 0
     empty = summarize([])
-    assert empty.pop("pages") == 0 and set(empty.values()) == {None}
+    assert empty.pop("pages") == empty.pop("missing_pages") == 0 and set(empty.values()) == {None}
+
+
+def test_figures_are_those_of_the_functions():
+    draw = random.Random(0)
+    lines = []
+    for _ in range(30):
+        reference = "".join(draw.choices("abc d\n", k=draw.randint(0, 60)))
+        prediction = "".join(character for character in reference if draw.random() > 0.2)
+        shapes = [
+            [draw.randint(0, 20), draw.randint(0, 20), 30, 30 + draw.randint(0, 9)]
+            for _box in range(draw.randint(0, 4))
+        ]
+        moved = [[value + draw.randint(-3, 3) for value in box] for box in shapes if draw.random() > 0.1]
+        sides = {"regions": [region(*box) for box in moved], "reference_regions": [region(*box) for box in shapes]}
+        lines.append(line(prediction, reference, **sides))
+    metrics = summarize(lines)
+    texts = [page["prediction"] for page in lines], [page["reference"] for page in lines]
+    assert metrics["cer"] == pytest.approx(character_error_rate(*texts))
+    assert metrics["wer"] == pytest.approx(word_error_rate(*texts))
+    assert metrics["cer_strict"] == pytest.approx(character_error_rate(*texts, strict=True))
+    assert metrics["normalized_edit_distance"] == pytest.approx(normalized_edit_distance(*texts))
+    assert metrics["exact_match"] == exact_match(*texts)
+    assert metrics["invented_text_rate"] == invented_text_rate(*texts)
+    sides = [[boxes(page, key) for page in lines] for key in ("regions", "reference_regions")]
+    assert metrics["bbox_iou"] == pytest.approx(mean_box_iou(*sides))
+    for least, scores in ((50, box_scores(*sides, 0.5)), (75, box_scores(*sides, 0.75))):
+        assert [metrics[f"box_{name}_{least}"] for name in scores._fields] == pytest.approx(list(scores))
+        assert len({*scores}) == 3
+    labelled = [[[("text", box) for box in page] for page in side] for side in sides]
+    assert metrics["map"] == pytest.approx(mean_average_precision(*labelled))
+
+
+def test_missing_and_empty_pages():
+    lines = [
+        line("abcd", "abcd"),
+        line("", "abcd", missing=True, regions=[], reference_regions=[region(0, 0, 9, 9)]),
+        line(" ", "abcd", finished=True),
+        line("", ""),
+    ]
+    metrics = summarize(lines)
+    assert metrics["missing_pages"] == 1
+    # Of the two pages that were read and have text one came out empty; what was not read counts as errors all the same.
+    assert metrics["empty_rate"] == 0.5
+    assert metrics["cer"] == pytest.approx(8 / 12) and metrics["exact_match"] == 0.5
+    assert metrics["bbox_iou"] == metrics["box_recall_50"] == 0 and metrics["box_precision_50"] is None
+
+
+def test_cost():
+    metrics = summarize([line("a", "a", seconds=1.0), line("b", "b", seconds=4.0), line("c", "c")])
+    assert metrics["inference_time"] == 2.5 and metrics["pages_per_second"] == pytest.approx(0.4)
+    assert summarize([line("a", "a", seconds=0)])["pages_per_second"] is None
+
+
+def test_strict_figures_see_line_breaks_and_forms():
+    metrics = summarize([line("caf\u0065\u0301\nx", "caf\u00e9 x")])
+    assert metrics["cer"] == 0 and metrics["exact_match"] == 1
+    assert metrics["cer_strict"] == pytest.approx(3 / 6) and metrics["exact_match_strict"] == 0
+    assert summarize([line("a\n\nb\n", "a\nb")])["cer_strict"] == pytest.approx(2 / 3)
+    tag = "<|ref|>{}<|/ref|><|det|>[[1, 2, 3, 4]]<|/det|>\n{}"
+    assert summarize([line(tag.format("title", "ab\n\n"), tag.format("text", "ab"))])["cer_strict"] == 0
+
+
+def test_breakdowns_are_the_figures_of_a_part():
+    lines = [
+        line("abcd", "abcx", language="en", task="ocr"),
+        line("资产合计", "资产总计", language="zh", task="ocr"),
+        line("efgh", "efgh", language="en", task="markdown"),
+        line("12", "12"),
+    ]
+    by = summarize_with_intervals(lines)["by"]
+    assert set(by) == {"script", "language", "task"}
+    assert list(by["script"]) == ["Latin", "Han"] and by["script"]["Latin"]["pages"] == 2
+    assert by["script"]["Latin"]["cer"] == 1 / 8 and by["script"]["Han"]["cer"] == 1 / 4
+    assert by["language"]["en"] == by["script"]["Latin"] and by["task"]["ocr"]["cer"] == 2 / 8
+    assert "bbox_iou" not in by["language"]["en"]
+    json.dumps(by, allow_nan=False)
+
+
+def test_breakdown_by_label():
+    def part(label, text, *box):
+        return {"label": label, "box": list(box), "text": text}
+
+    lines = [
+        line(
+            "page",
+            "page",
+            regions=[
+                part("title", "One", 0, 0, 10, 10),
+                part("text", "twx", 0, 20, 10, 30),
+                part("figure", "", 50, 50, 60, 60),
+            ],
+            reference_regions=[
+                part("title", "One", 0, 0, 10, 10),
+                part("text", "two", 0, 20, 10, 30),
+                part("text", "lost", 0, 40, 10, 45),
+            ],
+        )
+    ]
+    labels = summarize_with_intervals(lines)["by"]["label"]
+    assert list(labels) == ["text", "title"]
+    assert labels["title"]["box_f1_50"] == labels["title"]["average_precision"] == 1 and labels["title"]["cer"] == 0
+    text = labels["text"]
+    assert (text["boxes"], text["bbox_iou"], text["box_precision_50"], text["box_recall_50"]) == (2, 0.5, 1, 0.5)
+    assert text["cer"] == pytest.approx((1 + 4) / 7) and text["average_precision"] == pytest.approx(51 / 101)
+
+
+def test_names_are_no_breakdown():
+    """Where each page has a label of its own (the task locate), a row per label would say nothing."""
+    lines = [
+        line(
+            f"a{n}",
+            "a",
+            language=f"l{n}",
+            reference_regions=[{"label": f"word {n}", "box": [0, 0, 1, 1]}],
+        )
+        for n in range(60)
+    ]
+    assert set(summarize_with_intervals(lines)["by"]) == {"script"}
+
+
+def test_measures_that_are_known_are_not_computed_again():
+    lines = [line("abcd", "abce"), line("x", "x")]
+    measures = measure_pages(lines)
+    assert summarize(lines, measures) == summarize(lines)
+    assert summarize(lines[:1], measures[:1])["cer"] == 0.25
+
+
+PIECES = [
+    "<table><tr><td colspan=2>",
+    "</td>",
+    "</table>",
+    "<th>x",
+    "|a|b|\n|-|-|\n",
+    "\\[x^2",
+    "\\]",
+    "$a_1$",
+    "\n\n",
+    "word ",
+]
+TAGS = [
+    "<|ref|>text<|/ref|><|det|>[[1, 2, 3, 4]]<|/det|>\n",
+    "<|det|>",
+    "\0",
+    "\u0301",
+    "\ud800",
+    "发票",
+    "<!--",
+    "&#0;",
+]
+WRITTEN = st.lists(st.one_of(st.sampled_from(PIECES + TAGS), st.text(max_size=8)), max_size=12).map("".join)
+NUMBERS = st.floats(-1e4, 1e4, allow_nan=False)
+REGIONS = st.lists(
+    st.fixed_dictionaries(
+        {"box": st.lists(NUMBERS, min_size=4, max_size=4)},
+        optional={"label": st.sampled_from(["text", "title", None]), "text": st.one_of(st.none(), WRITTEN)},
+    ),
+    max_size=4,
+)
+LINES = st.lists(
+    st.builds(
+        lambda p, r, a, b, done: line(p, r, regions=a, reference_regions=b, finished=done),
+        *(WRITTEN, WRITTEN, st.one_of(st.none(), REGIONS), REGIONS, st.one_of(st.none(), st.booleans())),
+    ),
+    max_size=4,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(LINES)
+def test_whatever_was_predicted_is_scored(lines):
+    metrics = summarize_with_intervals(lines, samples=5)
+    json.dumps(metrics, allow_nan=False)
+    free = ("cer", "wer", "cer_strict", "pages", "missing_pages")
+    for name, value in metrics.items():
+        if name not in (*free, "intervals", "by") and value is not None:
+            assert -1e-9 <= value <= 1 + 1e-9, name
+    right = summarize(
+        [page | {"prediction": page["reference"], "regions": page["reference_regions"]} for page in lines]
+    )
+    for name in ("cer", "wer", "cer_strict", "normalized_edit_distance", "formula_edit", "reading_order_edit"):
+        assert right[name] in (0, None), name
+    for name in ("teds", "teds_s", "cell_precision", "cell_recall", "exact_match", "exact_match_strict"):
+        assert right[name] in (1, None), name
 
 
 def write(path, *lines):

@@ -10,12 +10,14 @@ import matplotlib
 import numpy as np
 import pytest
 from page_folders import run_script, start_script
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 import build_dataset
 from ocr2_hf.data.load import load_dataset
 from ocr2_hf.errors import run_command
 from synthesize import main
+from synthetic.damage import rotate
+from synthetic.page import Mark
 
 LABELS = {"title", "text", "footer"}
 
@@ -58,13 +60,29 @@ def test_boxes_of_damaged_pages_hold_the_ink_too(tmp_path):
     for path in sorted(tmp_path.glob("a/images/*.png")):
         page = np.asarray(Image.open(path).convert("L")).astype(float)
         covered = np.zeros(page.shape, bool)
-        for x0, y0, x1, y1 in json.loads((tmp_path / f"a/annotations/{path.stem}.json").read_text())["bboxes"]:
+        annotation = json.loads((tmp_path / f"a/annotations/{path.stem}.json").read_text())
+        for x0, y0, x1, y1 in annotation.get("stamps", []):
+            covered[max(0, y0 - 2) : y1 + 2, max(0, x0 - 2) : x1 + 2] = True
+        for x0, y0, x1, y1 in annotation["bboxes"]:
             covered[y0 - 2 : y1 + 2, x0 - 2 : x1 + 2] = True
             assert page[y0:y1, x0:x1].min() < page[~covered].mean() - 60
         # No letter is left outside: what remains is paper with its noise.
         blocks = page[: page.shape[0] // 4 * 4, : page.shape[1] // 4 * 4].reshape(-1, 4, page.shape[1] // 4, 4)
         free = ~covered[: page.shape[0] // 4 * 4, : page.shape[1] // 4 * 4].reshape(blocks.shape).any((1, 3))
         assert np.ptp(blocks.mean((1, 3))[free]) < 40
+
+
+@pytest.mark.parametrize("angle", [-2.0, 0.7, 20])
+def test_marks_turn_as_the_page_would(angle):
+    page = Image.new("L", (200, 300), 0)
+    ImageDraw.Draw(page).text((120, 40), "Tea", fill=255, font=ImageFont.load_default(20))
+    mark = Mark(page.crop((110, 30, 170, 70)), 110, 30)
+    rotate(mark, angle, (100, 150))
+    turned = Image.new("L", page.size, 0)
+    turned.paste(mark.mask, (mark.left, mark.top))
+    whole = page.rotate(angle, resample=Image.Resampling.BICUBIC, center=(100, 150))
+    assert np.abs(np.asarray(turned).astype(int) - np.asarray(whole)).max() <= 2
+    assert mark.box() == Mark(whole, 0, 0).box()
 
 
 def test_a_receipt_has_its_parts_and_adds_up(tmp_path):

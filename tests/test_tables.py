@@ -1,6 +1,13 @@
 """TEDS, by the hand cases of IBM's algorithm, and on HTML as models write it."""
 
+import json
+import random
+import time
+
+import lxml.html
 import pytest
+from apted import APTED, Config
+from rapidfuzz.distance import Levenshtein
 
 from ocr2_hf.evaluation.tables import teds
 
@@ -58,6 +65,65 @@ def test_text_around_and_whitespace_between_tags_do_not_count():
 def test_content_is_compared_as_characters_of_any_script():
     assert teds(table("<td>资产合计</td>"), table("<td>资产总计</td>")) == pytest.approx(1 - 0.25 / 2)
     assert teds(table("<td>a &amp; b &lt;</td>"), table("<td>a & b &lt;</td>")) == 1
+
+
+def test_equals_apted_on_real_tables_gone_wrong(real_pages):
+    rows = (real_pages / "pubtabnet" / "PubTabNet_Examples.jsonl").read_text(encoding="utf-8").splitlines()
+    draw = random.Random(0)
+    for row in rows[:12]:
+        html = json.loads(row)["html"]
+        tokens, cells = html["structure"]["tokens"], iter(html["cells"])
+        good = [token + "".join(next(cells)["tokens"]) if token in ("<td>", ">") else token for token in tokens]
+        good = [f"<{piece}" for piece in "".join(good).split("<")[1:]]
+        bad = [piece for piece in good if draw.random() > 0.1]
+        sides = [f"<table>{''.join(pieces)}</table>".replace("<table></", "<table><tr></") for pieces in (bad, good)]
+        for structure_only in (False, True):
+            expected = teds_by_apted(*sides, structure_only)
+            assert 0 < expected < 1
+            assert teds(*sides, structure_only) == pytest.approx(expected, abs=1e-9)
+
+
+def teds_by_apted(predicted, reference, structure_only):
+    """IBM's own steps, node by node."""
+    tables = [
+        lxml.html.fromstring(f"<html><body>{html}</body></html>").xpath("body/table")[0]
+        for html in (predicted, reference)
+    ]
+    nodes = max(len(table.xpath(".//*")) for table in tables)
+    trees = [ApNode(table, structure_only) for table in tables]
+    return 1 - APTED(*trees, ApCosts()).compute_edit_distance() / nodes
+
+
+class ApNode:
+    def __init__(self, element, structure_only):
+        spans = (element.get("colspan", "1"), element.get("rowspan", "1")) if element.tag == "td" else ()
+        self.name, self.content, self.children = (element.tag, *spans), [], []
+        if element.tag != "td":
+            self.children = [ApNode(child, structure_only) for child in element]
+        elif not structure_only:
+            self.content = self.tokens(element)[1:-1]
+
+    def tokens(self, element):
+        inner = [token for child in element for token in self.tokens(child)]
+        tail = list(element.tail or "") if element.tag != "td" else []
+        return [f"<{element.tag}>", *(element.text or ""), *inner, f"</{element.tag}>", *tail]
+
+
+class ApCosts(Config):
+    def rename(self, node1, node2):
+        if node1.name != node2.name:
+            return 1.0
+        return Levenshtein.normalized_distance(node1.content, node2.content)
+
+
+def test_large_tables_take_no_minutes():
+    tables = [table(*["<td>12</td>" * 10] * rows) for rows in (150, 160, 2000)]
+    start = time.perf_counter()
+    assert teds(tables[0], tables[1]) == pytest.approx(150 / 160)
+    # Beyond the limit what one side has more than the other is wrong.
+    assert teds(tables[2], tables[2].replace("12", "13", 1)) > 0.999
+    assert teds(tables[2], tables[1]) == pytest.approx(160 / 2000)
+    assert time.perf_counter() - start < 20
 
 
 @pytest.mark.parametrize("cut", range(0, 62, 3))

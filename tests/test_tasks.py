@@ -76,3 +76,19 @@ def test_custom_without_a_target_is_refused():
 
 def test_a_recipe_can_set_its_own_prompts():
     assert build_example("ocr", ROW, {"ocr": "<image>\nText?"})[0] == "<image>\nText?"
+
+
+@pytest.mark.parametrize(
+    ("changes", "suited"),
+    [
+        ({}, {"ocr", "markdown"}),
+        ({"text": "", "bboxes": [], "labels": [], "texts": []}, {"ocr", "markdown"}),  # a blank page
+        ({"text": " ", "texts": [""]}, {"markdown"}),  # boxes alone
+        ({"text": "", "bboxes": [], "labels": [], "texts": [], "prompt": "Total?", "target": "7"}, {"custom"}),
+        ({"prompt": "Total?", "target": "7"}, {"ocr", "markdown", "custom"}),
+    ],
+)
+def test_a_page_whose_text_is_unknown_is_not_asked_for_it(changes, suited):
+    row = {"id": "p", "text": "One line\nTwo", "bboxes": [[0, 0, 9, 9]], "labels": ["text"], "texts": ["One\nTwo"]}
+    row |= {"width": 10, "height": 10} | changes
+    assert {task for task in ("ocr", "markdown", "custom") if suits(task, row)} == suited

@@ -5,9 +5,12 @@ import unicodedata
 
 import jiwer
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ocr2_hf.evaluation.text import (
     character_error_rate,
+    exact_match,
     normalized_edit_distance,
     strip_grounding,
     word_error_rate,
@@ -24,6 +27,54 @@ def test_rates_agree_with_jiwer_on_random_corpora():
         predictions = [" ".join(unicodedata.normalize("NFC", text).split()) for text in texts[4:]]
         assert character_error_rate(predictions, references) == pytest.approx(jiwer.cer(references, predictions))
         assert word_error_rate(predictions, references) == pytest.approx(jiwer.wer(references, predictions))
+
+
+TEXT = st.text(st.one_of(st.sampled_from("abc  \n\u0301\u0640اَ发कि"), st.characters()), max_size=30)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=4))
+def test_rates_agree_with_jiwer_on_any_text(pages):
+    def normal(text):
+        return " ".join(unicodedata.normalize("NFC", text).split())
+
+    # jiwer refuses empty references.
+    predictions, references = [p for p, _ in pages], ["x " + r for _, r in pages]
+    normal_p, normal_r = list(map(normal, predictions)), list(map(normal, references))
+    assert character_error_rate(predictions, references) == pytest.approx(jiwer.cer(normal_r, normal_p))
+    assert word_error_rate(predictions, references) == pytest.approx(jiwer.wer(normal_r, normal_p))
+
+
+@pytest.mark.parametrize(
+    ("prediction", "reference", "cer", "wer"),
+    [
+        # Arabic: a vowel mark and a tatweel are characters and are not taken out.
+        ("كتب", "كَتَبَ", 3 / 6, 1),
+        ("محـمد علي", "محمد علي", 1 / 8, 1 / 2),
+        ("مرحبا بالعالم", "مرحبا بالعالم", 0, 0),
+        # The order of two marks on one letter (shadda, fatha) is not a difference: NFC sorts them.
+        ("\u0645\u064e\u0651", "\u0645\u0651\u064e", 0, 0),
+        # Devanagari: vowel signs are characters, ka + nukta is one whichever way it is written.
+        ("नमस्ते दुनया", "नमस्ते दुनिया", 1 / 13, 1 / 2),
+        ("\u0958लम", "\u0915\u093cलम", 0, 0),
+        # Chinese: whitespace parts no words, so a line is one.
+        ("资产总计", "资产合计", 1 / 4, 1),
+        ("资产合计\n1,000", "资产总计 1,000", 1 / 10, 1 / 2),
+    ],
+)
+def test_other_scripts(prediction, reference, cer, wer):
+    assert character_error_rate([prediction], [reference]) == pytest.approx(cer)
+    assert word_error_rate([prediction], [reference]) == pytest.approx(wer)
+
+
+def test_strict_compares_the_characters_as_they_are():
+    predictions, references = ["caf\u0065\u0301\nx", "same"], ["caf\u00e9 x", "same"]
+    assert character_error_rate(predictions, references) == 0 and exact_match(predictions, references) == 1
+    # e and the accent for one letter: two edits; a line break for a space: one.
+    assert character_error_rate(predictions, references, strict=True) == pytest.approx(3 / 10)
+    assert exact_match(predictions, references, strict=True) == 0.5
+    assert word_error_rate(predictions, references, strict=True) == pytest.approx(1 / 3)
+    assert normalized_edit_distance(predictions, references, strict=True) == pytest.approx(3 / 7 / 2)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +119,7 @@ def test_empty_references():
 
 @pytest.mark.parametrize("pages", [([], []), (["a"], ["a", "b"]), ("abc", "abc")])
 def test_wrong_calls_are_refused(pages):
-    for metric in (character_error_rate, word_error_rate, normalized_edit_distance):
+    for metric in (character_error_rate, word_error_rate, normalized_edit_distance, exact_match):
         with pytest.raises(ValueError):
             metric(*pages)
 

@@ -6,9 +6,11 @@ of words would teach it to guess instead.
 """
 
 import random
+from types import ModuleType
 
 from ocr2_hf.errors import UsageError
-from synthetic.page import LETTERS, Fonts, SyntheticPage, Word
+from synthetic.fonts import LETTERS, Fonts
+from synthetic.page import SyntheticPage, Word
 
 CELL = 16
 SIZES = (12, 16)  # pixels; larger letters would reach into the next cell
@@ -16,10 +18,10 @@ SHIFT = 1  # pixels a character may stand off the middle of its cell
 BASELINE = 12  # pixels from the top of the cell
 
 
-def draw_primer(rng: random.Random, width: int, height: int, fonts: Fonts) -> SyntheticPage:
+def draw_primer(rng: random.Random, width: int, height: int, fonts: Fonts, _: ModuleType) -> SyntheticPage:
     """Full rows in a single region whose text runs on from row to row. Raises `UsageError` where no cell fits."""
     columns, rows = grid(width, height)
-    page, font = SyntheticPage(width, height), fonts(rng.randint(*SIZES))
+    page, font = SyntheticPage(width, height, stamp_words=()), fonts(rng.randint(*SIZES))
     words = []
     for row in range(rng.randint(max(1, rows // 4), rows)):
         words += cells(rng, "".join(rng.choices(LETTERS, k=columns)), row)
@@ -27,11 +29,11 @@ def draw_primer(rng: random.Random, width: int, height: int, fonts: Fonts) -> Sy
     return page
 
 
-def draw_ragged(rng: random.Random, width: int, height: int, fonts: Fonts) -> SyntheticPage:
+def draw_ragged(rng: random.Random, width: int, height: int, fonts: Fonts, _: ModuleType) -> SyntheticPage:
     """Rows of their own regions, of one page all nearly full, of another of any length, from the first row or a lower
     one. Raises `UsageError` where no cell fits."""
     columns, rows = grid(width, height)
-    page, font = SyntheticPage(width, height), fonts(rng.randint(*SIZES))
+    page, font = SyntheticPage(width, height, stamp_words=()), fonts(rng.randint(*SIZES))
     raggedness = rng.randrange(columns)
     start = rng.choice((0, 0, rng.randrange(1 + rows // 4)))
     for row in range(start, start + rng.randint(max(1, rows // 4), rows - start)):

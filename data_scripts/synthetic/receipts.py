@@ -2,26 +2,11 @@
 
 import random
 from dataclasses import dataclass
+from types import ModuleType
 
 from ocr2_hf.errors import UsageError
-from synthetic.page import Fonts, SyntheticPage
-
-
-def _names(listed: str) -> list[str]:
-    return listed.split("|")
-
-
-SHOPS = _names(
-    "Corner Bakery|Green Market|Hill Farm Shop|Old Mill Store|River Books|Star Grocery|Sunny Kitchen|The Tea House"
-)
-STREETS = _names("Bridge Street|Church Lane|Garden Road|Market Square|Mill Lane|Park Avenue|River Road|Station Road")
-TOWNS = _names("Ashford|Brookfield|Easton|Fairview|Lakewood|Milton|Newport|Weston")
-ITEMS = _names(
-    "Apples|Bananas|Black tea|Brown bread|Butter|Carrots|Cheese|Coffee|Cream|Dark chocolate|Eggs|Flour|Grapes"
-    "|Honey|Jam|Lemons|Milk|Mushrooms|Noodles|Oats|Olive oil|Onions|Orange juice|Pasta|Pears|Pepper|Potatoes"
-    "|Rice|Salt|Soap|Spinach|Sugar|Tomatoes|Walnuts|White bread|Yogurt"
-)
-FOOTERS = _names("Thank you|Come again soon|Thank you for your visit|See you soon|Have a nice day")
+from synthetic.fonts import Fonts
+from synthetic.page import SyntheticPage
 
 SMALLEST_FONT = 9
 TIGHTEST_PITCH = 1.35  # from line to line, in font sizes
@@ -89,36 +74,36 @@ class Pen:
         self._page.write("text", [word for word in words if word[0]], self._fonts(at.font_size))
 
 
-def draw_receipt(rng: random.Random, width: int, height: int, fonts: Fonts) -> SyntheticPage:
+def draw_receipt(rng: random.Random, width: int, height: int, fonts: Fonts, words: ModuleType) -> SyntheticPage:
     """One receipt. Raises `UsageError` where the page is too small for readable lines."""
-    layout = _choose_layout(rng, width, height, fonts)
-    page = SyntheticPage(width, height)
+    layout = _choose_layout(rng, width, height, fonts, words)
+    page = SyntheticPage(width, height, fonts=fonts, stamp_words=words.STAMPS)
     pen = Pen(page, layout, fonts)
     mark = rng.choice(".,")
-    pen.centred("title", rng.choice(SHOPS), scale=1.5)
+    pen.centred("title", rng.choice(words.SHOPS), scale=1.5)
     if layout.has_address:
-        pen.centred("text", f"{rng.choice(STREETS)}, {rng.choice(TOWNS)}")
+        pen.centred("text", words.ADDRESS.format(street=rng.choice(words.STREETS), town=rng.choice(words.TOWNS)))
     pen.centred("text", _date(rng))
     pen.skip(0.5)
-    items = [_choose_item(rng, name) for name in rng.sample(ITEMS, layout.items)]
+    items = [_choose_item(rng, name) for name in rng.sample(words.ITEMS, layout.items)]
     for item in items:
         pen.columns(item.name, f"{item.quantity} x {_money(item.price, mark)}", _money(item.amount, mark))
     pen.skip(0.5)
     total = sum(item.amount for item in items)
-    pen.columns("Total", "", _money(total, mark))
+    pen.columns(words.TOTAL, "", _money(total, mark))
     if layout.has_payment:
         paid = (total // 500 + 1) * 500
-        pen.columns("Cash", "", _money(paid, mark))
-        pen.columns("Change", "", _money(paid - total, mark))
+        pen.columns(words.CASH, "", _money(paid, mark))
+        pen.columns(words.CHANGE, "", _money(paid - total, mark))
     pen.skip(0.5)
-    pen.centred("footer", rng.choice(FOOTERS))
+    pen.centred("footer", rng.choice(words.FOOTERS))
     return page
 
 
-def _choose_layout(rng: random.Random, width: int, height: int, fonts: Fonts) -> Layout:
+def _choose_layout(rng: random.Random, width: int, height: int, fonts: Fonts, words: ModuleType) -> Layout:
     margin = round(0.07 * min(width, height))
     room_x, room_y = width - 2 * margin, height - 2 * margin
-    size = _font_size(round(width * rng.uniform(0.038, 0.046)), room_x, room_y, fonts)
+    size = _font_size(round(width * rng.uniform(0.038, 0.046)), room_x, room_y, fonts, words)
     pitch = min(size * rng.uniform(TIGHTEST_PITCH, 1.6), room_y / (FIXED_LINES + 1))
     room = room_y / pitch - FIXED_LINES + 1e-6
     has_address = room >= ADDRESS_LINES + 2 and rng.random() < 0.7
@@ -133,9 +118,9 @@ def _choose_layout(rng: random.Random, width: int, height: int, fonts: Fonts) ->
     return Layout(size, margin, price, amount, top, pitch, items, has_address, has_payment)
 
 
-def _font_size(size: int, width: int, height: int, fonts: Fonts) -> int:
+def _font_size(size: int, width: int, height: int, fonts: Fonts, words: ModuleType) -> int:
     """The largest size up to `size` at which a receipt of one item fits; `UsageError` where none does."""
-    longest = max(ITEMS, key=len) + "  9 x 99.99 999.99 "
+    longest = max(words.ITEMS, key=len) + "  9 x 99.99 999.99 "
     for candidate in range(max(size, SMALLEST_FONT), SMALLEST_FONT - 1, -1):
         is_wide = fonts(candidate).getlength(longest) <= width
         is_high = candidate * TIGHTEST_PITCH * (FIXED_LINES + 1) <= height

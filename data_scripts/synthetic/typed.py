@@ -4,11 +4,12 @@ They are what a model of one visual token per 16 pixels and two million weights 
 """
 
 import random
+from types import ModuleType
 
 from ocr2_hf.errors import UsageError
-from synthetic.page import Fonts, SyntheticPage
+from synthetic.fonts import Fonts
+from synthetic.page import SyntheticPage
 from synthetic.primer import CELL, SIZES, cells, grid
-from synthetic.receipts import FOOTERS, ITEMS, SHOPS
 from synthetic.words import draw_word, money
 
 FEWEST_ROWS = 4
@@ -16,30 +17,30 @@ LOWEST_START = 2  # rows left empty above, at most
 Line = tuple[str, str]  # label, text
 
 
-def draw_typed(rng: random.Random, width: int, height: int, fonts: Fonts) -> SyntheticPage:
+def draw_typed(rng: random.Random, width: int, height: int, fonts: Fonts, words: ModuleType) -> SyntheticPage:
     """One slip, in half of the cases a receipt. Raises `UsageError` where the page is too small for one."""
     columns, rows = grid(width, height)
     if columns < 10 or rows < FEWEST_ROWS + LOWEST_START:
         raise UsageError(f"--size: {width}x{height} is too small; 10 columns and 6 rows of {CELL} pixels are enough")
     start = rng.randint(0, LOWEST_START)
     count = rng.randint(FEWEST_ROWS, rows - start)
-    lines = rng.choice((_receipt, _loose_lines))(rng, count, columns)
-    page, font = SyntheticPage(width, height), fonts(rng.randint(*SIZES))
+    lines = rng.choice((_receipt, _loose_lines))(rng, count, columns, words)
+    page, font = SyntheticPage(width, height, stamp_words=()), fonts(rng.randint(*SIZES))
     for row, (label, text) in enumerate(lines, start):
         page.write(label, cells(rng, text, row), font, separator="")
     return page
 
 
-def _receipt(rng: random.Random, count: int, columns: int) -> list[Line]:
+def _receipt(rng: random.Random, count: int, columns: int, words: ModuleType) -> list[Line]:
     """A shop, items with their prices at the right edge, the total, a footer; what is too long is cut off."""
     mark = rng.choice(".,")
-    lines, total = [("title", rng.choice(SHOPS)[:columns].rstrip())], 0
+    lines, total = [("title", rng.choice(words.SHOPS)[:columns].rstrip())], 0
     for _ in range(count - 3):
         cents = rng.randrange(40, 2000, 5)
         total += cents
-        lines.append(("text", _row(rng.choice(ITEMS), money(cents, mark), columns)))
+        lines.append(("text", _row(rng.choice(words.ITEMS), money(cents, mark), columns)))
     lines.append(("text", _row("Total", money(total, mark), columns)))
-    return [*lines, ("footer", rng.choice(FOOTERS)[:columns].rstrip())]
+    return [*lines, ("footer", rng.choice(words.FOOTERS)[:columns].rstrip())]
 
 
 def _row(name: str, price: str, columns: int) -> str:
@@ -47,12 +48,12 @@ def _row(name: str, price: str, columns: int) -> str:
     return f"{name[:room]:<{room}} {price}"
 
 
-def _loose_lines(rng: random.Random, count: int, columns: int) -> list[Line]:
+def _loose_lines(rng: random.Random, count: int, columns: int, words: ModuleType) -> list[Line]:
     lines = []
     for _ in range(count):
-        text = draw_word(rng)
+        text = draw_word(rng, words)
         for _ in range(rng.randint(0, 2)):
-            longer = f"{text} {draw_word(rng)}"
+            longer = f"{text} {draw_word(rng, words)}"
             text = longer if len(longer) <= columns else text
         lines.append(("text", text[:columns]))
     return lines

@@ -1,20 +1,20 @@
 """Single words of a page: listed, made up, prices, dates, codes; what stands there cannot be guessed."""
 
 import random
-
-from synthetic.receipts import ITEMS, SHOPS, TOWNS
+from types import ModuleType
 
 CODE = "ABCDEFGHJKLMNPRSTUVWXYZ23456789"  # none that looks like another
 CONSONANTS, VOWELS = "bcdfghklmnprstvw", "aeiou"
 
 
-def draw_word(rng: random.Random) -> str:
+def draw_word(rng: random.Random, words: ModuleType) -> str:
+    """One word; those that are listed are of the language's `words`."""
     kind = rng.choice((_listed, _made_up, _price, _date, _code))
-    return kind(rng)
+    return _listed(rng, words) if kind is _listed else kind(rng)
 
 
-def _listed(rng: random.Random) -> str:
-    return rng.choice(rng.choice((*ITEMS, *TOWNS, *SHOPS)).split())
+def _listed(rng: random.Random, words: ModuleType) -> str:
+    return rng.choice(rng.choice((*words.ITEMS, *words.TOWNS, *words.SHOPS)).split())
 
 
 def _made_up(rng: random.Random) -> str:

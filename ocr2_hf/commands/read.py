@@ -4,6 +4,9 @@
 
 With --output_dir each file gives NAME.md, NAME.json and NAME.overlay.png (PDF: one overlay a page); without
 it the markdown is printed. A file or page that cannot be read is listed at the end, and the status is 1.
+
+NAME.json is an annotation: a person corrects the regions (of a page without boxes, the text) in it, and
+build_dataset.py --format ocr2 makes the pages ready for training.
 """
 
 import argparse

@@ -88,6 +88,11 @@ def encode_regions(regions: Iterable[Region], width: int, height: int) -> str:
     return "\n\n".join(blocks)
 
 
+def has_tags(text: str) -> bool:
+    """Whether the text holds a grounding tag, and so perhaps coordinates."""
+    return _ANY_TAG.search(text) is not None
+
+
 def parse_regions(text: str, width: int, height: int) -> list[Region]:
     """Grounded markdown -> regions with boxes in pixels, in the order of the text.
 

@@ -1,5 +1,6 @@
 """The pages of a dataset as training examples: a recipe's task mix, chosen per page and epoch."""
 
+import copy
 import random
 from collections import Counter
 from collections.abc import Mapping
@@ -8,10 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from datasets import Dataset
+from PIL import Image
 from torch.utils.data import Dataset as TorchDataset
 
+from ocr2_hf.data.augment import Augmentation
 from ocr2_hf.data.collator import Example, PromptEncoder, TargetEncoder
-from ocr2_hf.data.grounding import Region, encode_regions
+from ocr2_hf.data.grounding import Region, encode_regions, has_tags
 from ocr2_hf.data.images import to_rgb
 from ocr2_hf.data.parts import Part, find_parts, part_row
 from ocr2_hf.data.tasks import build_example, page_regions, suits
@@ -32,6 +35,10 @@ class PageTasks(TorchDataset):
     regions (`ocr2_hf.data.parts`): `split` has its parts by row. Where other tasks fit, it comes whole for them too.
     A page with a region that is too long alone, or with no place to cut, is left out. Other tasks are never split:
     their targets do not say which part of the page they stand for.
+
+    `augment` changes the images, and the boxes with them before the target is written; what it does depends on seed,
+    epoch and the page's id alone. Sizes stay, and a coordinate is one token whatever it is: no length changes. A row of
+    the task `custom` with grounding tags in its prompt or target is not moved, since its coordinates are text.
     """
 
     def __init__(
@@ -43,8 +50,10 @@ class PageTasks(TorchDataset):
         max_length: int = 4096,
         seed: int = 0,
         overlong: str = "drop",
+        augment: Augmentation | None = None,
     ):
         self.dataset, self.prompts, self.seed = dataset, dict(prompts or {}), seed
+        self.augment = augment or Augmentation()
         self.tasks = [task for task, weight in tasks.items() if weight > 0]
         self.weights = [tasks[task] for task in self.tasks]
         self.lengths = _measure(dataset, processor, self.tasks, self.prompts)
@@ -68,18 +77,24 @@ class PageTasks(TorchDataset):
     def example(self, row: int, task: str) -> Example:
         """The example of a row of the dataset for one task."""
         page = self.dataset[row]
-        prompt, target = build_example(task, page, self.prompts, seed=hash_free_seed(self.seed, int(self._epoch)))
-        return Example(page["id"], to_rgb(page["image"]), prompt, target)
+        return self._example(page, to_rgb(page["image"]), task)
 
     def _part_example(self, row: int, part: Part) -> Example:
         page = self.dataset[row]
-        piece = part_row(page, part)
-        prompt, target = build_example("markdown", piece, self.prompts)
-        return Example(piece["id"], to_rgb(page["image"]).crop(part.crop), prompt, target)
+        return self._example(part_row(page, part), to_rgb(page["image"]).crop(part.crop), "markdown")
+
+    def _example(self, page: Mapping, image: Image.Image, task: str) -> Example:
+        epoch = int(self._epoch)
+        if self.augment:
+            movable = task != "custom" or not has_tags(page["prompt"] + page["target"])
+            image, boxes = self.augment(image, page["bboxes"], f"{self.seed}/{epoch}/{page['id']}", movable)
+            page = {**page, "bboxes": boxes}
+        prompt, target = build_example(task, page, self.prompts, seed=hash_free_seed(self.seed, epoch))
+        return Example(page["id"], image, prompt, target)
 
     def _split(self, processor, max_length: int) -> dict[int, list[Part]]:
         """The parts of every page that is too long for markdown and can be cut."""
-        splitter = _Splitter(processor, self.prompts, max_length)
+        splitter = Splitter(processor, self.prompts, max_length)
         long = np.flatnonzero(self.lengths[:, self.tasks.index("markdown")] > max_length).tolist()
         texts = _without_images(self.dataset).select(long)
         parts = {row: splitter(page) for row, page in zip(long, texts, strict=True)}
@@ -87,6 +102,12 @@ class PageTasks(TorchDataset):
 
     def set_epoch(self, epoch: int) -> None:
         self._epoch.fill_(epoch)
+
+    def unchanged(self) -> "PageTasks":
+        """The same examples with the images as they are: for evaluation."""
+        pages = copy.copy(self)
+        pages.augment = Augmentation()
+        return pages
 
     def _draw(self, row: int) -> str:
         fitting = self.fits[row]
@@ -101,7 +122,7 @@ class PageTasks(TorchDataset):
 
 
 @dataclass
-class _Splitter:
+class Splitter:
     """Cuts the markdown target of a page (a row without its image) into parts that fit `max_length`."""
 
     processor: object
@@ -145,7 +166,7 @@ def _measure(dataset: Dataset, processor, tasks: list[str], prompts: Mapping[str
         tiles = encoder.settings.tiles(page["width"], page["height"])
         for column, task in enumerate(tasks):
             if suits(task, page):
-                lengths[row, column] = _length(page, task, prompts, encoder, targets, tiles)
+                lengths[row, column] = example_length(page, task, prompts, encoder, targets, tiles)
     return lengths
 
 
@@ -153,7 +174,11 @@ def _without_images(dataset: Dataset) -> Dataset:
     return dataset.select_columns([column for column in COLUMNS if column in dataset.column_names])
 
 
-def _length(page: dict, task: str, prompts, encoder: PromptEncoder, targets: TargetEncoder, tiles: int) -> int:
+def example_length(
+    page: Mapping, task: str, prompts: Mapping[str, str], encoder: PromptEncoder, targets: TargetEncoder, tiles: int
+) -> int:
+    """Tokens of a page (a row without its image) for a task: image, prompt and target. `WorkError` where it holds what
+    cannot be trained on."""
     try:
         prompt, target = build_example(task, page, prompts, seed=None)
         ids = targets(target).ids

@@ -32,6 +32,9 @@ FEATURES = Features(
 # A box may stick out of the page by this share of the side: it is clamped. Farther out it is a mistake.
 OUTSIDE_TOLERANCE = 0.01
 
+# Sides of a page that was drawn on and of its image may differ in their ratio by so much, through rounding and margins.
+SHAPE_TOLERANCE = 0.02
+
 _FARTHEST = 1e9
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -50,7 +53,9 @@ class PageRecord:
     """What an annotation says about one page, before its image is read.
 
     Values are as the annotation has them, possibly of a wrong type: `check_record` makes them trustworthy.
-    `texts` None means that the texts of the regions are unknown.
+    `texts` None means that the texts of the regions are unknown. `page_size` is the (width, height) of the page that
+    the boxes were drawn on, in their units; None where that is the image. `pdf_page` is the page of an image file that
+    is a PDF, from 1; None where it has one.
     """
 
     id: str
@@ -61,41 +66,99 @@ class PageRecord:
     texts: Any = None
     prompt: Any = None
     target: Any = None
+    page_size: Any = None
+    pdf_page: int | None = None
 
 
 def check_record(record: PageRecord, width: int, height: int) -> tuple[PageRecord, int]:
     """Check a record against its page of `width` x `height` pixels (as displayed).
 
     Returns the record with its text in NFC, `texts` filled with "" where unknown, and the boxes within the
-    page as lists of four floats; and the number of boxes that were clamped. Raises `RecordError` with the
+    page; and the number of boxes that were clamped. Raises `RecordError` with the
     reason.
     """
     for name in ("bboxes", "labels", "texts"):
         value = getattr(record, name)
         if not isinstance(value, list) and not (name == "texts" and value is None):
-            raise RecordError(f"{name} is {_shown(value)}, not a list")
+            raise RecordError(f"{name} is {shown(value)}, not a list")
     texts = [""] * len(record.bboxes) if record.texts is None else record.texts
     if not len(record.bboxes) == len(record.labels) == len(texts):
         counts = f"{len(record.bboxes)} bboxes, {len(record.labels)} labels, {len(texts)} texts"
         raise RecordError(f"lists of unequal length: {counts}")
-    bboxes, clamped = check_boxes(record.bboxes, width, height)
+    bboxes, clamped = check_boxes(_scaled(record, width, height), width, height)
+    text, labels = record.text, record.labels
+    if not _are_plain([text, *texts, *labels]):
+        text = check_plain_text(text, "text")
+        labels = [check_plain_text(label, f"labels[{i}]") for i, label in enumerate(labels)]
+        texts = [check_plain_text(text, f"texts[{i}]") for i, text in enumerate(texts)]
+    _check_names(labels)
     checked = replace(
         record,
         id=check_text(record.id, "id"),
-        text=check_plain_text(record.text, "text"),
+        text=text,
         bboxes=bboxes,
-        labels=[check_label(label, f"labels[{i}]") for i, label in enumerate(record.labels)],
-        texts=[check_plain_text(text, f"texts[{i}]") for i, text in enumerate(texts)],
+        labels=labels,
+        texts=texts,
         prompt=None if record.prompt is None else check_text(record.prompt, "prompt"),
         target=None if record.target is None else check_text(record.target, "target"),
+        page_size=None,
     )
     return checked, clamped
+
+
+def _scaled(record: PageRecord, width: int, height: int) -> list:
+    """The record's boxes in pixels of the image of `width` x `height`; as they are where they were drawn on it.
+
+    Raises `RecordError` where the page that they were drawn on has another shape: it is turned, or another page.
+    """
+    if record.page_size is None:
+        return record.bboxes
+    drawn_width, drawn_height = (_side(value) for value in record.page_size)
+    stretch = (width / drawn_width) / (height / drawn_height)
+    if abs(stretch - 1) > SHAPE_TOLERANCE:
+        turned = "; it is turned" if abs(stretch * (drawn_width / drawn_height) ** 2 - 1) <= SHAPE_TOLERANCE else ""
+        drawn = f"{drawn_width:g}x{drawn_height:g}"
+        raise RecordError(f"boxes were drawn on a page of {drawn}, the image has {width}x{height} pixels{turned}")
+    if (drawn_width, drawn_height) == (width, height):
+        return record.bboxes
+    sides = (width / drawn_width, height / drawn_height) * 2
+    for i, box in enumerate(record.bboxes):
+        _check_numbers(box, i)
+    return [[value * side for value, side in zip(box, sides, strict=True)] for box in record.bboxes]
+
+
+def _side(value: Any) -> float:
+    if type(value) not in (int, float) or not 0 < value < _FARTHEST:
+        raise RecordError(f"the page that the boxes were drawn on has the side {shown(value)}, not a number above 0")
+    return value
+
+
+def _are_plain(texts: list[Any]) -> bool:
+    """Whether `check_plain_text` would give back every one as it is. Asked of all at once: most pages pass, and one by
+    one it would take longer than reading their images."""
+    try:
+        joined = "\n".join(texts)  # no combining character and no token reaches over a line's end
+        joined.encode()
+    except (TypeError, UnicodeEncodeError):
+        return False
+    return (
+        unicodedata.is_normalized("NFC", joined)
+        and "\r\n" not in joined
+        and not _CONTROL.search(joined)
+        and not _RESERVED.search(joined)
+    )
+
+
+def _check_names(labels: list[str]) -> None:
+    for label in set(labels):
+        if not label.strip() or "\n" in label:
+            raise RecordError(f"labels[{labels.index(label)}] is {shown(label)}, not a name on one line")
 
 
 def check_text(value: Any, where: str) -> str:
     """The text in NFC with Unix line ends; `RecordError` for other types and for control characters."""
     if not isinstance(value, str):
-        raise RecordError(f"{where} is {_shown(value)}, not a string")
+        raise RecordError(f"{where} is {shown(value)}, not a string")
     text = unicodedata.normalize("NFC", value.replace("\r\n", "\n"))
     if found := _CONTROL.search(text):
         raise RecordError(f"{where} has the control character U+{ord(found[0]):04X} at offset {found.start()}")
@@ -118,12 +181,12 @@ def check_label(value: Any, where: str) -> str:
     """A region's class: a text of one line that is not empty."""
     label = check_plain_text(value, where)
     if not label.strip() or "\n" in label:
-        raise RecordError(f"{where} is {_shown(label)}, not a name on one line")
+        raise RecordError(f"{where} is {shown(label)}, not a name on one line")
     return label
 
 
 def check_boxes(bboxes: list, width: int, height: int) -> tuple[list[list[float]], int]:
-    """Boxes within the page (lists of four floats) and how many were clamped.
+    """Boxes within the page (lists of four numbers) and how many were clamped.
 
     Raises `RecordError` for the first bad one.
     """
@@ -140,7 +203,8 @@ def check_boxes(bboxes: list, width: int, height: int) -> tuple[list[list[float]
     far = ((boxes < -slack) | (boxes > sides + slack)).any(axis=1)
     _reject_first(far, bboxes, f"leaves {page} by more than {OUTSIDE_TOLERANCE:.0%} of its side")
     _reject_first(_is_empty(inside), bboxes, f"lies outside {page}")
-    return inside.tolist(), int((inside != boxes).any(axis=1).sum())
+    clamped = int((inside != boxes).any(axis=1).sum())
+    return inside.tolist() if clamped else bboxes, clamped
 
 
 def _is_empty(boxes: np.ndarray) -> np.ndarray:
@@ -151,24 +215,27 @@ def _is_empty(boxes: np.ndarray) -> np.ndarray:
 
 def _check_numbers(box: Any, i: int) -> None:
     if not isinstance(box, list) or len(box) != 4:
-        raise RecordError(f"bboxes[{i}] is {_shown(box)}, not a list of four numbers x0, y0, x1, y1")
+        raise RecordError(f"bboxes[{i}] is {shown(box)}, not a list of four numbers x0, y0, x1, y1")
     for value in box:
         if type(value) not in (int, float):  # a bool is an int for isinstance
-            raise RecordError(f"bboxes[{i}] holds {_shown(value)}, not a number")
+            raise RecordError(f"bboxes[{i}] holds {shown(value)}, not a number")
         # NaN fails this too; an int of hundreds of digits, which no float holds, can still be compared.
         if not -_FARTHEST < value < _FARTHEST:
-            raise RecordError(f"bboxes[{i}] holds {_shown(value)}, not a pixel coordinate")
+            raise RecordError(f"bboxes[{i}] holds {shown(value)}, not a pixel coordinate")
 
 
 def _reject_first(bad: np.ndarray, bboxes: list, what: str) -> None:
     if bad.any():
         i = int(bad.argmax())
-        raise RecordError(f"bboxes[{i}] {_shown(bboxes[i])} {what}")
+        raise RecordError(f"bboxes[{i}] {shown(bboxes[i])} {what}")
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """The value for a message, in at most 60 characters of ASCII."""
     try:
-        shown = ascii(value)
+        text = ascii(value)
     except ValueError:  # an int too long to print
-        shown = "a number of thousands of digits"
-    return shown if len(shown) <= 60 else f"{shown[:57]}..."
+        text = "a number of thousands of digits"
+    except RecursionError:
+        text = f"a {type(value).__name__} nested hundreds of times"
+    return text if len(text) <= 60 else f"{text[:57]}..."

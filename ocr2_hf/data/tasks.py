@@ -18,12 +18,18 @@ Row = Mapping[str, Any]
 
 
 def suits(task: str, row: Row) -> bool:
-    """Whether the page has what the task asks for."""
+    """Whether the page has what the task asks for.
+
+    Boxes without texts, and questions with answers, say nothing about the text of a page: to answer such a page with
+    nothing would teach silence. A page that has none of all that is blank, and nothing is the right answer.
+    """
+    is_question = row.get("prompt") is not None and row.get("target") is not None
     if task == "custom":
-        return row.get("prompt") is not None and row.get("target") is not None
+        return is_question
     if task == "locate":
         return bool(_locatable(row))
-    return True
+    is_blank = not row["bboxes"] and not is_question
+    return bool(row["text"].strip()) or is_blank or (task == "markdown" and bool(row["bboxes"]))
 
 
 def build_example(task: str, row: Row, prompts: Mapping[str, str] | None = None, seed: int = 0) -> tuple[str, str]:

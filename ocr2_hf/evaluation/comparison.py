@@ -1,25 +1,12 @@
 """Two evaluations of the same pages beside each other: what changed, page by page."""
 
 from collections.abc import Sequence
-from html import escape
-from pathlib import Path
 from typing import Any
 
 from ocr2_hf.errors import WorkError
-from ocr2_hf.evaluation.files import write_whole
-from ocr2_hf.evaluation.report import (
-    FIGURES,
-    MAX_IMAGES,
-    card,
-    error_of,
-    figure,
-    open_image,
-    raw_panel,
-    sheet,
-    text_panel,
-)
-from ocr2_hf.evaluation.report_page import LEGEND, page
-from ocr2_hf.evaluation.summary import Line, summarize
+from ocr2_hf.evaluation.intervals import interval
+from ocr2_hf.evaluation.measures import measure_pages
+from ocr2_hf.evaluation.summary import HIGHER_IS_BETTER, Line, bootstrap, summarize
 
 
 def shared_pages(before: Sequence[Line], after: Sequence[Line]) -> tuple[list[Line], list[Line]]:
@@ -37,43 +24,23 @@ def shared_pages(before: Sequence[Line], after: Sequence[Line]) -> tuple[list[Li
     return [a for a, _ in pairs], [b for _, b in pairs]
 
 
-def compare(before: Sequence[Line], after: Sequence[Line]) -> dict[str, Any]:
-    """`{"before": metrics, "after": metrics, "change": after - before}`; a change is None where a side is."""
-    a, b = summarize(before), summarize(after)
+def compare(before: Sequence[Line], after: Sequence[Line], seed: int = 0, samples: int = 1000) -> dict[str, Any]:
+    """`{"before": metrics, "after": metrics, "change": after - before, "paired": ...}` of the same pages in one order.
+
+    A change is None where a side is. `paired`: {metric: {"better_by": x, "interval": [low, high]}}: how much better
+    `after` is (negative: worse), whichever way the metric points, and the middle 95% of that over bootstrap samples of
+    the pages, each sample the same pages on both sides. An interval without 0 in it is a difference that other pages
+    would show too. From two pages on.
+    """
+    sides = [(lines, measure_pages(lines)) for lines in (before, after)]
+    a, b = (summarize(*side) for side in sides)
     change = {name: None if a[name] is None or b[name] is None else b[name] - a[name] for name in a}
-    return {"before": a, "after": b, "change": change}
-
-
-def write_comparison(before: Sequence[Line], after: Sequence[Line], path: str | Path, names: tuple[str, str]) -> None:
-    """The side-by-side report of the same pages in the same order, the most worsened first."""
-    pages = [(a, b, summarize([a]), summarize([b])) for a, b in zip(before, after, strict=True)]
-    pages.sort(key=lambda page: error_of(page[2]) - error_of(page[3]))
-    cards = []
-    for rank, (a, b, a_scores, b_scores) in enumerate(pages):
-        image = open_image(a) or open_image(b) if rank < MAX_IMAGES else None
-        sides = "".join(
-            f"<div>{text_panel(name + ', CER ' + figure('cer', scores['cer']), line)}"
-            f"{sheet(line, image)}{raw_panel(line)}</div>"
-            for name, line, scores in ((names[0], a, a_scores), (names[1], b, b_scores))
-        )
-        cards.append(card(b, b_scores, sides, is_open=rank == 0))
-    body = [
-        f"<h1>{escape(names[0])} &rarr; {escape(names[1])}</h1>",
-        f'<p class="soft">{len(pages)} pages that both evaluations have.</p>',
-        _table(compare(before, after), names),
-        '<h2>Pages</h2><p class="soft">Most worsened first.</p>',
-        LEGEND,
-        *cards,
-    ]
-    write_whole(path, page(f"{names[0]} and {names[1]}", "\n".join(body)))
-
-
-def _table(metrics: dict[str, Any], names: tuple[str, str]) -> str:
-    heads = "".join(f"<th>{escape(name)}</th>" for name in ("", *names, "change"))
-    rows = "".join(
-        f"<tr><td>{label}</td>"
-        + "".join(f"<td>{figure(name, metrics[side][name])}</td>" for side in ("before", "after"))
-        + f"<td>{figure(name, metrics['change'][name], signed=True)}</td></tr>"
-        for name, (label, _) in FIGURES.items()
-    )
-    return f"<table><tr>{heads}</tr>{rows}</table>"
+    paired = {}
+    if len(before) > 1:
+        values_a, values_b = (bootstrap(*side, seed, samples) for side in sides)
+        for name in values_a:
+            if change[name] is not None:
+                sign = 1 if name in HIGHER_IS_BETTER else -1
+                limits = interval(sign * (values_b[name] - values_a[name]))
+                paired[name] = {"better_by": sign * change[name], "interval": limits}
+    return {"before": a, "after": b, "change": change, "paired": paired}

@@ -1,7 +1,12 @@
-"""Text metrics over a set of pages: character error rate, word error rate, normalised edit distance.
+"""Text metrics over a set of pages: character error rate, word error rate, normalised edit distance, exact match.
 
-Both sides are normalised first: Unicode NFC, every run of whitespace becomes one space, ends stripped. So a
-line break is a space, and a composed and a decomposed accent are equal; case and punctuation count.
+Both sides are normalised first: Unicode NFC, every run of whitespace becomes one space, ends stripped. So a line break
+is a space, and a composed and a decomposed accent are equal; case and punctuation count. With `strict` nothing is
+normalised: the characters are compared as they are.
+
+A character is a Unicode code point: an Arabic or Devanagari vowel sign and a tatweel count each as one. A word is what
+whitespace parts, as in jiwer: in a script without spaces (Chinese, Japanese, Thai) a line is one word, so judge it by
+the characters.
 """
 
 import re
@@ -20,47 +25,57 @@ def strip_grounding(text: str) -> str:
     return re.sub(r"\n\s*\n", "\n", _LOOSE_TAG.sub("", _GROUNDING.sub("\n", text))).strip()
 
 
+def has_grounding(text: str) -> bool:
+    """Whether the text holds a grounding tag."""
+    return _LOOSE_TAG.search(text) is not None
+
+
 def normalize_text(text: str) -> str:
     """NFC, whitespace runs to one space, stripped."""
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
-def character_error_rate(predictions: Sequence[str], references: Sequence[str]) -> float:
+def character_error_rate(predictions: Sequence[str], references: Sequence[str], strict: bool = False) -> float:
     """Character edits of all pages divided by the characters of all references.
 
-    0 is perfect; it passes 1 when a prediction is much longer than its reference. When every reference is
-    empty it is 0.0 if every prediction is empty too, else 1.0. Raises ValueError on no pages or on lists of
-    different lengths.
+    0 is perfect; it passes 1 when a prediction is much longer than its reference. When every reference is empty it is
+    0.0 if every prediction is empty too, else 1.0. Raises ValueError on no pages or on lists of different lengths.
     """
-    return _error_rate(predictions, references, str)
+    return _error_rate(_pairs(predictions, references, strict), str)
 
 
-def word_error_rate(predictions: Sequence[str], references: Sequence[str]) -> float:
+def word_error_rate(predictions: Sequence[str], references: Sequence[str], strict: bool = False) -> float:
     """Like `character_error_rate`, over words parted by whitespace."""
-    return _error_rate(predictions, references, str.split)
+    return _error_rate(_pairs(predictions, references, strict), str.split)
 
 
-def normalized_edit_distance(predictions: Sequence[str], references: Sequence[str]) -> float:
+def normalized_edit_distance(predictions: Sequence[str], references: Sequence[str], strict: bool = False) -> float:
     """Mean over pages of character edits / the longer text's length: 0 is perfect, 1 shares nothing.
 
     Two empty texts have distance 0. Raises ValueError on no pages or on lists of different lengths.
     """
-    pairs = _pairs(predictions, references)
+    pairs = _pairs(predictions, references, strict)
     return sum(Levenshtein.normalized_distance(*pair) for pair in pairs) / len(pairs)
 
 
-def _error_rate(predictions: Sequence[str], references: Sequence[str], split: Callable[[str], Sequence[str]]) -> float:
-    pairs = [(split(prediction), split(reference)) for prediction, reference in _pairs(predictions, references)]
-    edits = sum(Levenshtein.distance(*pair) for pair in pairs)
-    length = sum(len(reference) for _, reference in pairs)
+def exact_match(predictions: Sequence[str], references: Sequence[str], strict: bool = False) -> float:
+    """Share of pages whose text is its reference. Raises ValueError on no pages or on lists of different lengths."""
+    pairs = _pairs(predictions, references, strict)
+    return sum(prediction == reference for prediction, reference in pairs) / len(pairs)
+
+
+def _error_rate(pairs: Sequence[tuple[str, str]], split: Callable[[str], Sequence[str]]) -> float:
+    edits = sum(Levenshtein.distance(split(prediction), split(reference)) for prediction, reference in pairs)
+    length = sum(len(split(reference)) for _, reference in pairs)
     return edits / length if length else float(edits > 0)
 
 
-def _pairs(predictions: Sequence[str], references: Sequence[str]) -> list[tuple[str, str]]:
+def _pairs(predictions: Sequence[str], references: Sequence[str], strict: bool) -> list[tuple[str, str]]:
     if isinstance(predictions, str) or isinstance(references, str):
         raise ValueError("predictions and references are lists of texts, one per page, not one text")
     if len(predictions) != len(references):
         raise ValueError(f"{len(predictions)} predictions for {len(references)} references: give one per page")
     if not len(predictions):
         raise ValueError("no pages to score: predictions and references are empty")
-    return [(normalize_text(p), normalize_text(r)) for p, r in zip(predictions, references, strict=True)]
+    pairs = list(zip(predictions, references, strict=True))
+    return pairs if strict else [(normalize_text(p), normalize_text(r)) for p, r in pairs]

@@ -1,8 +1,8 @@
-"""Predictions over a dataset, streamed to a file line by line: a killed run goes on where it stopped."""
+"""Predictions over a dataset, by one process or many, streamed line by line: a killed run goes on where it was."""
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,13 @@ from tqdm.auto import tqdm
 from ocr2_hf.data.images import to_rgb
 from ocr2_hf.data.tasks import build_prompt, build_target, suits
 from ocr2_hf.errors import WorkError
-from ocr2_hf.evaluation.files import write_json
+from ocr2_hf.evaluation.files import write_whole
 from ocr2_hf.evaluation.predictions import read_predictions
 from ocr2_hf.modeling.generation import prediction_line
+from ocr2_hf.reading.evaluation_settings import part_of, parts_of
+from ocr2_hf.reading.processes import Processes
 from ocr2_hf.reading.reader import MAX_NEW_TOKENS, DocumentReader
-
-_WEIGHTS_AND_SETTINGS = (".safetensors", ".bin", ".json", ".yaml", ".jinja")
+from ocr2_hf.reading.references import page_facts
 
 
 def predict_dataset(
@@ -27,80 +28,73 @@ def predict_dataset(
     path: str | Path,
     batch_size: int = 8,
     max_new_tokens: int = MAX_NEW_TOKENS,
+    processes: Processes | None = None,
 ) -> list[dict[str, Any]]:
-    """Answer every page of `dataset` (page records) greedily, a line per page in `path`; returns the lines.
+    """Answer every page of `dataset` (page records) greedily, a line per page in `path`, in the dataset's order.
 
-    Pages that `path` already has are skipped, and a half-written last line is dropped: the caller sees to it
-    that they were made with the same settings (`start_or_resume`). The references are the task's targets;
-    reference boxes are read from them, on the grid of 0..999 that the model speaks. Raises `WorkError` when
-    two pages have one id, or when no page suits the task; pages that do not suit it are left out and counted
-    on the screen.
+    Pages that are there already are skipped: the caller sees to it that they were made with the same settings
+    (`start_or_resume`). The references are the task's targets; reference boxes are read from them, on the grid of
+    0..999 that the model speaks. Of several `processes` each answers its share of the batches into a file of its own;
+    the first gathers them and returns the lines, the others return none. Raises `WorkError` when two pages have one id,
+    or when no page suits the task; pages that do not suit it are left out and counted on the screen.
     """
-    path = Path(path)
+    path, processes = Path(path), processes or Processes()
     ids = _unique(dataset["id"])
-    suitable = [index for index, row in enumerate(dataset.remove_columns("image")) if suits(task, row)]
-    if not suitable:
+    rows = enumerate(dataset.remove_columns("image"))
+    lengths = {index: len(build_target(task, row).encode()) for index, row in rows if suits(task, row)}
+    if not lengths:
         raise WorkError(f"none of the {len(ids)} pages suits the task {task!r}; choose another --task")
-    if len(suitable) < len(ids):
-        print(f"{len(ids) - len(suitable)} pages have nothing for the task {task!r} and are left out")
-    done = {line["id"] for line in _resume(path)}
-    with (
-        open(path, "a", encoding="utf-8") as file,
-        tqdm(total=len(suitable), initial=len(done), desc="reading", unit="page") as progress,
-    ):
-        # A batch that a kill cut in two is read again whole: answers can depend on a page's neighbours.
-        for start in range(0, len(suitable), batch_size):
-            batch = suitable[start : start + batch_size]
-            missing = [ids[index] for index in batch if ids[index] not in done]
-            if missing:
-                lines = _answer(reader, [dataset[index] for index in batch], task, max_new_tokens)
-                file.writelines(json.dumps(line) + "\n" for line in lines if line["id"] in missing)
-                file.flush()
-                progress.update(len(missing))
-    return read_predictions(path)
+    if len(lengths) < len(ids) and processes.main:
+        print(f"{len(ids) - len(lengths)} pages have nothing for the task {task!r} and are left out")
+    done = processes.share({line["id"] for line in _gather(path, ids)} if processes.main else None)
+    pending = [batch for batch in plan_batches(lengths, batch_size) if any(ids[index] not in done for index in batch)]
+    share = pending[processes.rank :: processes.count]
+    with open(part_of(path, processes.rank), "a", encoding="utf-8") as file, _progress(share, processes) as progress:
+        for batch in share:
+            lines = _answer(reader, [dataset[index] for index in batch], task, max_new_tokens)
+            # A batch that a kill cut in two is read again whole: answers can depend on a page's neighbours.
+            file.writelines(json.dumps(line) + "\n" for line in lines if line["id"] not in done)
+            file.flush()
+            progress.update(len(batch))
+    processes.wait()
+    return _gather(path, ids) if processes.main else []
 
 
-def start_or_resume(path: str | Path, settings: Mapping[str, Any]) -> str:
-    """Make the predictions file at `path` belong to `settings`; returns "new", "resumed" or "anew".
+def plan_batches(lengths: Mapping[int, int], batch_size: int) -> list[list[int]]:
+    """Pages (index -> length of the reference) in batches of about one length, the longest first.
 
-    `evaluation.json` beside the file holds the settings it was made with. Where they differ, the old
-    predictions are removed, so that two models are never mixed in one file.
+    A batch takes as many steps as its longest answer, and the reference is the best guess of it. The longest come
+    first, so that what does not fit into memory fails at once. The batches depend on nothing else: not on what is
+    done, not on how many processes share them.
     """
-    path = Path(path)
-    header = path.with_name("evaluation.json")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    state = "new"
-    if path.exists():
-        if header.exists() and _read_header(header) == json.loads(json.dumps(settings)):
-            return "resumed"
-        path.unlink()
-        state = "anew"
-    write_json(header, settings)
-    return state
+    ordered = sorted(lengths, key=lambda index: (-lengths[index], index))
+    return [ordered[start : start + batch_size] for start in range(0, len(ordered), batch_size)]
 
 
-def fingerprint(model: str | Path) -> list[list[Any]] | None:
-    """Name, size and time of the files a directory's answers depend on; None for a Hub id."""
-    if not Path(model).is_dir():
-        return None
-    files = sorted(file for file in Path(model).iterdir() if file.suffix in _WEIGHTS_AND_SETTINGS)
-    return [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+def _gather(path: Path, ids: Sequence[str]) -> list[dict[str, Any]]:
+    """What all processes wrote, in one file and in the order of `ids`; half a line at an end is dropped."""
+    parts, lines = parts_of(path), {}
+    for file in (path, *parts):
+        if file.exists():
+            _drop_half_line(file)
+            for line in read_predictions(file):
+                lines.setdefault(line["id"], line)
+    ordered = [lines[page] for page in ids if page in lines]
+    write_whole(path, "".join(json.dumps(line) + "\n" for line in ordered))
+    # After the whole file is in place: a kill in between leaves lines twice, never none.
+    for file in parts:
+        file.unlink()
+    return ordered
 
 
-def _read_header(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        return None
-
-
-def _resume(path: Path) -> list[dict[str, Any]]:
-    """The whole lines of an earlier run; a half-written last one is removed from the file."""
-    if not path.exists():
-        return []
+def _drop_half_line(path: Path) -> None:
     with open(path, "r+b") as file:
         file.truncate(file.read().rfind(b"\n") + 1)
-    return read_predictions(path)
+
+
+def _progress(share: Sequence[Sequence[int]], processes: Processes) -> tqdm:
+    name = f"reading (1 of {processes.count} processes)" if processes.count > 1 else "reading"
+    return tqdm(total=sum(map(len, share)), desc=name, unit="page", disable=not processes.main)
 
 
 def _unique(ids: Iterable[str]) -> list[str]:
@@ -119,5 +113,6 @@ def _answer(
     answers = reader.generate([to_rgb(row["image"]) for row in rows], prompts, max_new_tokens)
     return [
         prediction_line(row["id"], prompt, build_target(task, row), (row["width"], row["height"]), answer)
+        | page_facts(row, task)
         for row, prompt, answer in zip(rows, prompts, answers, strict=True)
     ]

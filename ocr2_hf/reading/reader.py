@@ -9,9 +9,10 @@ from typing import Any
 
 import pandas as pd
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from ocr2_hf.data.grounding import Region, parse_regions, plain_text
+from ocr2_hf.data.overlay import draw_overlay
 from ocr2_hf.data.tasks import PROMPTS
 from ocr2_hf.errors import UsageError
 from ocr2_hf.modeling.generation import Generation, generate
@@ -23,7 +24,6 @@ from ocr2_hf.recipe_checks import loop_guard_problems
 from ocr2_hf.recipe_fields import NO_REPEAT_NGRAM, NO_REPEAT_WINDOW
 
 MAX_NEW_TOKENS = 4096
-_COLORS = ("#c2500d", "#1d63b3", "#2b7a4b", "#8a3fb0", "#a8750a", "#b0305c")
 
 
 @dataclass(frozen=True)
@@ -81,18 +81,8 @@ class Page:
         return json.dumps(self.to_dict(), ensure_ascii=False, indent=2)
 
     def save_overlay(self, path: str | Path) -> None:
-        """Write the page with its regions drawn on it, one colour per label; the suffix gives the format."""
-        image = self.source.load()
-        draw = ImageDraw.Draw(image)
-        line = max(2, round(max(image.size) / 500))
-        size = 6 * line
-        colors: dict[str, str] = {}
-        for region in self.regions:
-            color = colors.setdefault(region.label, _COLORS[len(colors) % len(_COLORS)])
-            draw.rectangle(region.box, outline=color, width=line)
-            corner = (region.box[0], max(0, region.box[1] - 1.2 * size))
-            draw.text(corner, region.label, fill=color, font_size=size)
-        image.save(path)
+        """Write the page with its regions drawn on it (`draw_overlay`); the suffix gives the format."""
+        draw_overlay(self.source.load(), self.regions).save(path)
 
 
 class DocumentReader:

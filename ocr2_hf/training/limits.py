@@ -5,7 +5,11 @@ machine.
 """
 
 import os
+import platform
+from pathlib import Path
+from uuid import uuid4
 
+from accelerate.utils import broadcast_object_list, gather_object
 from transformers.training_args import ParallelMode
 
 from ocr2_hf.errors import UsageError
@@ -17,6 +21,7 @@ OWN_RATES = ("vision_learning_rate", "projector_learning_rate", "box_head_learni
 def check_limits(recipe: Recipe, args: OCR2TrainingArguments) -> None:
     """Raise `UsageError` with everything that this launch of the recipe cannot do; `args` are the recipe's."""
     problems = [*_process_problems(args), *_deepspeed_problems(recipe, args), *_fsdp_problems(), *_batch_problems(args)]
+    problems += [] if problems else _folder_problems(args)
     if problems:
         listed = "\n".join(f"  - {problem}" for problem in problems)
         raise UsageError(f"this recipe cannot be trained as it was launched\n{listed}")
@@ -69,3 +74,23 @@ def _batch_problems(args: OCR2TrainingArguments) -> list[str]:
     if split:
         problems.append(f"parallelism_config: {', '.join(split)}: every process must have whole pages; set 1")
     return problems
+
+
+def _folder_problems(args: OCR2TrainingArguments) -> list[str]:
+    """Every process saves its part of a checkpoint and looks for it: machines that do not share the folder would each
+    keep a piece, and only the first would resume."""
+    if int(os.environ.get("LOCAL_WORLD_SIZE", "1")) >= args.world_size:
+        return []
+    (nonce,) = broadcast_object_list([uuid4().hex])
+    sign = Path(args.output_dir) / f".shared-{nonce}"
+    if args.process_index == 0:
+        sign.parent.mkdir(parents=True, exist_ok=True)
+        sign.touch()
+    args.distributed_state.wait_for_everyone()
+    blind = gather_object([] if sign.exists() else [platform.node()])
+    if args.process_index == 0:
+        sign.unlink()
+    if not blind:
+        return []
+    machines = ", ".join(sorted(set(blind)))
+    return [f"output_dir: {args.output_dir} of machine 0 is not there on {machines}; name a folder on a disk all share"]

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import DeepseekOcr2ForConditionalGeneration, Trainer, TrainerCallback
 
+from ocr2_hf.data.augment import Augmentation
 from ocr2_hf.data.collator import Example, TrainingCollator
 from ocr2_hf.data.coordinates import coordinate_token_ids
 from ocr2_hf.data.pages import PageTasks
@@ -73,7 +74,7 @@ class OCR2Trainer(Trainer):
             model=model,
             args=args,
             data_collator=self._collator(args),
-            train_dataset=None if train_dataset is None else self._pages(train_dataset, args),
+            train_dataset=None if train_dataset is None else self._pages(train_dataset, args, augmented=True),
             eval_dataset=None if eval_dataset is None else self._pages(eval_dataset, args),
             processing_class=processor,
             **kwargs,
@@ -89,8 +90,11 @@ class OCR2Trainer(Trainer):
         self.add_callback(CurvesCallback())
         self.add_callback(Preemption(self.accelerator))
 
-    def _pages(self, dataset: Dataset, args: OCR2TrainingArguments) -> PageTasks:
-        return PageTasks(dataset, self.processor, args.tasks, args.prompts, args.max_length, args.seed, args.overlong)
+    def _pages(self, dataset: Dataset, args: OCR2TrainingArguments, augmented: bool = False) -> PageTasks:
+        augment = Augmentation.of(args.augment) if augmented else None
+        return PageTasks(
+            dataset, self.processor, args.tasks, args.prompts, args.max_length, args.seed, args.overlong, augment
+        )
 
     def _collator(self, args: OCR2TrainingArguments) -> TrainingCollator:
         return TrainingCollator(self.processor, args.token_weights, args.label_weights)
@@ -201,8 +205,7 @@ class OCR2Trainer(Trainer):
         pages = eval_dataset if eval_dataset is not None else self.eval_dataset
         if pages is None:
             raise ValueError("evaluate needs an eval_dataset, here or when the trainer is made")
-        if not isinstance(pages, PageTasks):
-            pages = self._pages(pages, self.args)
+        pages = pages.unchanged() if isinstance(pages, PageTasks) else self._pages(pages, self.args)
         model = self._model_to_evaluate()
         model.eval()
         metrics = self._loss_terms(model, pages)

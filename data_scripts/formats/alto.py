@@ -1,0 +1,154 @@
+"""ALTO 2 to 4: NAME.xml is the page of NAME.png, or of the image that it names in `fileName`.
+
+A block's class is the label of its tag (`TAGREFS`), else the margin that it is in, else its element. Blocks are in the
+`ReadingOrder` of ALTO 4.3; those without one as they stand, top margin first, bottom margin last. Hyphens are kept.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from xml.etree.ElementTree import Element
+
+from file_tree import FileTree
+from formats.layout import Block, page_record, sort_blocks
+from formats.page import Page
+from formats.page_files import find_image, list_page_files
+from formats.xml_text import box_of_points, first_element, heads, number, read_xml, shown_id
+from ocr2_hf.data.records import PageRecord, RecordError
+
+FILES = "*.xml, ALTO"
+LABELS = {
+    "TextBlock": "text",
+    "Illustration": "image",
+    "GraphicalElement": "separator",
+    "TopMargin": "header",
+    "BottomMargin": "footer",
+    "LeftMargin": "marginalia",
+    "RightMargin": "marginalia",
+    # eScriptorium's own, and SegmOnto
+    "Main": "text",
+    "Title": "title",
+    "Commentary": "text",
+    "Figure": "image",
+    "Decoration": "image",
+    "Numbering": "page_number",
+    "Margin": "marginalia",
+    "DropCapital": "drop_capital",
+    "Stamp": "stamp",
+    "MainZone": "text",
+    "TitlePageZone": "title",
+    "MarginTextZone": "marginalia",
+    "NumberingZone": "page_number",
+    "RunningTitleZone": "header",
+    "QuireMarksZone": "signature_mark",
+    "TableZone": "table",
+    "GraphicZone": "image",
+    "DropCapitalZone": "drop_capital",
+    "StampZone": "stamp",
+    "SealZone": "stamp",
+    "table": "table",
+    "Table": "table",
+}
+LEVELS = ("region", "line", "word")
+
+_SUFFIXES = (".xml",)
+_SPACES = ("TopMargin", "PrintSpace", "LeftMargin", "RightMargin", "BottomMargin")
+_PLACE = ("HPOS", "VPOS", "WIDTH", "HEIGHT")
+_SOFT_HYPHEN = "\u00ad"
+
+
+def recognise(annotations: FileTree) -> bool:
+    """True where one of the first XML files has the root `alto`."""
+    return any(first_element(head) == "alto" for head in heads(annotations, _SUFFIXES))
+
+
+def list_pages(annotations: FileTree, images: FileTree) -> list[Page]:
+    """Every *.xml as a page, with the images of its name."""
+    return list_page_files(annotations, images, _SUFFIXES)
+
+
+def read_page(page: Page, level: str) -> PageRecord:
+    """The page's regions, lines or words, in pixels or what else its boxes are measured in."""
+    root = read_xml(page.annotation, "alto")
+    sheets = root.findall("Layout/Page")
+    if len(sheets) != 1:
+        raise RecordError(f"annotation holds {len(sheets)} pages; one file must be one page")
+    tags = {tag.get("ID"): tag.get("LABEL") for tag in root.iterfind("Tags/*") if tag.tag != "NamedEntityTag"}
+    regions = sort_blocks(_regions(sheets[0], tags, ""), _ranks(root.iterfind("ReadingOrder//*[@REF]")))
+    image = find_image(page, root.findtext("Description/sourceImageInformation/fileName"))
+    return page_record(page, image, regions, level, _page_size(root, sheets[0]))
+
+
+def _page_size(root: Element, sheet: Element) -> tuple[float, float] | None:
+    unit = (root.findtext("Description/MeasurementUnit") or "pixel").strip()
+    if sheet.get("WIDTH") is None and sheet.get("HEIGHT") is None:
+        if unit != "pixel":
+            raise RecordError(f"boxes are in {unit[:40]!a}, and Page has no WIDTH and HEIGHT to scale them by")
+        return None
+    return number(sheet, "WIDTH"), number(sheet, "HEIGHT")
+
+
+def _ranks(references: Iterable[Element]) -> dict[str, int]:
+    """The rank of each id: where it is first referred to. A second reading order is for what the first leaves out."""
+    ids = [id for reference in references for id in reference.get("REF", "").split()]
+    return {id: rank for rank, id in reversed(list(enumerate(ids)))}
+
+
+def _regions(space: Element, tags: dict[str | None, str | None], inherited: str) -> Iterator[Block]:
+    for element in space:
+        name = _class(element, tags)
+        if element.tag == "TextBlock":
+            yield _region(element, name or inherited or element.tag, element.iterfind("TextLine"))
+        elif element.tag in ("Illustration", "GraphicalElement"):
+            yield _region(element, name or element.tag, ())
+        elif element.tag == "ComposedBlock":
+            name = name or element.get("TYPE", "")
+            if LABELS.get(name) == "table":
+                yield _region(element, name, element.iter("TextLine"))
+            else:
+                yield from _regions(element, tags, name if name in LABELS else inherited)
+    for child in sorted((child for child in space if child.tag in _SPACES), key=lambda c: _SPACES.index(c.tag)):
+        yield from _regions(child, tags, child.tag if child.tag in LABELS else "")
+
+
+def _class(block: Element, tags: dict[str | None, str | None]) -> str:
+    """The class by its tags: the first that is in the table, of SegmOnto's sub-types (Zone:type#1) the zone."""
+    names = [name for tag in block.get("TAGREFS", "").split() if (name := tags.get(tag))]
+    zones = [name if name in LABELS else re.split("[:#]", name)[0] for name in names]
+    return next((zone for zone in zones if zone in LABELS), names[0] if names else "")
+
+
+def _region(block: Element, label: str, lines: Iterable[Element]) -> Block:
+    return Block("region", block.get("ID", ""), _box(block), parts=[_line(line) for line in lines], label=label)
+
+
+def _line(line: Element) -> Block:
+    words: list[Block] = []
+    for part in line:
+        if part.tag == "String":
+            if part.get("CONTENT") is None:
+                raise RecordError(f"String {shown_id(part)} has no CONTENT")
+            words.append(Block("word", part.get("ID", ""), _box(part), part.get("CONTENT", "")))
+        elif part.tag == "HYP" and words:
+            hyphen = part.get("CONTENT", "").replace(_SOFT_HYPHEN, "-") or "-"
+            words[-1].own_text = words[-1].own_text.removesuffix(hyphen) + hyphen
+    return Block("line", line.get("ID", ""), _box(line), parts=words)
+
+
+def _box(element: Element) -> list[float] | None:
+    """The box by the attributes, else around the shape; None where there is neither."""
+    if all(element.get(name) is not None for name in _PLACE):
+        x, y, width, height = (number(element, name) for name in _PLACE)
+        return [x, y, x + width, y + height]
+    if (polygon := element.find("Shape/Polygon")) is not None:
+        return box_of_points(polygon.get("POINTS", ""), f"Polygon of {element.tag} {shown_id(element)}")
+    if (circle := element.find("Shape/Circle")) is not None:
+        radius = number(circle, "RADIUS")
+        return _around(circle, radius, radius)
+    if (ellipse := element.find("Shape/Ellipse")) is not None:
+        return _around(ellipse, number(ellipse, "HLENGTH") / 2, number(ellipse, "VLENGTH") / 2)
+    return None
+
+
+def _around(shape: Element, dx: float, dy: float) -> list[float]:
+    x, y = number(shape, "HPOS"), number(shape, "VPOS")  # of its centre
+    return [x - dx, y - dy, x + dx, y + dy]

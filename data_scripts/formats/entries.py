@@ -1,0 +1,82 @@
+"""Pages of a file that holds many: which image each is of, its record or its fault, and no page twice."""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+from file_tree import FileTree
+from formats.images import named_image
+from formats.page import Page
+from ocr2_hf.data.records import PageRecord, RecordError, shown
+
+_LONGEST_NAME = 4096
+_PDF_PAGE = "#page="
+
+
+def list_entry(
+    annotation: str, number: int, images: FileTree, named: Any, read: Callable[[], PageRecord | None]
+) -> Page:
+    """The page of entry `number` (from 1) of the file `annotation`, with the record that `read` makes of it.
+
+    `named` is its image as the annotation names it. A fault becomes the page's entry, to be raised by `read_entry`.
+    """
+    page_id, found = entry_id(annotation, number), ()
+    try:
+        found = (find_image(images, named),)
+        page_id = image_id(found[0])
+        path, pdf_page = named_image(images.root, found[0])
+        entry = replace(read(), id=page_id, image_path=path, pdf_page=pdf_page)
+    except RecordError as error:
+        entry = error
+    return Page(page_id, annotation, images.root, found, entry)
+
+
+def entry_id(annotation: str, number: int) -> str:
+    """What an entry is called whose image is not known."""
+    return f"{os.path.basename(annotation)}#{number}"
+
+
+def read_entry(page: Page) -> PageRecord:
+    """The record that `list_entry` left; `RecordError` where it left a fault."""
+    if isinstance(page.entry, RecordError):
+        raise RecordError(str(page.entry))
+    return page.entry
+
+
+def unique_pages(pages: Iterable[Page]) -> list[Page]:
+    """The pages sorted by id. Where several have one id, which of them is right is not known: all are faults."""
+    pages = list(pages)
+    counts = Counter(page.id for page in pages)
+    return sorted(
+        (page if counts[page.id] == 1 else _twin(page, counts[page.id]) for page in pages), key=lambda page: page.id
+    )
+
+
+def _twin(page: Page, count: int) -> Page:
+    return replace(page, entry=RecordError(f"{count} entries are of the image {page.id!a}: keep one of them"))
+
+
+def image_id(image: str) -> str:
+    """The id of the page of an image: its path without the suffix, for a page of a PDF with its number."""
+    path, mark, number = image.partition(_PDF_PAGE)
+    return os.path.splitext(path)[0] + mark + number
+
+
+def find_image(images: FileTree, named: Any) -> str:
+    """The path below the image folder of the image that an annotation names; "doc.pdf#page=3" keeps its page.
+
+    The folder may lie elsewhere than where the annotation was made: of a path or URL, the longest end that is there
+    is meant. Raises `RecordError` where there is none.
+    """
+    if not isinstance(named, str) or not named.isprintable() or len(named) > _LONGEST_NAME:
+        raise RecordError(f"image is {shown(named)}, not the path of a file in the image folder")
+    path, mark, number = named.partition(_PDF_PAGE)
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if ".." in parts:
+        raise RecordError(f"image {shown(named)} leaves the image folder {images.root}")
+    for start in range(len(parts)):
+        if (end := "/".join(parts[start:])) in images.files:
+            return end + mark + number
+    raise RecordError(f"no image {shown(named)} in {images.root}; --images names their folder")

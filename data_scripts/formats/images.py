@@ -1,0 +1,62 @@
+"""Which image a page's annotation belongs to: by its name, or as the annotation says."""
+
+import os
+import re
+import unicodedata
+from pathlib import PurePosixPath
+from typing import Any
+
+from file_tree import FileTree
+from formats.page import Page
+from ocr2_hf.data.records import RecordError
+from page_image import PDF_SUFFIX, SUFFIXES
+
+_PAGE_OF_PDF = re.compile(r"(.*\.pdf)#page=([1-9]\d{0,5})", re.IGNORECASE | re.DOTALL)
+
+
+def images_by_stem(images: FileTree) -> dict[str, list[str]]:
+    """Path below the folder without its suffix -> the images and PDFs of that name.
+
+    The paths are in NFC (`same_name`): macOS writes accents apart, others do not.
+    """
+    named: dict[str, list[str]] = {}
+    for image in images.files:
+        stem, suffix = os.path.splitext(image)
+        if suffix.lower() in (*SUFFIXES, PDF_SUFFIX):
+            named.setdefault(same_name(stem), []).append(image)
+    return named
+
+
+def same_name(path: str) -> str:
+    """The path as it is compared with others."""
+    return unicodedata.normalize("NFC", path)
+
+
+def paired_image(page: Page) -> str:
+    """The path of the one image that has the page's name; `RecordError` where there is none, or several."""
+    if not page.images:
+        suffixes = " ".join((*SUFFIXES, PDF_SUFFIX))
+        raise RecordError(f"no image {page.id} ({suffixes}) in {page.image_root}; --images names their folder")
+    if len(page.images) > 1:
+        raise RecordError(f"several images: {', '.join(page.images)}; keep one, or name it under the key image")
+    return f"{page.image_root}/{page.images[0]}"
+
+
+def named_image(image_root: str, named: Any) -> tuple[str, int | None]:
+    """The path of the image that an annotation names, relative to `image_root`; for "doc.pdf#page=3" also the 3.
+
+    Raises `RecordError` where it is no image, is not there, or leaves the folder.
+    """
+    if not isinstance(named, str) or not named.isprintable():
+        raise RecordError(f"image is {named!a}, not the path of a file in the image folder")
+    number = None
+    if of_pdf := _PAGE_OF_PDF.fullmatch(named):
+        named, number = of_pdf[1], int(of_pdf[2])
+    path = PurePosixPath(named)
+    if path.is_absolute() or ".." in path.parts or "\\" in named or ":" in named:
+        raise RecordError(f"image {named!a} leaves the image folder {image_root}")
+    if path.suffix.lower() not in (*SUFFIXES, PDF_SUFFIX):
+        raise RecordError(f"image {named!a} is none of {' '.join((*SUFFIXES, PDF_SUFFIX))}")
+    if not os.path.isfile(f"{image_root}/{path}"):
+        raise RecordError(f"no image {named!a} in {image_root}; --images names their folder")
+    return f"{image_root}/{path}", number

@@ -1,0 +1,107 @@
+"""Rows of a JSONL file, or of a JSON list, each with its image: chats as other trainers have them, or plain pages.
+
+A chat of one question about one image becomes a row for the task `custom`, its answer verbatim the target:
+`{"messages": [{role, content}], "images": [path]}` of ms-swift, or its older `{query, response, images}`; contents that
+are lists of `{type: text | image}`, as OpenAI and Unsloth have them; `{"conversations": [{from, value}], "image"}` of
+LLaVA. `<image>` is left out of the question, the text of a system message stands before it. A plain page is an object
+as in the format json, with its `image` (or `file_name`). Paths end at a file in the image folder, wherever they began.
+
+A page's id is its image's path without suffix; the second row of an image has "#2" behind it, and so on.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from file_tree import FileTree
+from formats.chat import messages_of, parts_of, question
+from formats.entries import find_image, image_id, unique_pages
+from formats.images import named_image
+from formats.json import plain_record
+from formats.json_head import file_key_paths, first_key_paths
+from formats.json_lines import list_rows, read_row
+from formats.json_text import parse_object, read_shared_json, string
+from formats.page import Page
+from ocr2_hf.data.records import PageRecord, RecordError, shown
+
+FILES = "*.jsonl, or *.json with a list of messages, conversations or pages"
+LABELS: dict[str, str] = {}
+LEVELS = ()
+
+_ROW_KEYS = {"[].messages", "[].conversations", "[].query", "[].bboxes"}
+
+
+def recognise(annotations: FileTree) -> bool:
+    """True where there is a JSONL file, or the head of a JSON file has a list of such rows."""
+    has_lines = any(name.endswith(".jsonl") for name in annotations.files)
+    return has_lines or any(_ROW_KEYS & paths for paths in first_key_paths(annotations, ".json"))
+
+
+def list_pages(annotations: FileTree, images: FileTree) -> list[Page]:
+    """Every row of every *.jsonl, and of every *.json that is a list of rows, as a page."""
+    pages: list[Page] = []
+    rows_of_image: Counter[str] = Counter()
+    for name in annotations.files:
+        path = f"{annotations.root}/{name}"
+        if name.endswith(".jsonl"):
+            rows = list_rows(path)
+        elif name.endswith(".json") and _ROW_KEYS & file_key_paths(path):
+            rows = _list_entries(path)
+        else:
+            continue
+        pages += [_page(path, f"{name}#{number}", entry, row, images, rows_of_image) for number, entry, row in rows]
+    return unique_pages(pages)
+
+
+def _list_entries(path: str) -> Iterator[tuple[int, bytes, Any]]:
+    """(number from 1, the row as JSON again, the row): its text is kept because any text can go to another process."""
+    for number, row in enumerate(read_shared_json(path, list), 1):
+        yield number, json.dumps(row).encode(), row
+
+
+def _page(path: str, row_id: str, entry: Any, row: Any, images: FileTree, rows_of_image: Counter[str]) -> Page:
+    try:
+        image = find_image(images, _image(row))
+    except RecordError as error:
+        return Page(row_id, path, images.root, (), error)
+    rows_of_image[image] += 1
+    again = f"#{rows_of_image[image]}" if rows_of_image[image] > 1 else ""
+    return Page(image_id(image) + again, path, images.root, (image,), entry)
+
+
+def read_page(page: Page) -> PageRecord:
+    """The row's chat as a custom record, or its plain page."""
+    row = parse_object(page.entry) if isinstance(page.entry, bytes) else read_row(page)
+    path, pdf_page = named_image(page.image_root, page.images[0])
+    messages = messages_of(row)
+    if messages is None:
+        return plain_record(row, page.id, path, pdf_page)
+    prompt, target = question(messages)
+    return PageRecord(page.id, path, "", prompt=prompt, target=target, pdf_page=pdf_page)
+
+
+def _image(row: dict[str, Any] | RecordError) -> str:
+    """The one image that a row names, in its own keys or in its messages."""
+    if isinstance(row, RecordError):
+        raise row
+    if not isinstance(row, dict):
+        raise RecordError(f"row is {shown(row)}, not an object")
+    named = [row.get("image"), row.get("file_name"), *_as_list(row.get("images"))]
+    for part in (part for message in messages_of(row) or () for part in parts_of(message)):
+        named += [part.get("image"), part.get("image_url")]
+    paths = list(dict.fromkeys(_path(name) for name in named if name is not None))
+    if len(paths) != 1:
+        raise RecordError(f"row has {len(paths)} images, not one")
+    return paths[0]
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _path(name: Any) -> str:
+    """The path of an image, also where it is in an object, as `datasets` and OpenAI have it."""
+    if isinstance(name, dict):
+        name = name.get("path", name.get("url"))
+    return string(name, "image")

@@ -1,0 +1,126 @@
+"""Label Studio's JSON export: a list of tasks, boxes in percent of the image.
+
+Of the results of one region (they share an id) one has its shape, one its label, one its text: rectangle, polygon or
+ellipse; `...labels`; `textarea`. A rotated rectangle becomes the box around it. A region without a label is "text".
+The page's text is that of its regions, in the order they were made, or where none has a text, that of the text areas
+for the whole page.
+
+Of several annotations of a task the ground truth counts, else the newest; cancelled ones do not. The image is found by
+the end of its path or URL, with or without the 8 hex digits and the dash that an upload puts before the name.
+
+Source: https://labelstud.io/guide/export and the tags' pages there.
+"""
+
+import re
+from functools import partial
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from file_tree import FileTree
+from formats.entries import entry_id, find_image, list_entry, read_entry, unique_pages
+from formats.json_head import first_key_paths
+from formats.json_text import numbers, read_shared_json
+from formats.label_studio_region import region_box, region_label, region_shape, region_text
+from formats.page import Page
+from ocr2_hf.data.records import PageRecord, RecordError, shown
+
+FILES = "*.json, a list of tasks with annotations and data"
+LABELS: dict[str, str] = {}
+LEVELS = ()
+
+_HEAD_KEYS = {"[].annotations", "[].completions"}
+_IMAGE_KEYS = ("image", "ocr", "img")
+_UPLOADED = re.compile(r"(.*/)?[0-9a-f]{8}-([^/]+)", re.DOTALL)
+
+
+def recognise(annotations: FileTree) -> bool:
+    """True where the head of a JSON file has the annotations of a task."""
+    return any(_HEAD_KEYS & paths for paths in first_key_paths(annotations, ".json"))
+
+
+def list_pages(annotations: FileTree, images: FileTree) -> list[Page]:
+    """Every task of every *.json as a page; `WorkError` where one of the files is no JSON list."""
+    names = [name for name in annotations.files if name.endswith(".json")]
+    return unique_pages(page for name in names for page in _file_pages(f"{annotations.root}/{name}", images))
+
+
+read_page = read_entry
+
+
+def _file_pages(path: str, images: FileTree) -> list[Page]:
+    return [_task_page(path, number, task, images) for number, task in enumerate(read_shared_json(path, list), 1)]
+
+
+def _task_page(path: str, number: int, task: Any, images: FileTree) -> Page:
+    if not isinstance(task, dict) or not isinstance(task.get("data"), dict):
+        fault = RecordError(f"entry {number} is {shown(task)}, not a task with data")
+        return Page(entry_id(path, number), path, images.root, (), fault)
+    return list_entry(path, number, images, _image_name(task["data"], images), partial(_record, task))
+
+
+def _image_name(data: dict[str, Any], images: FileTree) -> Any:
+    """The task's image as a path; of the names with and without an upload's prefix the one that is there."""
+    key = next((key for key in _IMAGE_KEYS if key in data), None)
+    address = data[key] if key else next((value for value in data.values() if isinstance(value, str)), None)
+    if not isinstance(address, str):
+        return address
+    try:
+        parts = urlsplit(address)
+        # Files that Label Studio serves from a folder: /data/local-files/?d=scans/1.png
+        path = parse_qs(parts.query).get("d", [unquote(parts.path)])[0]
+    except ValueError:
+        return address
+    uploaded = _UPLOADED.fullmatch(path)
+    if uploaded is None:
+        return path
+    try:
+        return find_image(images, path)
+    except RecordError:
+        return (uploaded[1] or "") + uploaded[2]
+
+
+def _record(task: dict[str, Any]) -> PageRecord:
+    by_region: dict[str, list[dict[str, Any]]] = {}
+    for number, result in enumerate(_chosen(task)):
+        if not isinstance(result, dict):
+            raise RecordError(f"result[{number}] is {shown(result)}, not an object")
+        if isinstance(result.get("value"), dict):  # relations between regions have none
+            by_region.setdefault(shown(result.get("id", number)), []).append(result)
+    shapes = {region: region_shape(results) for region, results in by_region.items()}
+    regions = [region for region, shape in shapes.items() if shape is not None]
+    texts = [region_text(by_region[region]) for region in regions]
+    of_page = [region_text(results) for region, results in by_region.items() if shapes[region] is None]
+    text = "\n\n".join(text for text in (texts if any(texts) else of_page) if text)
+    if not regions and not text:
+        raise RecordError("annotation has neither regions nor text")
+    sizes = [numbers([shapes[r].get("original_width"), shapes[r].get("original_height")], 2, "size") for r in regions]
+    if any(size != sizes[0] for size in sizes):
+        raise RecordError("regions were drawn on images of several sizes (original_width, original_height)")
+    return PageRecord(
+        id="",
+        image_path="",
+        text=text,
+        bboxes=[region_box(shapes[region], *sizes[0]) for region in regions],
+        labels=[region_label(by_region[region]) for region in regions],
+        texts=texts,
+        page_size=tuple(sizes[0]) if sizes else None,
+    )
+
+
+def _chosen(task: dict[str, Any]) -> list[Any]:
+    """The results of the annotation that counts."""
+    annotations = task.get("annotations", task.get("completions"))
+    if not isinstance(annotations, list) or not all(isinstance(entry, dict) for entry in annotations):
+        raise RecordError(f"annotations of the task are {shown(annotations)}, not a list of objects")
+    done = [entry for entry in annotations if not entry.get("was_cancelled")]
+    if not done:
+        raise RecordError("every annotation of the task was cancelled" if annotations else "task has no annotation")
+    results = max(done, key=_rank).get("result")
+    if not isinstance(results, list):
+        raise RecordError(f"result of the annotation is {shown(results)}, not a list")
+    return results
+
+
+def _rank(annotation: dict[str, Any]) -> tuple[bool, str]:
+    newest = annotation.get("updated_at") or annotation.get("created_at")
+    return bool(annotation.get("ground_truth")), newest if isinstance(newest, str) else ""

@@ -1,0 +1,91 @@
+"""Regions, their lines and words, as page formats nest them; and the record of a page at one of these levels."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from formats.page import Page
+from ocr2_hf.data.records import PageRecord, RecordError
+
+_SEPARATORS = {"region": "\n", "line": " ", "word": ""}
+
+
+@dataclass
+class Block:
+    """A region, line or word (`level`). `parts` are the lines of a region, the words of a line, in reading order.
+
+    `own_box` (xyxy) and `own_text` are what the annotation says of the block itself; where they are None and "", its
+    parts say it. A region has a `label`, which its parts share.
+    """
+
+    level: str
+    id: str
+    own_box: list[float] | None
+    own_text: str = ""
+    parts: list["Block"] = field(default_factory=list)
+    label: str = ""
+
+    @property
+    def text(self) -> str:
+        """Its text, or that of its parts."""
+        if own := self.own_text.strip():
+            return "\n".join(line.rstrip() for line in own.split("\n"))
+        return _SEPARATORS[self.level].join(text for part in self.parts if (text := part.text))
+
+    @property
+    def box(self) -> list[float]:
+        """Its box, or the one around its parts; `RecordError` where they have none."""
+        if self.own_box is not None:
+            return self.own_box
+        boxes = [part.box for part in self.parts]
+        if not boxes:
+            raise RecordError(f"{self.level} {self.id[:60]!a} has no coordinates")
+        x0, y0, x1, y1 = zip(*boxes)
+        return [min(x0), min(y0), max(x1), max(y1)]
+
+    @property
+    def is_empty(self) -> bool:
+        """Has it neither a place nor a text? Editors write such blocks for lines that are in no region."""
+        return self.own_box is None and not self.own_text.strip() and not self.parts
+
+    def at(self, level: str) -> list["Block"]:
+        """Its parts of that level; a part that has none of its own is there itself."""
+        if self.level == level or not self.parts:
+            return [self]
+        return [found for part in self.parts for found in part.at(level)]
+
+
+def sort_blocks(blocks: Iterable[Block], ranks: dict[str, int]) -> list[Block]:
+    """Regions and their parts by the ranks of their ids, or of their first part; those without one last."""
+    blocks = list(blocks)
+    for block in blocks:
+        block.parts = sort_blocks(block.parts, ranks)
+    return sorted(blocks, key=lambda block: _rank(block, ranks))
+
+
+def _rank(block: Block, ranks: dict[str, int]) -> float:
+    if block.id in ranks:
+        return ranks[block.id]
+    return min((_rank(part, ranks) for part in block.parts), default=math.inf)
+
+
+def page_record(
+    page: Page,
+    image: tuple[str, int | None],
+    regions: list[Block],
+    level: str,
+    page_size: tuple[float, float] | None,
+) -> PageRecord:
+    """The record of a page with these regions, in reading order, at `level`; `image` is its path and PDF page."""
+    regions = [region for region in regions if not region.is_empty]
+    parts = [(region.label, part) for region in regions for part in region.at(level)]
+    return PageRecord(
+        id=page.id,
+        image_path=image[0],
+        pdf_page=image[1],
+        page_size=page_size,
+        text="\n\n".join(text for region in regions if (text := region.text)),
+        bboxes=[part.box for _, part in parts],
+        labels=[label for label, _ in parts],
+        texts=[part.text for _, part in parts],
+    )

@@ -1,0 +1,112 @@
+"""What `ocr2 read` wrote, corrected by a person: read, correct, train is a loop.
+
+The person corrects NAME.json: under `pages` the `regions` of each page, their `label`, `box` and `text`; of a page that
+was read without boxes, its `text`. All else (`raw`, `markdown`, NAME.md) stays as the model said it. Where NAME.md or
+`text` was corrected and the regions were not, the page is rejected, or the correction would be lost.
+
+Pages of PDFs are drawn again, as they were read.
+"""
+
+import os
+from functools import partial
+from typing import Any
+
+from file_tree import FileTree
+from formats.entries import list_entry, read_entry, unique_pages
+from formats.json_head import first_key_paths
+from formats.json_text import MAX_FILE_BYTES, numbers, parse_object, read_bytes, string
+from formats.page import Page
+from ocr2_hf.data.grounding import parse_regions, plain_text
+from ocr2_hf.data.records import PageRecord, RecordError, shown
+from page_image import PDF_SUFFIX
+
+FILES = "*.json that ocr2 read wrote"
+LABELS: dict[str, str] = {}
+LEVELS = ()
+
+_HEAD_KEYS = {".file", ".pages", ".pages[].file", ".pages[].page"}
+
+
+def recognise(annotations: FileTree) -> bool:
+    """True where the head of a JSON file has a file and its pages."""
+    return any(paths >= _HEAD_KEYS for paths in first_key_paths(annotations, ".json"))
+
+
+def list_pages(annotations: FileTree, images: FileTree) -> list[Page]:
+    """Every page of every *.json; a file that cannot be read is one page, with that fault."""
+    names = [name for name in annotations.files if name.endswith(".json")]
+    return unique_pages(page for name in names for page in _file_pages(annotations.root, name, images))
+
+
+read_page = read_entry
+
+
+def _file_pages(root: str, name: str, images: FileTree) -> list[Page]:
+    path = f"{root}/{name}"
+    try:
+        pages = _parse(path)
+        written = _markdown(f"{path.removesuffix('.json')}.md")
+    except RecordError as error:
+        return [Page(name.removesuffix(".json"), path, images.root, (), error)]
+    return [
+        list_entry(path, number, images, _image_name(page), partial(_record, page, _is_edited(page, written)))
+        for number, page in enumerate(pages, 1)
+    ]
+
+
+def _parse(path: str) -> list[dict[str, Any]]:
+    pages = parse_object(read_bytes(path, MAX_FILE_BYTES)).get("pages")
+    if not pages or not isinstance(pages, list) or not all(isinstance(page, dict) for page in pages):
+        raise RecordError(f"pages is {shown(pages)}, not a list of objects: ocr2 read did not write the file")
+    return pages
+
+
+def _markdown(path: str) -> str | None:
+    return read_bytes(path, MAX_FILE_BYTES).decode(errors="replace") if os.path.isfile(path) else None
+
+
+def _is_edited(page: dict[str, Any], written: str | None) -> bool:
+    """Does the markdown file say other than the page does?"""
+    said = page.get("markdown")
+    return written is not None and isinstance(said, str) and said.encode(errors="replace").decode() not in written
+
+
+def _image_name(page: dict[str, Any]) -> Any:
+    file, number = page.get("file"), page.get("page")
+    if isinstance(file, str) and file.lower().endswith(PDF_SUFFIX):
+        return f"{file}#page={shown(number)}"
+    return file
+
+
+def _record(page: dict[str, Any], markdown_edited: bool) -> PageRecord:
+    size = numbers([page.get("width"), page.get("height")], 2, "width and height")
+    found = page.get("regions")
+    if not isinstance(found, list) or not all(isinstance(region, dict) for region in found):
+        raise RecordError(f"regions is {shown(found)}, not a list of objects")
+    texts = [string(region.get("text"), f"text of regions[{i}]") for i, region in enumerate(found)]
+    record = PageRecord(
+        id="",
+        image_path="",
+        text="\n\n".join(text for text in texts if text) if found else string(page.get("text"), "text"),
+        bboxes=[numbers(region.get("box"), 4, f"box of regions[{i}]") for i, region in enumerate(found)],
+        labels=[string(region.get("label"), f"label of regions[{i}]") for i, region in enumerate(found)],
+        texts=texts,
+        page_size=tuple(size),
+    )
+    if markdown_edited or page.get("text") != record.text:
+        _check_correction(page, record, markdown_edited)
+    return record
+
+
+def _check_correction(page: dict[str, Any], record: PageRecord, markdown_edited: bool) -> None:
+    """`RecordError` where what counts is as the model said it, and something else was corrected."""
+    raw = page.get("raw")
+    if not isinstance(raw, str):
+        return
+    regions = list(zip(record.labels, record.bboxes, record.texts))
+    read = [(region.label, list(region.box), region.text) for region in parse_regions(raw, *record.page_size)]
+    text_edited = page.get("text") != plain_text(raw)
+    if regions == read and (markdown_edited or text_edited if regions else markdown_edited and not text_edited):
+        where = "text" if text_edited else "the markdown"
+        what = "the regions, which count: correct their texts" if regions else "the text, which counts: correct it"
+        raise RecordError(f"{where} was corrected, but not {what}")

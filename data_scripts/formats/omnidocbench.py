@@ -1,0 +1,124 @@
+r"""OmniDocBench: pages of one JSON list, each with its blocks, their four corners, text and reading order.
+
+`[{"layout_dets": [{category_type, poly, order, text | latex | html}], "page_info": {image_path, width, height}}]`
+Blocks without an `order` (headers, page numbers, masks) come last, as they stand. Those that the benchmark ignores are
+regions like the others, by the name of their category. The text of a block is its HTML, else its text, else its LaTeX
+as `\[ \]`; inline formulas that its spans name are written `\( \)`. A paragraph that is continued elsewhere on the
+page (the relation `truncated`) stays two regions: each has a box of its own.
+
+Source: the dataset card of OmniDocBench v1.5.
+"""
+
+from functools import partial
+from typing import Any
+
+from file_tree import FileTree
+from formats.entries import entry_id, list_entry, read_entry, unique_pages
+from formats.geometry import box_around
+from formats.json_head import first_key_paths
+from formats.json_text import numbers, read_shared_json, string
+from formats.page import Page
+from ocr2_hf.data.records import PageRecord, RecordError, shown
+
+FILES = "*.json, a list of pages with layout_dets"
+LABELS = {
+    "text_block": "text",
+    "reference": "text",
+    "figure": "image",
+    "figure_caption": "image_caption",
+    "figure_footnote": "image_footnote",
+    "equation_isolated": "equation",
+}
+LEVELS = ()
+
+_KEPT = ("category_type", "poly", "order", "text", "latex", "html", "layout_dets", "page_info")
+_PAGE_INFO = ("image_path", "width", "height")
+_INLINE = "inline"
+
+
+def recognise(annotations: FileTree) -> bool:
+    """True where the head of a JSON file has the blocks of a page."""
+    return any("[].layout_dets" in paths for paths in first_key_paths(annotations, ".json"))
+
+
+def list_pages(annotations: FileTree, images: FileTree) -> list[Page]:
+    """Every page of every *.json; `WorkError` where one of the files is no JSON list."""
+    names = [name for name in annotations.files if name.endswith(".json")]
+    return unique_pages(page for name in names for page in _file_pages(f"{annotations.root}/{name}", images))
+
+
+read_page = read_entry
+
+
+def _file_pages(path: str, images: FileTree) -> list[Page]:
+    entries = enumerate(read_shared_json(path, list, _needed), 1)
+    return [_entry_page(path, number, entry, images) for number, entry in entries]
+
+
+def _entry_page(path: str, number: int, entry: Any, images: FileTree) -> Page:
+    info = entry.get("page_info") if isinstance(entry, dict) else None
+    if not isinstance(info, dict) or not _are_objects(entry.get("layout_dets")):
+        fault = RecordError(f"entry {number} is {shown(entry)}, not a page with layout_dets and page_info")
+        return Page(entry_id(path, number), path, images.root, (), fault)
+    return list_entry(path, number, images, info.get("image_path"), partial(_record, entry["layout_dets"], info))
+
+
+def _needed(entry: dict[str, Any]) -> dict[str, Any]:
+    """Most of the file is spans, of which only the formulas are needed: the rest is dropped while it is parsed."""
+    kept = {key: entry[key] for key in (*_KEPT, *_PAGE_INFO) if key in entry}
+    spans = entry.get("line_with_spans")
+    if _are_objects(spans):
+        kept[_INLINE] = [span.get("latex") for span in spans if span.get("category_type") == "equation_inline"]
+    return kept
+
+
+def _are_objects(values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(value, dict) for value in values)
+
+
+def _record(blocks: list[dict[str, Any]], info: dict[str, Any]) -> PageRecord:
+    blocks = _in_order(blocks)
+    texts = [_text(block) for block in blocks]
+    return PageRecord(
+        id="",
+        image_path="",
+        text="\n\n".join(text for text in texts if text),
+        bboxes=[_box(block.get("poly")) for block in blocks],
+        labels=[string(block.get("category_type"), "category_type") for block in blocks],
+        texts=texts,
+        page_size=tuple(numbers([info.get("width"), info.get("height")], 2, "size in page_info")),
+    )
+
+
+def _in_order(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    placed = [block for block in blocks if block.get("order") is not None]
+    numbers([block["order"] for block in placed], len(placed), "order of the blocks")
+    rest = [block for block in blocks if block.get("order") is None]
+    return sorted(placed, key=lambda block: block["order"]) + rest
+
+
+def _box(poly: Any) -> list[float]:
+    corners = numbers(poly, 8, "poly")
+    return box_around(list(zip(corners[::2], corners[1::2])), "poly")
+
+
+def _text(block: dict[str, Any]) -> str:
+    key = next((key for key in ("html", "text", "latex") if block.get(key)), None)
+    if key is None:
+        return ""
+    text = string(block[key], f"{key} of a block")
+    if key == "latex":
+        return _display(text)
+    for latex in block.get(_INLINE, ()):
+        if isinstance(latex, str) and len(latex) > 2 and latex[0] == latex[-1] == "$":
+            text = text.replace(latex, rf"\({latex[1:-1]}\)")
+    return text.strip()
+
+
+def _display(latex: str) -> str:
+    latex = latex.strip()
+    for begin, end in (("$$", "$$"), (r"\[", r"\]"), ("$", "$")):
+        if latex.startswith(begin) and latex.endswith(end) and len(latex) >= len(begin) + len(end):
+            latex = latex[len(begin) : -len(end)]
+            break
+    return rf"\[ {latex.strip()} \]"

@@ -1,0 +1,159 @@
+"""PAGE-XML of any year: NAME.xml is the page of NAME.png, or of the image that it names in `imageFilename`.
+
+A text region's class is its `type` (or the structure type that Transkribus writes into `custom`), another region's its
+element. Regions are in the `ReadingOrder`, nested groups too; those that are not in it come after, as they stand; a
+region in a region follows it. The cells of a table are its lines. A text is the `TextEquiv` of the lowest index, or
+where there is none that of the lines or words. Lines are in the order of their region's text.
+"""
+
+import re
+from collections.abc import Iterator
+from xml.etree.ElementTree import Element
+
+from file_tree import FileTree
+from formats.geometry import box_around
+from formats.layout import Block, page_record
+from formats.page import Page
+from formats.page_files import find_image, list_page_files
+from formats.xml_text import box_of_points, first_element, heads, number, read_xml, shown_id
+from ocr2_hf.data.records import PageRecord, RecordError
+
+FILES = "*.xml, PAGE-XML"
+LABELS = {
+    "TextRegion": "text",
+    "paragraph": "text",
+    "heading": "sub_title",
+    "caption": "image_caption",
+    "page-number": "page_number",
+    "drop-capital": "drop_capital",
+    "signature-mark": "signature_mark",
+    "catch-word": "catch_word",
+    "footnote-continued": "footnote",
+    "TOC-entry": "text",
+    "list-label": "text",
+    "floating": "text",
+    "other": "text",
+    "TableRegion": "table",
+    "MathsRegion": "equation",
+    "ImageRegion": "image",
+    "LineDrawingRegion": "image",
+    "GraphicRegion": "image",
+    "ChartRegion": "image",
+    "MapRegion": "image",
+    "AdvertRegion": "text",
+    "SeparatorRegion": "separator",
+}
+LEVELS = ("region", "line", "word")
+
+_SUFFIXES = (".xml",)
+_CUSTOM_CHARS = 2000
+_STRUCTURE = re.compile(r"\bstructure\s*\{[^}]*\btype\s*:\s*([^;}]+?)\s*[;}]")
+
+
+def recognise(annotations: FileTree) -> bool:
+    """True where one of the first XML files has the root `PcGts`."""
+    return any(first_element(head) == "PcGts" for head in heads(annotations, _SUFFIXES))
+
+
+def list_pages(annotations: FileTree, images: FileTree) -> list[Page]:
+    """Every *.xml as a page, with the images of its name."""
+    return list_page_files(annotations, images, _SUFFIXES)
+
+
+def read_page(page: Page, level: str) -> PageRecord:
+    """The page's regions, lines or words, in pixels of the image that it names."""
+    sheets = read_xml(page.annotation, "PcGts").findall("Page")
+    if len(sheets) != 1:
+        raise RecordError(f"annotation holds {len(sheets)} pages; one file must be one page")
+    sheet = sheets[0]
+    ids = [id for group in sheet.iterfind("ReadingOrder/*") for id in _order(group)]
+    ranks = {id: rank for rank, id in reversed(list(enumerate(ids)))}
+    ranked = sorted(_regions(sheet, ranks, len(ids)), key=lambda pair: pair[0])
+    size = None
+    if sheet.get("imageWidth") is not None or sheet.get("imageHeight") is not None:
+        size = number(sheet, "imageWidth"), number(sheet, "imageHeight")
+    image = find_image(page, sheet.get("imageFilename"))
+    return page_record(page, image, [region for _, region in ranked], level, size)
+
+
+def _order(entry: Element) -> Iterator[str]:
+    """The ids of the regions of a reference or group, in reading order; a group may itself stand for a region."""
+    if id := entry.get("regionRef"):
+        yield id
+    for member in sorted(entry, key=_index):
+        yield from _order(member)
+
+
+def _index(element: Element) -> float:
+    return 0 if element.get("index") is None else number(element, "index")
+
+
+def _regions(parent: Element, ranks: dict[str, int], inherited: int) -> Iterator[tuple[int, Block]]:
+    """Every region in `parent` with its rank, one in another region after it."""
+    for element in parent:
+        if not element.tag.endswith("Region"):
+            continue
+        rank = ranks.get(element.get("id", ""), inherited)
+        is_table = element.tag == "TableRegion"
+        nested = [] if is_table else list(_regions(element, ranks, rank))
+        own_text = _text(element)
+        lines = list(_table_lines(element)) if is_table else _lines(element, own_text)
+        if nested and own_text and not lines and _repeats(own_text, [region.text for _, region in nested]):
+            own_text = ""
+        yield rank, Block("region", element.get("id", ""), _box(element), own_text, lines, _class(element))
+        yield from nested
+
+
+def _repeats(text: str, nested: list[str]) -> bool:
+    """Is the text that of the nested regions once more?"""
+    return "".join(text.split()) == "".join("".join(nested).split())
+
+
+def _class(region: Element) -> str:
+    name = region.get("type") if region.tag in ("TextRegion", "CustomRegion") else None
+    if name in (None, "other") and (structure := _STRUCTURE.search(region.get("custom", "")[:_CUSTOM_CHARS])):
+        name = structure[1]
+    return name or region.tag
+
+
+def _table_lines(table: Element) -> Iterator[Block]:
+    for element in table:
+        if element.tag == "TextLine":
+            yield _line(element)
+        elif element.tag in ("TextRegion", "TableCell"):
+            cell = list(_table_lines(element))
+            yield from cell or [Block("line", element.get("id", ""), _box(element), _text(element))]
+
+
+def _lines(region: Element, text: str) -> list[Block]:
+    """The lines in the order of the region's text, where that is theirs; else by their index, or as they stand."""
+    lines = [_line(line) for line in sorted(region.iterfind("TextLine"), key=_index)]
+    wanted = [line.strip() for line in text.split("\n")]
+    if sorted(wanted) != sorted(line.text for line in lines):
+        return lines
+    places: dict[str, list[int]] = {}
+    for place, line in enumerate(wanted):
+        places.setdefault(line, []).append(place)
+    return sorted(lines, key=lambda line: places[line.text].pop(0))
+
+
+def _line(line: Element) -> Block:
+    words = [Block("word", word.get("id", ""), _box(word), _text(word)) for word in line.iterfind("Word")]
+    return Block("line", line.get("id", ""), _box(line), _text(line), words)
+
+
+def _text(element: Element) -> str:
+    """The text of the lowest index, of several without one the first; "" where there is none."""
+    first = min(element.iterfind("TextEquiv"), key=_index, default=None)
+    return "" if first is None else first.findtext("Unicode") or first.findtext("PlainText") or ""
+
+
+def _box(element: Element) -> list[float] | None:
+    coords = element.find("Coords")
+    if coords is None:
+        return None
+    what = f"Coords of {element.tag} {shown_id(element)}"
+    points = coords.findall("Point")  # before 2013
+    if points and coords.get("points") is None:
+        return box_around([(number(point, "x"), number(point, "y")) for point in points], what)
+    return box_of_points(coords.get("points", ""), what)

@@ -1,0 +1,112 @@
+"""PubTabNet: JSONL, a row for each table image: its HTML as tokens, and the text and box of every cell.
+
+`{"filename": ..., "html": {"structure": {"tokens": [...]}, "cells": [{"tokens": [...], "bbox": [x0, y0, x1, y1]}]}}`
+The page's text is the table's HTML, with the inline tags of the cells. Regions are, at the level `cell`, the cells
+that are not empty, each with its text; at the level `region` the one table, with the HTML as its text: the target of
+the task `markdown`. The row's `split` is left alone: --split decides.
+
+Source: the PubTabNet repository of IBM.
+"""
+
+from html import escape
+from typing import Any
+
+from file_tree import FileTree
+from formats.entries import find_image, image_id, unique_pages
+from formats.images import named_image
+from formats.json_head import first_key_paths
+from formats.json_lines import list_rows, read_row
+from formats.json_text import numbers
+from formats.page import Page
+from ocr2_hf.data.records import PageRecord, RecordError
+from page_image import PDF_SUFFIX
+
+FILES = "*.jsonl with html tokens and cells"
+LABELS = {"cell": "table_cell"}
+LEVELS = ("cell", "region")
+
+_HEAD_KEYS = {".html.cells", ".html.structure"}
+
+
+def recognise(annotations: FileTree) -> bool:
+    """True where the head of a JSONL file has a table's structure or cells."""
+    return any(_HEAD_KEYS & paths for paths in first_key_paths(annotations, ".jsonl"))
+
+
+def list_pages(annotations: FileTree, images: FileTree) -> list[Page]:
+    """Every row of every *.jsonl as a page."""
+    names = [name for name in annotations.files if name.endswith(".jsonl")]
+    return unique_pages(
+        _page(f"{annotations.root}/{name}", f"{name}#{number}", place, row, images)
+        for name in names
+        for number, place, row in list_rows(f"{annotations.root}/{name}")
+    )
+
+
+def _page(path: str, row_id: str, place: Any, row: dict[str, Any] | RecordError, images: FileTree) -> Page:
+    try:
+        if isinstance(row, RecordError):
+            raise row
+        image = find_image(images, row.get("filename"))
+    except RecordError as error:
+        return Page(row_id, path, images.root, (), error)
+    return Page(image_id(image), path, images.root, (image,), place)
+
+
+def read_page(page: Page, level: str) -> PageRecord:
+    """The row's table, as `level` has it."""
+    row = read_row(page)
+    path, pdf_page = named_image(page.image_root, page.images[0])
+    if path.lower().endswith(PDF_SUFFIX):
+        raise RecordError("image is a PDF: the boxes are not PubTabNet's, which are pixels (FinTabNet counts upwards)")
+    structure, cells = _structure(row)
+    html = _html(structure, cells)
+    placed = [(_box(cell, i), _tokens(cell, i)) for i, cell in enumerate(cells) if "bbox" in cell]
+    boxes, texts = [box for box, _ in placed], [_plain(tokens) for _, tokens in placed]
+    if level == "region" and boxes:
+        x0, y0, x1, y1 = zip(*boxes)
+        boxes, texts = [[min(x0), min(y0), max(x1), max(y1)]], [html]
+    label = "table" if level == "region" else "cell"
+    return PageRecord(page.id, path, html, boxes, [label] * len(boxes), texts, pdf_page=pdf_page)
+
+
+def _structure(row: dict[str, Any]) -> tuple[list[str], list[dict[str, Any]]]:
+    html = row.get("html")
+    structure = html.get("structure") if isinstance(html, dict) else None
+    tokens = structure.get("tokens") if isinstance(structure, dict) else None
+    if not _are(str, tokens) or not _are(dict, html.get("cells")):
+        raise RecordError("row has no html with structure.tokens, a list of strings, and cells, a list of objects")
+    return tokens, html["cells"]
+
+
+def _html(structure: list[str], cells: list[dict[str, Any]]) -> str:
+    """The table: a cell begins after every `<td>`, or `>` of a `<td` with attributes."""
+    begins = [token in ("<td>", ">", "<th>") for token in structure]
+    if sum(begins) != len(cells):
+        raise RecordError(f"html has {sum(begins)} cells in its structure and {len(cells)} in cells")
+    contents = (_marked_up(_tokens(cell, i)) for i, cell in enumerate(cells))
+    parts = [token + next(contents) if begin else token for token, begin in zip(structure, begins)]
+    return f"<table>{''.join(parts)}</table>"
+
+
+def _tokens(cell: dict[str, Any], i: int) -> list[str]:
+    if not _are(str, cell.get("tokens")):
+        raise RecordError(f"cells[{i}] has no tokens, a list of strings")
+    return cell["tokens"]
+
+
+def _marked_up(tokens: list[str]) -> str:
+    # A token of several characters is an inline tag; `<` alone is what stands in the cell.
+    return "".join(escape(token) if len(token) == 1 else token for token in tokens).strip()
+
+
+def _plain(tokens: list[str]) -> str:
+    return "".join(token for token in tokens if len(token) == 1).strip()
+
+
+def _box(cell: dict[str, Any], i: int) -> list[float]:
+    return numbers(cell["bbox"], 4, f"cells[{i}]: bbox")
+
+
+def _are(kind: type, values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(value, kind) for value in values)

@@ -1,0 +1,71 @@
+"""A user's table from the region classes of annotations to the labels that the model is to write."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import yaml
+
+from ocr2_hf.data.records import PageRecord, RecordError, check_label
+from ocr2_hf.errors import UsageError
+
+# null in the table: regions of the class are left out.
+LabelMap = dict[str, str | None]
+
+MAX_BYTES = 2**20
+# What the model writes, as its real outputs show.
+MODEL_LABELS = {
+    *("title", "sub_title", "text", "table", "table_caption", "table_footnote", "equation", "image", "image_caption"),
+    *("figure", "header", "footer"),
+}
+
+
+def load_label_map(path: Path) -> LabelMap:
+    """The YAML or JSON file `{class: label, class: null}`; `UsageError` naming what is wrong with it."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise UsageError(f"--label_map: {path} is over {MAX_BYTES:,} bytes")
+        table = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"--label_map: {path} cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"--label_map: {path} is no YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(table, dict) or not table:
+        raise UsageError(f"--label_map: {path} is not a table of class: label")
+    for name, label in table.items():
+        if not isinstance(name, str):
+            raise UsageError(f"--label_map: {path}: the class {name!a} is not a string; put it in quotes")
+        if label is not None:
+            _check(label, f"--label_map: {path}: the label of {name!a}")
+    return table
+
+
+def _check(label: object, where: str) -> None:
+    try:
+        check_label(label, where)
+    except RecordError as error:
+        raise UsageError(str(error)) from None
+
+
+def map_labels(record: PageRecord, table: LabelMap) -> PageRecord:
+    """The record with its labels by `table`, others as they are, and without the regions of null.
+
+    A class is looked up as it stands, then in small letters, as the model's own labels are: "Title" is `title`.
+
+    A record whose lists do not fit together is returned as it is: `check_record` refuses it.
+    """
+    labels = record.labels
+    lists = [record.bboxes, labels] + ([] if record.texts is None else [record.texts])
+    if not all(isinstance(values, list) for values in lists) or len(set(map(len, lists))) > 1:
+        return record
+    mapped = [_mapped(label, table) if isinstance(label, str) else label for label in labels]
+    keep = [i for i, label in enumerate(mapped) if label is not None]
+    kept = [[values[i] for i in keep] for values in (record.bboxes, mapped)]
+    texts = None if record.texts is None else [record.texts[i] for i in keep]
+    return replace(record, bboxes=kept[0], labels=kept[1], texts=texts)
+
+
+def _mapped(label: str, table: LabelMap) -> str | None:
+    if label in table:
+        return table[label]
+    small = label.lower()
+    return table.get(small, small if small in MODEL_LABELS else label)

@@ -1,0 +1,154 @@
+"""The accounts of an invented company: a balance sheet and an income statement that add up in every period."""
+
+import random
+from dataclasses import dataclass
+from types import ModuleType
+
+from synthetic.tables import Kind
+
+NIL_SHARE = 0.12  # of items with nothing in some period
+NOTE_SHARE = 0.7
+
+
+@dataclass
+class Line:
+    """A row of a statement: a value per period, the newest first; none in the heading of a section."""
+
+    name: str
+    kind: Kind
+    values: list[int] | None = None
+    indent: int = 0
+    has_note: bool = False
+    note: str = ""
+
+
+class Accounts:
+    """Both statements over `periods` periods; what one says of the profit, the other says too."""
+
+    def __init__(self, rng: random.Random, words: ModuleType, periods: int):
+        self._rng, self._words, self._periods = rng, words, periods
+        self._scale = 10 ** rng.uniform(3.2, 5.6)
+        self.income = self._income()
+        profit = next(line.values for line in self.income if line.name == words.INCOME["profit"])
+        self.balance = self._balance(profit)
+        self._number_notes()
+
+    def _income(self) -> list[Line]:
+        """From revenue to profit; costs are negative."""
+        names, rng = self._words.INCOME, self._rng
+        revenue = self._item(names["revenue"], 1.0, 0, is_nil=False)
+        cost = self._share_of(names["cost"], revenue.values, -0.7, -0.5)
+        gross = self._sum(names["gross"], [revenue, cost])
+        listed = _sample(rng, self._words.OPERATING_COSTS, 2, 4)
+        costs = [self._share_of(name, revenue.values, -0.09, -0.02) for name in listed]
+        other = [self._share_of(names["other"], revenue.values, 0.001, 0.02)] if rng.random() < 0.6 else []
+        operating = self._sum(names["operating"], [gross, *other, *costs])
+        finance = [
+            self._share_of(names["finance_income"], revenue.values, 0.0, 0.01),
+            self._share_of(names["finance_costs"], revenue.values, -0.03, -0.002),
+        ]
+        before = self._sum(names["before_tax"], [operating, *finance])
+        tax = self._share_of(names["tax"], before.values, -0.3, -0.15)
+        profit = self._sum(names["profit"], [before, tax], "total")
+        lines = [revenue, cost, gross, *other, *costs, operating, *finance, before, tax, profit]
+        return lines + (self._attribution(profit) if rng.random() < 0.4 else [])
+
+    def _attribution(self, profit: Line) -> list[Line]:
+        names = self._words.INCOME
+        others = self._share_of(names["others"], profit.values, 0.02, 0.2)
+        owners = [whole - part for whole, part in zip(profit.values, others.values, strict=True)]
+        others.has_note, others.indent = False, 1
+        return [Line(names["attributable"], "section"), Line(names["owners"], "item", owners, 1), others]
+
+    def _balance(self, profit: list[int]) -> list[Line]:
+        names, rng, words = self._words.BALANCE, self._rng, self._words
+        current_first = rng.random() < 0.4
+        order = ("current", "non_current") if current_first else ("non_current", "current")
+        items = {"non_current_assets": words.NON_CURRENT_ASSETS, "current_assets": words.CURRENT_ASSETS}
+        parts = {f"{name}_assets": self._items(items[f"{name}_assets"], 0.1, 0.5) for name in order}
+        assets, sums = self._sections(parts)
+        total = self._sum(names["total_assets"], sums, "total")
+        items = {
+            "non_current_liabilities": words.NON_CURRENT_LIABILITIES,
+            "current_liabilities": words.CURRENT_LIABILITIES,
+        }
+        parts = {f"{name}_liabilities": self._items(items[f"{name}_liabilities"], 0.03, 0.18) for name in order}
+        liabilities, owed = self._sections(parts)
+        all_owed = self._sum(names["total_liabilities"], owed)
+        equity = self._equity(profit, [a - b for a, b in zip(total.values, all_owed.values, strict=True)])
+        below = [*liabilities, all_owed, *equity] if current_first else [*equity, *liabilities, all_owed]
+        return [
+            Line(names["assets"], "section"),
+            *assets,
+            total,
+            Line(names["equity_and_liabilities"], "section"),
+            *below,
+            Line(names["total_equity_and_liabilities"], "total", total.values),
+        ]
+
+    def _equity(self, profit: list[int], equity: list[int]) -> list[Line]:
+        """Retained earnings are what is left: they may be negative."""
+        names, words = self._words.BALANCE, self._words
+        capital = round(self._scale * self._rng.uniform(0.05, 0.2))
+        lines = [Line(words.EQUITY[0], "item", [capital] * self._periods, 2, self._has_note())]
+        for name in _sample(self._rng, words.EQUITY[1:], 1, 2):
+            line = self._item(name, self._rng.uniform(0.02, 0.1), 2)
+            if self._rng.random() < 0.35:
+                line.values = [-value for value in line.values]
+            lines.append(line)
+        lines.append(Line(names["profit"], "item", profit, 2))
+        retained = [whole - sum(part) for whole, *part in zip(equity, *(line.values for line in lines), strict=True)]
+        lines.append(Line(names["retained"], "item", retained, 2))
+        return [Line(names["equity"], "section", indent=1), *lines, Line(names["total_equity"], "subtotal", equity, 1)]
+
+    def _sections(self, parts: dict[str, list[Line]]) -> tuple[list[Line], list[Line]]:
+        """The lines of sections with their sub-totals, and the sub-totals alone."""
+        names = self._words.BALANCE
+        lines, sums = [], []
+        for name, items in parts.items():
+            sums.append(self._sum(names[f"total_{name}"], items))
+            sums[-1].indent = 1
+            lines += [Line(names[name], "section", indent=1), *items, sums[-1]]
+        return lines, sums
+
+    def _items(self, names: list[str], low: float, high: float) -> list[Line]:
+        return [self._item(name, self._rng.uniform(low, high), 2) for name in _sample(self._rng, names, 3, len(names))]
+
+    def _item(self, name: str, share: float, indent: int, is_nil: bool = True) -> Line:
+        """Values around a share of the company's size."""
+        rng = self._rng
+        value = share * self._scale
+        values = [round(value * rng.uniform(0.8, 1.15)) for _ in range(self._periods)]
+        if is_nil and rng.random() < NIL_SHARE:
+            values[rng.randrange(self._periods)] = 0
+        return Line(name, "item", values, indent, self._has_note())
+
+    def _share_of(self, name: str, values: list[int], low: float, high: float) -> Line:
+        shares = [round(value * self._rng.uniform(low, high)) for value in values]
+        return Line(name, "item", shares, 0, self._has_note())
+
+    def _has_note(self) -> bool:
+        return self._rng.random() < NOTE_SHARE
+
+    def _number_notes(self) -> None:
+        """Notes are numbered as the lines come, from the income statement on."""
+        first = self._rng.randint(2, 6)
+        for number, line in enumerate((line for line in (*self.income, *self.balance) if line.has_note), first):
+            line.note = str(number)
+
+    @staticmethod
+    def _sum(name: str, lines: list[Line], kind: Kind = "subtotal") -> Line:
+        return Line(name, kind, [sum(column) for column in zip(*(line.values for line in lines), strict=True)])
+
+
+def _sample(rng: random.Random, names: list[str], fewest: int, most: int) -> list[str]:
+    """Some of the names, in their order."""
+    chosen = set(rng.sample(names, rng.randint(min(fewest, len(names)), min(most, len(names)))))
+    return [name for name in names if name in chosen]
+
+
+def longest(words: ModuleType) -> dict[str, int]:
+    """How many lines each statement may have at most."""
+    assets = len(words.NON_CURRENT_ASSETS) + len(words.CURRENT_ASSETS)
+    liabilities = len(words.NON_CURRENT_LIABILITIES) + len(words.CURRENT_LIABILITIES)
+    return {"balance": assets + liabilities + 21, "income": 17}

@@ -1,0 +1,87 @@
+"""Is a page too long for the model? Visual tokens, prompt and target in a tokenizer's tokens, against the context."""
+
+import os
+from functools import cache
+from pathlib import Path
+
+from transformers import AutoConfig, AutoTokenizer
+from transformers.models.deepseek_ocr2.image_processing_pil_deepseek_ocr2 import DeepseekOcr2ImageProcessorPil
+from transformers.models.deepseek_ocr2.processing_deepseek_ocr2 import DeepseekOcr2Processor
+
+from ocr2_hf.data.collator import PromptEncoder, TargetEncoder
+from ocr2_hf.data.pages import Splitter, example_length
+from ocr2_hf.data.records import PageRecord, RecordError
+from ocr2_hf.data.tasks import suits
+from ocr2_hf.errors import UsageError, WorkError
+from ocr2_hf.modeling.load import load_processor
+from ocr2_hf.modeling.tiny import TINY_SIZES
+
+CONTEXT = 8192  # DeepSeek-OCR-2's
+_PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json")
+
+
+class TokenLengths:
+    """Measures pages for the model, or the tokenizer, of a folder or Hub id.
+
+    A folder with a tokenizer alone is taken with the image settings and the context of DeepSeek-OCR-2. Raises
+    `UsageError` where there is no tokenizer.
+    """
+
+    def __init__(self, name: str):
+        self._processor = _processor(name)
+        self._prompts = PromptEncoder(self._processor)
+        self._targets = TargetEncoder(self._processor.tokenizer)
+        self.context = _context(name)
+
+    def measure(self, row: dict) -> tuple[int, int]:
+        """(visual tokens, all tokens) of a page's longest task; `row` has the columns of a record but the image."""
+        tiles = self._prompts.settings.tiles(row["width"], row["height"])
+        visual = self._prompts.settings.tokens(tiles)
+        # `locate` is never longer than `markdown`, which has all regions, nor is `ocr`.
+        tasks = [task for task in ("markdown", "custom") if suits(task, row)]
+        lengths = [example_length(row, task, {}, self._prompts, self._targets, tiles) for task in tasks]
+        return visual, max(lengths, default=visual)
+
+    def is_over(self, record: PageRecord, width: int, height: int) -> bool:
+        """Is a checked page longer than the context, so that training must split it?
+
+        Raises `RecordError` where it cannot: between no regions can it be cut into parts that fit.
+        """
+        row = vars(record) | {"width": width, "height": height}
+        try:
+            _, length = self.measure(row)
+        except WorkError as error:
+            raise RecordError(str(error)) from None
+        if length <= self.context:
+            return False
+        if not record.bboxes or not Splitter(self._processor, {}, self.context)(row):
+            raise RecordError(f"page of {length:,} tokens is over the context of {self.context:,} and cannot be split")
+        return True
+
+
+@cache
+def token_lengths(name: str) -> TokenLengths:
+    """One for each name and process: a tokenizer takes a while to load."""
+    return TokenLengths(name)
+
+
+def _processor(name: str) -> DeepseekOcr2Processor:
+    folder = Path(name)
+    if not folder.is_dir() or any((folder / file).is_file() for file in _PROCESSOR_FILES):
+        return load_processor(name)
+    try:
+        return DeepseekOcr2Processor(DeepseekOcr2ImageProcessorPil(), AutoTokenizer.from_pretrained(name))
+    except (OSError, ValueError, AttributeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UsageError(f"--tokenizer: {name} has no tokenizer of DeepSeek-OCR-2: {reason}") from None
+
+
+def _context(name: str) -> int:
+    if name in TINY_SIZES:
+        return load_processor(name).tokenizer.model_max_length
+    if os.path.isdir(name) and not (Path(name) / "config.json").is_file():
+        return CONTEXT
+    try:
+        return AutoConfig.from_pretrained(name).get_text_config().max_position_embeddings
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--tokenizer: no config of {name!r}: {str(error).strip().splitlines()[0]}") from None

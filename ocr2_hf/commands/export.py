@@ -1,0 +1,40 @@
+"""Export a trained directory for other programs.
+
+    ocr2 export runs/letters --to merged --output_dir letters-merged
+
+merged: one model of the library's own layout, adapters added into the weights, that the stock Auto classes load, with
+the processor and a generation config that stops loops. On the CPU, whatever the size of the GPU.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from ocr2_hf.errors import UsageError, run_command
+from ocr2_hf.publishing.merge import DTYPES, merge
+
+TARGETS = {"merged": merge}
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = _parse(argv)
+    if not Path(args.source).is_dir():
+        raise UsageError(f"no directory {args.source}; export a run's output_dir, or a downloaded model")
+    written = TARGETS[args.to](args.source, args.output_dir, args.dtype)
+    print(f"{args.to}: {written}")
+    return 0
+
+
+def _parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="ocr2 export", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("source", metavar="DIR", help="what `train` wrote: a model or adapters")
+    parser.add_argument("--to", choices=TARGETS, required=True)
+    parser.add_argument("--output_dir", required=True, help="a new folder")
+    parser.add_argument("--dtype", choices=DTYPES, default="auto", help="of the weights (default: as the base's)")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))

@@ -1,0 +1,97 @@
+"""`ocr2 evaluate --omnidocbench`: score a directory of markdown against the pages of OmniDocBench v1.5."""
+
+import argparse
+import json
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from tqdm.auto import tqdm
+
+from ocr2_hf.evaluation.files import write_json, write_whole
+from ocr2_hf.evaluation.omnidocbench.cdm import cdm_by_page, formula_list
+from ocr2_hf.evaluation.omnidocbench.directory import prediction_files, read_markdown
+from ocr2_hf.evaluation.omnidocbench.ground_truth import Page, read_ground_truth
+from ocr2_hf.evaluation.omnidocbench.page import PageScore, score_page
+from ocr2_hf.evaluation.omnidocbench.scores import FIGURES, page_figures, summarize_pages
+
+# Fewer pages are scored before other processes have started.
+PAGES_FOR_PROCESSES = 100
+MAX_PROCESSES = 8
+
+
+def add_omnidocbench_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--omnidocbench", metavar="GT.json", help="pages of OmniDocBench v1.5; needs --predictions DIR")
+    parser.add_argument(
+        "--cdm_scores", metavar="FILE", help="CDM of the formulas.json that --omnidocbench wrote, by the CDM tool"
+    )
+
+
+def score_omnidocbench(
+    ground_truth: Path, predictions: Path, output: Path, cdm_scores: str | None = None, cdm_command: str | None = None
+) -> None:
+    """Write metrics.json, pages.jsonl and formulas.json to `output`, and print the figures.
+
+    CDM, and with it `overall`, is measured only by a file of scores or a command (see `omnidocbench.cdm`).
+    """
+    pages = read_ground_truth(ground_truth)
+    files = prediction_files(pages, predictions)
+    scores = list(tqdm(_score(pages, files), total=len(pages), desc="scoring", unit="page"))
+    formulas = formula_list(scores)
+    write_json(output / "formulas.json", formulas)
+    by_page = cdm_by_page(formulas, cdm_scores, cdm_command)
+    metrics = summarize_pages(scores, by_page)
+    lines = [_line(*page) for page in zip(scores, files, page_figures(scores, by_page), strict=True)]
+    write_whole(output / "pages.jsonl", "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+    write_json(output / "metrics.json", metrics)
+    print(_table(metrics))
+    print(_remarks(metrics, output))
+
+
+def _score(pages: Sequence[Page], files: Sequence[Path | None]) -> Iterator[PageScore]:
+    processes = min(os.cpu_count() or 1, MAX_PROCESSES)
+    if processes == 1 or len(pages) < PAGES_FOR_PROCESSES:
+        yield from map(_score_file, pages, files)
+        return
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(_score_file, pages, files, chunksize=4)
+
+
+def _score_file(page: Page, file: Path | None) -> PageScore:
+    return score_page(page, None if file is None else read_markdown(file))
+
+
+def _line(score: PageScore, file: Path | None, figures: dict[str, float | None]) -> dict[str, Any]:
+    """A line of pages.jsonl; the figures of a page without a prediction are those of an empty one."""
+    state = {"missing": score.missing, "empty": score.empty, "loop": score.looping}
+    name = None if file is None else file.name
+    return {"id": score.image, "prediction": name, **figures, **state, "attributes": score.attributes}
+
+
+def _table(metrics: dict[str, Any]) -> str:
+    """The figures of all pages and of the pages of each attribute."""
+    rows = [("all pages", metrics["pages"] - metrics["missing_pages"], metrics)]
+    for attribute, values in metrics["by"].items():
+        rows += [(f"{attribute}: {value}", figures["pages"], figures) for value, figures in values.items()]
+    names = [name for name in (*FIGURES, "overall") if metrics[name] is not None]
+    width = max(len(label) for label, *_ in rows)
+    lines = [f"{'':{width}}  {'pages':>5}  " + "  ".join(names)]
+    for label, pages, figures in rows:
+        cells = (f"{'-' if figures[name] is None else format(figures[name], '.3f'):>{len(name)}}" for name in names)
+        lines.append(f"{label:{width}}  {pages:>5}  " + "  ".join(cells))
+    return "\n".join(lines)
+
+
+def _remarks(metrics: dict[str, Any], output: Path) -> str:
+    remarks = [f"{output / 'metrics.json'}, and a line per page in {output / 'pages.jsonl'}"]
+    if metrics["missing_pages"]:
+        missing = (
+            f"{metrics['missing_pages']} of {metrics['pages']} pages have no prediction and count for nothing above"
+        )
+        remarks.append(f"{missing}, as in the official scorer; as empty pages: with_missing_pages in metrics.json")
+    if metrics["cdm"] is None:
+        remarks.append(f"no CDM, so no overall: score {output / 'formulas.json'} and give the result as --cdm_scores")
+    return "\n".join(remarks)

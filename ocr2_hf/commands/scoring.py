@@ -1,0 +1,84 @@
+"""What `ocr2 evaluate` does once pages are read: score a file of predictions, compare two, write the results."""
+
+import argparse
+import json
+from pathlib import Path
+
+from ocr2_hf.errors import UsageError, WorkError
+from ocr2_hf.evaluation.comparison import compare, shared_pages
+from ocr2_hf.evaluation.figures import metrics_table
+from ocr2_hf.evaluation.files import write_json, write_whole
+from ocr2_hf.evaluation.measures import measure_pages
+from ocr2_hf.evaluation.predictions import read_predictions
+from ocr2_hf.evaluation.report import Images, write_comparison, write_report
+from ocr2_hf.evaluation.summary import Line, summarize_with_intervals
+from ocr2_hf.reading.evaluation_settings import SETTINGS_FILE, read_settings
+
+
+def score_predictions(args: argparse.Namespace, output: Path) -> None:
+    """Score the file `args.predictions`; `args.dataset` gives references, sizes and images by the pages' ids."""
+    source = Path(args.predictions)
+    lines = read_predictions(source, with_reference=args.dataset is None)
+    if not lines:
+        raise WorkError(f"{source} has no lines to score")
+    if args.dataset is None:
+        images, settings, title = _images_of(source.parent), {"predictions": str(source)}, str(source)
+    else:
+        from ocr2_hf.reading.references import PageImages, add_references, task_of
+
+        dataset = load_pages(args.dataset, args.split)
+        task = args.task or task_of(lines, dataset)
+        lines, images = add_references(lines, dataset, task)[: args.limit], PageImages(dataset)
+        settings = {"predictions": str(source), "dataset": args.dataset, "split": args.split, "task": task}
+        title = f"{source} on {args.dataset}, {args.split}, {task}"
+    copy = output / "predictions.jsonl"
+    if args.dataset or copy.resolve() != source.resolve():
+        write_whole(copy, "".join(json.dumps(line) + "\n" for line in lines))
+        write_json(output / SETTINGS_FILE, settings)
+    write_results(lines, output, title, images, args.cdm_command)
+
+
+def compare_evaluations(before: Path, after: Path, output: Path) -> None:
+    """Score two evaluations of the same pages beside each other."""
+    sides = shared_pages(*(read_predictions(folder / "predictions.jsonl") for folder in (before, after)))
+    metrics = compare(*sides)
+    images = _images_of(before) or _images_of(after)
+    write_json(output / "metrics.json", metrics)
+    write_comparison(*sides, metrics, output / "report.html", (str(before), str(after)), images)
+    print(metrics_table({name: metrics[name] for name in ("before", "after", "change")}))
+    print(f"report: {output / 'report.html'}")
+
+
+def write_results(
+    lines: list[Line], output: Path, title: str, images: Images | None, cdm_command: str | None = None
+) -> None:
+    """Write metrics.json and report.html, and print the figures."""
+    metrics = summarize_with_intervals(lines, measures=measure_pages(lines, cdm_command))
+    write_json(output / "metrics.json", metrics)
+    write_report(lines, metrics, output / "report.html", images, title)
+    print(metrics_table({"": metrics}))
+    print(f"{metrics['pages']} pages; report: {output / 'report.html'}")
+
+
+def load_pages(name: str, split: str, limit: int | None = None):
+    """The first `limit` pages of a dataset's split. Raises WorkError when it has none."""
+    from ocr2_hf.data.load import load_dataset  # here, so that scoring a file needs no datasets and no torch
+
+    dataset = load_dataset(name, split)
+    if not len(dataset):
+        raise WorkError(f"the split {split!r} of {name} has no pages")
+    return dataset.select(range(min(limit or len(dataset), len(dataset))))
+
+
+def _images_of(folder: Path) -> Images | None:
+    """The images of the dataset that the evaluation in `folder` was of, where it can still be had."""
+    settings = read_settings(folder)
+    if not isinstance(settings.get("dataset"), str):
+        return None
+    from ocr2_hf.reading.references import PageImages
+
+    try:
+        return PageImages(load_pages(settings["dataset"], settings["split"]))
+    except (UsageError, WorkError, KeyError) as error:
+        print(f"the report shows pages without their images: {error}")
+        return None

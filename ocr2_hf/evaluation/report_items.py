@@ -1,0 +1,145 @@
+"""The pages of a report as plain values: scores, regions with their IoU, text differences, tables as grids.
+
+Everything that is looked at in the report is computed here; the script in the page only draws it.
+"""
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rapidfuzz.distance import Levenshtein
+
+from ocr2_hf.evaluation.boxes import match_boxes
+from ocr2_hf.evaluation.measures import Measures, measure
+from ocr2_hf.evaluation.page_tables import Table, find_tables, match_tables
+from ocr2_hf.evaluation.robustness import ends_in_loop
+from ocr2_hf.evaluation.summary import Line, boxes, summarize
+from ocr2_hf.evaluation.text import strip_grounding
+
+# What pages are sorted by: metric -> (name, short name, form in the script, whether more is better).
+MEASURES = {
+    "cer": ("Character errors", "CER", "percent", False),
+    "wer": ("Word errors", "WER", "percent", False),
+    "bbox_iou": ("Box IoU", "IoU", "decimal", True),
+    "box_f1_50": ("Box F1 at 0.5", "F1", "decimal", True),
+    "teds": ("TEDS of tables", "TEDS", "decimal", True),
+    "reading_order_edit": ("Reading order", "order", "decimal", False),
+    "formula_edit": ("Formula edits", "formulas", "decimal", False),
+    "invented_text_rate": ("Invented text", "invented", "percent", False),
+    "inference_time": ("Seconds", "time", "seconds", False),
+    "tokens_per_page": ("Tokens", "tokens", "count", False),
+}
+
+# A word, a single character of a script without spaces, a run of blanks, or any other character.
+_SPACELESS = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
+_TOKEN = re.compile(rf"\s+|[{_SPACELESS}]|[^\W{_SPACELESS}]+|.")
+_CELL_END, _ROW_END = re.compile(r"</t[dh]>(?!\s*</tr>)"), re.compile(r"</tr>")
+_TABLE_TAG = re.compile(r"</?(?:table|thead|tbody|tfoot|tr|td|th)\b[^<>]*>")
+_MAX_ROWS, _MAX_SPAN = 500, 100  # of a table that is drawn
+
+
+def report_item(sides: Sequence[Line], size: tuple[int, int] | None, image: str | None) -> dict[str, Any]:
+    """One page: what one evaluation says about it, or two beside each other. `size` is (width, height) in pixels."""
+    first = sides[0]
+    return {
+        "id": first["id"],
+        "image": image,
+        "size": size,
+        "prompt": first.get("prompt"),
+        "reference": first["reference"],
+        "regions": [_region(region) for region in first.get("reference_regions") or []],
+        "sides": [_side(line) for line in sides],
+    }
+
+
+def difference(prediction: str, reference: str) -> list[tuple[str, str]]:
+    """The predicted text in pieces, word by word: ("same" | "extra" | "lost", text).
+
+    Extra is not in the reference, lost is only there. Grounding tags are left out; blanks of any kind are equal, as in
+    the metrics. Of HTML tables the cells are shown, parted by bars: how they lie is seen where tables are drawn.
+    """
+    texts = (unicodedata.normalize("NFC", _cells(strip_grounding(text))) for text in (prediction, reference))
+    predicted, wanted = (_TOKEN.findall(text) for text in texts)
+    same = [[" " if token.isspace() else token for token in side] for side in (predicted, wanted)]
+    pieces = []
+    for step in Levenshtein.opcodes(*same):
+        extra = "".join(predicted[step.src_start : step.src_end])
+        lost = "".join(wanted[step.dest_start : step.dest_end])
+        pieces += [("same", extra)] if step.tag == "equal" else [("extra", extra), ("lost", lost)]
+    return [piece for piece in pieces if piece[1]]
+
+
+def _cells(text: str) -> str:
+    return _TABLE_TAG.sub("", _ROW_END.sub("\n", _CELL_END.sub(" | ", text)))
+
+
+def page_scores(line: Line, counts: Measures | None = None) -> dict[str, float | None]:
+    """The MEASURES of one page."""
+    scores = summarize([line], [measure(line) if counts is None else counts])
+    return {name: scores[name] for name in MEASURES}
+
+
+def _side(line: Line) -> dict[str, Any]:
+    pairs = match_boxes(boxes(line, "regions"), boxes(line, "reference_regions"))
+    partner = {p: (r, iou) for p, r, iou in pairs}
+    regions = [
+        _region(region) | {"partner": partner.get(index, (None, 0.0))[0], "iou": partner.get(index, (None, 0.0))[1]}
+        for index, region in enumerate(line.get("regions") or [])
+    ]
+    return {
+        "scores": page_scores(line),
+        "marks": page_marks(line),
+        "regions": regions,
+        "difference": difference(line["prediction"], line["reference"]),
+        "tables": _tables(line),
+        "prediction": line["prediction"],
+    }
+
+
+def page_marks(line: Line) -> list[str]:
+    """What went wrong with the page as a whole."""
+    marks = {
+        "missing": bool(line.get("missing")),
+        "empty": not line.get("missing") and not line["prediction"].strip() and bool(line["reference"].strip()),
+        "loop": ends_in_loop(line["prediction"]),
+        "no end": line.get("finished") is False,
+    }
+    return [name for name, present in marks.items() if present]
+
+
+def _region(region: Mapping[str, Any]) -> dict[str, Any]:
+    box = [round(float(value), 1) for value in region["box"]]
+    return {"label": region.get("label") or "", "box": box, "text": region.get("text") or ""}
+
+
+def _tables(line: Line) -> list[dict[str, Any]]:
+    """Pairs of tables as the metrics match them; then those that one side has alone."""
+    predicted, reference = (find_tables(line[key]) for key in ("prediction", "reference"))
+    pairs = match_tables(predicted, reference)
+    alone = [(p, None, 0.0) for p in range(len(predicted)) if p not in {pair[0] for pair in pairs}]
+    alone += [(None, r, 0.0) for r in range(len(reference)) if r not in {pair[1] for pair in pairs}]
+    shown = []
+    for p, r, score in [*pairs, *alone]:
+        a, b = None if p is None else predicted[p], None if r is None else reference[r]
+        shown.append({"teds": score, "predicted": _grid(a, b), "reference": _grid(b, a)})
+    return shown
+
+
+def _grid(table: Table | None, other: Table | None) -> list[list[tuple[str, int, int, bool]]] | None:
+    """Rows of (text, columns, rows, whether the other table has the same text there)."""
+    if table is None:
+        return None
+    beside = [[cell.text for cell in row] for row in other.rows] if other else []
+    return [
+        [
+            (
+                cell.text,
+                min(cell.columns, _MAX_SPAN),
+                min(cell.rows, _MAX_SPAN),
+                row < len(beside) and column < len(beside[row]) and beside[row][column] == cell.text,
+            )
+            for column, cell in enumerate(cells)
+        ]
+        for row, cells in enumerate(table.rows[:_MAX_ROWS])
+    ]

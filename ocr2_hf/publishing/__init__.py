@@ -1,0 +1,1 @@
+"""From a saved directory to what others load: a merged model."""

@@ -1,0 +1,82 @@
+"""What a dataset knows about pages that were read elsewhere: references, sizes, images."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from datasets import Dataset
+from PIL import Image
+
+from ocr2_hf.data.grounding import has_tags, parse_regions
+from ocr2_hf.data.images import to_rgb
+from ocr2_hf.data.tasks import build_target, suits
+from ocr2_hf.errors import WorkError
+
+Line = dict[str, Any]
+
+
+def add_references(lines: Sequence[Line], dataset: Dataset, task: str) -> list[Line]:
+    """A line for every page of `dataset` that suits `task`, in its order: `lines` with what they lack filled in.
+
+    What a line says itself stays. A page that no line is about gets an empty prediction and `"missing": true`. Raises
+    `WorkError` when lines are about pages that the dataset does not have, or when no page suits the task.
+    """
+    by_id = {line["id"]: line for line in lines}
+    unknown = sorted(by_id.keys() - set(dataset["id"]))
+    if unknown:
+        raise WorkError(
+            f"{len(unknown)} of {len(by_id)} predictions are of pages that the dataset does not have, "
+            f"e.g. {unknown[0]!r}; check --dataset, --split and the ids"
+        )
+    rows = [row for row in dataset.remove_columns("image") if suits(task, row)]
+    if not rows:
+        raise WorkError(f"none of the {len(dataset)} pages suits the task {task!r}; choose another --task")
+    return [_complete(by_id.get(row["id"]), row, task) for row in rows]
+
+
+def add_regions(line: Line) -> Line:
+    """The line with the regions that its texts tell, where it has none of its own and says how large the page is."""
+    size = line.get("width"), line.get("height")
+    found = {
+        key: [asdict(region) | {"box": list(region.box)} for region in parse_regions(line[source], *size)]
+        for key, source in (("regions", "prediction"), ("reference_regions", "reference"))
+        if all(size) and line.get(key) is None and has_tags(line[source])
+    }
+    return line | found
+
+
+def task_of(lines: Sequence[Line], dataset: Dataset) -> str:
+    """`markdown` where predictions and pages have boxes, else `ocr`: a model that gives none is not asked for them."""
+    boxed = any(line.get("regions") or has_tags(line["prediction"]) for line in lines)
+    return "markdown" if boxed and any(dataset.select_columns("bboxes")[:100]["bboxes"]) else "ocr"
+
+
+def page_facts(row: Mapping[str, Any], task: str) -> Line:
+    """What a line says about its page beside the reference: the task, and the language where the dataset tells it."""
+    language = {"language": row["language"]} if isinstance(row.get("language"), str) else {}
+    return {"task": task} | language
+
+
+class PageImages:
+    """The images of a dataset's pages: called with a line, gives its page's image; None where it has none."""
+
+    def __init__(self, dataset: Dataset):
+        self._dataset = dataset
+        self._index = {page: number for number, page in enumerate(dataset["id"])}
+
+    def __call__(self, line: Line) -> Image.Image | None:
+        number = self._index.get(line["id"])
+        if number is None:
+            return None
+        try:
+            return to_rgb(self._dataset[number]["image"])
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            return None  # the figures matter more than one picture
+
+
+def _complete(line: Line | None, row: Mapping[str, Any], task: str) -> Line:
+    known = {"id": row["id"], "width": row["width"], "height": row["height"], "reference": build_target(task, row)}
+    known |= page_facts(row, task)
+    if line is None:
+        return add_regions(known | {"prediction": "", "missing": True})
+    return add_regions(known | {key: value for key, value in line.items() if value is not None})

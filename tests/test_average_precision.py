@@ -1,0 +1,112 @@
+"""COCO mAP against pycocotools, and by hand."""
+
+import contextlib
+import io
+
+import numpy as np
+import pytest
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from ocr2_hf.evaluation.average_precision import Detections, mean_average_precision
+
+
+def coco_map(predicted, reference):
+    """What pycocotools says when every score is 1."""
+    names = sorted({label for page in [*predicted, *reference] for label, _ in page})
+    truth = COCO()
+    truth.dataset = {
+        "images": [{"id": page} for page in range(len(reference))],
+        "categories": [{"id": number, "name": name} for number, name in enumerate(names)],
+        "annotations": [
+            {**annotation, "id": number, "iscrowd": 0}
+            for number, annotation in enumerate(annotations(reference, names), 1)
+        ],
+    }
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth.createIndex()
+        found = truth.loadRes([{**annotation, "score": 1.0} for annotation in annotations(predicted, names)])
+        evaluation = COCOeval(truth, found, "bbox")
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return evaluation.stats[0]
+
+
+def annotations(pages, names):
+    for page, regions in enumerate(pages):
+        for label, (x0, y0, x1, y1) in regions:
+            size = (x1 - x0, y1 - y0)
+            yield {
+                "image_id": page,
+                "category_id": names.index(label),
+                "bbox": [x0, y0, *size],
+                "area": size[0] * size[1],
+            }
+
+
+def random_pages(seed, pages=20):
+    """References, and predictions that are moved, lost, invented, named otherwise and in another order."""
+    draw = np.random.default_rng(seed)
+    predicted, reference = [], []
+    for _ in range(pages):
+        corners = np.sort(draw.integers(0, 60, (draw.integers(0, 9), 2, 2)), axis=1)
+        boxes = (corners + np.array([[0, 0], [draw.integers(5, 40)] * 2])).reshape(-1, 4).astype(float)
+        labels = draw.choice(["text", "table", "title"], len(boxes))
+        wanted = [(str(label), list(box)) for label, box in zip(labels, boxes, strict=True)]
+        made = [(label, list(box + draw.normal(0, 2, 4))) for label, box in zip(labels, boxes, strict=True)]
+        made = [("figure" if draw.random() < 0.1 else str(label), box) for label, box in made if draw.random() > 0.2]
+        made += [made[at] for at in range(len(made)) if draw.random() < 0.2]
+        made += [("text", [1.0, 1.0, 9.0, 9.0])] * draw.integers(0, 3)
+        draw.shuffle(made)
+        predicted.append([(label, box) for label, box in made if box[0] < box[2] and box[1] < box[3]])
+        reference.append(wanted)
+    return predicted, reference
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_equals_pycocotools(seed):
+    pages = random_pages(seed)
+    expected = coco_map(*pages)
+    assert 0.05 < expected < 0.95
+    assert mean_average_precision(*pages) == pytest.approx(expected, abs=1e-12)
+
+
+def test_at_most_a_hundred_predictions_of_a_page_count():
+    reference = [[("text", [0, 0, 10, 10])], [("text", [0, 0, 10, 10])]]
+    surplus = [("text", [50, 50, 60, 60])] * 100
+    pages = [[*surplus, reference[0][0]], [*surplus[:1], reference[1][0]]], reference
+    assert mean_average_precision(*pages) == pytest.approx(coco_map(*pages), abs=1e-12)
+
+
+def test_of_two_references_as_good_the_last_is_taken():
+    # The first prediction overlaps both alike; the second only the first reference.
+    reference = [[("a", [0, 0, 10, 10]), ("a", [4, 0, 14, 10])]]
+    for second in ([-1, 0, 9, 10], [5, 0, 15, 10]):
+        pages = [[("a", [2, 0, 12, 10]), ("a", second)]], reference
+        assert mean_average_precision(*pages) == pytest.approx(coco_map(*pages), abs=1e-12)
+
+
+def test_by_hand():
+    box, far = [0, 0, 10, 10], [50, 50, 60, 60]
+    assert mean_average_precision([[("a", box)]], [[("a", box)]]) == 1
+    # IoU 0.8: found at the seven thresholds from 0.5 to 0.8.
+    assert mean_average_precision([[("a", [0, 0, 10, 8])]], [[("a", box)]]) == pytest.approx(0.7)
+    # One of two found: precision 1 at the 51 recalls up to 0.5.
+    assert mean_average_precision([[("a", box)]], [[("a", box), ("a", far)]]) == pytest.approx(51 / 101)
+    # The mean over the labels of the references; a label that only predictions have does not count.
+    assert Detections([[("a", box), ("c", far)]], [[("a", box), ("b", far)]]).by_label() == {"a": 1, "b": 0}
+    assert mean_average_precision([[("a", box), ("c", far)]], [[("a", box), ("b", far)]]) == 0.5
+    assert mean_average_precision([[("a", box)]], [[]]) is None
+    assert mean_average_precision([], []) is None
+
+
+def test_a_sample_is_scored_as_its_pages():
+    pages = random_pages(3, pages=6)
+    counts = np.array([[1, 1, 1, 1, 1, 1], [1, 0, 1, 0, 0, 1], [0, 0, 0, 0, 0, 0]], dtype=float)
+    some = [[side[page] for page in (0, 2, 5)] for side in pages]
+    whole, part, nothing = Detections(*pages).resampled(counts)
+    assert whole == pytest.approx(mean_average_precision(*pages))
+    assert part == pytest.approx(mean_average_precision(*some))
+    assert np.isnan(nothing)
+    assert np.isnan(Detections([[]], [[]]).resampled(np.ones((2, 1)))).all()

@@ -1,0 +1,123 @@
+"""Adapters merged into their base: the same logits, loaded and read with the stock classes."""
+
+import pytest
+import torch
+import yaml
+from peft import PeftModel
+from safetensors.torch import load_file
+from tiny_pages import page_dataset, processor
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+from ocr2_hf.commands.export import main
+from ocr2_hf.data.collator import TrainingCollator
+from ocr2_hf.data.pages import PageTasks
+from ocr2_hf.errors import run_command
+from ocr2_hf.modeling.adapters import apply_policy, write_portable_adapter
+from ocr2_hf.modeling.box_head import save_box_head, split_box_head
+from ocr2_hf.modeling.load import load_model
+from ocr2_hf.modeling.model import OCR2Model
+from ocr2_hf.modeling.tiny import save_tiny
+from ocr2_hf.publishing.merge import NO_REPEAT_NGRAM
+from ocr2_hf.reading.reader import DocumentReader
+from ocr2_hf.recipe import ModelArguments
+
+ROUTED = "attention+shared+routed"
+POLICIES = {
+    "attention": ModelArguments(lora_targets="attention"),
+    "shared": ModelArguments(lora_targets="attention+shared"),
+    "routed": ModelArguments(lora_targets=ROUTED),
+    "vision": ModelArguments(train_language="none", train_vision="lora"),
+    "both": ModelArguments(lora_targets=ROUTED, train_vision="lora"),
+    "projector in full": ModelArguments(train_projector=True),
+    "encoder in full": ModelArguments(train_vision="encoder"),
+}
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    return save_tiny(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture(scope="module")
+def batch():
+    pages = PageTasks(page_dataset(), processor(), {"markdown": 1.0})
+    return TrainingCollator(processor())([pages[i] for i in range(4)])
+
+
+def trained(base, policy, folder, box_head: bool = False):
+    """A directory as `train` writes it, its trained weights moved far from where they began."""
+    model = OCR2Model.from_pretrained(base)
+    if box_head:
+        model.add_box_head()
+    model = apply_policy(model, policy)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter += 0.1 * torch.randn(parameter.shape, generator=generator)
+    model.save_pretrained(folder)
+    if isinstance(model, PeftModel):
+        write_portable_adapter(folder)
+        save_box_head(split_box_head(model.state_dict())[1], folder)
+    processor().save_pretrained(folder)
+    return folder
+
+
+def logits(model, batch) -> torch.Tensor:
+    inputs = {k: v for k, v in batch.items() if not k.startswith(("box_", "token_weights", "labels"))}
+    with torch.no_grad():
+        return model.eval()(**inputs).logits
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_the_merged_model_has_the_adapter_models_logits(name, base, batch, tmp_path):
+    folder = trained(base, POLICIES[name], tmp_path / "run")
+    assert run_command(main, [str(folder), "--to", "merged", "--output_dir", str(tmp_path / "merged")]) == 0
+    wanted = logits(load_model(folder), batch)
+    merged = logits(AutoModelForImageTextToText.from_pretrained(tmp_path / "merged"), batch)
+    assert (merged - wanted).abs().max() < 1e-4
+    assert (logits(OCR2Model.from_pretrained(base), batch) - wanted).abs().max() > 1e-2  # the adapters matter
+    assert not list((tmp_path / "merged").glob("adapter*"))
+    assert set(load_file(tmp_path / "merged" / "model.safetensors")) == set(load_file(base / "model.safetensors"))
+
+
+def test_processor_recipe_box_head_and_generation_go_along(base, batch, tmp_path):
+    policy = ModelArguments(train_projector=True)
+    folder = trained(base, policy, tmp_path / "run", box_head=True)
+    (folder / "recipe.yaml").write_text(yaml.safe_dump({"tasks": {"ocr": 1.0}, "prompts": {"ocr": "<image>\nRead."}}))
+    assert run_command(main, [str(folder), "--to", "merged", "--output_dir", str(tmp_path / "merged")]) == 0
+    model = AutoModelForImageTextToText.from_pretrained(tmp_path / "merged")
+    config = model.generation_config
+    assert (config.no_repeat_ngram_size, config.do_sample, config.max_new_tokens) == (NO_REPEAT_NGRAM, False, 4096)
+    assert (config.bos_token_id, config.eos_token_id, config.pad_token_id) == (0, 1, 2)
+    assert AutoProcessor.from_pretrained(tmp_path / "merged", backend="pil").tokenizer.eos_token_id == 1
+    head, before = (load_file(path / "box_head.safetensors") for path in (tmp_path / "merged", folder))
+    assert all(torch.equal(head[key], before[key]) for key in before)
+    reader = DocumentReader.from_pretrained(tmp_path / "merged")
+    assert reader.prompts["ocr"] == "<image>\nRead."
+    row = page_dataset()[0]
+    assert reader.read(row["image"], task="ocr", max_new_tokens=4).tokens == 4
+
+
+def test_a_model_without_adapters_is_cast(base, batch, tmp_path):
+    words = [str(base), "--to", "merged", "--dtype", "bfloat16", "--output_dir", str(tmp_path / "cast")]
+    assert run_command(main, words) == 0
+    assert {tensor.dtype for tensor in load_file(tmp_path / "cast" / "model.safetensors").values()} == {torch.bfloat16}
+    model = AutoModelForImageTextToText.from_pretrained(tmp_path / "cast", dtype=torch.float32)
+    assert (logits(model, batch) - logits(OCR2Model.from_pretrained(base), batch)).abs().max() < 1.0
+
+
+def test_what_cannot_be_exported_is_one_message(base, tmp_path, capsys):
+    there = tmp_path / "there"
+    there.mkdir()
+    (there / "file").touch()
+    cases = {
+        (str(base), str(there)): "is there already: name a new folder",
+        (str(there), str(tmp_path / "new")): "holds no model",
+        (str(tmp_path / "gone"), str(tmp_path / "new")): "no directory",
+    }
+    for (source, target), message in cases.items():
+        assert run_command(main, [source, "--to", "merged", "--output_dir", target]) == 2
+        error = capsys.readouterr().err
+        assert message in error and "Traceback" not in error
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["there"]
