@@ -1,7 +1,7 @@
 """Read pages: batched greedy generation with a guard against loops."""
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -124,7 +124,7 @@ def prediction_line(
 
 
 def _regions(text: str, size: tuple[int, int]) -> list[dict[str, Any]]:
-    return [asdict(region) | {"box": list(region.box)} for region in parse_regions(text, *size)]
+    return [region.to_dict() for region in parse_regions(text, *size)]
 
 
 def _generation(tokenizer, ids: list[int], seconds: float) -> Generation:
