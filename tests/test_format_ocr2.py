@@ -24,6 +24,7 @@ class Parrot(DocumentReader):
 
     def __init__(self, answer):
         self.prompts, self.answer = {"markdown": "<image>\nConvert.", "ocr": "<image>\nRead."}, answer
+        self.no_repeat_ngram, self.no_repeat_window, self.max_seconds = 20, 90, None
 
     def generate(self, images, prompts, max_new_tokens=0):
         return [Generation(self.answer, 5, True, 0.1) for _ in images]
@@ -46,7 +47,7 @@ def read_files(tmp_path, monkeypatch):
 @pytest.fixture
 def scans(tmp_path):
     write_images(tmp_path / "scans", "one.png", "two.png", size=(200, 100))
-    pages = [Image.new("RGB", (100, 50), "white"), Image.new("RGB", (60, 60), "white")]
+    pages = [Image.effect_noise(size, 80) for size in ((100, 50), (60, 60))]
     pages[0].save(tmp_path / "scans" / "book.pdf", save_all=True, append_images=pages[1:])
     return tmp_path / "scans"
 

@@ -173,7 +173,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(PIECES | st.text(max_size=5), max_size=20).map("".join))
 def test_any_text_is_read(text):
     found = read_grounded(text, *PAGE)
@@ -187,7 +187,7 @@ SIDES = st.integers(0, 999).flatmap(lambda first: st.tuples(st.just(first), st.i
 REGIONS = st.builds(lambda label, x, y, text: Region(label, (x[0], y[0], x[1], y[1]), text), WORDS, SIDES, SIDES, WORDS)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(REGIONS, max_size=6, unique_by=lambda region: (region.label, region.box, region.text)))
 def test_what_is_written_is_read_back_without_a_repair(regions):
     found = read_grounded(encode_regions(regions, 999, 999), 999, 999)

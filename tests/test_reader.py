@@ -73,7 +73,8 @@ def test_json_holds_everything_but_the_image():
     assert document["raw"] == ANSWER and document["markdown"].startswith("# Bill\n\n")
     assert (document["width"], document["height"], document["finished"]) == (999, 1998, True)
     assert document["regions"][0] == {"label": "title", "box": [0, 0, 999, 222], "text": "# Bill"}
-    assert document["tables"] == [[["Total", "7"]]]
+    assert document["tables"] == [{"header_rows": 0, "rows": [["Total", "7"]]}]
+    assert document["repairs"] == [] and (document["reason"], document["score"]) == ("eos", None)
 
 
 def test_overlay_draws_a_frame_per_region(tmp_path):

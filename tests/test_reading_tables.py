@@ -185,7 +185,7 @@ def tables(draw, spans=True, header=None):
     return Table(tuple(map(tuple, rows)))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(tables())
 def test_any_grid_with_spans_written_as_html_and_read_again_is_the_same(table):
     assert parse_tables(f"before {table.to_html()} after") == [table]
@@ -193,7 +193,7 @@ def test_any_grid_with_spans_written_as_html_and_read_again_is_the_same(table):
     assert again == [table]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(tables(spans=False, header=lambda row: row == 0), st.booleans())
 def test_any_grid_without_spans_written_as_markdown_and_read_again_is_the_same(table, outer):
     def line(cells):
@@ -206,7 +206,7 @@ def test_any_grid_without_spans_written_as_markdown_and_read_again_is_the_same(t
     assert parse_tables("\n".join(["before", "", head, line(["---"] * table.width), *body, "", "after"])) == [table]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(st.sampled_from(["<table>", "</table", ">", "<tr>", "<td", " colspan=3", "<th>", "a", "|", "-", "\n"])))
 def test_any_text_gives_grids(pieces):
     for table in parse_tables("".join(pieces)):
