@@ -5,29 +5,18 @@ import os
 
 import pytest
 from format_folders import build, read_folder, write_images
+from parrot import Parrot
 from PIL import Image
 
 from ocr2_hf.commands import read
 from ocr2_hf.data.tasks import build_example
 from ocr2_hf.errors import run_command
-from ocr2_hf.modeling.generation import Generation
 from ocr2_hf.reading.reader import DocumentReader
 
 ANSWER = (
     "<|ref|>title<|/ref|><|det|>[[100, 100, 500, 200]]<|/det|>\nA tittle\n\n"
     "<|ref|>text<|/ref|><|det|>[[100, 300, 900, 800]]<|/det|>\nSome text."
 )
-
-
-class Parrot(DocumentReader):
-    """A reader whose model gives the same answer to every page; everything around the model is real."""
-
-    def __init__(self, answer):
-        self.prompts, self.answer = {"markdown": "<image>\nConvert.", "ocr": "<image>\nRead."}, answer
-        self.no_repeat_ngram, self.no_repeat_window, self.max_seconds = 20, 90, None
-
-    def generate(self, images, prompts, max_new_tokens=0):
-        return [Generation(self.answer, 5, True, 0.1) for _ in images]
 
 
 @pytest.fixture

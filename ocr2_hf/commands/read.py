@@ -44,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
         for markdown in read_markdown(reader, inputs.files, prompt, failed, *limits):
             print(markdown, flush=True)
     else:
-        ledger = Ledger(output, _settings(args, reader, prompt))
+        ledger = Ledger(output, _settings(args, reader, prompt), fingerprint(args.model))
         outcome = FileReader(reader, ledger, prompt, *limits).read(inputs.files)
         _report(outcome, inputs.left_out)
         failed += outcome.failed
@@ -60,23 +60,21 @@ def _settings(args: argparse.Namespace, reader: DocumentReader, prompt: str) -> 
         **{key: getattr(args, key) for key in ("model", "task", "pages", "max_new_tokens")},
         **{name: getattr(reader, name) for name in names},
         "prompt": prompt,
-        "model_files": fingerprint(args.model),
     }
 
 
 def _report(outcome: Outcome, left_out: int) -> None:
-    print(f"{outcome.pages} pages read")
-    if outcome.done:
-        print(f"{outcome.done} files were read before")
-    if left_out:
-        print(f"{left_out} files are no images or PDFs and were left out")
+    print(f"pages read: {outcome.pages}")
+    for told, count in (("files read before", outcome.done), ("files left out, no images or PDFs", left_out)):
+        if count:
+            print(f"{told}: {count}")
     for told, items in (
-        ("answers were cut off at a limit", outcome.cut_off),
-        ("files were corrected by hand and are kept; remove them to read anew", outcome.corrected),
+        ("answers cut off at a limit", outcome.cut_off),
+        ("files corrected by hand and kept (remove them to read anew)", outcome.corrected),
     ):
         if items:
             more = [f"and {len(items) - _LISTED} more"] if len(items) > _LISTED else []
-            print("\n  ".join([f"{len(items)} {told}:", *items[:_LISTED], *more]))
+            print("\n  ".join([f"{told}: {len(items)}", *items[:_LISTED], *more]))
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:

@@ -19,13 +19,14 @@ Stamp = list[int] | None
 class Ledger:
     """A line for every file that was read: with which settings, and how the file and its JSON looked then.
 
-    `settings` is what the answers depend on. A line is written when all results of the file are in place; half a line,
-    left by a kill, counts for nothing.
+    Answers depend on `settings` and on the files of the model (`fingerprint`). A line is written when all results of
+    the file are in place; half a line, left by a kill, counts for nothing.
     """
 
-    def __init__(self, output: Path, settings: Mapping[str, Any]) -> None:
+    def __init__(self, output: Path, settings: Mapping[str, Any], model_files: list | None = None) -> None:
         self.output, self.settings = output, settings
-        self.digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+        known = json.dumps([settings, model_files], sort_keys=True)
+        self.digest = hashlib.sha256(known.encode()).hexdigest()
         self._path = output / LEDGER_FILE
         self._lines = dict(_read(self._path))
 

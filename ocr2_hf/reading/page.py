@@ -1,6 +1,7 @@
 """`Page`: what was read on one page."""
 
 import json
+import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -16,6 +17,8 @@ from ocr2_hf.data.grounding import Grounded, Region, Repair, plain_markdown, pla
 from ocr2_hf.data.overlay import draw_overlay
 from ocr2_hf.reading.pages import PageSource
 from ocr2_hf.reading.tables import parse_tables, read_tables
+
+_SMALLEST_OVERLAY = 600  # pixels of its longer side
 
 
 @dataclass(frozen=True)
@@ -115,8 +118,13 @@ class Page:
         return json.dumps(self.to_dict(), ensure_ascii=False, indent=2)
 
     def overlay(self, image: Image.Image | None = None) -> Image.Image:
-        """The page with its regions drawn on it (`draw_overlay`), scaled as it was read; `image` spares loading it."""
+        """The page with its regions drawn on it (`draw_overlay`); `image` spares loading it.
+
+        A page larger than the model sees is as small as it was read, a tiny one is enlarged: labels must not cover it.
+        """
         image = image or self.source.load_for_reading().image
+        if (times := math.ceil(_SMALLEST_OVERLAY / max(image.size))) > 1:
+            image = image.resize((image.width * times, image.height * times))
         boxes = (self.box_on(image, region) for region in self.regions)
         return draw_overlay(image, [replace(region, box=box) for region, box in zip(self.regions, boxes, strict=True)])
 

@@ -19,6 +19,7 @@ PDF_DPI = 144  # what the authors of the model render at
 MAX_PIXELS = 180_000_000
 # Larger pages are scaled down before they are read: the model sees six tiles of 768 pixels a side, 3.5 million pixels.
 READ_PIXELS = 25_000_000
+MAX_RATIO = 100  # a thinner page vanishes when it is scaled to what the model sees
 
 Source = str | Path | Image.Image
 Pages = str | Iterable[int]
@@ -58,6 +59,7 @@ class PageSource:
     def _load(self, most: int) -> LoadedPage:
         with _explained(self.name):
             if isinstance(self.source, Image.Image):
+                _check_size(*self.source.size)
                 return _shrunk(self.source.copy(), most)
             return (_render if is_pdf(self.source) else _decode)(self.source, self.number, most)
 
@@ -165,6 +167,8 @@ def _shrunk(image: Image.Image, most: int) -> LoadedPage:
 def _check_size(width: float, height: float) -> None:
     if width * height > MAX_PIXELS:
         raise ValueError(f"{width:.0f} x {height:.0f} is more than {MAX_PIXELS:,} pixels: scale it down")
+    if max(width, height) > MAX_RATIO * min(width, height):
+        raise ValueError(f"{width:.0f} x {height:.0f} is no page: one side is more than {MAX_RATIO} times the other")
 
 
 @contextmanager
