@@ -1,6 +1,7 @@
 """Types of command line arguments."""
 
 import argparse
+import math
 
 
 def positive_integer(text: str) -> int:
@@ -15,6 +16,17 @@ def whole_number(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
     return int(text)
+
+
+def seconds(text: str) -> float | None:
+    """For argparse: a number of seconds above 0; 0 is no limit."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds (0: no limit)")
+    return value or None
 
 
 def add_generation_arguments(parser: argparse.ArgumentParser) -> None:

@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 from ocr2_hf.data.images import to_rgb
 from ocr2_hf.data.tasks import build_prompt, build_target, suits
 from ocr2_hf.errors import WorkError
-from ocr2_hf.evaluation.files import write_whole
+from ocr2_hf.evaluation.files import drop_half_line, write_whole
 from ocr2_hf.evaluation.predictions import read_predictions
 from ocr2_hf.modeling.generation import prediction_line
 from ocr2_hf.reading.evaluation_settings import part_of, parts_of
@@ -76,7 +76,7 @@ def _gather(path: Path, ids: Sequence[str]) -> list[dict[str, Any]]:
     parts, lines = parts_of(path), {}
     for file in (path, *parts):
         if file.exists():
-            _drop_half_line(file)
+            drop_half_line(file)
             for line in read_predictions(file):
                 lines.setdefault(line["id"], line)
     ordered = [lines[page] for page in ids if page in lines]
@@ -85,11 +85,6 @@ def _gather(path: Path, ids: Sequence[str]) -> list[dict[str, Any]]:
     for file in parts:
         file.unlink()
     return ordered
-
-
-def _drop_half_line(path: Path) -> None:
-    with open(path, "r+b") as file:
-        file.truncate(file.read().rfind(b"\n") + 1)
 
 
 def _progress(share: Sequence[Sequence[int]], processes: Processes) -> tqdm:
