@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from peft import PeftModel
-from transformers import AutoConfig, AutoProcessor
+from transformers import AutoProcessor, PreTrainedConfig
 from transformers.utils import is_flash_attn_2_available
 
 from ocr2_hf.errors import UsageError
@@ -95,7 +95,8 @@ def check_model(name: str | Path) -> None:
     if Path(name).exists() and not (Path(name) / "config.json").is_file():
         raise UsageError(f"{name} holds no model: config.json or {ADAPTER_FILE} is missing")
     try:
-        model_type = AutoConfig.from_pretrained(name).model_type
+        # Not by AutoConfig: of the original repository's layout it asks, on the terminal, whether to run its code.
+        model_type = PreTrainedConfig.get_config_dict(name)[0].get("model_type")
     except (OSError, ValueError) as error:
         raise UsageError(
             f"no model {str(name)!r}: {_first_line(error)} (a directory, a Hub id such as "
@@ -104,7 +105,8 @@ def check_model(name: str | Path) -> None:
     if model_type != MODEL_TYPE:
         raise UsageError(
             f"{str(name)!r} is a {model_type!r} model, not {MODEL_TYPE!r}; the original repository's layout "
-            "(deepseek-ai/DeepSeek-OCR-2) needs remote code: use deepseek-community/DeepSeek-OCR-2"
+            "(deepseek-ai/DeepSeek-OCR-2, or what `ocr2 export --to original` wrote) needs remote code: use "
+            "deepseek-community/DeepSeek-OCR-2, or the directory that was exported"
         )
 
 
