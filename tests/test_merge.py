@@ -91,7 +91,14 @@ def test_stock_generate_with_the_generation_config_leaves_loops(base, tmp_path):
         grams = [tuple(answer[start : start + NO_REPEAT_NGRAM]) for start in range(len(answer) - NO_REPEAT_NGRAM + 1)]
         return len(grams) - len(set(grams))
 
-    assert repeats(generation_config=GenerationConfig(eos_token_id=1, pad_token_id=2, max_new_tokens=160)) > 40
+    assert (
+        repeats(
+            generation_config=GenerationConfig(
+                eos_token_id=1, pad_token_id=2, max_new_tokens=160, no_repeat_ngram_size=0
+            )
+        )
+        > 40
+    )
     assert repeats(max_new_tokens=160) == 0
 
 
