@@ -19,10 +19,11 @@ from hub_server import File, HubServer, Repo
 from huggingface_hub import ModelCard
 from PIL import Image
 from safetensors.torch import load_file
-from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers import AutoProcessor
 
 from ocr2_hf.errors import run_command
 from ocr2_hf.evaluation.text import character_error_rate, strip_grounding
+from ocr2_hf.modeling.load import load_model
 from synthesize import main as synthesize
 
 READER = ROOT / "recipes/tiny/base"  # it reads typed slips
@@ -56,11 +57,14 @@ def slips(tmp_path_factory, hub, home) -> Path:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> Path:
-    """A model trained in full, as `train` leaves it, its weights in several files."""
+    """A model trained in full with a box head, as `train` leaves it, its weights in several files."""
     folder = tmp_path_factory.mktemp("model") / "reader"
-    AutoModelForImageTextToText.from_pretrained(READER).save_pretrained(folder, max_shard_size="1MB")
+    trained = load_model(READER)
+    trained.add_box_head()
+    trained.save_pretrained(folder, max_shard_size="1MB")
     AutoProcessor.from_pretrained(READER).save_pretrained(folder)
     recipe = {"model": "me/origin", "dataset": "me/slips", "tasks": {"markdown": 1.0}, "learning_rate": 2e-5}
+    recipe["prompts"] = {"ocr": "<image>\nRead it."}
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     (folder / "trainer_state.json").write_text(json.dumps({"global_step": 12, "epoch": 2.0, "log_history": []}))
     Image.new("RGB", (40, 30), "white").save(folder / "curves.png")
@@ -85,7 +89,7 @@ def trained(slips, hub, home, tmp_path_factory) -> Path:
     output = tmp_path_factory.mktemp("runs") / "slips"
     words = ["--model", READER, "--dataset", "me/slips", "--output_dir", output, "--max_steps", "1"]
     words += ["--eval_strategy", "steps", "--eval_pages", "1", "--save_strategy", "steps", "--save_steps", "1"]
-    words += ["--push_to_hub", "--hub_model_id", "me/slips-lora", "--hub_strategy", "every_save"]
+    words += ["--push_to_hub", "--hub_model_id", "me/slips-lora", "--hub_strategy", "every_save", "--hub_private_repo"]
     done = run(hub, home, "-m", "ocr2_hf", "train", "recipes/tiny/lora.yaml", *words)
     assert done.returncode == 0, done.stderr
     assert f"pushed: {hub.endpoint}/me/slips-lora/tree/" in done.stdout + done.stderr
@@ -112,7 +116,7 @@ def test_what_goes_is_the_model_and_how_it_came_about(pushed, model, hub):
     assert len(shards) > 3 and there.keys() == shards | {
         *("README.md", "config.json", "generation_config.json", "model.safetensors.index.json"),
         *("processor_config.json", "tokenizer.json", "tokenizer_config.json", "recipe.yaml", "trainer_state.json"),
-        *("curves.png", "example.png", "evaluation/test/metrics.json"),
+        *("box_head.safetensors", "curves.png", "example.png", "evaluation/test/metrics.json"),
     }
     for name in (*shards, "recipe.yaml", "tokenizer.json"):
         assert there[name] == (model / name).read_bytes()
@@ -144,32 +148,45 @@ def test_the_cards_head_is_what_the_hub_asks_for(pushed, model, hub):
     assert "ocr2 evaluate --model runs/reader --dataset me/slips --split test" in text
 
 
-def use(hub: HubServer, name: str, page: Path, folder: Path) -> tuple[str, str]:
-    """What a stranger reads on a page: by the card's code, run as it stands, and by `ocr2 read`, each by name."""
+OURS = """
+from ocr2_hf import DocumentReader
+from ocr2_hf.commands.read import main
+main(["page.png", "--model", "{name}"])
+print("=" * 9)
+reader = DocumentReader.from_pretrained("{name}")
+print(reader.prompts["ocr"], reader.model.box_head is not None)
+"""
+
+
+def use(hub: HubServer, name: str, page: Path, folder: Path) -> list[str]:
+    """What a stranger gets by the name alone: a page read by the card's code, run as it stands, and by `ocr2 read`; a
+    prompt, and whether there is a box head."""
     shutil.copyfile(page, folder / "page.png")
-    (folder / "use.py").write_text(
-        f"{code_of(card(hub, name).text)}\nprint('=' * 9)\n"
-        f"import sys\nfrom ocr2_hf.commands.read import main\nsys.exit(main(['page.png', '--model', {name!r}]))\n"
-    )
+    (folder / "use.py").write_text(f"{code_of(card(hub, name).text)}\nprint('=' * 9)\n{OURS.format(name=name)}")
     done = run(hub, folder / "home", "use.py", cwd=folder)
     assert done.returncode == 0, done.stderr
-    stock, _, ours = done.stdout.partition("=" * 9)
-    return stock, ours
+    return done.stdout.split("=" * 9)
 
 
-@pytest.mark.parametrize(("name", "made"), [("me/reader", "pushed"), ("me/slips-lora", "trained")])
-def test_the_cards_code_and_ours_read_a_page_by_name_in_a_new_process(name, made, request, slips, hub, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "made", "beside"),
+    [("me/reader", "pushed", "<image>\nRead it. True"), ("me/slips-lora", "trained", "<image>\nFree OCR. False")],
+)
+def test_the_cards_code_and_ours_read_a_page_by_name_in_a_new_process(
+    name, made, beside, request, slips, hub, tmp_path
+):
     request.getfixturevalue(made)
     page = slips / "images/000000.png"
     truth = json.loads((slips / "annotations/000000.json").read_text())["text"]
-    stock, ours = use(hub, name, page, tmp_path)
+    stock, ours, told = use(hub, name, page, tmp_path)
+    assert told.strip() == beside
     assert stock.startswith("<|ref|>") and character_error_rate([strip_grounding(stock)], [truth]) < 0.1
     assert character_error_rate([ours], [truth]) < 0.1
 
 
 def test_a_recipe_pushes_adapters_as_adapters_with_a_base_that_is_nowhere_else(trained, hub):
     repo, there = hub.repo("models", "me/slips-lora"), files(hub, "me/slips-lora")
-    assert repo.titles == ["initial commit", "Save checkpoint-1", "Upload slips"] and not repo.private
+    assert repo.titles == ["initial commit", "Save checkpoint-1", "Upload slips"] and repo.private
     assert there["adapter_model.safetensors"] == (trained / "adapter_model.safetensors").read_bytes()
     assert there["base/model.safetensors"] == (READER / "model.safetensors").read_bytes()
     assert json.loads(there["adapter_config.json"])["base_model_name_or_path"] == "me/slips-lora/base"

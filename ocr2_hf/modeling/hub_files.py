@@ -1,6 +1,6 @@
-"""What lies beside the weights in a repository on the Hub: adapters, their base, a box head, the recipe.
+"""What lies beside the weights in a repository on the Hub: adapters, their base and processor, a box head, the recipe.
 
-The library loads weights and processors by Hub id itself; these it does not know.
+The library loads a model and its processor by Hub id itself; these it does not know.
 """
 
 from pathlib import Path
@@ -8,7 +8,10 @@ from pathlib import Path
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
 
-BESIDE_WEIGHTS = ("adapter_config.json", "adapter_model.safetensors", "base/*", "box_head.safetensors", "recipe.yaml")
+BESIDE_WEIGHTS = (
+    *("adapter_config.json", "adapter_model.safetensors", "base/*", "box_head.safetensors", "recipe.yaml"),
+    *("processor_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
+)
 
 
 def files_beside(name: str | Path) -> Path:

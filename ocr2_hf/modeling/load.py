@@ -76,6 +76,9 @@ def load_processor(name: str | Path):
     """The `DeepseekOcr2Processor` of a model: torchvision's image processor where torchvision works, else Pillow's."""
     if str(name) in TINY_SIZES:
         return build_tiny_processor(str(name))
+    beside = files_beside(name)
+    if (beside / ADAPTER_FILE).is_file():
+        name = beside  # without a network the library finds no processor in a repository of adapters
     try:
         return AutoProcessor.from_pretrained(name, backend=image_backend())
     except (OSError, ValueError) as error:
