@@ -10,7 +10,8 @@ COMMANDS = {
     "train": "fine-tune by a recipe (through accelerate launch or deepspeed)",
     "evaluate": "score a model, or saved predictions, and write a report",
     "read": "images or PDF to markdown and JSON",
-    "export": "a trained directory as one merged model",
+    "export": "a trained directory for other programs: merged, original layout",
+    "push": "a trained directory to the Hub, with a model card",
 }
 
 
