@@ -1,9 +1,12 @@
 """Export a trained directory for other programs.
 
     ocr2 export runs/letters --to merged --output_dir letters-merged
+    ocr2 export runs/letters --to onnx --output_dir letters-onnx
 
 merged: one model of the library's own layout, adapters added into the weights, that the stock Auto classes load, with
 the processor and a generation config that stops loops. On the CPU, whatever the size of the GPU.
+
+onnx: graphs in float32 for ONNX Runtime, which `ocr2 read --model letters-onnx` reads with too.
 """
 
 import argparse
@@ -12,8 +15,9 @@ from pathlib import Path
 
 from ocr2_hf.errors import UsageError, run_command
 from ocr2_hf.publishing.merge import DTYPES, merge
+from ocr2_hf.publishing.onnx import export_onnx
 
-TARGETS = {"merged": merge}
+TARGETS = {"merged": merge, "onnx": export_onnx}
 
 
 def main(argv: list[str] | None = None) -> int:

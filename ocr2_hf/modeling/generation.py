@@ -83,7 +83,7 @@ def generate(
     `no_repeat_ngram` 0 turns the guard against loops off.
     """
     tokenizer = processor.tokenizer
-    device = next(model.parameters()).device
+    device = model.device
     batch = GenerationCollator(processor)(images, prompts)
     pixels = {"pixel_values", "pixel_values_local"}
     batch = {k: v.to(device, model.dtype) if k in pixels else v.to(device) for k, v in batch.items()}

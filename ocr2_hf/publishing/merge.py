@@ -26,9 +26,7 @@ def merge(source: str | Path, output_dir: str | Path, dtype: str = "auto") -> Pa
     base, or of `source` where it has no adapters). Logits in float32 are the adapter model's to 1e-4. A box head and
     the recipe go along. Raises `UsageError` for what is no model or where `output_dir` is there already.
     """
-    model = load_model(source, dtype="float32", attn_implementation="sdpa").cpu()
-    if isinstance(model, PeftModel):
-        model = model.merge_and_unload(safe_merge=True)
+    model = merged_model(source)
     model.generation_config = reading_config(model)
     model = model.to(_written_dtype(source, dtype))
     processor = load_processor(source)
@@ -39,6 +37,12 @@ def merge(source: str | Path, output_dir: str | Path, dtype: str = "auto") -> Pa
         if recipe.is_file():  # prompts and tasks, for the reader
             shutil.copyfile(recipe, folder / recipe.name)
     return Path(output_dir)
+
+
+def merged_model(source: str | Path, attn_implementation: str = "sdpa") -> OCR2Model:
+    """The model of a directory, its adapters added into the weights, on the CPU in float32."""
+    model = load_model(source, dtype="float32", attn_implementation=attn_implementation).cpu()
+    return model.merge_and_unload(safe_merge=True) if isinstance(model, PeftModel) else model
 
 
 def reading_config(model: OCR2Model) -> GenerationConfig:
