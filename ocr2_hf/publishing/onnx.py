@@ -73,7 +73,9 @@ def trace(model: OCR2Model, processor):
     # Every expert computes its own tokens and no others; the library's other exact form runs a loop over what it finds.
     model.model.language_model.set_experts_implementation("grouped_mm")
     with sizes_worked_out(), _quiet(), torch.no_grad():
-        return OnnxExporter().export(module, inputs, config).program
+        exported = OnnxExporter().export(module, inputs, config)
+    # transformers 5.17 hands out torch's own program, 5.23 wraps the graph in a class of its own.
+    return exported.model if isinstance(exported, torch.onnx.ONNXProgram) else exported.program
 
 
 @contextmanager

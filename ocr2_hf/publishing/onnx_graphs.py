@@ -116,7 +116,7 @@ def example_inputs(config: DeepseekOcr2Config, page_side: int, tile_side: int) -
     """Inputs of `TraceableModel` in which no two open sizes are equal and none is 0 or 1: a trace would bake it in."""
     text = config.text_config
     batch, length, past, tiles, boxes = 2, 5, 3, 4, 6
-    cached = torch.zeros(batch, text.num_key_value_heads, past, text.head_dim)
+    cached = (batch, text.num_key_value_heads, past, text.head_dim)
     return {
         "pixel_values": torch.zeros(batch, 3, page_side, page_side),
         "pixel_values_local": torch.zeros(tiles, 3, tile_side, tile_side),
@@ -124,7 +124,9 @@ def example_inputs(config: DeepseekOcr2Config, page_side: int, tile_side: int) -
         "input_ids": torch.full((batch, length), text.bos_token_id),
         "attention_mask": torch.ones(batch, past + length, dtype=torch.long),
         "position_ids": torch.arange(past, past + length).repeat(batch, 1),
-        "past_key_values": [{"key": cached, "value": cached.clone()} for _ in range(text.num_hidden_layers)],
+        "past_key_values": [
+            {name: torch.zeros(cached) for name in ("key", "value")} for _ in range(text.num_hidden_layers)
+        ],
         "box_positions": torch.zeros(boxes, 6, dtype=torch.long),
     }
 
