@@ -1,8 +1,6 @@
 """The model as ONNX graphs, in the real ONNX Runtime: the same logits, boxes and texts as in torch."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import matplotlib
@@ -60,6 +58,7 @@ def adapted(tmp_path_factory) -> Path:
             parameter += 0.05 * torch.randn(parameter.shape)
     model.generation_config.update(bos_token_id=0, eos_token_id=1, pad_token_id=2)
     model.save_pretrained(folder / "base")
+    model = OCR2Model.from_pretrained(folder / "base")
     model.add_box_head()
     model = apply_policy(model, ModelArguments(lora_targets="attention+shared+routed", train_projector=True))
     with torch.no_grad():
@@ -75,15 +74,7 @@ def adapted(tmp_path_factory) -> Path:
 
 
 def exported(source: Path, folder: Path) -> Path:
-    done = subprocess.run(
-        [sys.executable, "-m", "ocr2_hf", "export", str(source), "--to", "onnx", "--output_dir", str(folder)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stdout) == (0, f"onnx: {folder}\n"), done.stderr
-    assert "Traceback" not in done.stderr
+    assert run_command(export.main, [str(source), "--to", "onnx", "--output_dir", str(folder)]) == 0
     return folder
 
 
