@@ -122,7 +122,7 @@ def generate(
     ended are left as they are.
     """
     tokenizer = processor.tokenizer
-    device = next(model.parameters()).device
+    device = model.device
     batch = GenerationCollator(processor)(images, prompts)
     pixels = {"pixel_values", "pixel_values_local"}
     batch = {k: v.to(device, model.dtype) if k in pixels else v.to(device) for k, v in batch.items()}

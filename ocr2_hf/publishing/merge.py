@@ -29,13 +29,13 @@ def merge(source: str | Path, output_dir: str | Path, dtype: str = "auto") -> Pa
     return Path(output_dir)
 
 
-def merged_model(source: str | Path, dtype: str = "auto") -> OCR2Model:
+def merged_model(source: str | Path, dtype: str = "auto", attn_implementation: str = "sdpa") -> OCR2Model:
     """The model of `source` without adapters, in `dtype`, with a generation config that reads whole pages.
 
     On the CPU, whatever GPU there is, and added in float32, so that the logits are the adapter model's to 1e-4 in
     float32: needs 4 bytes of memory a parameter, 13.6 GB for DeepSeek-OCR-2, and room for one more of its weights.
     """
-    model = load_model(source, dtype="float32", attn_implementation="sdpa")
+    model = load_model(source, dtype="float32", attn_implementation=attn_implementation)
     if isinstance(model, PeftModel):
         model = model.merge_and_unload(safe_merge=True)
     reading = reading_config(model.config.to_dict(), model.generation_config.to_dict())

@@ -10,6 +10,7 @@ from ocr2_hf.data.tasks import PROMPTS
 from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.modeling.generation import Generation, generate
 from ocr2_hf.modeling.load import load_model, load_processor
+from ocr2_hf.reading.onnx_model import is_onnx_folder, load_onnx_model
 from ocr2_hf.reading.page import Page
 from ocr2_hf.reading.pages import LoadedPage, Pages, PageSource, Source, is_pdf, list_pages
 from ocr2_hf.reading.saved_recipe import read_saved_recipe
@@ -59,7 +60,9 @@ class DocumentReader:
         no_repeat_window: int | None = None,
         max_seconds: float | None = MAX_SECONDS,
     ) -> "DocumentReader":
-        """Load a directory (a model or an adapter) or a Hub id; `device` None is the GPU where there is one.
+        """Load a directory (a model, an adapter, ONNX graphs) or a Hub id; `device` None is the GPU where there is one.
+
+        ONNX graphs are read by ONNX Runtime on the CPU, in float32.
 
         A directory that `ocr2 train` wrote is read with the prompts it was trained with, and with the guard against
         loops it was evaluated with where `no_repeat_ngram` and `no_repeat_window` say nothing else.
@@ -69,8 +72,11 @@ class DocumentReader:
         window = recipe.no_repeat_window if no_repeat_window is None else no_repeat_window
         for problem in loop_guard_problems(ngram, window):
             raise UsageError(problem)
-        model = load_model(name, dtype=dtype, attn_implementation=attn_implementation)
-        model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        if is_onnx_folder(name):
+            model = load_onnx_model(name, device, dtype)
+        else:
+            model = load_model(name, dtype=dtype, attn_implementation=attn_implementation)
+            model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         return cls(model, load_processor(name), recipe.prompts, ngram, window, max_seconds)
 
     def read(
