@@ -91,7 +91,7 @@ class OCR2TrainingArguments(TrainingArguments):
     remove_unused_columns: bool = _field(False, "Must be false: the collator reads whole page records.")
     report_to: str | list[str] | None = _field("none", "Trackers, e.g. tensorboard.")
 
-    tasks: dict[str, float] = _field({"markdown": 1.0}, "Task -> share of the examples: ocr, markdown, locate, custom.")
+    tasks: dict[str, float] = _field({"markdown": 1.0}, "Task -> share of the examples: ocr, markdown, locate, table, custom.")
     prompts: dict[str, str] = _field({}, "Task -> prompt, where it differs from the model's own.")
     max_length: int = _field(4096, "Longest sequence in tokens, visual ones included; for longer pages see overlong.")
     overlong: Literal["drop", "split"] = _field(
