@@ -15,9 +15,10 @@ from torch.utils.data import Dataset as TorchDataset
 from ocr2_hf.data.augment import Augmentation
 from ocr2_hf.data.collator import Example, PromptEncoder, TargetEncoder
 from ocr2_hf.data.grounding import Region, encode_regions, has_tags
-from ocr2_hf.data.images import to_rgb
+from ocr2_hf.data.images import ImageSettings, to_rgb
 from ocr2_hf.data.parts import Part, find_parts, part_row
-from ocr2_hf.data.tasks import build_example, page_regions, suits
+from ocr2_hf.data.table_crops import crop_table, crop_tiles
+from ocr2_hf.data.tasks import build_example, chosen_table, page_regions, page_tables, suits
 from ocr2_hf.errors import WorkError
 
 COLUMNS = ("id", "text", "bboxes", "labels", "texts", "width", "height", "prompt", "target")
@@ -53,10 +54,10 @@ class PageTasks(TorchDataset):
         augment: Augmentation | None = None,
     ):
         self.dataset, self.prompts, self.seed = dataset, dict(prompts or {}), seed
-        self.augment = augment or Augmentation()
+        self.augment, self.settings = augment or Augmentation(), ImageSettings.of(processor)
         self.tasks = [task for task, weight in tasks.items() if weight > 0]
         self.weights = [tasks[task] for task in self.tasks]
-        self.lengths = _measure(dataset, processor, self.tasks, self.prompts)
+        self.lengths = _measure(dataset, processor, self.tasks, self.prompts, self.augment.moves)
         self.fits = (self.lengths > 0) & (self.lengths <= max_length)
         self.split = self._split(processor, max_length) if overlong == "split" else {}
         whole = self.fits.any(axis=1)
@@ -89,7 +90,10 @@ class PageTasks(TorchDataset):
             movable = task != "custom" or not has_tags(page["prompt"] + page["target"])
             image, boxes = self.augment(image, page["bboxes"], f"{self.seed}/{epoch}/{page['id']}", movable)
             page = {**page, "bboxes": boxes}
-        prompt, target = build_example(task, page, self.prompts, seed=hash_free_seed(self.seed, epoch))
+        seed = hash_free_seed(self.seed, epoch)
+        prompt, target = build_example(task, page, self.prompts, seed)
+        if task == "table":
+            image, _ = crop_table(image, chosen_table(page, seed).box, self.settings)
         return Example(page["id"], image, prompt, target)
 
     def _split(self, processor, max_length: int) -> dict[int, list[Part]]:
@@ -156,18 +160,28 @@ def hash_free_seed(seed: int, epoch: int) -> int:
     return seed * 1_000_003 + epoch
 
 
-def _measure(dataset: Dataset, processor, tasks: list[str], prompts: Mapping[str, str]) -> np.ndarray:
-    """Sequence lengths [pages, tasks], -1 where the task does not suit the page. Decodes no image."""
+def _measure(
+    dataset: Dataset, processor, tasks: list[str], prompts: Mapping[str, str], moves: bool = False
+) -> np.ndarray:
+    """Sequence lengths [pages, tasks], -1 where the task does not suit the page. Decodes no image. What an augmentation
+    `moves` may take more tiles in the task table."""
     encoder = PromptEncoder(processor)
     targets = TargetEncoder(processor.tokenizer)
     texts = _without_images(dataset)
     lengths = np.full((len(dataset), len(tasks)), _UNSUITED, dtype=np.int64)
     for row, page in enumerate(texts):
-        tiles = encoder.settings.tiles(page["width"], page["height"])
         for column, task in enumerate(tasks):
             if suits(task, page):
+                tiles = _tiles(page, task, encoder.settings, moves)
                 lengths[row, column] = example_length(page, task, prompts, encoder, targets, tiles)
     return lengths
+
+
+def _tiles(page: Mapping, task: str, settings: ImageSettings, moves: bool) -> int:
+    size = page["width"], page["height"]
+    if task == "table":
+        return crop_tiles([table.box for table in page_tables(page)], *size, settings, moves)
+    return settings.tiles(*size)
 
 
 def _without_images(dataset: Dataset) -> Dataset:

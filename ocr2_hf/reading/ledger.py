@@ -20,14 +20,22 @@ class Ledger:
     """A line for every file that was read: with which settings, and how the file and its JSON looked then.
 
     Answers depend on `settings` and on the files of the model (`fingerprint`). A line is written when all results of
-    the file are in place; half a line, left by a kill, counts for nothing.
+    the file are in place; half a line, left by a kill, counts for nothing. Its own name in `output` is `file`; a
+    result's is its input's with `suffix`.
     """
 
-    def __init__(self, output: Path, settings: Mapping[str, Any], model_files: list | None = None) -> None:
-        self.output, self.settings = output, settings
+    def __init__(
+        self,
+        output: Path,
+        settings: Mapping[str, Any],
+        model_files: list | None = None,
+        file: str = LEDGER_FILE,
+        suffix: str = ".json",
+    ) -> None:
+        self.output, self.settings, self.suffix = output, settings, suffix
         known = json.dumps([settings, model_files], sort_keys=True)
         self.digest = hashlib.sha256(known.encode()).hexdigest()
-        self._path = output / LEDGER_FILE
+        self._path = output / file
         self._lines = dict(_read(self._path))
 
     def is_done(self, item: Input) -> bool:
@@ -51,7 +59,7 @@ class Ledger:
         self._lines[item.name] = line
 
     def json_path(self, item: Input) -> Path:
-        return self.output / f"{item.name}.json"
+        return self.output / f"{item.name}{self.suffix}"
 
 
 def stamp(path: str | Path) -> Stamp:

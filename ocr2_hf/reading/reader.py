@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 
+from ocr2_hf.data.images import ImageSettings
 from ocr2_hf.data.tasks import PROMPTS
 from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.modeling.generation import Generation, generate
@@ -78,6 +79,11 @@ class DocumentReader:
             model = load_model(name, dtype=dtype, attn_implementation=attn_implementation)
             model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         return cls(model, load_processor(name), recipe.prompts, ngram, window, max_seconds)
+
+    @property
+    def image_settings(self) -> ImageSettings:
+        """How the processor cuts pages into tiles."""
+        return ImageSettings.of(self.processor)
 
     def read(
         self,

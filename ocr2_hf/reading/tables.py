@@ -25,7 +25,11 @@ _APART = ("br", "p", "div", "li", "table", "tr", "td", "th")
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: its text on one line, whether it is a head, where it begins (from 0) and how far it reaches."""
+    """One cell: its text on one line, whether it is a head, where it begins (from 0) and how far it reaches.
+
+    `indent`: how many spaces (no-break ones and the like count too) stand before the text, in financial statements a
+    sign of what belongs to what.
+    """
 
     text: str
     header: bool = False
@@ -33,6 +37,7 @@ class Cell:
     column: int = 0
     row_span: int = 1
     column_span: int = 1
+    indent: int = 0
 
 
 @dataclass(frozen=True)
@@ -171,7 +176,16 @@ def _own_rows(table: HtmlElement) -> list[list[HtmlElement]]:
 def _read_cell(cell: HtmlElement) -> Cell:
     head = cell.tag == "th" or any(group.tag == "thead" for group in (cell.getparent(), cell.getparent().getparent()))
     spans = (min(max(cell_span(cell, name), 1), MAX_COLUMNS) for name in ("rowspan", "colspan"))
-    return Cell(" ".join(cell.text_content().split()), head, 0, 0, *spans)
+    text = cell.text_content()
+    return Cell(" ".join(text.split()), head, 0, 0, *spans, _indent(text))
+
+
+def _indent(text: str) -> int:
+    """Spaces before the text, without the one that parts it from other cells. After a line break, as in HTML laid out
+    for people, only those count that HTML keeps."""
+    before = text[: len(text) - len(text.lstrip())]
+    kept = before.replace(" ", "") if "\n" in before else before.removeprefix(" ")
+    return len(re.sub(r"[\t\r\n\f\v]", "", kept)) if text.strip() else 0
 
 
 def _place(rows: Sequence[Sequence[Cell]]) -> Table:
@@ -189,7 +203,7 @@ def _place(rows: Sequence[Sequence[Cell]]) -> Table:
             height = min(cell.row_span, len(rows) - number)
             for below in taken[number : number + height]:
                 below.update(columns)
-            cells.append(Cell(cell.text, cell.header, number, column, height, len(columns)))
+            cells.append(Cell(cell.text, cell.header, number, column, height, len(columns), cell.indent))
             column += len(columns)
         placed.append(tuple(cells))
     # What a truncated answer began: a row that nothing is in.
@@ -217,7 +231,8 @@ def _cell_html(cell: Cell) -> str:
     name = "th" if cell.header else "td"
     spans = {"rowspan": cell.row_span, "colspan": cell.column_span}
     attributes = "".join(f' {key}="{value}"' for key, value in spans.items() if value != 1)
-    return f"<{name}{attributes}>{html.escape(cell.text, quote=False)}</{name}>"
+    indent = "\xa0" * cell.indent
+    return f"<{name}{attributes}>{indent}{html.escape(cell.text, quote=False)}</{name}>"
 
 
 def _pipe_cell(markup: str) -> str:
