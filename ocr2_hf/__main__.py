@@ -10,7 +10,7 @@ COMMANDS = {
     "train": "fine-tune by a recipe (through accelerate launch or deepspeed)",
     "evaluate": "score a model, or saved predictions, and write a report",
     "read": "images or PDF to markdown and JSON",
-    "export": "a trained directory for other programs: merged, original layout",
+    "export": "a trained directory for other programs: merged, original layout, ONNX",
     "push": "a trained directory to the Hub, with a model card",
 }
 
