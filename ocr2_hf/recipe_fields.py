@@ -98,7 +98,9 @@ class OCR2TrainingArguments(TrainingArguments):
         "end", "When to push: once trained, or at every save too, beside the training."
     )
 
-    tasks: dict[str, float] = _field({"markdown": 1.0}, "Task -> share of the examples: ocr, markdown, locate, table, custom.")
+    tasks: dict[str, float] = _field(
+        {"markdown": 1.0}, "Task -> share of the examples: ocr, markdown, locate, table, custom."
+    )
     prompts: dict[str, str] = _field({}, "Task -> prompt, where it differs from the model's own.")
     max_length: int = _field(4096, "Longest sequence in tokens, visual ones included; for longer pages see overlong.")
     overlong: Literal["drop", "split"] = _field(
