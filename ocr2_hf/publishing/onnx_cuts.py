@@ -54,6 +54,7 @@ def write_graphs(traced: onnx_ir.Model, folder: Path, metadata: dict[str, str]) 
     `metadata` is what a session can say about each graph.
     """
     graph = traced.graph
+    _turn_weights(graph)
     _unstack_experts(graph)
     graphs = {name: _cut(graph, cut) for name, cut in CUTS.items() if name != "model.onnx"}
     _start_anew(graph)  # changes the trace, so it comes last
@@ -66,28 +67,33 @@ def write_graphs(traced: onnx_ir.Model, folder: Path, metadata: dict[str, str]) 
         onnx_ir.save(model, folder / name)
 
 
+def _turn_weights(graph: onnx_ir.Graph) -> None:
+    """Write weights as they are multiplied: a session would turn them when it starts, into memory of its own."""
+    for node in list(graph):
+        if node.op_type == "Transpose" and node.inputs[0].is_initializer():
+            turned = node.inputs[0].const_value.numpy().transpose(list(node.attributes["perm"].as_ints()))
+            replace_all_uses_with(node.outputs[0], _constant(graph, f"{node.inputs[0].name}.turned", turned))
+
+
 def _unstack_experts(graph: onnx_ir.Graph) -> None:
     """Give every expert its weights as a constant of its own.
 
-    The library's translation splits the stack of all experts' weights while the graph runs. At real size a session
-    would hold all of them three times, stacked, transposed and split, before it reads its first page.
+    The library's translation splits the stack of all experts' weights, so that a session would hold them twice.
     """
     for node in list(graph):
-        source = node.inputs[0] if node.op_type == "Split" and node.attributes.get_int("axis", 0) == 0 else None
-        turned = source is not None and source.producer() is not None and source.producer().op_type == "Transpose"
-        stacked = source.producer().inputs[0] if turned else source
-        if stacked is None or not stacked.is_initializer():
-            continue
-        weights = stacked.const_value.numpy()
-        if turned:
-            weights = weights.transpose(list(source.producer().attributes["perm"].as_ints()))
-        for number, (part, weight) in enumerate(zip(node.outputs, weights, strict=True)):
-            name = f"{stacked.name}.{source.name}.{number}"
-            own = onnx_ir.Value(name=name, const_value=onnx_ir.tensor(weight, name=name))
-            own.shape, own.dtype = own.const_value.shape, own.const_value.dtype
-            graph.initializers.add(own)
-            for squeeze in part.consumers():
-                replace_all_uses_with(squeeze.outputs[0], own)
+        if node.op_type == "Split" and node.inputs[0].is_initializer() and node.attributes.get_int("axis", 0) == 0:
+            weights = node.inputs[0].const_value.numpy()
+            for number, (part, weight) in enumerate(zip(node.outputs, weights, strict=True)):
+                own = _constant(graph, f"{node.inputs[0].name}.{number}", weight)
+                for squeeze in part.consumers():
+                    replace_all_uses_with(squeeze.outputs[0], own)
+
+
+def _constant(graph: onnx_ir.Graph, name: str, array: np.ndarray) -> onnx_ir.Value:
+    value = onnx_ir.Value(name=name, const_value=onnx_ir.tensor(array, name=name))
+    value.shape, value.dtype = value.const_value.shape, value.const_value.dtype
+    graph.initializers.add(value)
+    return value
 
 
 def _start_anew(graph: onnx_ir.Graph) -> None:
@@ -99,25 +105,20 @@ def _start_anew(graph: onnx_ir.Graph) -> None:
         onnx_ir.node("Shape", [ids], {"start": 1, "end": 2}),
         onnx_ir.node("Shape", [ids]),
     )
-    zero, one = _constant(0), _constant(1)
     to = onnx_ir.node("Squeeze", length.outputs)
-    counted = onnx_ir.node("Range", [*zero.outputs, *to.outputs, *one.outputs])
+    zero, one = (_constant(graph, f"start.{number}", np.array(number)) for number in (0, 1))
+    counted = onnx_ir.node("Range", [zero, *to.outputs, one])
     every_row = onnx_ir.node("Expand", [*counted.outputs, *sizes.outputs])
-    nodes = [batch, length, sizes, zero, one, to, counted, every_row]
+    nodes = [batch, length, sizes, to, counted, every_row]
     replace_all_uses_with(positions, every_row.outputs[0])
     for value in graph.inputs:
         if value.name.startswith(PAST):
-            heads, head_size = value.shape[1], value.shape[3]
-            rest = _constant([heads, 0, head_size])
-            shape = onnx_ir.node("Concat", [*batch.outputs, *rest.outputs], {"axis": 0})
+            rest = _constant(graph, f"{value.name}.empty", np.array([value.shape[1], 0, value.shape[3]]))
+            shape = onnx_ir.node("Concat", [*batch.outputs, rest], {"axis": 0})
             empty = onnx_ir.node("ConstantOfShape", shape.outputs)
-            nodes += [rest, shape, empty]
+            nodes += [shape, empty]
             replace_all_uses_with(value, empty.outputs[0])
     graph.insert_before(first, nodes)
-
-
-def _constant(value: int | list[int]) -> onnx_ir.Node:
-    return onnx_ir.node("Constant", [], {"value": onnx_ir.tensor(np.array(value, np.int64))})
 
 
 def _cut(graph: onnx_ir.Graph, cut: Cut) -> onnx_ir.Graph:

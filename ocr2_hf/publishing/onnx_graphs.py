@@ -63,7 +63,7 @@ class TraceableModel(nn.Module):
         return {
             "token_embeds": tokens,
             "inputs_embeds": embeds,
-            "logits": self.head(hidden[:, -1]),
+            "logits": self.head(hidden[:, -1:])[:, 0],
             "present": [{"key": layer.keys, "value": layer.values} for layer in cache.layers],
             "text_logits": text_logits,
             "bbox_preds": self._boxes(hidden, text_logits, box_positions),
