@@ -85,9 +85,9 @@ class VisionCache:
         missing = broadcast_object_list([self._missing(pages, folder) if self.args.process_index == 0 else None])[0]
         wanted = feature_bytes([tokens[index] for index in missing], self.width)
         logger.info(
-            "vision features of %d %s pages: %.1f MB in %s; %d pages are there, %d (%.1f MB) are computed now",
-            *(len(pages), name, feature_bytes(tokens, self.width) / 1e6, folder),
-            *(len(pages) - len(missing), len(missing), wanted / 1e6),
+            "vision features of %d %s pages: %s MB in %s; %d pages are there, %d (%s MB) are computed now",
+            *(len(pages), name, f"{feature_bytes(tokens, self.width) / 1e6:,.1f}", folder),
+            *(len(pages) - len(missing), len(missing), f"{wanted / 1e6:,.1f}"),
         )
         if missing:
             _tell_together(_no_room(folder, wanted) if self.args.process_index == 0 else None)
@@ -216,7 +216,7 @@ def _no_room(folder: Path, wanted: int) -> str | None:
     if wanted < free:
         return None
     return (
-        f"vision features take {wanted / 1e9:.3f} GB in {folder}, where {free / 1e9:.3f} GB are free; make room, or "
+        f"vision features take {wanted / 1e6:,.1f} MB in {folder}, where {free / 1e6:,.1f} MB are free; make room, or "
         "name a folder on another disk with vision_cache_dir"
     )
 
