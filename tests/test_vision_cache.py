@@ -313,24 +313,18 @@ cli()
 
 
 def test_two_processes_share_the_work_where_their_weights_are_split(tmp_path):
-    """ZeRO-3 splits the weights as they are loaded. What the two store is what one process finds and would store."""
-    rows = [
-        page_row(f"p{i}", size, [f"Line {i}", "Total"], 1) for i, size in enumerate([(150, 90), (220, 200), (90, 80)])
-    ]
+    """Under ZeRO-3. What the two store is what one process with whole weights finds and would store."""
+    sizes = [(150, 90), (220, 200), (90, 80)]
+    rows = [page_row(f"p{i}", size, [f"Line {i}", "Total"], 1) for i, size in enumerate(sizes)]
     build("split", write_pages(tmp_path / "pages", rows), "--val", "0", "--test", "0")
-    base, cache = save_tiny(tmp_path / "base"), tmp_path / "cache"
-    settings = {
-        "model": str(base),
-        "vision_cache_dir": str(cache),
-        "output_dir": str(tmp_path / "run"),
-        "dataset": "split",
-    }
-    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump({**RECIPE, **settings, "stages": None, "max_steps": 1}))
-    words = ["--module", "ocr2_hf", "train", tmp_path / "recipe.yaml"]
-    done = run(*launcher("deepspeed"), *words, "--deepspeed", "accelerate_configs/ds_zero3.json", OMP_NUM_THREADS="1")
+    base = save_tiny(tmp_path / "base")
+    done = run(*launcher("ddp"), "tests/workers/vision_cache_worker.py", tmp_path, base, "split", OMP_NUM_THREADS="1")
     assert done.returncode == 0, done.stderr[-3000:]
+    for rank in (0, 1):
+        told = json.loads((tmp_path / f"{rank}.json").read_text())
+        assert told == {"world": 2, "left": 0, "pages": 3}
     assert len(shards(tmp_path)) == 2
-    args = OCR2TrainingArguments(output_dir=str(tmp_path), vision_cache_dir=str(cache))
+    args = OCR2TrainingArguments(output_dir=str(tmp_path), vision_cache_dir=str(tmp_path / "cache"))
     alone = VisionCache(load_model(base).model.vision_tower, processor(), args)
     pages, collate = pages_of(load_dataset("split", split="train")), TrainingCollator(processor())
     stored = VisionFeatures(alone.folder(pages))

@@ -9,6 +9,7 @@ import json
 import logging
 import shutil
 from contextlib import nullcontext
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -112,9 +113,8 @@ class VisionCache:
         """A shard at a time, and after each all processes agree that it is written: a full disk stops all of them."""
         process, processes, size = self.args.process_index, self.args.world_size, self.args.per_device_eval_batch_size
         share = _Views(pages, missing[process::processes])
-        loader = DataLoader(
-            share, size, collate_fn=self._collate, num_workers=self.args.dataloader_num_workers, pin_memory=False
-        )
+        collate = partial(_with_pixels, self.encoder)
+        loader = DataLoader(share, size, collate_fn=collate, num_workers=self.args.dataloader_num_workers)
         batches = max(1, SHARD_BYTES // feature_bytes([most_tokens], self.width) // size)
         shards = -(-len(missing) // (processes * size * batches))
         hidden = self.args.disable_tqdm or process > 0
@@ -126,10 +126,6 @@ class VisionCache:
                     features |= zip(keys, self.encode(pixels), strict=True)
                     bar.update(len(keys))
                 _tell_together(_written(folder, features))
-
-    def _collate(self, views: list[tuple]) -> tuple[tuple[str, ...], dict[str, Tensor]]:
-        keys, images = zip(*views, strict=True)
-        return keys, self.encoder.images(list(images))
 
     @torch.no_grad()
     def encode(self, pixels: dict[str, Tensor]) -> list[Tensor]:
@@ -174,6 +170,11 @@ class _Views(Dataset):
         return self.pages.view(index), self.pages.image(index)
 
 
+def _with_pixels(encoder: PromptEncoder, views: list[tuple]) -> tuple[tuple[str, ...], dict[str, Tensor]]:
+    keys, images = zip(*views, strict=True)
+    return keys, encoder.images(list(images))
+
+
 def _whole(tower: nn.Module, args: OCR2TrainingArguments, deepspeed: bool) -> nn.Module:
     """A copy of the vision tower on this process's device, with the first process's weights. Draws no random number:
     training takes the same steps with and without a cache."""
@@ -198,9 +199,9 @@ def _put(module: nn.Module, name: str, tensor: Tensor) -> None:
 
 def _gathered(parameter: nn.Parameter):
     """ZeRO-3 may have split it over the processes when it was loaded."""
-    from deepspeed.zero import GatheredParameters
+    import deepspeed
 
-    return GatheredParameters([parameter])
+    return deepspeed.zero.GatheredParameters([parameter])
 
 
 def _digest(tower: nn.Module) -> str:
