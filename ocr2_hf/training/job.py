@@ -41,6 +41,7 @@ def build_trainer(recipe: Recipe, args: OCR2TrainingArguments) -> OCR2Trainer:
     if recipe.training("push_to_hub") and recipe.training("hub_strategy") == "every_save":
         trainer.add_callback(HubSaves(args.hub_model_id, bool(args.hub_private_repo), args.hub_example))
     _tell(trainer)
+    trainer.cache_vision()
     return trainer
 
 
