@@ -1,0 +1,136 @@
+"""All of a benchmark as one document: the machine, the work, every run, ratios, sweeps."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import torch
+
+from ocr2_hf.benchmark.machine import describe, matrix_rate
+from ocr2_hf.benchmark.measure import Work, measure, ratios
+from ocr2_hf.benchmark.pages import PageMix
+from ocr2_hf.benchmark.sides import OURS, STOCK, bench_processor
+from ocr2_hf.data.images import ImageSettings
+from ocr2_hf.modeling import budget
+from ocr2_hf.modeling.adapters import trainable_counts
+from ocr2_hf.recipe import Recipe
+from ocr2_hf.training.job import training_dtype
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One dimension of the work that is varied, everything else as in the benchmark's first run."""
+
+    name: str
+    values: tuple[int, ...]
+
+    def work(self, base: Work, value: int) -> Work:
+        if self.name == "batch_size":
+            return replace(base, batch_size=value)
+        return replace(base, mix=replace(base.mix, **{self.name: {value: 1.0}}))
+
+
+SWEEPS = ("tiles", "target_tokens", "batch_size")
+
+
+def bench(
+    recipe: Recipe, base: Work, batch_sizes: Sequence[int], against: bool, sweeps: Sequence[Sweep], tell: Tell
+) -> dict[str, Any]:
+    """Run it all; `tell` gets a line for every run that is done."""
+    args = recipe.training_arguments()
+    dtype = torch.bfloat16 if args.bf16 else torch.float16 if args.fp16 else torch.float32
+    context = _Context(recipe, args.device, dtype)
+    sides = (OURS, STOCK) if against else (OURS,)
+    runs = [context.run(replace(base, batch_size=size), sides, {"batch_size": size}, tell) for size in batch_sizes]
+    swept = {
+        sweep.name: [context.run(sweep.work(base, value), (OURS,), {sweep.name: value}, tell) for value in sweep.values]
+        for sweep in sweeps
+    }
+    return {
+        "machine": describe(args.device) | {"processes": args.world_size},
+        "matrix_product": context.matrices,
+        "model": recipe.model.model,
+        "dtype": training_dtype(recipe, args),
+        "mixed_precision": str(dtype).removeprefix("torch."),
+        "parameters": context.parameters(),
+        "work": asdict(base) | {"mix": asdict(base.mix)},
+        "runs": runs,
+        "best": best(runs) if against else None,
+        "sweeps": swept,
+    }
+
+
+def best(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Each side at its own best batch size, and ours over the stock one's."""
+    chosen = {side: max(runs, key=lambda run: run["sides"][side]["pages_per_second"]) for side in runs[0]["sides"]}
+    figures = {side: run["sides"][side] for side, run in chosen.items()}
+    ours, stock = figures[OURS], figures[STOCK]
+    return {
+        "batch_size": {side: run["batch_size"] for side, run in chosen.items()},
+        "pages_per_second": ours["pages_per_second"] / stock["pages_per_second"],
+        "peak_memory": ours["peak_memory"]["bytes"] / stock["peak_memory"]["bytes"],
+    }
+
+
+class _Context:
+    """What all runs of a benchmark share."""
+
+    def __init__(self, recipe: Recipe, device: torch.device, dtype: torch.dtype) -> None:
+        self.recipe = recipe
+        self.matrices = matrix_rate(device, dtype)
+        self.images = ImageSettings.of(bench_processor(recipe, recipe.training("max_patches")))
+        self._flops: dict[tuple[int, int], int] = {}
+
+    def run(self, work: Work, sides: Sequence[str], what: dict[str, int], tell: Tell) -> dict[str, Any]:
+        figures = measure(self.recipe, work, sides)
+        flops = self.flops_per_page(work.mix)
+        for side, figure in figures.items():
+            rate = figure["pages_per_second"] * flops
+            figure["flops_per_second"] = rate
+            figure["share_of_matrix_product"] = rate / self.matrices["flops_per_second"]
+            tell(_line(what, side, figure))
+        told = {**what, "flops_per_page": flops, "sides": figures}
+        if len(sides) == 2:
+            told["ratios"] = ratios(figures[OURS], figures[STOCK])
+            tell(_ratio_line(told["ratios"]))
+        return told
+
+    def flops_per_page(self, mix: PageMix) -> int:
+        """Forward and backward FLOPs of a page of the mix, without what checkpointing does again."""
+        kinds = [(tiles, length) for tiles in mix.tiles for length in mix.target_tokens]
+        shares = [mix.tiles[tiles] * mix.target_tokens[length] for tiles, length in kinds]
+        total = sum(share * self._page_flops(*kind) for share, kind in zip(shares, kinds, strict=True))
+        return round(total / sum(shares))
+
+    def _page_flops(self, tiles: int, target_tokens: int) -> int:
+        if (tiles, target_tokens) not in self._flops:
+            step = budget.Step(1, tiles, self.images.tokens(tiles), target_tokens, chunks=1, checkpointing=False)
+            work = budget.step_work(self.recipe.model, self.images, step)
+            self._flops[tiles, target_tokens] = sum(work.flops(checkpointing=False).values())
+        return self._flops[tiles, target_tokens]
+
+    def parameters(self) -> dict[str, int]:
+        counts = trainable_counts(budget.outline(self.recipe.model, "float32")).values()
+        return {"trainable": sum(c.trainable for c in counts), "all": sum(c.total for c in counts)}
+
+
+def _line(what: dict[str, int], side: str, figure: dict[str, Any]) -> str:
+    where = ", ".join(f"{name} {value}" for name, value in what.items())
+    parts = figure["seconds_per_step_by_part"].items()
+    return (
+        f"{where:<20} {side:<8} {figure['pages_per_second']:>9.3f} pages/s "
+        f"{figure['tokens_per_second']:>9.0f} tokens/s "
+        f"{figure['peak_memory']['bytes'] / 1e9:>8.3f} GB peak {figure['flops_per_second'] / 1e12:>9.4f} TFLOP/s "
+        f"({figure['share_of_matrix_product']:.0%} of a matrix product)\n    seconds a step: "
+        + ", ".join(f"{name} {seconds:.3f}" for name, seconds in parts)
+    )
+
+
+def _ratio_line(ratio: dict[str, Any]) -> str:
+    pages = ratio["pages_per_second"]
+    return (
+        f"    against the stock trainer: {pages['median']:.2f} times the pages/s "
+        f"({pages['least']:.2f} to {pages['largest']:.2f}), {ratio['peak_memory']:.2f} of its peak memory"
+    )
