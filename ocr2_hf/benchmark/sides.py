@@ -8,11 +8,10 @@ from dataclasses import dataclass
 
 import torch
 from datasets import Dataset
-from peft import PeftModel
 from torch import Tensor, nn
 from torch.utils.data import Dataset as TorchDataset
 from transformers import DeepseekOcr2ForConditionalGeneration, DeepseekOcr2Model, Trainer, TrainingArguments
-from transformers.models.deepseek_ocr2.modeling_deepseek_ocr2 import DeepseekOcr2VisionModel
+from transformers.models.deepseek_ocr2.modeling_deepseek_ocr2 import DeepseekOcr2TextExperts, DeepseekOcr2VisionModel
 from transformers.models.deepseek_ocr2.processing_deepseek_ocr2 import DeepseekOcr2Processor
 
 from ocr2_hf.data.images import ImageSettings, to_rgb
@@ -20,14 +19,23 @@ from ocr2_hf.data.tasks import build_example
 from ocr2_hf.errors import UsageError
 from ocr2_hf.modeling import budget
 from ocr2_hf.modeling.adapters import apply_policy
+from ocr2_hf.modeling.experts import OCR2Experts
+from ocr2_hf.modeling.head import OCR2Head
 from ocr2_hf.modeling.load import choose_attention, image_backend, load_processor
-from ocr2_hf.modeling.model import OCR2Model
+from ocr2_hf.modeling.model import OCR2Model, OCR2PageModel, OCR2VisionModel
 from ocr2_hf.modeling.tiny import TINY_SIZES, build_tiny_model, build_tiny_tokenizer
 from ocr2_hf.recipe import OCR2TrainingArguments, Recipe
 from ocr2_hf.training.job import training_dtype
 from ocr2_hf.training.trainer import OCR2Trainer
 
 OURS, STOCK = "ocr2", "trainer"
+_STOCK_CLASSES = {
+    OCR2Model: DeepseekOcr2ForConditionalGeneration,
+    OCR2PageModel: DeepseekOcr2Model,
+    OCR2VisionModel: DeepseekOcr2VisionModel,
+    OCR2Experts: DeepseekOcr2TextExperts,
+    OCR2Head: nn.Linear,
+}
 
 
 def bench_processor(recipe: Recipe, max_patches: int | None = None) -> DeepseekOcr2Processor:
@@ -73,10 +81,8 @@ SIDES: dict[str, Callable[..., Trainer]] = {OURS: our_trainer, STOCK: stock_trai
 
 def as_stock(model: nn.Module) -> nn.Module:
     """The same weights in the library's own classes, in place."""
-    base = model.get_base_model() if isinstance(model, PeftModel) else model
-    base.__class__ = DeepseekOcr2ForConditionalGeneration
-    base.model.__class__ = DeepseekOcr2Model
-    base.model.vision_tower.__class__ = DeepseekOcr2VisionModel
+    for module in model.modules():
+        module.__class__ = _STOCK_CLASSES.get(type(module), type(module))
     return model
 
 
