@@ -48,7 +48,8 @@ def measure(recipe: Recipe, work: Work, sides: Sequence[str]) -> dict[str, dict[
         for side in sides if number % 2 == 0 else reversed(sides):
             rounds[side].append(_timed_round(recipe, work, side, pages, processor))
     return {
-        side: summary(rounds[side]) | {"peak_memory": _peak(recipe, work, side, pages, processor)} for side in sides
+        side: summary(rounds[side]) | {"peak_memory": count_peak(recipe, work, side, pages, processor)}
+        for side in sides
     }
 
 
@@ -103,7 +104,8 @@ def _round(clock: StepClock, work: Work, args: OCR2TrainingArguments) -> dict[st
     }
 
 
-def _peak(recipe: Recipe, work: Work, side: str, pages: Dataset, processor) -> dict[str, int | str]:
+def count_peak(recipe: Recipe, work: Work, side: str, pages: Dataset, processor) -> dict[str, int | str]:
+    """The peak of memory over two optimizer steps of one side; see `peak_of_training`."""
     counted = replace(work, warmup=0, steps=COUNTED_STEPS)
     with tempfile.TemporaryDirectory(prefix="ocr2-bench-") as folder:
         run = run_recipe(recipe, counted, COUNTED_STEPS, folder, dataloader_num_workers=0)

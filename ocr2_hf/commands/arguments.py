@@ -17,6 +17,15 @@ def whole_number(text: str) -> int:
     return int(text)
 
 
+def page_size(text: str) -> tuple[int, int]:
+    """For argparse: WIDTHxHEIGHT in pixels."""
+    width, _, height = text.partition("x")
+    try:
+        return positive_integer(width), positive_integer(height)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT in pixels") from error
+
+
 def add_generation_arguments(parser: argparse.ArgumentParser) -> None:
     """How pages are answered: flags that every command which reads has."""
     parser.add_argument("--batch_size", type=positive_integer, default=8)

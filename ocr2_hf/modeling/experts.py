@@ -9,16 +9,17 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers.models.deepseek_ocr2.modeling_deepseek_ocr2 import DeepseekOcr2TextExperts
 
+from ocr2_hf.modeling.autocast import autocast_dtype
+
 
 class OCR2Experts(DeepseekOcr2TextExperts):
     """The stock experts; under autocast `grouped_mm` multiplies in autocast's dtype."""
 
     def forward(self, hidden_states: Tensor, top_k_index: Tensor, top_k_weights: Tensor) -> Tensor:
         """`hidden_states` [tokens, H], `top_k_index` and `top_k_weights` [tokens, K] -> [tokens, H]."""
-        device = hidden_states.device.type
-        if not torch.is_autocast_enabled(device) or self.config._experts_implementation != "grouped_mm":
+        dtype = autocast_dtype(hidden_states)
+        if dtype is None or self.config._experts_implementation != "grouped_mm":
             return super().forward(hidden_states, top_k_index, top_k_weights)
-        dtype = torch.get_autocast_dtype(device)
         tokens, chosen = top_k_index.shape
         experts, order = top_k_index.flatten().sort()
         ends = torch.searchsorted(experts, torch.arange(self.num_experts, device=experts.device), right=True).int()

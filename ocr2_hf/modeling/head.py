@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 from ocr2_hf.data.grounding import COORDINATE_MAX
+from ocr2_hf.modeling.autocast import autocast_dtype
 
 WEIGHT_BLOCK = 8192  # rows of a weight's gradient that are computed in 16 bits before they are added in float32
 
@@ -38,8 +39,7 @@ class OCR2Head(nn.Linear):
         """
         if labels_N is None:
             return super().forward(hidden)
-        device = hidden.device.type
-        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else self.weight.dtype
+        dtype = autocast_dtype(hidden) or self.weight.dtype
         return _ChunkedTerms.apply(
             hidden, self.weight, labels_N, weights_N, coordinate_rows_C, coordinate_ids, chunks, dtype
         )

@@ -4,9 +4,11 @@ It is the training code itself that runs, under the dtypes of the recipe, autoca
 estimate it is still: what a kernel takes for itself, the allocator's waste and what libraries hold are not seen.
 """
 
+import warnings
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -84,32 +86,34 @@ def step_memory(
     accumulates: bool = False,
     box_head: bool = False,
 ) -> StepMemory:
-    """Run forward and backward pass of a micro-batch; with `accumulates` a second one, beside the first's gradients."""
+    """Run forward and backward pass of a micro-batch; with `accumulates` all gradients are there from the start."""
     model = outline(policy, str(precision.weights).removeprefix("torch."), box_head).train()
     with FakeTensorMode(), stand_ins(autocast=True):
         _prepare(model, step.checkpointing)
-        counted = _run(model, images, step, precision, accumulates)
+        counted = _run(model, images, step, precision)
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        gradients = _bytes(trained)
         return StepMemory(
-            weights=sum(tensor.numel() * tensor.element_size() for tensor in (*model.parameters(), *model.buffers())),
-            gradients=sum(parameter.numel() * parameter.element_size() for parameter in trained),
+            weights=_bytes([*model.parameters(), *model.buffers()]),
+            gradients=gradients,
             optimizer=sum(parameter.numel() for parameter in trained) * _optimizer_bytes(optimizer),
             activations=counted["activations"],
             copies=counted["copies"],
             logits=counted["logits"],
-            early=counted["gradients"],
+            early=gradients if accumulates else counted["gradients"],
         )
 
 
-def with_checkpointing(step: Step, on: bool) -> Step:
-    return replace(step, checkpointing=on)
+def fits(needed: int, gpu_memory: int) -> bool:
+    """Whether so many bytes fit in so many GB, with a tenth in reserve."""
+    return needed * RESERVE <= gpu_memory * 1e9
 
 
 def verdict(parts: dict[str, int], gpu_memory: int) -> str:
     """Whether the bytes of a step's parts fit in so many GB, and if not, what would help most."""
-    needed = sum(parts.values()) * RESERVE / 1e9
-    told = f"{gpu_memory} GB: {needed:.1f} GB with a tenth in reserve"
-    if needed <= gpu_memory:
+    needed = sum(parts.values())
+    told = f"{gpu_memory} GB: {needed * RESERVE / 1e9:.1f} GB with a tenth in reserve"
+    if fits(needed, gpu_memory):
         return f"fits in {told}"
     largest = max(parts, key=parts.get)
     return f"does not fit in {told}; most is {largest}: {ADVICE[largest]}"
@@ -128,13 +132,14 @@ def _prepare(model: nn.Module, checkpointing: bool) -> None:
     if checkpointing:
         # Without values there is no state of random numbers to keep.
         options = {"use_reentrant": False, "preserve_rng_state": False}
-        base_of(model).gradient_checkpointing_enable(gradient_checkpointing_kwargs=options)
+        with warnings.catch_warnings(action="ignore", category=FutureWarning):  # the name in transformers 5.17
+            base_of(model).gradient_checkpointing_enable(gradient_checkpointing_kwargs=options)
     base = base_of(model).model
     # The stock method counts the image tokens, which takes values.
     base.get_placeholder_mask = lambda ids, *_: (ids == base.config.image_token_id).unsqueeze(-1)
 
 
-def _run(model: nn.Module, images: ImageSettings, step: Step, precision: Precision, accumulates: bool) -> Counter:
+def _run(model: nn.Module, images: ImageSettings, step: Step, precision: Precision) -> Counter:
     base = base_of(model)
     vocabulary = base.config.text_config.vocab_size
     weights = {id(parameter) for parameter in model.parameters()}
@@ -149,9 +154,7 @@ def _run(model: nn.Module, images: ImageSettings, step: Step, precision: Precisi
         if parameter.requires_grad:
             parameter.register_post_accumulate_grad_hook(lambda tensor: live.rename(tensor.grad, "gradients"))
     with live:
-        for _ in range(2 if accumulates else 1):
-            live.start_peak()
-            _micro_batch(base, images, step, precision.mixed)
+        _micro_batch(base, images, step, precision.mixed)
     return live.at_peak
 
 
@@ -173,6 +176,10 @@ def _micro_batch(base: OCR2Model, images: ImageSettings, step: Step, mixed: torc
         no_boxes, ids = torch.empty(0, dtype=torch.long), torch.zeros(1000, dtype=torch.long)
         text_sum, _, expected = base.lm_head(rows, labels, weights, no_boxes, ids, step.chunks)
     (text_sum + expected.sum()).backward()
+
+
+def _bytes(tensors: Iterable[Tensor]) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 def _optimizer_bytes(optimizer: str) -> int:

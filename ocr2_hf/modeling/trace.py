@@ -60,10 +60,6 @@ class LiveBytes(TorchDispatchMode):
             self.now[kind] += size
             self._kinds[key] = kind
 
-    def start_peak(self) -> None:
-        """Forget the peak so far."""
-        self.at_peak = self.now.copy()
-
     def _add(self, storage: torch.UntypedStorage, kind: str) -> None:
         key, size = storage._cdata, storage.nbytes()
         if key in self._alive or key in self._weights:
