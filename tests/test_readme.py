@@ -20,8 +20,12 @@ from ocr2_hf.recipe import load_recipe
 from ocr2_hf.recipe_fields import BLOCKS
 
 ROOT = Path(__file__).resolve().parent.parent
-READMES = ("README.md", "recipes/README.md", "data_scripts/README.md", "ocr2_hf/evaluation/README.md")
 FOLDERS = ("accelerate_configs", "data_scripts", "ocr2_hf", "recipes", "tests")
+READMES = sorted(
+    path.relative_to(ROOT).as_posix()
+    for top in (".", *FOLDERS)
+    for path in (ROOT / top).glob("*.md" if top == "." else "**/*.md")
+)
 # Where the rest of a command line is another program's own business.
 FOREIGN = ("conda", "pip", "vllm")
 # Clients of other programs, which nothing here needs.
@@ -41,6 +45,7 @@ def blocks(language: str) -> list[tuple[str, str]]:
 def shell_lines() -> list[str]:
     blocks_joined = [block.replace("\\\n", " ") for _, block in blocks("bash")]
     lines = [line for block in blocks_joined for line in block.splitlines() if line.strip()]
+    lines = [line for line in lines if not re.match(r"\w+=", line)]  # sets a variable of the shell
     return [part.strip() for line in lines for part in re.sub(r"\s#.*", "", line).split("&&")]
 
 
@@ -90,13 +95,16 @@ def check_line(line: str) -> None:
     elif words[0] == "ocr2":
         check_ours(words[1:])
     elif words[0] == "python":
-        assert words[1].startswith("data_scripts/")
+        assert words[1].startswith(("data_scripts/", "recipes/"))
         check_flags(words[2:], help_of(words[1]))
     elif words[:2] == ["accelerate", "launch"]:
         arguments = launch_command_parser().parse_args(words[2:])
         assert (arguments.module, arguments.training_script) == (True, "ocr2_hf")
         assert not arguments.config_file or (ROOT / arguments.config_file).is_file()
         check_ours(arguments.training_script_args)
+    elif words[0].endswith(".sh"):
+        assert (ROOT / words[0]).is_file()
+        assert not flags(words)
     elif words[0] == "sbatch":  # the script hands its words on to train
         assert (ROOT / words[1]).is_file()
         check_recipe_command("train", words[2:])
@@ -144,11 +152,10 @@ def test_paths_exist(name):
 @pytest.mark.parametrize("name", READMES)
 def test_flags_and_fields_in_the_text_are_known(name):
     known = {f"--{item.name}" for block in BLOCKS for item in fields(block)} | {"--key"}
-    if name == "ocr2_hf/evaluation/README.md":
-        known |= set(re.findall(r"--\w+", help_of("-m", "ocr2_hf", "evaluate"))) | {"--config_file"}
-    if name == "data_scripts/README.md":  # its own commands' options
-        scripts = [line.split()[1] for line in shell_lines() if line.startswith("python data_scripts/")]
-        known |= {flag for script in scripts for flag in re.findall(r"--\w+", help_of(script))}
+    named = [("-m", "ocr2_hf", command) for command in COMMANDS if f"ocr2 {command}" in text_of(name)]
+    named += [(script,) for script in set(re.findall(r"python ((?:data_scripts|recipes)/\S+\.py)", text_of(name)))]
+    known |= {flag for command in named for flag in re.findall(r"--\w+", help_of(*command))}
+    known |= {"--config_file", "--num_processes"} if "accelerate launch" in text_of(name) else set()
     inline = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", text_of(name), flags=re.MULTILINE | re.DOTALL))
     for piece in inline:
         for flag in re.findall(r"(?<![\w-])--\w+", piece):

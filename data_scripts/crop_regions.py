@@ -1,0 +1,112 @@
+"""Cut the regions out of a built dataset's pages: an annotation folder of lines (or words, cells), a crop each.
+
+    python data_scripts/build_dataset.py lines_of_letters --annotations letters_alto --level line
+    python data_scripts/crop_regions.py lines_of_letters letters_crops
+    python data_scripts/build_dataset.py letters_lines --annotations letters_crops --split folders
+
+Crops stay in the split of their page, in a folder of its name. Regions without text, or with a side below --min_side
+pixels, are left out and counted. The folder is there whole or not at all.
+"""
+
+import argparse
+import json
+import re
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from arguments import count, share
+from ocr2_hf.data.images import to_rgb
+from ocr2_hf.data.load import load_dataset
+from ocr2_hf.errors import UsageError, WorkError, run_command
+
+Box = tuple[int, int, int, int]
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_arguments(argv)
+    if args.out_dir.exists():
+        raise UsageError(f"{args.out_dir} is there already: name a new folder")
+    beside = args.out_dir.with_name(f".{args.out_dir.name}.part")
+    shutil.rmtree(beside, ignore_errors=True)  # what a killed run left
+    counts: Counter[str] = Counter()
+    try:
+        for split, rows in dict(load_dataset(args.name)).items():
+            for number, row in enumerate(tqdm(rows, desc=f"cutting {split}", unit=" pages")):
+                counts += cut_page(row, f"{number:06d}-{_plain(row['id'])}", beside, split, args)
+        if not counts["crops"]:
+            raise WorkError(f"{args.name} has no region with text to cut out ({_told(counts)})")
+        beside.replace(args.out_dir)
+    except OSError as error:
+        raise WorkError(f"cannot write {args.out_dir}: {error}") from error
+    print(f"{counts.pop('crops')} crops in {args.out_dir}; left out: {_told(counts) or 'none'}")
+    return 0
+
+
+def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("name", help="a built dataset, or one on the Hub (ORG/NAME)")
+    add("out_dir", type=Path, help="a new folder; takes images/SPLIT and annotations/SPLIT")
+    add("--margin", type=share, default=0.1, help="kept around a region, as a share of its shorter side (default 0.1)")
+    add("--min_side", type=count, default=8, help="pixels below which a region is left out (default 8)")
+    return parser.parse_args(argv)
+
+
+def cut_page(row: Mapping[str, Any], name: str, folder: Path, split: str, args: argparse.Namespace) -> Counter[str]:
+    """Write the crops of one page record; how many, and how many regions were left out for what reason."""
+    counts: Counter[str] = Counter()
+    image = None
+    for number, (box, label, text) in enumerate(regions(row, counts, args.min_side)):
+        image = image or to_rgb(row["image"])
+        outer = widened(box, args.margin, image.size)
+        inner = [box[0] - outer[0], box[1] - outer[1], box[2] - outer[0], box[3] - outer[1]]
+        record = {"text": text, "bboxes": [inner], "labels": [label], "texts": [text]}
+        stem = f"{name}-{number:04d}"
+        for part in ("images", "annotations"):
+            (folder / part / split).mkdir(parents=True, exist_ok=True)
+        image.crop(outer).save(folder / "images" / split / f"{stem}.png")
+        annotation = json.dumps(record, ensure_ascii=False, indent=1)
+        (folder / "annotations" / split / f"{stem}.json").write_text(annotation, encoding="utf-8")
+        counts["crops"] += 1
+    return counts
+
+
+def regions(row: Mapping[str, Any], counts: Counter[str], min_side: int) -> Iterator[tuple[Box, str, str]]:
+    """The regions that can be cut out, boxes in whole pixels; the others go into `counts`."""
+    for box, label, text in zip(row["bboxes"], row["labels"], row["texts"], strict=True):
+        x0, y0, x1, y1 = (round(value) for value in box)
+        if not text.strip():
+            counts["without text"] += 1
+        elif min(x1 - x0, y1 - y0) < min_side:
+            counts[f"below {min_side} pixels"] += 1
+        else:
+            yield (x0, y0, x1, y1), label, text
+
+
+def widened(box: Box, margin: float, size: tuple[int, int]) -> Box:
+    """The box with a margin around it, as far as the page goes."""
+    extra = round(margin * min(box[2] - box[0], box[3] - box[1]))
+    return (
+        max(box[0] - extra, 0),
+        max(box[1] - extra, 0),
+        min(box[2] + extra, size[0]),
+        min(box[3] + extra, size[1]),
+    )
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "_", name)[:120]
+
+
+def _told(counts: Counter[str]) -> str:
+    return ", ".join(f"{number} {reason}" for reason, number in sorted(counts.items()))
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))
