@@ -34,6 +34,8 @@ def contradictions(values: dict[str, Any]) -> list[str]:
         *_range_problems(get),
         *_name_problems(get),
         *augment_problems(get("augment")),
+        *_cache_contradictions(model, get),
+        *_batch_contradictions(get),
         *_box_contradictions(model, get),
         *_rate_contradictions(model, values),
         *_guard_contradictions(get),
@@ -111,7 +113,8 @@ def _unheard(get) -> list[str]:
         problems.append("label_smoothing_factor: the weighted loss has no smoothing; leave it out")
     if get("train_sampling_strategy") in ("group_by_length", "batch_rebalance"):
         problems.append(
-            f"train_sampling_strategy: {get('train_sampling_strategy')}: pages have no column of lengths; use random"
+            f"train_sampling_strategy: {get('train_sampling_strategy')}: pages have no column of lengths; use random, "
+            "or set tokens_per_batch"
         )
     return problems
 
@@ -161,6 +164,42 @@ def loop_guard_problems(ngram: int, window: int) -> list[str]:
     if window < ngram:
         return [f"no_repeat_window: {window} is shorter than no_repeat_ngram: {ngram}, so nothing would ever be found"]
     return []
+
+
+def _cache_contradictions(model: ModelArguments, get) -> list[str]:
+    """Stored outputs of the vision encoder stand still."""
+    if not get("cache_vision_features"):
+        without = get("vision_cache_dir") is not None
+        return ["vision_cache_dir: without effect, cache_vision_features is off"] if without else []
+    problems = []
+    if model.train_vision != "none":
+        problems.append(
+            f"cache_vision_features: with train_vision: {model.train_vision} the vision encoder's outputs change at "
+            "every step; set train_vision: none, or leave the cache out"
+        )
+    if get("augment") not in ("none", {}):
+        problems.append(
+            f"cache_vision_features: images are encoded once, before training, and augment: {get('augment')} changes "
+            "them in every epoch; set augment: none, or leave the cache out"
+        )
+    return problems
+
+
+def _batch_contradictions(get) -> list[str]:
+    tokens = get("tokens_per_batch")
+    if tokens is None:
+        return []
+    problems = []
+    if tokens < get("max_length"):
+        problems.append(
+            f"tokens_per_batch: {tokens} is less than max_length: {get('max_length')}, so the longest pages would fit "
+            "in no batch; raise it, or lower max_length"
+        )
+    if get("train_sampling_strategy") == "sequential":
+        problems.append("train_sampling_strategy: sequential: tokens_per_batch puts pages of like length together")
+    if get("dataloader_drop_last"):
+        problems.append("dataloader_drop_last: with tokens_per_batch no batch is short; leave it out")
+    return problems
 
 
 def _box_contradictions(model: ModelArguments, get) -> list[str]:

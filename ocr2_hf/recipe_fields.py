@@ -105,6 +105,20 @@ class OCR2TrainingArguments(TrainingArguments):
         "How images change in training, never in evaluation: none, light (colour jitter), scan, photo, or a mapping of "
         "operations to strengths (see ocr2_hf/data/augment.py). Boxes move with the pixels.",
     )
+    cache_vision_features: bool = _field(
+        False,
+        "Run the frozen vision encoder over the pages once, before training, keep its outputs on disk and train from "
+        "them; for train_vision: none and augment: none. Evaluation's loss is from them too; reading by generation is "
+        "from the images.",
+    )
+    vision_cache_dir: str | None = _field(
+        None, "Where they lie, on a disk all machines share; none: vision_features in the datasets cache."
+    )
+    tokens_per_batch: int | None = _field(
+        None,
+        "Micro-batches of pages of like length with so many tokens at most, visual and text, padding included; "
+        "per_device_train_batch_size is then the most pages of one. none: that many pages each, whatever their length.",
+    )
     text_weight: float = _field(1.0, "Weight of the text loss.")
     box_weight: float = _field(0.5, "Weight of the box loss.")
     box_beta: float = _field(0.1, "Where SmoothL1 turns linear, in units of the page's side.")
@@ -156,9 +170,14 @@ class OCR2TrainingArguments(TrainingArguments):
 BLOCKS = (ModelArguments, DataArguments, OCR2TrainingArguments)
 LIBRARY = {item.name for item in fields(TrainingArguments)}
 OURS = tuple(item.name for block in BLOCKS for item in fields(block) if item.name not in LIBRARY)
+# Stored features change nothing but the time a step takes.
+_NOT_IDENTITY = (
+    *("eval_", "no_repeat_", "early_stopping_", "guard_tolerance"),
+    *("cache_vision_features", "vision_cache_dir"),
+)
 # What makes a run this run: a checkpoint made with another value of one of these is not resumed.
 IDENTITY = (
-    *(name for name in OURS if not name.startswith(("eval_", "no_repeat_", "early_stopping_", "guard_tolerance"))),
+    *(name for name in OURS if not name.startswith(_NOT_IDENTITY)),
     *("learning_rate", "weight_decay", "seed", "per_device_train_batch_size", "gradient_accumulation_steps", "stages"),
 )
 

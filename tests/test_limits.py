@@ -102,3 +102,10 @@ def test_batches_that_are_cut_by_rows(recipe):
     args.parallelism_config = SimpleNamespace(tp_size=2, cp_size=1)
     message = refused(loaded, args)
     assert "dispatch_batches" in message and "parallelism_config: tp_size 2" in message
+
+
+def test_batches_of_unequal_size_are_not_split(recipe):
+    loaded = recipe(accelerator_config={"split_batches": True}, tokens_per_batch=8192)
+    assert "split_batches cuts batches of equal size" in refused(loaded)
+    plain = recipe(accelerator_config={"split_batches": True})
+    check_limits(plain, plain.training_arguments())

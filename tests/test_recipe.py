@@ -113,6 +113,15 @@ def test_three_mistakes_are_told_at_once(recipe):
         ({"dtype": "float16", "bf16": True}, "dtype: float16 and bf16: two kinds of 16 bits"),
         ({"label_smoothing_factor": 0.1}, "label_smoothing_factor: the weighted loss has no smoothing"),
         ({"train_sampling_strategy": "group_by_length"}, "pages have no column of lengths"),
+        ({"cache_vision_features": True}, "augment: light changes them in every epoch; set augment: none"),
+        (
+            {"cache_vision_features": True, "augment": "none", "train_vision": "lora"},
+            "cache_vision_features: with train_vision: lora the vision encoder's outputs change at every step",
+        ),
+        ({"vision_cache_dir": "/x"}, "vision_cache_dir: without effect, cache_vision_features is off"),
+        ({"tokens_per_batch": 4000}, "tokens_per_batch: 4000 is less than max_length: 4096"),
+        ({"tokens_per_batch": 8192, "train_sampling_strategy": "sequential"}, "puts pages of like length together"),
+        ({"tokens_per_batch": 8192, "dataloader_drop_last": True}, "dataloader_drop_last: with tokens_per_batch"),
         ({"no_repeat_ngram": -1}, "no_repeat_ngram: -1: must be 0 (off) or at least 2"),
         ({"prompts": {"ocr": "Free OCR."}}, "must hold <image> exactly once"),
         ({"max_patches": 9}, "not between 2 and 6"),
@@ -201,6 +210,13 @@ def test_a_guard_and_early_stopping_by_cer_are_accepted(recipe, tmp_path):
         output_dir=str(tmp_path),
     ).training_arguments()
     assert (args.guard_pages, args.guard_tolerance, args.early_stopping_patience) == (32, 0.02, 3)
+
+
+def test_a_run_goes_on_with_and_without_stored_features_but_not_with_other_batches(recipe, tmp_path):
+    recipe(augment="none").save(tmp_path / "run" / "recipe.yaml")
+    check_same_run(recipe(augment="none", cache_vision_features=True, vision_cache_dir="/x"), tmp_path / "run")
+    with pytest.raises(UsageError, match="tokens_per_batch: None there, 8192 now"):
+        check_same_run(recipe(augment="none", tokens_per_batch=8192), tmp_path / "run")
 
 
 def test_the_resolved_recipe_loads_again_as_the_same(recipe, tmp_path):

@@ -19,13 +19,17 @@ _TABLE_TAG = re.compile(r"</?(?:table|thead|tbody|tr|td|th)\b[^>]*>")
 
 @dataclass(frozen=True)
 class Example:
-    """One page and one task. A `padding` example fills up a process's share of an evaluation and counts for nothing."""
+    """One page and one task: its image, or the stored `features` of it ([visual tokens - 1, encoder width]).
+
+    A `padding` example fills up a process's share of an evaluation and counts for nothing.
+    """
 
     id: str
-    image: Image.Image
+    image: Image.Image | None
     prompt: str
     target: str = ""
     padding: bool = False
+    features: Tensor | None = None
 
 
 @dataclass
@@ -56,12 +60,16 @@ class PromptEncoder:
         return dict(batch)
 
     def prompt(self, prompt: str, tiles: int) -> list[int]:
-        """BOS and the prompt's tokens, its `<image>` expanded to the page's visual tokens."""
+        """BOS and the prompt's tokens, its `<image>` expanded to the visual tokens of a page with so many tiles."""
+        return self.expanded(prompt, self.settings.tokens(tiles))
+
+    def expanded(self, prompt: str, visual_tokens: int) -> list[int]:
+        """BOS and the prompt's tokens, its `<image>` expanded to so many visual tokens."""
         ids = self.tokenizer(prompt, add_special_tokens=False).input_ids
         if ids.count(self.image_token_id) != 1:
             raise ValueError(f"the prompt {prompt[:80]!r} must hold `<image>` exactly once")
         place = ids.index(self.image_token_id)
-        image = [self.image_token_id] * self.settings.tokens(tiles)
+        image = [self.image_token_id] * visual_tokens
         return [self.tokenizer.bos_token_id, *ids[:place], *image, *ids[place + 1 :]]
 
 
@@ -127,6 +135,10 @@ class TrainingCollator:
         box_values     [1, 4]  coordinates, 0..999
         pixel_values, pixel_values_local, num_local_patches: as the stock image processor returns them
 
+    Examples with stored features have no image: instead of the last three there is
+
+        vision_features [V - 2, width]  the pages' features one after the other; a separator a page has none
+
     Never truncates: pages that are too long are left out before (`PageTasks`). A padding example keeps its labels
     but has weight 0 and no boxes.
     """
@@ -140,9 +152,13 @@ class TrainingCollator:
         self.targets = TargetEncoder(self.processor.tokenizer, self.token_weights, self.label_weights)
 
     def __call__(self, examples: list[Example]) -> dict[str, Tensor]:
-        batch = self.prompts.images([example.image for example in examples])
-        tiles = batch["num_local_patches"].tolist()
-        prompts = [self.prompts.prompt(example.prompt, n) for example, n in zip(examples, tiles, strict=True)]
+        if examples[0].features is None:
+            batch = self.prompts.images([example.image for example in examples])
+            tokens = [self.prompts.settings.tokens(tiles) for tiles in batch["num_local_patches"].tolist()]
+        else:
+            batch = {"vision_features": torch.cat([example.features for example in examples])}
+            tokens = [len(example.features) + 1 for example in examples]
+        prompts = [self.prompts.expanded(example.prompt, n) for example, n in zip(examples, tokens, strict=True)]
         targets = [self.targets(example.target) for example in examples]
         return batch | self._sequences(prompts, targets, examples) | self._boxes(prompts, targets, examples)
 

@@ -15,9 +15,10 @@ from torch.utils.data import Dataset as TorchDataset
 from ocr2_hf.data.augment import Augmentation
 from ocr2_hf.data.collator import Example, PromptEncoder, TargetEncoder
 from ocr2_hf.data.grounding import Region, encode_regions, has_tags
-from ocr2_hf.data.images import to_rgb
+from ocr2_hf.data.images import ImageSettings, to_rgb
 from ocr2_hf.data.parts import Part, find_parts, part_row
 from ocr2_hf.data.tasks import build_example, page_regions, suits
+from ocr2_hf.data.vision_features import VisionFeatures
 from ocr2_hf.errors import WorkError
 
 COLUMNS = ("id", "text", "bboxes", "labels", "texts", "width", "height", "prompt", "target")
@@ -39,7 +40,11 @@ class PageTasks(TorchDataset):
     `augment` changes the images, and the boxes with them before the target is written; what it does depends on seed,
     epoch and the page's id alone. Sizes stay, and a coordinate is one token whatever it is: no length changes. A row of
     the task `custom` with grounding tags in its prompt or target is not moved, since its coordinates are text.
+
+    With stored `features` (set them when every page's are there) examples carry those, and no image is decoded.
     """
+
+    features: VisionFeatures | None = None
 
     def __init__(
         self,
@@ -53,10 +58,12 @@ class PageTasks(TorchDataset):
         augment: Augmentation | None = None,
     ):
         self.dataset, self.prompts, self.seed = dataset, dict(prompts or {}), seed
+        self.records, self._images = _without_images(dataset), dataset.select_columns(["image"])
+        self.settings = ImageSettings.of(processor)
         self.augment = augment or Augmentation()
         self.tasks = [task for task, weight in tasks.items() if weight > 0]
         self.weights = [tasks[task] for task in self.tasks]
-        self.lengths = _measure(dataset, processor, self.tasks, self.prompts)
+        self.lengths = _measure(self.records, processor, self.tasks, self.prompts)
         self.fits = (self.lengths > 0) & (self.lengths <= max_length)
         self.split = self._split(processor, max_length) if overlong == "split" else {}
         whole = self.fits.any(axis=1)
@@ -64,6 +71,7 @@ class PageTasks(TorchDataset):
         for row in range(len(dataset)):
             pieces += [(row, None)] * bool(whole[row]) + [(row, part) for part in self.split.get(row, [])]
         self.rows, self.parts = [row for row, _ in pieces], [part for _, part in pieces]
+        self._part_lengths = self._measure_parts(processor)
         self.dropped = self._count_dropped()
         self._epoch = torch.zeros((), dtype=torch.long).share_memory_()  # seen by workers that already run
 
@@ -72,36 +80,78 @@ class PageTasks(TorchDataset):
 
     def __getitem__(self, index: int) -> Example:
         row, part = self.rows[index], self.parts[index]
-        return self.example(row, self._draw(row)) if part is None else self._part_example(row, part)
-
-    def example(self, row: int, task: str) -> Example:
-        """The example of a row of the dataset for one task."""
-        page = self.dataset[row]
-        return self._example(page, to_rgb(page["image"]), task)
-
-    def _part_example(self, row: int, part: Part) -> Example:
-        page = self.dataset[row]
-        return self._example(part_row(page, part), to_rgb(page["image"]).crop(part.crop), "markdown")
-
-    def _example(self, page: Mapping, image: Image.Image, task: str) -> Example:
-        epoch = int(self._epoch)
+        task = self._draw(row) if part is None else "markdown"
+        page, epoch = self._record(index), self.epoch
+        features = None if self.features is None else self.features[self.view(index)]
+        image = self.image(index) if features is None else None
         if self.augment:
             movable = task != "custom" or not has_tags(page["prompt"] + page["target"])
             image, boxes = self.augment(image, page["bboxes"], f"{self.seed}/{epoch}/{page['id']}", movable)
             page = {**page, "bboxes": boxes}
         prompt, target = build_example(task, page, self.prompts, seed=hash_free_seed(self.seed, epoch))
-        return Example(page["id"], image, prompt, target)
+        return Example(page["id"], image, prompt, target, features=features)
+
+    def image(self, index: int) -> Image.Image:
+        """The image of an example, or of its part of the page, before augmentation."""
+        part, image = self.parts[index], to_rgb(self._images[self.rows[index]]["image"])
+        return image if part is None else image.crop(part.crop)
+
+    def view(self, index: int) -> str:
+        """What an example shows, whatever its task: a row of the dataset, or a crop of it."""
+        part = self.parts[index]
+        return str(self.rows[index]) + ("" if part is None else f":{','.join(map(str, part.crop))}")
+
+    def visual_tokens(self) -> list[int]:
+        """Of every example."""
+        widths, heights = self.records["width"], self.records["height"]
+        sizes = [
+            (widths[row], heights[row]) if part is None else part.size
+            for row, part in zip(self.rows, self.parts, strict=True)
+        ]
+        return [self.settings.tokens(self.settings.tiles(*size)) for size in sizes]
+
+    def drawn_lengths(self) -> np.ndarray:
+        """Tokens of every example in this epoch; of the task locate, whose region is drawn later, the most."""
+        columns = {task: column for column, task in enumerate(self.tasks)}
+        pieces = zip(self.rows, self.parts, self._part_lengths, strict=True)
+        return np.array(
+            [self.lengths[row, columns[self._draw(row)]] if part is None else length for row, part, length in pieces]
+        )
+
+    def longest_lengths(self) -> np.ndarray:
+        """Tokens of every example for the longest of its tasks: no epoch has more."""
+        longest = np.where(self.fits, self.lengths, 0).max(axis=1)[self.rows]
+        return np.where([part is None for part in self.parts], longest, self._part_lengths)
+
+    def _record(self, index: int) -> Mapping:
+        """The page record of an example, without its image."""
+        page, part = self.records[self.rows[index]], self.parts[index]
+        return page if part is None else part_row(page, part)
 
     def _split(self, processor, max_length: int) -> dict[int, list[Part]]:
         """The parts of every page that is too long for markdown and can be cut."""
         splitter = Splitter(processor, self.prompts, max_length)
         long = np.flatnonzero(self.lengths[:, self.tasks.index("markdown")] > max_length).tolist()
-        texts = _without_images(self.dataset).select(long)
+        texts = self.records.select(long)
         parts = {row: splitter(page) for row, page in zip(long, texts, strict=True)}
         return {row: found for row, found in parts.items() if found}
 
+    def _measure_parts(self, processor) -> list[int]:
+        """The sequence length of every example that is a part of a page; 0 for the others."""
+        encoder, targets = PromptEncoder(processor), TargetEncoder(processor.tokenizer)
+        lengths = [0] * len(self.rows)
+        for index, part in enumerate(self.parts):
+            if part is not None:
+                tiles = self.settings.tiles(*part.size)
+                lengths[index] = example_length(self._record(index), "markdown", self.prompts, encoder, targets, tiles)
+        return lengths
+
     def set_epoch(self, epoch: int) -> None:
         self._epoch.fill_(epoch)
+
+    @property
+    def epoch(self) -> int:
+        return int(self._epoch)
 
     def unchanged(self) -> "PageTasks":
         """The same examples with the images as they are: for evaluation."""
@@ -109,11 +159,19 @@ class PageTasks(TorchDataset):
         pages.augment = Augmentation()
         return pages
 
+    def with_images(self) -> "PageTasks":
+        """The same examples with their images, also where there are stored features: for generation."""
+        pages = copy.copy(self)
+        pages.features = None
+        return pages
+
     def _draw(self, row: int) -> str:
         fitting = self.fits[row]
         tasks = [task for task, fits in zip(self.tasks, fitting, strict=True) if fits]
         weights = [weight for weight, fits in zip(self.weights, fitting, strict=True) if fits]
-        return random.Random(f"{self.seed}/{int(self._epoch)}/{row}").choices(tasks, weights)[0]
+        if len(tasks) == 1:
+            return tasks[0]
+        return random.Random(f"{self.seed}/{self.epoch}/{row}").choices(tasks, weights)[0]
 
     def _count_dropped(self) -> Counter:
         left_out = np.delete(self.lengths, self.rows, axis=0)
@@ -156,13 +214,12 @@ def hash_free_seed(seed: int, epoch: int) -> int:
     return seed * 1_000_003 + epoch
 
 
-def _measure(dataset: Dataset, processor, tasks: list[str], prompts: Mapping[str, str]) -> np.ndarray:
-    """Sequence lengths [pages, tasks], -1 where the task does not suit the page. Decodes no image."""
+def _measure(records: Dataset, processor, tasks: list[str], prompts: Mapping[str, str]) -> np.ndarray:
+    """Sequence lengths [pages, tasks], -1 where the task does not suit the page, of records without images."""
     encoder = PromptEncoder(processor)
     targets = TargetEncoder(processor.tokenizer)
-    texts = _without_images(dataset)
-    lengths = np.full((len(dataset), len(tasks)), _UNSUITED, dtype=np.int64)
-    for row, page in enumerate(texts):
+    lengths = np.full((len(records), len(tasks)), _UNSUITED, dtype=np.int64)
+    for row, page in enumerate(records):
         tiles = encoder.settings.tiles(page["width"], page["height"])
         for column, task in enumerate(tasks):
             if suits(task, page):

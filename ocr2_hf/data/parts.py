@@ -24,6 +24,12 @@ class Part:
     last: int
     crop: tuple[int, int, int, int]
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        left, top, right, bottom = self.crop
+        return right - left, bottom - top
+
 
 def find_parts(
     boxes: np.ndarray, tokens: Sequence[int], size: tuple[int, int], room: Callable[[int, int], int]

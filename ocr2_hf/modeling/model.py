@@ -61,6 +61,24 @@ class _LibraryModel:
 class OCR2PageModel(_LibraryModel, DeepseekOcr2Model):
     """The stock model without its head; every process runs the same modules whatever its pages look like."""
 
+    def forward(self, input_ids: Tensor | None = None, *, vision_features: Tensor | None = None, **inputs):
+        """As the stock forward; `vision_features` [visual tokens - pages, encoder width], stored outputs of the vision
+        tower for all pages of the batch, stand for the pixels: the tower does not run."""
+        if vision_features is None:
+            return super().forward(input_ids, **inputs)
+        embeds = self.get_input_embeddings()(input_ids)
+        counts = (input_ids == self.config.image_token_id).sum(dim=1) - 1
+        pages = torch.cat(self._image_tokens(vision_features, counts.tolist())).to(embeds.dtype)
+        place = self.get_placeholder_mask(input_ids, inputs_embeds=embeds, image_features=pages)
+        return super().forward(**inputs | {"inputs_embeds": embeds.masked_scatter(place, pages)})
+
+    def _image_tokens(self, vision_features: Tensor, counts: list[int]) -> list[Tensor]:
+        """What takes the places of the image tokens, by page: the projected features and the view separator."""
+        if not torch.is_autocast_enabled(vision_features.device.type):
+            vision_features = vision_features.to(self.vision_tower.dtype)
+        pages = self.multi_modal_projector(vision_features).split(counts)
+        return [torch.cat([page, self.view_separator[None]]) for page in pages]
+
     def get_image_features(self, pixel_values, pixel_values_local=None, num_local_patches=None, **kwargs):
         """As the stock method; among several processes a batch without tiles runs the vision tower over an empty one.
 
@@ -163,6 +181,7 @@ class OCR2Model(_LibraryModel, DeepseekOcr2ForConditionalGeneration):
         box_rows: Tensor | None = None,
         box_tokens: Tensor | None = None,
         box_values: Tensor | None = None,
+        vision_features: Tensor | None = None,
         **kwargs,
     ):
         """Stock forward, or, with `token_weights`, the loss terms.
@@ -170,8 +189,9 @@ class OCR2Model(_LibraryModel, DeepseekOcr2ForConditionalGeneration):
         Shapes, for a batch B of length L with N boxes: `input_ids`, `labels` [B, L]; `token_weights` [B, L] float32,
         or its bits as int32 (wrappers that cast inputs to bfloat16 leave integers alone); `box_rows` [N]: the page a
         box is on; `box_tokens` [N, 5]: where its `<|det|>` and its four coordinates stand in the sequence;
-        `box_values` [N, 4]: its coordinates 0..999. Everything else as in the stock forward, whose names stand here
-        because `generate` looks for them. Never makes logits for positions without a label.
+        `box_values` [N, 4]: its coordinates 0..999; `vision_features`: see `OCR2PageModel`. Everything else as in the
+        stock forward, whose names stand here because `generate` looks for them. Never makes logits for positions
+        without a label.
         """
         inputs = {
             "input_ids": input_ids,
@@ -180,6 +200,7 @@ class OCR2Model(_LibraryModel, DeepseekOcr2ForConditionalGeneration):
             "num_local_patches": num_local_patches,
             "attention_mask": attention_mask,
             "inputs_embeds": inputs_embeds,
+            "vision_features": vision_features,
         }
         if token_weights is None:
             return super().forward(**inputs, labels=labels, logits_to_keep=logits_to_keep, **kwargs)

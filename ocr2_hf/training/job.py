@@ -38,6 +38,7 @@ def build_trainer(recipe: Recipe, args: OCR2TrainingArguments) -> OCR2Trainer:
             guard_dataset=load_guard(recipe),
         )
     _tell(trainer)
+    trainer.cache_vision()
     return trainer
 
 

@@ -68,6 +68,10 @@ def _batch_problems(args: OCR2TrainingArguments) -> list[str]:
         problems.append(
             "accelerator_config: dispatch_batches cuts batches by rows, boxes have rows of their own; false"
         )
+    if args.accelerator_config.split_batches and args.tokens_per_batch is not None:
+        problems.append(
+            "accelerator_config: split_batches cuts batches of equal size, those of tokens_per_batch are not; false"
+        )
     parallel = args.parallelism_config
     sizes = {name: getattr(parallel, name, 1) for name in ("tp_size", "cp_size", "sp_size")}
     split = [f"{name} {size}" for name, size in sizes.items() if size > 1]

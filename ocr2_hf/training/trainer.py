@@ -8,13 +8,14 @@ import torch
 from datasets import Dataset
 from peft import PeftModel
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Subset
 from transformers import DeepseekOcr2ForConditionalGeneration, Trainer, TrainerCallback
 
 from ocr2_hf.data.augment import Augmentation
 from ocr2_hf.data.collator import Example, TrainingCollator
 from ocr2_hf.data.coordinates import coordinate_token_ids
 from ocr2_hf.data.pages import PageTasks
+from ocr2_hf.data.token_batches import TokenBatches
 from ocr2_hf.errors import Preempted, WorkError
 from ocr2_hf.modeling.adapters import Count, group_of, trainable_counts, write_portable_adapter
 from ocr2_hf.modeling.box_head import load_box_head, save_box_head, split_box_head
@@ -27,6 +28,7 @@ from ocr2_hf.training.early_stopping import EarlyStopping
 from ocr2_hf.training.guard import Guard
 from ocr2_hf.training.preemption import Preemption
 from ocr2_hf.training.sample import score_sample
+from ocr2_hf.training.vision_cache import cache_vision
 
 
 class OCR2Trainer(Trainer):
@@ -106,11 +108,39 @@ class OCR2Trainer(Trainer):
     def train(self, *args, **kwargs):
         """As the library's. Ended by the guard (`WorkError`) or by SIGTERM (`Preempted`), it still closes trackers and
         draws the curves."""
+        self.cache_vision()
         try:
             return super().train(*args, **kwargs)
         except (WorkError, Preempted):
             self.control = self.callback_handler.on_train_end(self.args, self.state, self.control)
             raise
+
+    # --- pages
+
+    def cache_vision(self) -> None:
+        """With `cache_vision_features`: compute what the vision encoder makes of the pages, once; `train` does it too.
+        Raises `WorkError` where the disk is full."""
+        if self.args.cache_vision_features:
+            cache_vision(self, _unwrapped(self.model))
+
+    def get_train_dataloader(self) -> DataLoader:
+        """As the library's; with `tokens_per_batch` its batches are `TokenBatches`."""
+        args, tokens = self.args, self.args.tokens_per_batch
+        if tokens is None:
+            return super().get_train_dataloader()
+        processes = self.accelerator.num_processes
+        batches = TokenBatches(self.train_dataset, tokens, args.per_device_train_batch_size, processes, args.seed)
+        loader = DataLoader(
+            self.train_dataset,
+            batch_sampler=batches,
+            collate_fn=self.data_collator,
+            num_workers=args.dataloader_num_workers,
+            pin_memory=args.dataloader_pin_memory,
+            persistent_workers=args.dataloader_persistent_workers,
+            prefetch_factor=args.dataloader_prefetch_factor,
+            multiprocessing_context=args.dataloader_multiprocessing_context,
+        )
+        return self.accelerator.prepare(loader)
 
     # --- the loss of an optimizer step
 
@@ -210,7 +240,7 @@ class OCR2Trainer(Trainer):
         model.eval()
         metrics = self._loss_terms(model, pages)
         if self.args.eval_pages:
-            metrics |= score_sample(self, pages, self.args.eval_pages)
+            metrics |= score_sample(self, pages.with_images(), self.args.eval_pages)
         if self.guard is not None:
             metrics["guard_cer"] = self.guard.cer()
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in metrics.items()}
@@ -230,8 +260,9 @@ class OCR2Trainer(Trainer):
     @torch.no_grad()
     def _loss_terms(self, model: nn.Module, pages: PageTasks) -> dict[str, float]:
         sums = torch.zeros(6, device=self.args.device, dtype=torch.float32)
+        longest_first = Subset(pages, (-pages.drawn_lengths()).argsort(kind="stable").tolist())  # little padding
         loader = DataLoader(
-            self.share(pages),
+            self.share(longest_first),
             batch_size=self.args.per_device_eval_batch_size,
             collate_fn=self.data_collator,
             num_workers=self.args.dataloader_num_workers,
@@ -250,7 +281,7 @@ class OCR2Trainer(Trainer):
             "token_accuracy": correct / max(tokens, 1.0),
         }
 
-    def share(self, pages: PageTasks) -> "Share":
+    def share(self, pages: torch.utils.data.Dataset) -> "Share":
         """This process's part of the pages; all processes get equally many, filled up with padding examples."""
         return Share(pages, self.accelerator.process_index, self.accelerator.num_processes)
 
@@ -324,7 +355,7 @@ class OCR2Trainer(Trainer):
 class Share(torch.utils.data.Dataset):
     """Every `processes`-th page, from `process` on; the last may be a padding example."""
 
-    def __init__(self, pages: PageTasks, process: int, processes: int):
+    def __init__(self, pages: torch.utils.data.Dataset, process: int, processes: int):
         self.pages, self.process, self.processes = pages, process, processes
 
     def __len__(self) -> int:

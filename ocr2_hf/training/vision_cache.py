@@ -1,0 +1,242 @@
+"""The frozen vision encoder's outputs, computed once before training and kept on disk (`cache_vision_features`).
+
+They lie in a folder of their own for every vision encoder, processor setting and dataset, and are found again by every
+later run and stage that has the same. A pass that was killed goes on where it was: what is whole in the folder stays.
+"""
+
+import hashlib
+import json
+import logging
+import shutil
+from contextlib import nullcontext
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import datasets
+import torch
+import transformers
+from accelerate.utils import broadcast, broadcast_object_list, gather_object
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from ocr2_hf.data.collator import PromptEncoder
+from ocr2_hf.data.images import ImageSettings
+from ocr2_hf.data.pages import PageTasks
+from ocr2_hf.data.vision_features import VisionFeatures, clean_up, feature_bytes, write_shard
+from ocr2_hf.errors import UsageError, WorkError
+from ocr2_hf.modeling.model import OCR2Model
+from ocr2_hf.recipe import OCR2TrainingArguments
+
+if TYPE_CHECKING:
+    from ocr2_hf.training.trainer import OCR2Trainer
+
+logger = logging.getLogger(__name__)
+
+SHARD_BYTES = 64_000_000  # what a killed pass loses at most, by process
+_FORMAT = 1  # of the folder; a change of what is stored raises it
+
+
+def cache_vision(trainer: "OCR2Trainer", model: OCR2Model) -> None:
+    """Give the trainer's training and evaluation pages their stored features, computing those that are not there yet.
+
+    All processes take part, before `model` is wrapped. Raises `UsageError` where training would change what is stored,
+    and `WorkError` where the disk is full; the shards that are whole by then stay.
+    """
+    named = {"training": trainer.train_dataset, "evaluation": trainer.eval_dataset}
+    waiting = {name: pages for name, pages in named.items() if isinstance(pages, PageTasks) and pages.features is None}
+    if not waiting:
+        return
+    tower = model.model.vision_tower
+    if any(parameter.requires_grad for parameter in tower.parameters()):
+        raise UsageError("cache_vision_features: the vision encoder trains, so its outputs change; freeze it")
+    if any(pages.augment for pages in waiting.values()):
+        raise UsageError("cache_vision_features: images are encoded once, so augment has no effect; set augment: none")
+    cache = VisionCache(tower, trainer.processor, trainer.args, trainer.is_deepspeed_enabled)
+    for name, pages in waiting.items():
+        pages.features = cache.fill(pages, name)
+
+
+class VisionCache:
+    """The features that one vision encoder makes with one processor, for any pages.
+
+    Holds a whole copy of the encoder on this process's device: the model itself may be split over processes
+    (ZeRO-3), without values on some (FSDP), or not on the device yet.
+    """
+
+    def __init__(self, tower: nn.Module, processor, args: OCR2TrainingArguments, deepspeed: bool = False):
+        self.args, self.encoder = args, PromptEncoder(processor)
+        self.tower = _whole(tower, args, deepspeed)
+        self.width = tower.config.encoder_config.hidden_size
+        self.half = torch.bfloat16 if args.bf16 else torch.float16 if args.fp16 else None
+        self.made_by = broadcast_object_list([self._made_by() if args.process_index == 0 else None])[0]
+
+    def folder(self, pages: PageTasks) -> Path:
+        """Where the features of these pages lie."""
+        root = self.args.vision_cache_dir or Path(datasets.config.HF_DATASETS_CACHE) / "vision_features"
+        made = json.dumps(self.made_by | {"dataset": pages.dataset._fingerprint}, sort_keys=True)
+        return Path(root) / hashlib.blake2b(made.encode(), digest_size=16).hexdigest()
+
+    def fill(self, pages: PageTasks, name: str) -> VisionFeatures:
+        """Compute the features that are missing, each process its share; all of them are there afterwards."""
+        folder, tokens = self.folder(pages), pages.visual_tokens()
+        folder.mkdir(parents=True, exist_ok=True)
+        missing = broadcast_object_list([self._missing(pages, folder) if self.args.process_index == 0 else None])[0]
+        wanted = feature_bytes([tokens[index] for index in missing], self.width)
+        logger.info(
+            "vision features of %d %s pages: %s MB in %s; %d pages are there, %d (%s MB) are computed now",
+            *(len(pages), name, f"{feature_bytes(tokens, self.width) / 1e6:,.1f}", folder),
+            *(len(pages) - len(missing), len(missing), f"{wanted / 1e6:,.1f}"),
+        )
+        if missing:
+            _tell_together(_no_room(folder, wanted) if self.args.process_index == 0 else None)
+            self._compute(pages, missing, folder, max(tokens))
+        stored = VisionFeatures(folder)
+        if blind := sum(pages.view(index) not in stored for index in range(len(pages))):
+            raise UsageError(
+                f"vision_cache_dir: other machines wrote {blind} pages' features to {folder}, which this "
+                "one does not see; name a folder on a disk all share"
+            )
+        return stored
+
+    def _missing(self, pages: PageTasks, folder: Path) -> list[int]:
+        """The examples whose features are not in the folder; what is broken there is removed."""
+        stored = VisionFeatures(folder)
+        clean_up(folder, stored.damaged)
+        if stored.damaged:
+            logger.warning("%d damaged files of vision features are removed and computed anew", len(stored.damaged))
+        return [index for index in range(len(pages)) if pages.view(index) not in stored]
+
+    def _compute(self, pages: PageTasks, missing: list[int], folder: Path, most_tokens: int) -> None:
+        """A shard at a time, and after each all processes agree that it is written: a full disk stops all of them."""
+        process, processes, size = self.args.process_index, self.args.world_size, self.args.per_device_eval_batch_size
+        share = _Views(pages, missing[process::processes])
+        collate = partial(_with_pixels, self.encoder)
+        loader = DataLoader(share, size, collate_fn=collate, num_workers=self.args.dataloader_num_workers)
+        batches = max(1, SHARD_BYTES // feature_bytes([most_tokens], self.width) // size)
+        shards = -(-len(missing) // (processes * size * batches))
+        hidden = self.args.disable_tqdm or process > 0
+        with tqdm(total=len(share), desc="vision features", unit="page", disable=hidden) as bar:
+            loaded = iter(loader)
+            for _ in range(shards):
+                features: dict[str, Tensor] = {}
+                for keys, pixels in islice(loaded, batches):
+                    features |= zip(keys, self.encode(pixels), strict=True)
+                    bar.update(len(keys))
+                _tell_together(_written(folder, features))
+
+    @torch.no_grad()
+    def encode(self, pixels: dict[str, Tensor]) -> list[Tensor]:
+        """[visual tokens - 1, width] of each page: its tiles', then the global view's, as the model takes them."""
+        counts = pixels["num_local_patches"].tolist()
+        whole = self._run(pixels["pixel_values"])
+        tiles = self._run(pixels["pixel_values_local"]) if sum(counts) else whole[:0]
+        parts = zip(tiles.split(counts), whole, strict=True)
+        return [torch.cat([*own.unbind(), view]) for own, view in parts]
+
+    def _run(self, pixels: Tensor) -> Tensor:
+        device = self.args.device
+        autocast = torch.autocast(device.type, self.half) if self.half else nullcontext()
+        pixels = pixels.to(device) if self.half else pixels.to(device, self.tower.dtype)
+        with autocast:
+            return self.tower(pixels).last_hidden_state
+
+    def _made_by(self) -> dict[str, object]:
+        """Everything that features depend on but the pages."""
+        images = self.encoder.processor.image_processor
+        settings = ImageSettings.of(self.encoder.processor)
+        return {
+            "format": _FORMAT,
+            "transformers": transformers.__version__,
+            "weights": _digest(self.tower),
+            "dtype": f"{self.tower.dtype} {self.half}",
+            "images": f"{type(images).__name__} {images.to_json_string()} {settings}",
+        }
+
+
+class _Views(Dataset):
+    """The keys and images of some of the pages."""
+
+    def __init__(self, pages: PageTasks, indices: list[int]):
+        self.pages, self.indices = pages, indices
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, place: int) -> tuple:
+        index = self.indices[place]
+        return self.pages.view(index), self.pages.image(index)
+
+
+def _with_pixels(encoder: PromptEncoder, views: list[tuple]) -> tuple[tuple[str, ...], dict[str, Tensor]]:
+    keys, images = zip(*views, strict=True)
+    return keys, encoder.images(list(images))
+
+
+def _whole(tower: nn.Module, args: OCR2TrainingArguments, deepspeed: bool) -> nn.Module:
+    """A copy of the vision tower on this process's device, with the first process's weights. Draws no random number:
+    training takes the same steps with and without a cache."""
+    with torch.device("meta"):
+        whole = type(tower)(tower.config).eval()
+    shapes = {name: parameter.shape for name, parameter in whole.named_parameters()}
+    for name, parameter in tower.named_parameters():
+        values = torch.empty(shapes[name], dtype=parameter.dtype, device=args.device)
+        with _gathered(parameter) if deepspeed else nullcontext():
+            if args.process_index == 0:
+                values.copy_(parameter.detach())
+        _put(whole, name, nn.Parameter(broadcast(values), requires_grad=False))
+    for name, buffer in tower.named_buffers():
+        _put(whole, name, buffer.to(args.device))
+    return whole
+
+
+def _put(module: nn.Module, name: str, tensor: Tensor) -> None:
+    owner, _, own_name = name.rpartition(".")
+    setattr(module.get_submodule(owner), own_name, tensor)
+
+
+def _gathered(parameter: nn.Parameter):
+    """ZeRO-3 may have split it over the processes when it was loaded."""
+    import deepspeed
+
+    return deepspeed.zero.GatheredParameters([parameter])
+
+
+def _digest(tower: nn.Module) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for name, parameter in tower.named_parameters():
+        digest.update(name.encode())
+        digest.update(parameter.detach().cpu().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def _no_room(folder: Path, wanted: int) -> str | None:
+    free = shutil.disk_usage(folder).free
+    if wanted < free:
+        return None
+    return (
+        f"vision features take {wanted / 1e6:,.1f} MB in {folder}, where {free / 1e6:,.1f} MB are free; make room, or "
+        "name a folder on another disk with vision_cache_dir"
+    )
+
+
+def _written(folder: Path, features: dict[str, Tensor]) -> str | None:
+    """Write a shard, or say why it cannot be written."""
+    try:
+        if features:
+            write_shard(folder, features)
+    except OSError as error:
+        return (
+            f"vision features cannot be written to {folder}: {error.strerror}; make room, or name a folder on another "
+            "disk with vision_cache_dir; what is there stays and the same command goes on"
+        )
+    return None
+
+
+def _tell_together(problem: str | None) -> None:
+    """Raise on every process what any of them found."""
+    problems = [found for found in gather_object([problem]) if found]
+    if problems:
+        raise WorkError(problems[0])
