@@ -24,6 +24,7 @@ class StepClock(TrainerCallback):
         self.steps: list[float] = []
         self.parts: list[dict[str, float]] = []
         self.tokens: list[Tensor] = []
+        self.pages: list[int] = []
         self._spent: dict[str, float] = defaultdict(float)
         self._last = 0.0
         self._optimizer_from = 0.0
@@ -80,10 +81,11 @@ class StepClock(TrainerCallback):
         return timed
 
     def _counted(self, get_batch_samples: Callable) -> Callable:
-        """Tokens of a step, visual ones included, padding not."""
+        """Pages and tokens of a step, visual ones included, padding not."""
 
         def counted(*arguments, **keywords):
             batches, normalisers = get_batch_samples(*arguments, **keywords)
+            self.pages.append(sum(len(batch["input_ids"]) for batch in batches))
             self.tokens.append(sum(batch["attention_mask"].sum() for batch in batches))
             return batches, normalisers
 

@@ -9,7 +9,7 @@ import statistics
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -20,8 +20,11 @@ from transformers.loss.loss_utils import ForCausalLMLoss
 from ocr2_hf.benchmark.machine import synchronize
 from ocr2_hf.benchmark.sides import OURS, STOCK
 from ocr2_hf.data.collator import IGNORED
+from ocr2_hf.modeling.budget import model_config
 from ocr2_hf.modeling.head import OCR2Head
 from ocr2_hf.modeling.trace import LiveBytes
+from ocr2_hf.recipe import Recipe
+from ocr2_hf.training.job import training_dtype
 
 
 @dataclass(frozen=True)
@@ -47,16 +50,29 @@ class LossWork:
         return round(self.length * self.supervised)
 
 
-def bench_loss(work: LossWork, device: torch.device, rounds: int) -> dict[str, Any]:
+def recipe_loss(recipe: Recipe, batch: int, length: int, supervised: float) -> LossWork:
+    """The loss of a recipe's model and precision over so many sequences."""
+    args = recipe.training_arguments()
+    text, weights = model_config(recipe.model.model).text_config, getattr(torch, training_dtype(recipe, args))
+    trains = recipe.model.train_language == "full"
+    compute = torch.bfloat16 if args.bf16 else torch.float16 if args.fp16 else weights
+    weights = torch.float32 if trains else weights
+    return LossWork(
+        text.vocab_size, text.hidden_size, batch, length, supervised, args.loss_chunks, weights, compute, trains
+    )
+
+
+def bench_loss(work: LossWork, rounds: int, timed: bool = True) -> dict[str, Any]:
     """`bytes`: each side's peak beyond the weight, and ours over the stock's; `seconds` likewise, or None where the
-    stock path does not fit."""
+    stock path does not fit, or nothing is `timed`."""
+    device = torch.accelerator.current_accelerator() or torch.device("cpu")
     counted = {side: _peak(work, run) for side, run in _SIDES.items()}
     result: dict[str, Any] = {
-        "work": {**work.__dict__, "weights": str(work.weights), "compute": str(work.compute)},
+        "work": asdict(work) | {"weights": str(work.weights), "compute": str(work.compute)},
         "bytes": counted | {"ratio": counted[OURS] / counted[STOCK]},
         "seconds": None,
     }
-    if counted[STOCK] * 1.1 < free_memory(device):
+    if timed and counted[STOCK] * 1.1 < free_memory(device):
         seconds = _seconds(work, device, rounds)
         pairs = [ours / stock for ours, stock in zip(seconds[OURS], seconds[STOCK], strict=True)]
         result["seconds"] = {

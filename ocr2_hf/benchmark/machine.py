@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
+import torch.distributed
 
 PACKAGES = ("torch", "transformers", "accelerate", "peft", "datasets")
 SIDES = {"cpu": 1024, "cuda": 8192}  # of the square matrices; large enough for the full rate
@@ -19,6 +20,18 @@ def synchronize(device: torch.device) -> None:
     """Wait until the device has done what it was told; a CPU is done when the call returns."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def is_main_process() -> bool:
+    """Whether this is the process that tells and writes, of those a launcher started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def end_processes() -> None:
+    """Take leave of the other processes, where there are any."""
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
 
 
 def describe(device: torch.device) -> dict[str, str | int]:

@@ -3,12 +3,15 @@
 import gc
 import statistics
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import torch
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
 from datasets import Dataset
 from transformers import PrinterCallback, Trainer
 from transformers.trainer_utils import set_seed
@@ -19,6 +22,7 @@ from ocr2_hf.benchmark.memory import peak_of_training
 from ocr2_hf.benchmark.pages import PageMix, make_pages
 from ocr2_hf.benchmark.sides import SIDES, bench_processor
 from ocr2_hf.recipe import OCR2TrainingArguments, Recipe
+from ocr2_hf.training.trainer import OCR2Trainer
 
 COUNTED_STEPS = 2  # in the second the optimizer's state is there from the start
 
@@ -33,6 +37,7 @@ class Work:
     warmup: int = 2
     rounds: int = 3
     drawn: int = 32  # pages that are drawn; longer runs meet them again
+    workers: int | None = None  # that load pages; none: the recipe's
 
     @property
     def all_steps(self) -> int:
@@ -79,7 +84,7 @@ def ratios(ours: dict[str, Any], stock: dict[str, Any]) -> dict[str, Any]:
 
 
 def _timed_round(recipe: Recipe, work: Work, side: str, pages: Dataset, processor) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory(prefix="ocr2-bench-") as folder:
+    with _shared_folder() as folder:
         run = run_recipe(recipe, work, work.all_steps, folder)
         args = run.training_arguments()
         on_gpu = args.device.type == "cuda"
@@ -95,10 +100,10 @@ def _timed_round(recipe: Recipe, work: Work, side: str, pages: Dataset, processo
 def _round(clock: StepClock, work: Work, args: OCR2TrainingArguments) -> dict[str, Any]:
     steps, parts = clock.steps[work.warmup :], clock.parts[work.warmup :]
     seconds = sum(steps)
-    pages = len(steps) * args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
+    counted = {name: int(sum(numbers[work.warmup :])) for name, numbers in (("p", clock.pages), ("t", clock.tokens))}
     return {
-        "pages_per_second": pages / seconds,
-        "tokens_per_second": int(sum(clock.tokens[work.warmup :])) * args.world_size / seconds,
+        "pages_per_second": counted["p"] * args.world_size / seconds,
+        "tokens_per_second": counted["t"] * args.world_size / seconds,
         "seconds_per_step": seconds / len(steps),
         "parts": {name: statistics.mean(step[name] for step in parts) for name in parts[0]},
     }
@@ -107,16 +112,26 @@ def _round(clock: StepClock, work: Work, args: OCR2TrainingArguments) -> dict[st
 def count_peak(recipe: Recipe, work: Work, side: str, pages: Dataset, processor) -> dict[str, int | str]:
     """The peak of memory over two optimizer steps of one side; see `peak_of_training`."""
     counted = replace(work, warmup=0, steps=COUNTED_STEPS)
-    with tempfile.TemporaryDirectory(prefix="ocr2-bench-") as folder:
+    with _shared_folder() as folder:
         run = run_recipe(recipe, counted, COUNTED_STEPS, folder, dataloader_num_workers=0)
         trainer = _trainer(run, run.training_arguments(), side, pages, processor)
         return peak_of_training(trainer, trainer.train)
+
+
+@contextmanager
+def _shared_folder() -> Iterator[str]:
+    """A folder that is gone afterwards; among several processes the first one's."""
+    with tempfile.TemporaryDirectory(prefix="ocr2-bench-") as own:
+        state = PartialState()
+        yield own if state.num_processes == 1 else broadcast_object_list([own])[0]
+        state.wait_for_everyone()
 
 
 def run_recipe(recipe: Recipe, work: Work, steps: int, folder: str, **values: Any) -> Recipe:
     """The recipe for a run of so many steps over the benchmark's pages that saves, evaluates and reports nothing."""
     own = {
         "output_dir": folder,
+        **({"vision_cache_dir": folder} if recipe.training("cache_vision_features") else {}),
         "max_steps": steps,
         "per_device_train_batch_size": work.batch_size,
         "tasks": {"markdown": 1.0},
@@ -126,6 +141,7 @@ def run_recipe(recipe: Recipe, work: Work, steps: int, folder: str, **values: An
         "report_to": "none",
         "disable_tqdm": True,
         "augment": recipe.values.get("augment", "none"),
+        **({} if work.workers is None else {"dataloader_num_workers": work.workers}),
         **values,
     }
     return Recipe.of(recipe.values | own)
@@ -158,4 +174,6 @@ def _trainer(recipe: Recipe, args: OCR2TrainingArguments, side: str, pages: Data
     repeated = pages.select([number % len(pages) for number in range(needed)])
     trainer = SIDES[side](recipe, args, repeated, processor)
     trainer.remove_callback(PrinterCallback)
+    if isinstance(trainer, OCR2Trainer):
+        trainer.cache_vision()  # where the recipe says so: before anything is timed
     return trainer

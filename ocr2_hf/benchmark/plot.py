@@ -21,7 +21,8 @@ _AXES = {
     "tiles": "tiles of a page",
     "target_tokens": "target tokens of a page",
     "batch_size": "pages in a batch",
-    "processes": "processes",
+    "workers": "processes that load pages",
+    "processes": "processes that train",
 }
 _GB = 1e9
 

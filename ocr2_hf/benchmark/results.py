@@ -1,5 +1,6 @@
 """All of a benchmark as one document: the machine, the work, every run, ratios, sweeps."""
 
+import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -27,27 +28,48 @@ class Sweep:
     values: tuple[int, ...]
 
     def work(self, base: Work, value: int) -> Work:
-        if self.name == "batch_size":
-            return replace(base, batch_size=value)
+        if self.name in ("batch_size", "workers"):
+            return replace(base, **{self.name: value})
         return replace(base, mix=replace(base.mix, **{self.name: {value: 1.0}}))
 
 
-SWEEPS = ("tiles", "target_tokens", "batch_size")
+SWEEPS = ("tiles", "target_tokens", "batch_size", "workers", "processes")
+
+
+def sweep(text: str) -> Sweep:
+    """For argparse: `tiles:0,2,6`."""
+    name, _, values = text.partition(":")
+    if name not in SWEEPS:
+        raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(SWEEPS)}")
+    if not all(value.isdecimal() for value in values.split(",")):
+        raise argparse.ArgumentTypeError(f"{text!r}: after the colon come whole numbers, with commas between")
+    return Sweep(name, tuple(int(value) for value in values.split(",")))
 
 
 def bench(
-    recipe: Recipe, base: Work, batch_sizes: Sequence[int], against: bool, sweeps: Sequence[Sweep], tell: Tell
+    recipe: Recipe,
+    base: Work,
+    batch_sizes: Sequence[int],
+    against: bool,
+    sweeps: Sequence[Sweep],
+    launched: Callable[[int], dict[str, Any]],
+    tell: Tell,
 ) -> dict[str, Any]:
-    """Run it all; `tell` gets a line for every run that is done."""
+    """Run it all; `tell` gets a line for every run that is done. `launched` runs the base's work in so many processes
+    and returns its run."""
     args = recipe.training_arguments()
     dtype = torch.bfloat16 if args.bf16 else torch.float16 if args.fp16 else torch.float32
     context = _Context(recipe, args.device, dtype)
     sides = (OURS, STOCK) if against else (OURS,)
     runs = [context.run(replace(base, batch_size=size), sides, {"batch_size": size}, tell) for size in batch_sizes]
-    swept = {
-        sweep.name: [context.run(sweep.work(base, value), (OURS,), {sweep.name: value}, tell) for value in sweep.values]
-        for sweep in sweeps
-    }
+    swept = {}
+    for varied in sweeps:
+        name = varied.name
+        if name == "processes":
+            swept[name] = [launched(processes) for processes in varied.values]
+            continue
+        works = [(value, varied.work(base, value)) for value in varied.values]
+        swept[name] = [context.run(work, (OURS,), {name: value}, tell) for value, work in works]
     return {
         "machine": describe(args.device) | {"processes": args.world_size},
         "matrix_product": context.matrices,
@@ -81,13 +103,14 @@ class _Context:
         self.recipe = recipe
         self.matrices = matrix_rate(device, dtype)
         self.images = ImageSettings.of(bench_processor(recipe, recipe.training("max_patches")))
-        self._flops: dict[tuple[int, int], int] = {}
+        self._flops: dict[tuple[int, int], dict[str, int]] = {}
 
     def run(self, work: Work, sides: Sequence[str], what: dict[str, int], tell: Tell) -> dict[str, Any]:
         figures = measure(self.recipe, work, sides)
-        flops = self.flops_per_page(work.mix)
+        cached = bool(self.recipe.training("cache_vision_features"))
+        flops = {side: self.flops_per_page(work.mix, vision=side == STOCK or not cached) for side in sides}
         for side, figure in figures.items():
-            rate = figure["pages_per_second"] * flops
+            rate = figure["pages_per_second"] * flops[side]
             figure["flops_per_second"] = rate
             figure["share_of_matrix_product"] = rate / self.matrices["flops_per_second"]
             tell(_line(what, side, figure))
@@ -97,19 +120,21 @@ class _Context:
             tell(_ratio_line(told["ratios"]))
         return told
 
-    def flops_per_page(self, mix: PageMix) -> int:
-        """Forward and backward FLOPs of a page of the mix, without what checkpointing does again."""
+    def flops_per_page(self, mix: PageMix, vision: bool) -> int:
+        """Forward and backward FLOPs of a page of the mix, without what checkpointing does again; with stored features
+        without `vision`."""
         kinds = [(tiles, length) for tiles in mix.tiles for length in mix.target_tokens]
         shares = [mix.tiles[tiles] * mix.target_tokens[length] for tiles, length in kinds]
-        total = sum(share * self._page_flops(*kind) for share, kind in zip(shares, kinds, strict=True))
+        total = sum(share * self._page_flops(*kind, vision) for share, kind in zip(shares, kinds, strict=True))
         return round(total / sum(shares))
 
-    def _page_flops(self, tiles: int, target_tokens: int) -> int:
+    def _page_flops(self, tiles: int, target_tokens: int, vision: bool) -> int:
         if (tiles, target_tokens) not in self._flops:
             step = budget.Step(1, tiles, self.images.tokens(tiles), target_tokens, chunks=1, checkpointing=False)
             work = budget.step_work(self.recipe.model, self.images, step)
-            self._flops[tiles, target_tokens] = sum(work.flops(checkpointing=False).values())
-        return self._flops[tiles, target_tokens]
+            self._flops[tiles, target_tokens] = work.flops(checkpointing=False)
+        parts = self._flops[tiles, target_tokens]
+        return sum(parts.values()) - (0 if vision else parts["vision forward"])
 
     def parameters(self) -> dict[str, int]:
         counts = trainable_counts(budget.outline(self.recipe.model, "float32")).values()

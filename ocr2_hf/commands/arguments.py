@@ -1,6 +1,7 @@
 """Types of command line arguments."""
 
 import argparse
+import math
 
 
 def positive_integer(text: str) -> int:
@@ -15,6 +16,25 @@ def whole_number(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
     return int(text)
+
+
+def positive_integers(text: str) -> tuple[int, ...]:
+    """For argparse: whole numbers of at least 1, with commas between."""
+    return tuple(positive_integer(word) for word in text.split(","))
+
+
+def shares(text: str) -> dict[int, float]:
+    """For argparse: `0:1,6:2` -> {0: 1.0, 6: 2.0}; a number alone has the share 1."""
+    found = {}
+    for word in text.split(","):
+        value, _, share = word.partition(":")
+        try:
+            found[whole_number(value)] = float(share or 1)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{word!r} is not NUMBER:SHARE") from error
+    if not all(0 <= share < math.inf for share in found.values()) or sum(found.values()) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r}: shares must not be negative, and not all 0")
+    return found
 
 
 def page_size(text: str) -> tuple[int, int]:

@@ -9,14 +9,20 @@ stages the first is benched.
 """
 
 import argparse
+import json
 import sys
+from functools import partial
 from pathlib import Path
 
+from ocr2_hf.benchmark.data import bench_data
+from ocr2_hf.benchmark.loss import bench_loss, recipe_loss
+from ocr2_hf.benchmark.machine import describe, end_processes, is_main_process
 from ocr2_hf.benchmark.measure import Work
 from ocr2_hf.benchmark.pages import PageMix
 from ocr2_hf.benchmark.plot import draw_benchmark
-from ocr2_hf.benchmark.results import SWEEPS, Sweep, bench
-from ocr2_hf.commands.arguments import positive_integer, whole_number
+from ocr2_hf.benchmark.processes import launched_run
+from ocr2_hf.benchmark.results import SWEEPS, bench, sweep
+from ocr2_hf.commands.arguments import page_size, positive_integer, positive_integers, shares, whole_number
 from ocr2_hf.errors import run_command
 from ocr2_hf.evaluation.files import write_json
 from ocr2_hf.recipe import Recipe, load_recipe
@@ -36,12 +42,35 @@ def main(argv: list[str] | None = None) -> int:
         options.rounds,
         options.pages,
     )
-    results = bench(recipe, work, batch_sizes, options.against == "trainer", options.sweep, print)
-    output = Path(options.output)
-    write_json(output, {"recipe": options.recipe, "overrides": overrides, **results})
-    draw_benchmark(results, output.with_suffix(".png"))
-    print(f"wrote {output} and {output.with_suffix('.png')}")
+    results = _alone(recipe, work, options) or bench(
+        recipe,
+        work,
+        batch_sizes,
+        options.against == "trainer",
+        options.sweep,
+        partial(launched_run, [options.recipe, *overrides], work),
+        print if is_main_process() else lambda line: None,
+    )
+    if is_main_process():
+        output = Path(options.output)
+        write_json(output, {"recipe": options.recipe, "overrides": overrides, **results})
+        if "runs" in results:
+            draw_benchmark(results, output.with_suffix(".png"))
+        print(f"wrote {output}")
+    end_processes()
     return 0
+
+
+def _alone(recipe: Recipe, work: Work, options: argparse.Namespace) -> dict | None:
+    """--loss or --data, which run no training."""
+    if options.loss:
+        results = bench_loss(recipe_loss(recipe, *options.loss, options.supervised), options.rounds)
+    elif options.data:
+        results = bench_data(recipe, work.mix, work.drawn, work.batch_size, work.rounds)
+    else:
+        return None
+    print(json.dumps(results, indent=2))
+    return {"machine": describe(recipe.training_arguments().device), "loss" if options.loss else "data": results}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -55,40 +84,20 @@ def _parser() -> argparse.ArgumentParser:
     add("recipe", help="a recipe YAML; every further --key value overrides one of its keys")
     add("--output", required=True, metavar="FILE.json")
     add("--against", choices=("trainer",), help="compare with the stock Trainer in the same call")
-    add("--batch_sizes", type=_numbers, metavar="N,N", help="default: the recipe's per_device_train_batch_size")
-    add("--tiles", type=_shares, default={6: 1.0}, metavar="T:SHARE,T:SHARE", help="tiles of a page (6:1)")
-    add("--target_tokens", type=_shares, default={600: 1.0}, metavar="N:SHARE", help="tokens of a target (600:1)")
-    add("--sweep", type=_sweep, nargs="+", default=[], metavar="NAME:V,V", help=f"vary one of {', '.join(SWEEPS)}")
+    add(
+        "--batch_sizes", type=positive_integers, metavar="N,N", help="default: the recipe's per_device_train_batch_size"
+    )
+    add("--tiles", type=shares, default={6: 1.0}, metavar="T:SHARE,T:SHARE", help="tiles of a page (6:1)")
+    add("--target_tokens", type=shares, default={600: 1.0}, metavar="N:SHARE", help="tokens of a target (600:1)")
+    add("--sweep", type=sweep, nargs="+", default=[], metavar="NAME:V,V", help=f"vary {', '.join(SWEEPS)}")
+    add("--loss", type=page_size, metavar="BATCHxLENGTH", help="the loss alone, beside the stock model's, no training")
+    add("--supervised", type=float, default=1 / 3, metavar="SHARE", help="of the tokens, with --loss (a third)")
+    add("--data", action="store_true", help="the collators alone, on one core, no training")
     add("--steps", type=positive_integer, default=8, help="optimizer steps of a round that count (8)")
     add("--warmup", type=whole_number, default=2, help="steps before them that do not (2)")
     add("--rounds", type=positive_integer, default=3, help="rounds; figures are medians over them (3)")
     add("--pages", type=positive_integer, default=32, help="pages drawn; longer runs meet them again (32)")
     return parser
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(positive_integer(word) for word in text.split(","))
-
-
-def _shares(text: str) -> dict[int, float]:
-    """`0:1,6:2` -> {0: 1.0, 6: 2.0}; a number alone has the share 1."""
-    shares = {}
-    for word in text.split(","):
-        value, _, share = word.partition(":")
-        try:
-            shares[whole_number(value)] = float(share or 1)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(f"{word!r} is not NUMBER:SHARE") from error
-    if min(shares.values()) < 0 or sum(shares.values()) <= 0:
-        raise argparse.ArgumentTypeError(f"{text!r}: shares must not be negative, and not all 0")
-    return shares
-
-
-def _sweep(text: str) -> Sweep:
-    name, _, values = text.partition(":")
-    if name not in SWEEPS:
-        raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(SWEEPS)}")
-    return Sweep(name, tuple(whole_number(value) for value in values.split(",")))
 
 
 if __name__ == "__main__":
