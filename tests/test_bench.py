@@ -1,10 +1,11 @@
-"""`ocr2 bench`: real runs of the tiny model with very few steps, and its sums on known numbers. No speed is asserted."""
+"""`ocr2 bench`: real runs of the tiny model with very few steps, and sums on known numbers; no speed is asserted."""
 
 import json
 import math
 
 import pytest
 import torch
+from commands import python
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -25,8 +26,10 @@ from ocr2_hf.errors import UsageError, run_command
 from ocr2_hf.modeling.losses import LossSettings
 from ocr2_hf.modeling.tiny import build_tiny_model
 from ocr2_hf.recipe import load_recipe
+from ocr2_hf.training.plan import make_plan
 
-FEW = "--target_tokens 40 --tiles 0:1,2:1 --steps 2 --warmup 1 --rounds 1 --pages 2".split()
+PAGES = ["--tiles", "0:1,2:1", "--target_tokens", "40", "--pages", "2"]
+FEW = [*PAGES, "--steps", "2", "--warmup", "1", "--rounds", "1"]
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +106,7 @@ def test_ratios_of_known_rounds():
     assert ours["seconds_per_step_by_part"] == {"data": 2.5}
     ratio = ratios(ours, stock)
     assert ratio["pages_per_second"] == {"median": 2.0, "least": 1.25, "largest": 3.0, "pairs": [2.0, 3.0, 1.25]}
+    assert ratio["pages_per_processor_second"]["pairs"] == pytest.approx([2.0, 3.0, 1.25])
     assert ratio["peak_memory"] == 0.5
 
 
@@ -220,3 +224,20 @@ def test_the_real_model_needs_a_gpu(tmp_path, repo, capsys):
     error = capsys.readouterr().err
     assert "there is no GPU here" in error and "--model tiny" in error
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.gpu
+def test_at_the_real_size_the_plan_is_within_15_percent_of_the_allocator(tmp_path, repo):
+    """On one GPU with 24 GB or more: LoRA, with and without checkpointing."""
+    recipe = str(repo / "recipes/deepseek_ocr2/lora.yaml")
+    for on in ("true", "false"):
+        output = tmp_path / f"{on}.json"
+        words = ["bench", recipe, "--output", output, "--steps", "2", "--rounds", "1", "--pages", "4"]
+        words += ["--gradient_checkpointing", on, "--gradient_accumulation_steps", "1"]
+        done = python("-m", "ocr2_hf", *words, CUDA_VISIBLE_DEVICES="0")
+        assert done.returncode == 0, done.stderr[-3000:]
+        measured = json.loads(output.read_text())["runs"][0]["sides"][OURS]["peak_memory"]
+        assert measured["how"].startswith("torch.cuda")
+        planned = load_recipe(recipe, ["--gradient_checkpointing", on, "--gradient_accumulation_steps", "1"])
+        plan = make_plan(planned, planned.training_arguments(), (1240, 1754), 600)
+        assert plan.memory(on == "true").peak == pytest.approx(measured["bytes"], rel=0.15)

@@ -14,7 +14,8 @@ PARTS = ("data", "vision forward", "text forward", "head and loss", "backward", 
 class StepClock(TrainerCallback):
     """Seconds of every optimizer step of `trainer`, and of its parts.
 
-    `steps`: from the end of one step to the end of the next. `parts`: a dict for each step; what no part claims is
+    `steps`: from the end of one step to the end of the next; `processor`: what this process's threads computed in that
+    time, which on a CPU does not depend on what else the machine does. `parts`: a dict for each step; what no part claims is
     `other`. `wait` is called at every border, so that a GPU's work counts where it was asked for; with
     `parts=False` it is called at the ends of steps alone, which costs nothing that a step does not wait for anyway.
     """
@@ -22,11 +23,12 @@ class StepClock(TrainerCallback):
     def __init__(self, trainer: Trainer, wait: Callable[[], None], parts: bool = True) -> None:
         self.wait = wait
         self.steps: list[float] = []
+        self.processor: list[float] = []
         self.parts: list[dict[str, float]] = []
         self.tokens: list[Tensor] = []
         self.pages: list[int] = []
         self._spent: dict[str, float] = defaultdict(float)
-        self._last = 0.0
+        self._last = self._last_processor = 0.0
         self._optimizer_from = 0.0
         self._timed_parts = parts
         if parts:
@@ -36,7 +38,7 @@ class StepClock(TrainerCallback):
 
     def on_train_begin(self, args, state, control, **kwargs) -> None:
         self.wait()
-        self._last = time.perf_counter()
+        self._last, self._last_processor = time.perf_counter(), time.process_time()
 
     def on_pre_optimizer_step(self, args, state, control, **kwargs) -> None:
         if self._timed_parts:
@@ -50,7 +52,9 @@ class StepClock(TrainerCallback):
         now = self._now()
         step = now - self._last
         self.steps.append(step)
-        self._last = now
+        processor = time.process_time()
+        self.processor.append(processor - self._last_processor)
+        self._last, self._last_processor = now, processor
         forward = self._spent.pop("forward", 0.0)
         spent = {part: self._spent[part] for part in PARTS}
         spent["head and loss"] = forward - spent["vision forward"] - spent["text forward"]

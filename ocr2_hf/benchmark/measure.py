@@ -61,26 +61,26 @@ def measure(recipe: Recipe, work: Work, sides: Sequence[str]) -> dict[str, dict[
 def summary(rounds: Sequence[dict]) -> dict[str, Any]:
     """One side's rounds as medians; the rounds themselves stay beside them."""
     parts = {part: statistics.median(r["parts"][part] for r in rounds) for part in rounds[0]["parts"]}
-    figures = ("pages_per_second", "tokens_per_second", "seconds_per_step")
+    figures = ("pages_per_second", "tokens_per_second", "seconds_per_step", "processor_seconds_per_page")
     medians = {name: statistics.median(r[name] for r in rounds) for name in figures}
     return medians | {"seconds_per_step_by_part": parts, "rounds": list(rounds)}
 
 
 def ratios(ours: dict[str, Any], stock: dict[str, Any]) -> dict[str, Any]:
-    """Ours over stock: pages a second as the median, least and largest of the rounds' pairs; peak memory."""
-    pairs = [
-        mine["pages_per_second"] / theirs["pages_per_second"]
-        for mine, theirs in zip(ours["rounds"], stock["rounds"], strict=True)
-    ]
+    """Ours over stock: pages a second, by the clock and by what the processor computed, as the median, least and
+    largest of the rounds' pairs; peak memory."""
+    pairs = list(zip(ours["rounds"], stock["rounds"], strict=True))
     return {
-        "pages_per_second": {
-            "median": statistics.median(pairs),
-            "least": min(pairs),
-            "largest": max(pairs),
-            "pairs": pairs,
-        },
+        "pages_per_second": _spread([mine["pages_per_second"] / its["pages_per_second"] for mine, its in pairs]),
+        "pages_per_processor_second": _spread(
+            [its["processor_seconds_per_page"] / mine["processor_seconds_per_page"] for mine, its in pairs]
+        ),
         "peak_memory": ours["peak_memory"]["bytes"] / stock["peak_memory"]["bytes"],
     }
+
+
+def _spread(ratios: list[float]) -> dict[str, Any]:
+    return {"median": statistics.median(ratios), "least": min(ratios), "largest": max(ratios), "pairs": ratios}
 
 
 def _timed_round(recipe: Recipe, work: Work, side: str, pages: Dataset, processor) -> dict[str, Any]:
@@ -105,6 +105,7 @@ def _round(clock: StepClock, work: Work, args: OCR2TrainingArguments) -> dict[st
         "pages_per_second": counted["p"] * args.world_size / seconds,
         "tokens_per_second": counted["t"] * args.world_size / seconds,
         "seconds_per_step": seconds / len(steps),
+        "processor_seconds_per_page": sum(clock.processor[work.warmup :]) / counted["p"],
         "parts": {name: statistics.mean(step[name] for step in parts) for name in parts[0]},
     }
 

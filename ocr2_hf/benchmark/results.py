@@ -154,8 +154,12 @@ def _line(what: dict[str, int], side: str, figure: dict[str, Any]) -> str:
 
 
 def _ratio_line(ratio: dict[str, Any]) -> str:
-    pages = ratio["pages_per_second"]
+    clock, processor = (_told(ratio[name]) for name in ("pages_per_second", "pages_per_processor_second"))
     return (
-        f"    against the stock trainer: {pages['median']:.2f} times the pages/s "
-        f"({pages['least']:.2f} to {pages['largest']:.2f}), {ratio['peak_memory']:.2f} of its peak memory"
+        f"    against the stock trainer: {clock} times the pages/s by the clock, {processor} by processor time; "
+        f"{ratio['peak_memory']:.2f} of its peak memory"
     )
+
+
+def _told(spread: dict[str, Any]) -> str:
+    return f"{spread['median']:.2f} ({spread['least']:.2f} to {spread['largest']:.2f})"
