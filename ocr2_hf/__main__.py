@@ -8,6 +8,7 @@ from ocr2_hf.errors import UsageError, run_command
 COMMANDS = {
     "plan": "what a recipe needs: parameters, tokens, memory; no weights",
     "train": "fine-tune by a recipe (through accelerate launch or deepspeed)",
+    "bench": "how fast a recipe trains and in how much memory, beside the stock Trainer",
     "evaluate": "score a model, or saved predictions, and write a report",
     "read": "images or PDF to markdown and JSON",
     "statements": "financial statements to checked JSON, CSV or XLSX",

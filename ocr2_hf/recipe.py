@@ -78,6 +78,12 @@ class Recipe:
             raise UsageError("; ".join(problems))
         return args
 
+    def library_arguments(self) -> dict[str, Any]:
+        """The fields of the library's own `TrainingArguments` as this recipe sets them, for a stock `Trainer`."""
+        redefined = [name for name in OCR2TrainingArguments.__annotations__ if name in LIBRARY]
+        defaults = {name: default_of(OCR2TrainingArguments, name) for name in redefined}
+        return _renamed(defaults | {name: value for name, value in self.values.items() if name in LIBRARY})
+
     def training(self, name: str) -> Any:
         """A field of the training block, given or default, without building the block."""
         return self.values.get(name, default_of(OCR2TrainingArguments, name))

@@ -29,6 +29,7 @@ def contradictions(values: dict[str, Any]) -> list[str]:
     return [
         *_model_contradictions(model, values),
         *_precision_contradictions(model, get),
+        *_checkpointing_problems(values),
         *_unheard(get),
         *_range_problems(get),
         *_name_problems(get),
@@ -97,6 +98,13 @@ def _precision_contradictions(model: ModelArguments, get) -> list[str]:
             "mixed precision; set bf16: true, or dtype: float32"
         ]
     return []
+
+
+def _checkpointing_problems(values: dict[str, Any]) -> list[str]:
+    """Reentrant checkpointing needs inputs with gradients, which cost a frozen vision tower its whole backward pass."""
+    names = ("gradient_checkpointing_kwargs", "activation_checkpointing_kwargs")
+    given = [name for name in names if isinstance(values.get(name), dict) and values[name].get("use_reentrant")]
+    return [f"{name}: use_reentrant: true: only the other kind is made for this model; leave it out" for name in given]
 
 
 def _unheard(get) -> list[str]:

@@ -67,7 +67,7 @@ def check_flags(words: list[str], help_text: str) -> None:
 
 
 def check_recipe_command(command: str, words: list[str]) -> None:
-    """`plan` and `train` take recipe fields as options: the recipe with these overrides must be accepted."""
+    """`plan`, `train` and `bench` take recipe fields as options: the recipe with these overrides must be accepted."""
     own = set(re.findall(r"--\w+", help_of("-m", "ocr2_hf", command)))
     recipe, *rest = words
     overrides, skip = [], False
@@ -82,7 +82,7 @@ def check_recipe_command(command: str, words: list[str]) -> None:
 def check_ours(words: list[str]) -> None:
     command, *rest = words
     assert command in COMMANDS
-    if command in ("plan", "train"):
+    if command in ("plan", "train", "bench"):
         check_recipe_command(command, rest)
     else:
         check_flags(rest, help_of("-m", "ocr2_hf", command))

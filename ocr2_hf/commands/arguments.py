@@ -29,6 +29,34 @@ def seconds(text: str) -> float | None:
     return value or None
 
 
+def positive_integers(text: str) -> tuple[int, ...]:
+    """For argparse: whole numbers of at least 1, with commas between."""
+    return tuple(positive_integer(word) for word in text.split(","))
+
+
+def shares(text: str) -> dict[int, float]:
+    """For argparse: `0:1,6:2` -> {0: 1.0, 6: 2.0}; a number alone has the share 1."""
+    found = {}
+    for word in text.split(","):
+        value, _, share = word.partition(":")
+        try:
+            found[whole_number(value)] = float(share or 1)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{word!r} is not NUMBER:SHARE") from error
+    if not all(0 <= share < math.inf for share in found.values()) or sum(found.values()) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r}: shares must not be negative, and not all 0")
+    return found
+
+
+def page_size(text: str) -> tuple[int, int]:
+    """For argparse: WIDTHxHEIGHT in pixels."""
+    width, _, height = text.partition("x")
+    try:
+        return positive_integer(width), positive_integer(height)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT in pixels") from error
+
+
 def add_generation_arguments(parser: argparse.ArgumentParser) -> None:
     """How pages are answered: flags that every command which reads has."""
     parser.add_argument("--batch_size", type=positive_integer, default=8)

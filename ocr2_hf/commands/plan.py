@@ -1,40 +1,38 @@
 """What a recipe needs: parameters, what trains, tokens per page, FLOPs and memory; no weights, no GPU, no network.
 
-    ocr2 plan RECIPE [--gpu_memory GB] [--page 1240x1754] [--target_tokens N] [--key value ...]
+    ocr2 plan RECIPE [--gpu_memory GB] [--page 1240x1754] [--target_tokens N] [--num_processes N] [--key value]
 
-Parameters and tokens are exact; FLOPs are counted from the model's own code on tensors without values; memory is an
-estimate for one process without sharding.
+Parameters and tokens are exact; FLOPs are counted from the model's own code on tensors without values, and so is the
+memory of one process. Memory under the launch configurations is an estimate. Tokens are those of the recipe's dataset
+where it is built; FLOPs are of its median page, memory is of its longest. --page and --target_tokens ask for another.
 """
 
 import argparse
 import sys
 
-from ocr2_hf.commands.arguments import positive_integer
-from ocr2_hf.data.images import ImageSettings
-from ocr2_hf.errors import UsageError, run_command
+from ocr2_hf.commands.arguments import page_size, positive_integer
+from ocr2_hf.data.token_statistics import COLUMNS
+from ocr2_hf.errors import run_command
 from ocr2_hf.modeling import budget
 from ocr2_hf.modeling.adapters import counts_table, trainable_counts
-from ocr2_hf.recipe import OCR2TrainingArguments, load_recipe
-from ocr2_hf.training.job import training_dtype
+from ocr2_hf.modeling.sharding import Launch, read_launches
+from ocr2_hf.modeling.step_memory import PARTS, fits, verdict
+from ocr2_hf.recipe import load_recipe
+from ocr2_hf.training.plan import Plan, make_plan
 
-PAGES = ((640, 640), (1024, 1024), (1240, 1754), (1754, 1240), (1700, 2200), (2480, 3508))
+SIZES = ((640, 640), (1024, 1024), (1240, 1754), (1754, 1240), (1700, 2200), (2480, 3508))
 
 
 def main(argv: list[str] | None = None) -> int:
     options, overrides = _parser().parse_known_args(argv)
     recipe = load_recipe(options.recipe, overrides)
-    args = recipe.training_arguments()
-    policy, dtype = recipe.model, training_dtype(recipe, args)
-    half = args.bf16 or args.fp16 or dtype != "float32"
-    images = budget.image_settings(policy.model, args.max_patches)
-    model = budget.outline(policy, dtype, box_head=args.box_source == "head")
-    print(f"{options.recipe}: {policy.model}, weights in {dtype}")
-    _print_parameters(model)
-    _print_tokens(images, args.max_length)
-    step = _step(images, args, options)
-    work = budget.step_work(policy, images, step)
-    _print_flops(work, step, args)
-    _print_memory(budget.memory(model, work, step, str(args.optim), half), options.gpu_memory)
+    plan = make_plan(recipe, recipe.training_arguments(), options.page, options.target_tokens)
+    print(f"{options.recipe}: {recipe.model.model}, weights in {plan.dtype}")
+    _print_parameters(plan)
+    _print_tokens(plan)
+    _print_flops(plan)
+    _print_memory(plan, options.gpu_memory)
+    _print_launches(plan, read_launches(options.launchers, options.num_processes), options.gpu_memory)
     return 0
 
 
@@ -45,60 +43,45 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("recipe", help="a recipe YAML; every further --key value overrides one of its keys")
-    parser.add_argument("--gpu_memory", type=positive_integer, metavar="GB", help="memory of one GPU: does it fit?")
-    parser.add_argument("--page", type=_size, default=(1240, 1754), help="page in pixels (1240x1754: A4 at 150 dpi)")
-    parser.add_argument("--target_tokens", type=positive_integer, default=600, help="text tokens of a page (600)")
+    add = parser.add_argument
+    add("recipe", help="a recipe YAML; every further --key value overrides one of its keys")
+    add("--gpu_memory", type=positive_integer, metavar="GB", help="memory of one GPU: does it fit?")
+    add("--page", type=page_size, help="page in pixels (1240x1754, A4 at 150 dpi, where no dataset is built)")
+    add("--target_tokens", type=positive_integer, help="text tokens of a page (600, where no dataset is built)")
+    add("--num_processes", type=positive_integer, metavar="N", help="of the launch configurations (default: their own)")
+    add("--launchers", default="accelerate_configs", metavar="DIR", help="folder of launch configurations")
     return parser
 
 
-def _size(text: str) -> tuple[int, int]:
-    width, _, height = text.partition("x")
-    try:
-        return positive_integer(width), positive_integer(height)
-    except argparse.ArgumentTypeError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT in pixels") from error
-
-
-def _step(images: ImageSettings, args: OCR2TrainingArguments, options: argparse.Namespace) -> budget.Step:
-    tiles = images.tiles(*options.page)
-    length = images.tokens(tiles) + options.target_tokens
-    if length > args.max_length:
-        raise UsageError(
-            f"a page of {length:,} tokens ({images.tokens(tiles):,} visual) is longer than max_length "
-            f"{args.max_length} and would be left out: raise max_length, lower max_patches, "
-            "or set --page and --target_tokens"
-        )
-    return budget.Step(
-        batch=args.per_device_train_batch_size,
-        tiles=tiles,
-        visual_tokens=images.tokens(tiles),
-        target_tokens=options.target_tokens,
-        chunks=args.loss_chunks,
-        checkpointing=args.gradient_checkpointing,
-    )
-
-
-def _print_parameters(model) -> None:
-    parts = budget.parameters_by_part(model)
+def _print_parameters(plan: Plan) -> None:
+    parts = budget.parameters_by_part(plan.model)
     print("\nparameters")
     for part, size in [*parts.items(), ("all", sum(parts.values()))]:
         print(f"  {part:<15}{size:>15,}")
-    print(f"\ntrains\n{counts_table(trainable_counts(model))}")
+    print(f"\ntrains\n{counts_table(trainable_counts(plan.model))}")
 
 
-def _print_tokens(images: ImageSettings, max_length: int) -> None:
-    print("\nvisual tokens of a page (the rest, up to max_length, is for prompt and target)")
-    for width, height in PAGES:
-        tiles = images.tiles(width, height)
-        tokens = images.tokens(tiles)
-        left = f"{max_length - tokens:>6,} left" if tokens < max_length else "too long"
+def _print_tokens(plan: Plan) -> None:
+    if plan.statistics is not None:
+        name, dropped = plan.recipe.data.dataset, plan.statistics.dropped
+        print(f"\ntokens of the {plan.statistics.pages:,} pages of {name} that train")
+        print(f"  {'':<18}" + "".join(f"{column:>9}" for column in COLUMNS))
+        for part, values in plan.statistics.rows().items() if plan.statistics.pages else ():
+            print(f"  {part:<18}" + "".join(f"{value:>9,}" for value in values))
+        print("".join(f"  {count:,} left out: {reason}\n" for reason, count in dropped.items()) or "  none left out")
+        return
+    print(f"\n{plan.recipe.data.dataset} or its tokenizer is not here; visual tokens by page size (prompt and target")
+    print(f"share the rest, up to max_length {plan.args.max_length})")
+    for width, height in SIZES:
+        tiles = plan.images.tiles(width, height)
+        tokens = plan.images.tokens(tiles)
+        left = f"{plan.args.max_length - tokens:>6,} left" if tokens < plan.args.max_length else "too long"
         print(f"  {width:>5} x {height:<5} {tiles} tiles {tokens:>6,} tokens, {left}")
 
 
-def _print_flops(work: budget.StepWork, step: budget.Step, args: OCR2TrainingArguments) -> None:
-    flops = work.flops(step.checkpointing)
-    pages = step.batch * args.gradient_accumulation_steps
+def _print_flops(plan: Plan) -> None:
+    flops, step = plan.flops(), plan.step(plan.usual)
+    pages = step.batch * plan.args.gradient_accumulation_steps
     print(f"\nFLOPs of a page with {step.visual_tokens:,} visual and {step.target_tokens:,} target tokens")
     for part, number in flops.items():
         print(f"  {part:<15}{number / step.batch / 1e12:>12.4f} TFLOP")
@@ -106,13 +89,31 @@ def _print_flops(work: budget.StepWork, step: budget.Step, args: OCR2TrainingArg
     print(f"  {'all':<15}{total:>12.4f} TFLOP, {total * pages:.4f} in a step of {pages} pages per process")
 
 
-def _print_memory(parts: dict[str, int], gpu_memory: int | None) -> None:
-    total = sum(parts.values())
-    print("\nmemory of one process, estimated")
-    for part, size in [*parts.items(), ("all", total)]:
-        print(f"  {part:<24}{size / 1e9:>9.2f} GB")
+def _print_memory(plan: Plan, gpu_memory: int | None) -> None:
+    step = plan.step(plan.longest)
+    parts = {on: plan.memory(on).parts() for on in (False, True)}
+    print(f"\nmemory of one process at a step's peak, estimated; {step.batch} x {step.length:,} tokens, checkpointing")
+    print(f"  {'':<24}{'off':>9}   {'on':>9}")
+    for part in PARTS:
+        print(f"  {part:<24}{parts[False][part] / 1e9:>9.2f} GB{parts[True][part] / 1e9:>9.2f} GB")
+    print(f"  {'all':<24}{sum(parts[False].values()) / 1e9:>9.2f} GB{sum(parts[True].values()) / 1e9:>9.2f} GB")
     if gpu_memory is not None:
-        print(f"  {budget.verdict(parts, gpu_memory)}")
+        on = step.checkpointing
+        print(f"  with checkpointing {'on' if on else 'off'} as in the recipe: {verdict(parts[on], gpu_memory)}")
+
+
+def _print_launches(plan: Plan, launches: list[Launch], gpu_memory: int | None) -> None:
+    if not launches:
+        return
+    print("\nmemory of each process under the launch configurations, estimated; checkpointing off, on")
+    for launch in launches:
+        sizes = [plan.launched(launch, on) for on in (False, True)]
+        told = [f"{size / 1e9:>9.2f} GB" + _fits(size, gpu_memory) for size in sizes]
+        print(f"  {launch.name:<18}{launch.processes:>4} processes" + "".join(told))
+
+
+def _fits(size: int, gpu_memory: int | None) -> str:
+    return "" if gpu_memory is None else " fits" if fits(size, gpu_memory) else " no  "
 
 
 if __name__ == "__main__":

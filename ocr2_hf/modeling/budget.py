@@ -1,7 +1,6 @@
-"""What a recipe costs: parameters, visual tokens, FLOPs and memory of a training step; no weights, no GPU.
+"""What a recipe computes: parameters, visual tokens and FLOPs of a training step; no weights, no GPU.
 
-Parameters and tokens are exact. FLOPs are counted from the matrix products of the library's code. Memory is an
-estimate for one process that holds everything (no sharding): what the tensors take, before the allocator's waste.
+Parameters and tokens are exact. FLOPs are counted from the matrix products of the library's code.
 """
 
 from dataclasses import dataclass, replace
@@ -33,24 +32,12 @@ PARTS = {
     "head": "lm_head.",
     "box head": "box_head.",
 }
-# Bytes of optimizer state per trained parameter; what is not listed counts as AdamW: two float32 moments.
-OPTIMIZER_BYTES = {"adafactor": 0, "sgd": 0, "8bit": 2}
-# Around a chunk of logits: the head's output, float32 logits, their softmax, and both gradients.
-LOGIT_BYTES = 16
-RESERVE = 1.1  # fragmentation, and what libraries take for themselves
-ADVICE = {
-    "weights": "split them over GPUs (zero3, fsdp2), or train adapters with bf16: true, which loads them in bfloat16",
-    "half-precision copies": "train less in full (train_language: lora), or split: zero3, fsdp2",
-    "gradients": "train less in full (train_language: lora), or split: zero2, zero3, fsdp2",
-    "optimizer": "train less in full (train_language: lora), use optim: adamw_8bit, or split: zero2, zero3, fsdp2",
-    "activations": "set gradient_checkpointing: true, or a smaller per_device_train_batch_size or max_patches",
-    "logits": "raise loss_chunks",
-}
 
 
 @dataclass(frozen=True)
 class Step:
-    """One micro-batch of training: `batch` pages, each of `tiles` tiles and so many visual and target tokens."""
+    """One micro-batch of training: `batch` pages, each of `tiles` tiles, so many visual tokens, and target tokens with
+    the prompt's before them; only the target's get logits, in `chunks` pieces."""
 
     batch: int
     tiles: int
@@ -58,29 +45,32 @@ class Step:
     target_tokens: int
     chunks: int
     checkpointing: bool
+    prompt_tokens: int = 0
 
     @property
     def length(self) -> int:
-        return self.visual_tokens + self.target_tokens
+        return self.visual_tokens + self.prompt_tokens + self.target_tokens
 
 
 @dataclass(frozen=True)
 class StepWork:
-    """Work of a micro-batch, by part; the head saves nothing, its chunks are computed again."""
+    """Work of a micro-batch, by part; the head saves nothing, its logits are computed again. A vision tower of which
+    nothing trains saves nothing either, and is not computed again."""
 
     vision: Work
     text: Work
     head: Work
+    vision_trains: bool
 
     def flops(self, checkpointing: bool) -> dict[str, int]:
         """FLOPs: forward by part, backward, and the forward that checkpointing does again."""
-        again = [part.forward for part in (self.vision, self.text) if part.backward and checkpointing]
+        again = [self.text.forward] * (self.text.backward > 0) + [self.vision.forward] * self.vision_trains
         return {
             "vision forward": self.vision.forward,
             "text forward": self.text.forward,
             "head forward": self.head.forward,
             "backward": self.vision.backward + self.text.backward + self.head.backward,
-            "recomputed": sum(again),
+            "recomputed": sum(again) if checkpointing else 0,
         }
 
 
@@ -124,43 +114,18 @@ def parameters_by_part(model: nn.Module) -> dict[str, int]:
 def step_work(policy: ModelArguments, images: ImageSettings, step: Step) -> StepWork:
     """Count a micro-batch's work, with activations in bfloat16, which the experts' kernel wants."""
     model = outline(policy, "bfloat16").to(torch.bfloat16)
-    base = _base(model)
+    base = base_of(model)
     base.model.language_model.set_experts_implementation("grouped_mm")
     vision = count(lambda: _vision_forward(base, images, step), model)
     text = count(lambda: _text_forward(base, step, input_trains=vision.backward > 0), model)
     head = count(lambda: base.lm_head(_empty(base, step.batch * step.target_tokens).requires_grad_()), model)
-    if step.chunks > 1:  # each chunk's logits are computed again in the backward pass
-        head = replace(head, backward=head.backward + head.forward)
-    return StepWork(vision, text, head)
+    head = replace(head, backward=head.backward + head.forward)  # logits are computed again in the backward pass
+    trains = any(parameter.requires_grad for parameter in base.model.vision_tower.parameters())
+    return StepWork(vision, text, head, trains)
 
 
-def memory(model: nn.Module, work: StepWork, step: Step, optimizer: str, half_precision: bool) -> dict[str, int]:
-    """Estimated bytes of one process by part; `model` is an outline in the dtype its weights are loaded in."""
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    copies = sum(2 * parameter.numel() for parameter in trained if parameter.dtype == torch.float32)
-    chunk = -(-step.batch * step.target_tokens // step.chunks)
-    config = _base(model).config
-    return {
-        "weights": sum(parameter.numel() * parameter.element_size() for parameter in model.parameters()),
-        "half-precision copies": copies if half_precision else 0,
-        "gradients": sum(parameter.numel() * parameter.element_size() for parameter in trained),
-        "optimizer": sum(parameter.numel() for parameter in trained) * _optimizer_bytes(optimizer),
-        "activations": _activations(config, work, step) * (1 if half_precision else 2),
-        "logits": chunk * config.text_config.vocab_size * LOGIT_BYTES,
-    }
-
-
-def verdict(parts: dict[str, int], gpu_memory: int) -> str:
-    """Whether the bytes of `memory` fit in so many GB, and if not, what would help most."""
-    needed = sum(parts.values()) * RESERVE / 1e9
-    told = f"{gpu_memory} GB: {needed:.1f} GB with a tenth in reserve"
-    if needed <= gpu_memory:
-        return f"fits in {told}"
-    largest = max(parts, key=parts.get)
-    return f"does not fit in {told}; most is {largest}: {ADVICE[largest]}"
-
-
-def _base(model: nn.Module) -> OCR2Model:
+def base_of(model: nn.Module) -> OCR2Model:
+    """The model itself, without peft's wrapper."""
     return model.get_base_model() if isinstance(model, PeftModel) else model
 
 
@@ -186,24 +151,3 @@ def _text_forward(base: OCR2Model, step: Step, input_trains: bool) -> torch.Tens
         use_cache=False,
     )
     return outputs.last_hidden_state
-
-
-def _optimizer_bytes(optimizer: str) -> int:
-    return next((size for piece, size in OPTIMIZER_BYTES.items() if piece in optimizer), 8)
-
-
-def _activations(config: DeepseekOcr2Config, work: StepWork, step: Step) -> int:
-    """Bytes in bfloat16 at the peak; with checkpointing the inputs of all layers and what one layer holds."""
-    vision, text = work.vision, work.text
-    if not step.checkpointing:
-        return max(vision.peak, vision.saved + text.peak)
-    sam, encoder = config.vision_config.sam_config, config.vision_config.encoder_config
-    layers = config.text_config.num_hidden_layers
-    values = step.batch * step.length * config.text_config.hidden_size * layers
-    vision_layers = sam.num_hidden_layers + encoder.num_hidden_layers
-    if vision.backward:
-        patches = step.batch * (step.tiles + 1) * (sam.image_size // sam.patch_size) ** 2
-        values += patches * sam.hidden_size * sam.num_hidden_layers
-        values += patches // 16 * 2 * encoder.hidden_size * encoder.num_hidden_layers
-    one_layer = max(vision.working + vision.saved // vision_layers, text.working + text.saved // layers)
-    return 2 * values + one_layer

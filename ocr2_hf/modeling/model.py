@@ -9,13 +9,21 @@ from pathlib import Path
 import torch
 import torch.distributed
 from torch import Tensor
+from torch.distributed.fsdp import FSDPModule
 from transformers import DeepseekOcr2Config, DeepseekOcr2ForConditionalGeneration, DeepseekOcr2Model
+from transformers.integrations import is_deepspeed_zero3_enabled
+from transformers.modeling_outputs import BaseModelOutput
+from transformers.models.deepseek_ocr2.modeling_deepseek_ocr2 import DeepseekOcr2TextExperts, DeepseekOcr2VisionModel
 from transformers.utils import ModelOutput
 
 from ocr2_hf.data.collator import IGNORED
 from ocr2_hf.data.grounding import COORDINATE_MAX
 from ocr2_hf.modeling.box_head import BoxHead, new_box_head, save_box_head, split_box_head
-from ocr2_hf.modeling.losses import LossSettings, TokenTerms, box_sum, token_terms
+from ocr2_hf.modeling.experts import OCR2Experts
+from ocr2_hf.modeling.head import OCR2Head
+from ocr2_hf.modeling.losses import LossSettings, box_sum
+
+VIEWS_AT_ONCE = 6  # a page's tiles: enough work for a GPU
 
 
 @dataclass
@@ -75,12 +83,15 @@ class OCR2PageModel(_LibraryModel, DeepseekOcr2Model):
         """As the stock method; among several processes a batch without tiles runs the vision tower over an empty one.
 
         The stock tower runs once or twice depending on the batch. Processes that disagree on it hang under FSDP and
-        ZeRO-3, and under DDP leave parameters without a gradient. The empty tile's features count zero times.
+        ZeRO-3, and under DDP leave parameters without a gradient. The empty tile's features count zero times. A tower
+        that is whole and does not train in every process needs none of that.
         """
         if not torch.is_autocast_enabled(pixel_values.device.type):
             pixel_values = pixel_values.to(self.vision_tower.dtype)
             pixel_values_local = None if pixel_values_local is None else pixel_values_local.to(self.vision_tower.dtype)
-        if pixel_values_local is not None or not _among_several_processes():
+        tower = self.vision_tower
+        alone = not _among_several_processes() or not (tower.trains or tower.is_sharded)
+        if pixel_values_local is not None or alone:
             return super().get_image_features(pixel_values, pixel_values_local, num_local_patches, **kwargs)
         side = self.config.vision_config.sam_config.image_size * 12 // 16  # 768 of 1024: 12 of 16 visual tokens a side
         empty = pixel_values.new_zeros(1, pixel_values.shape[1], side, side)
@@ -90,6 +101,29 @@ class OCR2PageModel(_LibraryModel, DeepseekOcr2Model):
         tile, rest = first.split([144, first.shape[0] - 144])
         outputs.pooler_output = [rest + 0 * tile.sum(), *others]
         return outputs
+
+
+class OCR2VisionModel(_LibraryModel, DeepseekOcr2VisionModel):
+    """The stock vision tower; where nothing of it trains, it keeps nothing for a backward pass, and a large batch of
+    views goes through it piece by piece: a view of 1024 pixels takes up to 0.4 GB while it is looked at."""
+
+    @property
+    def trains(self) -> bool:
+        return any(parameter.requires_grad for parameter in self.parameters())
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether its weights are gathered layer by layer: all processes must then call it equally often."""
+        return is_deepspeed_zero3_enabled() or isinstance(self.sam_encoder.layers[0], FSDPModule)
+
+    def forward(self, pixel_values: Tensor, **kwargs):
+        if self.trains:
+            return super().forward(pixel_values, **kwargs)
+        with torch.no_grad():
+            if len(pixel_values) <= VIEWS_AT_ONCE or self.is_sharded:
+                return super().forward(pixel_values, **kwargs)
+            pieces = [super(OCR2VisionModel, self).forward(views) for views in pixel_values.split(VIEWS_AT_ONCE)]
+        return BaseModelOutput(last_hidden_state=torch.cat([piece.last_hidden_state for piece in pieces]))
 
 
 class OCR2Model(_LibraryModel, DeepseekOcr2ForConditionalGeneration):
@@ -114,7 +148,18 @@ class OCR2Model(_LibraryModel, DeepseekOcr2ForConditionalGeneration):
 
     def _become_ours(self) -> None:
         self.model.__class__ = OCR2PageModel
+        self.model.vision_tower.__class__ = OCR2VisionModel
+        self.lm_head.__class__ = OCR2Head
+        for module in self.model.language_model.modules():
+            if isinstance(module, DeepseekOcr2TextExperts):
+                module.__class__ = OCR2Experts
         self.box_head = None
+
+    def enable_input_require_grads(self) -> None:
+        """Nothing. The library calls this when checkpointing is turned on, and its own makes the inputs of text model
+        and vision tower ask for gradients: a frozen vision tower would then be run again and differentiated in every
+        backward pass, three times its cost. Only reentrant checkpointing needs it, which recipes refuse.
+        """
 
     def add_box_head(self, weights: dict[str, Tensor] | None = None) -> None:
         """Give the model a box head, with these weights or fresh ones."""
@@ -164,56 +209,41 @@ class OCR2Model(_LibraryModel, DeepseekOcr2ForConditionalGeneration):
         hidden_BLH = self.model(**inputs, use_cache=False).last_hidden_state
         supervised_BL = labels[:, 1:] != IGNORED
         weights_N = token_weights[:, 1:][supervised_BL]
-        terms, row_of = self._token_terms(hidden_BLH, labels, supervised_BL, weights_N, box_rows, box_tokens)
-        predicted = self._boxes(hidden_BLH, terms, row_of, box_rows, box_tokens)
-        return self._output(terms, weights_N, predicted, box_values)
-
-    def _token_terms(
-        self,
-        hidden: Tensor,
-        labels: Tensor,
-        supervised: Tensor,
-        weights: Tensor,
-        box_rows: Tensor,
-        box_tokens: Tensor,
-    ) -> tuple[TokenTerms, Tensor]:
-        """The terms over supervised tokens, and [B, L - 1]: which of them predicts a sequence's next token."""
-        settings = self._settings()
-        row_of = (supervised.flatten().cumsum(0) - 1).view_as(supervised)
-        is_coordinate = torch.zeros_like(weights, dtype=torch.bool)
-        is_coordinate[row_of[box_rows[:, None], box_tokens[:, 1:] - 1].flatten()] = True
-        ids = torch.tensor(settings.coordinate_ids, device=hidden.device)
-        terms = token_terms(
-            self.lm_head,
-            hidden[:, :-1][supervised],
-            labels[:, 1:][supervised],
-            weights,
-            is_coordinate,
-            ids,
-            settings.chunks,
+        # Which supervised token predicts a coordinate: the one before it.
+        row_of = (supervised_BL.flatten().cumsum(0) - 1).view_as(supervised_BL)
+        terms = self.lm_head(
+            hidden_BLH[:, :-1][supervised_BL],
+            labels[:, 1:][supervised_BL],
+            weights_N,
+            row_of[box_rows[:, None], box_tokens[:, 1:] - 1].flatten(),
+            torch.tensor(self._settings().coordinate_ids, device=hidden_BLH.device),
+            self._settings().chunks,
         )
-        return terms, row_of
+        predicted = self._boxes(hidden_BLH, terms[2], box_rows, box_tokens)
+        return self._output(*terms[:2], weights_N, predicted, box_values)
 
-    def _boxes(self, hidden: Tensor, terms: TokenTerms, row_of: Tensor, box_rows: Tensor, box_tokens: Tensor) -> Tensor:
+    def _boxes(self, hidden: Tensor, expected: Tensor, box_rows: Tensor, box_tokens: Tensor) -> Tensor:
         """Predicted boxes [N, 4] in [0, 1]; attached to the graph also when N is 0."""
         if self._settings().box_source == "expectation":
-            return terms.expected[row_of[box_rows[:, None], box_tokens[:, 1:] - 1]]
+            return expected.view(-1, 4)
         states = hidden[box_rows, box_tokens[:, 0]]
         # The first position is only there so that the head runs, and gets a (zero) gradient, on pages without boxes.
         return self.box_head(torch.cat([hidden[:1, 0], states]))[1:]
 
-    def _output(self, terms: TokenTerms, weights: Tensor, predicted: Tensor, box_values: Tensor) -> OCR2Output:
+    def _output(
+        self, text_sum: Tensor, correct: Tensor, weights: Tensor, predicted: Tensor, box_values: Tensor
+    ) -> OCR2Output:
         settings = self._settings()
         boxes = box_sum(predicted, box_values.float() / COORDINATE_MAX, settings.box_beta)
         weight_sum, count = weights.sum(), torch.tensor(float(len(box_values)), device=weights.device)
-        loss = settings.text_weight * terms.text_sum / weight_sum + settings.box_weight * boxes / count.clamp(min=1)
+        loss = settings.text_weight * text_sum / weight_sum + settings.box_weight * boxes / count.clamp(min=1)
         return OCR2Output(
             loss=loss,
-            text_sum=terms.text_sum,
+            text_sum=text_sum,
             box_sum=boxes,
             weight_sum=weight_sum,
             boxes=count,
-            correct=terms.correct,
+            correct=correct,
             tokens=(weights > 0).sum(),
             bbox_preds=predicted,
         )

@@ -1,11 +1,12 @@
-"""What a part of the model computes and holds, counted on the meta device: no weights, no data.
+"""What the model computes and holds, counted on tensors that have a shape and no values: no weights, no data.
 
-The library's own code runs on tensors that have a shape and nothing else; the matrix products are counted, and so are
-the bytes of every tensor from its birth to its end. Attention is counted as a fused kernel does it: it keeps queries,
-keys, values and the result, never the scores.
+The library's own code runs on them; the matrix products are counted, and so are the bytes of every tensor from its
+birth to its end. Attention is counted as a fused kernel does it: it keeps queries, keys, values and the result, never
+the scores.
 """
 
 import weakref
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -20,44 +21,58 @@ from torch.utils.flop_counter import FlopCounterMode
 
 @dataclass(frozen=True)
 class Work:
-    """FLOPs of the forward and of the backward pass; bytes at the forward's `peak`, those of them `saved` for the
-    backward pass, and the peak when nothing is saved (`working`)."""
+    """FLOPs of the forward and of the backward pass."""
 
     forward: int
     backward: int
-    peak: int
-    saved: int
-    working: int
 
 
 class LiveBytes(TorchDispatchMode):
-    """The bytes of all tensors made inside that are still alive, and their largest sum; views of weights take none."""
+    """The bytes of all tensors made inside that are still alive; views of weights take none.
 
-    def __init__(self, model: nn.Module) -> None:
+    `kind` says what a new tensor is; `now` has the bytes of each kind, `at_peak` those when their sum was largest.
+    """
+
+    def __init__(self, model: nn.Module, kind: Callable[[object, tuple, Tensor], str] = lambda *_: "all") -> None:
         super().__init__()
-        self.now = self.peak = 0
+        self.kind, self.now, self.at_peak = kind, Counter(), Counter()
         self._alive: dict[int, weakref.ref] = {}
+        self._kinds: dict[int, str] = {}
         self._weights = {tensor.untyped_storage()._cdata for tensor in (*model.parameters(), *model.buffers())}
+
+    @property
+    def peak(self) -> int:
+        return sum(self.at_peak.values())
 
     def __torch_dispatch__(self, operation, types, arguments=(), keywords=None):
         result = operation(*arguments, **(keywords or {}))
         for tensor in tree_leaves(result):
             if isinstance(tensor, Tensor):
-                self._add(tensor.untyped_storage())
+                self._add(tensor.untyped_storage(), self.kind(operation, arguments, tensor))
         return result
 
-    def _add(self, storage: torch.UntypedStorage) -> None:
+    def rename(self, tensor: Tensor, kind: str) -> None:
+        """Count a tensor that is alive as of another kind from now on."""
+        key = tensor.untyped_storage()._cdata
+        if key in self._alive:
+            size = tensor.untyped_storage().nbytes()
+            self.now[self._kinds[key]] -= size
+            self.now[kind] += size
+            self._kinds[key] = kind
+
+    def _add(self, storage: torch.UntypedStorage, kind: str) -> None:
         key, size = storage._cdata, storage.nbytes()
         if key in self._alive or key in self._weights:
             return
 
         def end(_: weakref.ref) -> None:
             del self._alive[key]
-            self.now -= size
+            self.now[self._kinds.pop(key)] -= size
 
-        self._alive[key] = weakref.ref(storage, end)
-        self.now += size
-        self.peak = max(self.peak, self.now)
+        self._alive[key], self._kinds[key] = weakref.ref(storage, end), kind
+        self.now[kind] += size
+        if sum(self.now.values()) > self.peak:
+            self.at_peak = self.now.copy()
 
 
 def flop_counter() -> FlopCounterMode:
@@ -66,32 +81,35 @@ def flop_counter() -> FlopCounterMode:
 
 
 def count(run: Callable[[], Tensor], model: nn.Module) -> Work:
-    """Run a part of `model` forward, and backward if its result has a gradient. Weights do not count as bytes."""
-    with _stand_ins(), flop_counter() as counter:
-        with LiveBytes(model) as live:
-            result = run()
-            saved = live.now
+    """Run a part of `model`, on the meta device, forward, and backward if its result has a gradient."""
+    with stand_ins(), flop_counter() as counter:
+        result = run()
         forward = counter.get_total_flops()
         if result.requires_grad:
             result.sum().backward()
-        backward = counter.get_total_flops() - forward
-        with torch.no_grad(), LiveBytes(model) as without_saving:
-            run()
     for parameter in model.parameters():
         parameter.grad = None
-    return Work(forward, backward, live.peak, saved, without_saving.peak)
+    return Work(forward, counter.get_total_flops() - forward)
 
 
 @contextmanager
-def _stand_ins() -> Iterator[None]:
-    """Attention as a fused kernel; and no autocast, which the meta device has not and peft wants to turn off."""
-    autocast, attention = torch.autocast, F.scaled_dot_product_attention
-    torch.autocast = lambda *_, **__: nullcontext()
-    F.scaled_dot_product_attention = _fused_attention
+def stand_ins(autocast: bool = False) -> Iterator[None]:
+    """Kernels that tensors without values have not: attention and the experts' products as a GPU runs them. The meta
+    device has no autocast either, which peft wants to turn off; `autocast` leaves it as it is."""
+    kept = torch.autocast, F.scaled_dot_product_attention, F.grouped_mm
+    F.scaled_dot_product_attention, F.grouped_mm = _fused_attention, _grouped_product
+    if not autocast:
+        torch.autocast = lambda *_, **__: nullcontext()
     try:
         yield
     finally:
-        torch.autocast, F.scaled_dot_product_attention = autocast, attention
+        torch.autocast, F.scaled_dot_product_attention, F.grouped_mm = kept
+
+
+def _grouped_product(rows: Tensor, experts: Tensor, offs: Tensor) -> Tensor:
+    """Every row goes through one expert: as much work, and tensors of the same sizes, as if all went through the
+    first."""
+    return rows @ experts[0]
 
 
 def _grouped_flops(a_shape, b_shape, *_, **__) -> int:

@@ -1,0 +1,180 @@
+"""Runs of a benchmark: training steps of one side over the same pages, timed, counted, and put against the other's."""
+
+import gc
+import statistics
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import torch
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
+from datasets import Dataset
+from transformers import PrinterCallback, Trainer
+from transformers.trainer_utils import set_seed
+
+from ocr2_hf.benchmark.clock import StepClock
+from ocr2_hf.benchmark.machine import synchronize
+from ocr2_hf.benchmark.memory import peak_of_training
+from ocr2_hf.benchmark.pages import PageMix, make_pages
+from ocr2_hf.benchmark.sides import SIDES, bench_processor
+from ocr2_hf.recipe import OCR2TrainingArguments, Recipe
+from ocr2_hf.training.trainer import OCR2Trainer
+
+COUNTED_STEPS = 2  # in the second the optimizer's state is there from the start
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is run: pages of a mix, optimizer steps that count after some that do not, rounds of them."""
+
+    mix: PageMix
+    batch_size: int
+    steps: int = 8
+    warmup: int = 2
+    rounds: int = 3
+    drawn: int = 32  # pages that are drawn; longer runs meet them again
+    workers: int | None = None  # that load pages; none: the recipe's
+
+    @property
+    def all_steps(self) -> int:
+        return self.steps + self.warmup
+
+
+def measure(recipe: Recipe, work: Work, sides: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Every side's figures: rounds of timed steps, the sides taking turns, then a run for the peak of memory."""
+    processor = bench_processor(recipe, recipe.training("max_patches"))
+    pages = make_pages(work.mix, work.drawn, processor)
+    rounds: dict[str, list[dict]] = {side: [] for side in sides}
+    for number in range(work.rounds):
+        for side in sides if number % 2 == 0 else reversed(sides):
+            rounds[side].append(_timed_round(recipe, work, side, pages, processor))
+    return {
+        side: summary(rounds[side]) | {"peak_memory": count_peak(recipe, work, side, pages, processor)}
+        for side in sides
+    }
+
+
+def summary(rounds: Sequence[dict]) -> dict[str, Any]:
+    """One side's rounds as medians; the rounds themselves stay beside them."""
+    parts = {part: statistics.median(r["parts"][part] for r in rounds) for part in rounds[0]["parts"]}
+    figures = ("pages_per_second", "tokens_per_second", "seconds_per_step", "processor_seconds_per_page")
+    medians = {name: statistics.median(r[name] for r in rounds) for name in figures}
+    return medians | {"seconds_per_step_by_part": parts, "rounds": list(rounds)}
+
+
+def ratios(ours: dict[str, Any], stock: dict[str, Any]) -> dict[str, Any]:
+    """Ours over stock: pages a second, by the clock and by what the processor computed, as the median, least and
+    largest of the rounds' pairs; peak memory."""
+    pairs = list(zip(ours["rounds"], stock["rounds"], strict=True))
+    return {
+        "pages_per_second": _spread([mine["pages_per_second"] / its["pages_per_second"] for mine, its in pairs]),
+        "pages_per_processor_second": _spread(
+            [its["processor_seconds_per_page"] / mine["processor_seconds_per_page"] for mine, its in pairs]
+        ),
+        "peak_memory": ours["peak_memory"]["bytes"] / stock["peak_memory"]["bytes"],
+    }
+
+
+def _spread(ratios: list[float]) -> dict[str, Any]:
+    return {"median": statistics.median(ratios), "least": min(ratios), "largest": max(ratios), "pairs": ratios}
+
+
+def _timed_round(recipe: Recipe, work: Work, side: str, pages: Dataset, processor) -> dict[str, Any]:
+    with _shared_folder() as folder:
+        run = run_recipe(recipe, work, work.all_steps, folder)
+        args = run.training_arguments()
+        on_gpu = args.device.type == "cuda"
+        wait = partial(synchronize, args.device)
+        clock = _train(run, args, side, pages, processor, lambda trainer: StepClock(trainer, wait, not on_gpu))
+        told = _round(clock, work, args)
+        if on_gpu:  # parts need waits inside the step, which cost time: a run of their own
+            clock = _train(run, args, side, pages, processor, lambda trainer: StepClock(trainer, wait))
+            told["parts"] = _round(clock, work, args)["parts"]
+    return told
+
+
+def _round(clock: StepClock, work: Work, args: OCR2TrainingArguments) -> dict[str, Any]:
+    steps, parts = clock.steps[work.warmup :], clock.parts[work.warmup :]
+    seconds = sum(steps)
+    counted = {name: int(sum(numbers[work.warmup :])) for name, numbers in (("p", clock.pages), ("t", clock.tokens))}
+    return {
+        "pages_per_second": counted["p"] * args.world_size / seconds,
+        "tokens_per_second": counted["t"] * args.world_size / seconds,
+        "seconds_per_step": seconds / len(steps),
+        "processor_seconds_per_page": sum(clock.processor[work.warmup :]) / counted["p"],
+        "parts": {name: statistics.mean(step[name] for step in parts) for name in parts[0]},
+    }
+
+
+def count_peak(recipe: Recipe, work: Work, side: str, pages: Dataset, processor) -> dict[str, int | str]:
+    """The peak of memory over two optimizer steps of one side; see `peak_of_training`."""
+    counted = replace(work, warmup=0, steps=COUNTED_STEPS)
+    with _shared_folder() as folder:
+        run = run_recipe(recipe, counted, COUNTED_STEPS, folder, dataloader_num_workers=0)
+        trainer = _trainer(run, run.training_arguments(), side, pages, processor)
+        return peak_of_training(trainer, trainer.train)
+
+
+@contextmanager
+def _shared_folder() -> Iterator[str]:
+    """A folder that is gone afterwards; among several processes the first one's."""
+    with tempfile.TemporaryDirectory(prefix="ocr2-bench-") as own:
+        state = PartialState()
+        yield own if state.num_processes == 1 else broadcast_object_list([own])[0]
+        state.wait_for_everyone()
+
+
+def run_recipe(recipe: Recipe, work: Work, steps: int, folder: str, **values: Any) -> Recipe:
+    """The recipe for a run of so many steps over the benchmark's pages that saves, evaluates and reports nothing."""
+    own = {
+        "output_dir": folder,
+        **({"vision_cache_dir": folder} if recipe.training("cache_vision_features") else {}),
+        "max_steps": steps,
+        "per_device_train_batch_size": work.batch_size,
+        "tasks": {"markdown": 1.0},
+        "eval_strategy": "no",
+        "save_strategy": "no",
+        "load_best_model_at_end": False,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "augment": recipe.values.get("augment", "none"),
+        **({} if work.workers is None else {"dataloader_num_workers": work.workers}),
+        **values,
+    }
+    return Recipe.of(recipe.values | own)
+
+
+def _train(
+    recipe: Recipe,
+    args: OCR2TrainingArguments,
+    side: str,
+    pages: Dataset,
+    processor,
+    clock_of: Callable[[Trainer], StepClock],
+) -> StepClock:
+    trainer = _trainer(recipe, args, side, pages, processor)
+    clock = clock_of(trainer)
+    trainer.train()
+    trainer.accelerator.free_memory()
+    del trainer
+    gc.collect()
+    if args.device.type == "cuda":
+        torch.cuda.empty_cache()
+    return clock
+
+
+def _trainer(recipe: Recipe, args: OCR2TrainingArguments, side: str, pages: Dataset, processor) -> Trainer:
+    """All pages of the run are one epoch: none waits for workers to start again."""
+    set_seed(args.seed)
+    micro_batches = args.max_steps * args.gradient_accumulation_steps
+    needed = micro_batches * args.per_device_train_batch_size * args.world_size
+    repeated = pages.select([number % len(pages) for number in range(needed)])
+    trainer = SIDES[side](recipe, args, repeated, processor)
+    trainer.remove_callback(PrinterCallback)
+    if isinstance(trainer, OCR2Trainer):
+        trainer.cache_vision()  # where the recipe says so: before anything is timed
+    return trainer

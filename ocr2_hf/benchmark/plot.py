@@ -1,0 +1,105 @@
+"""A benchmark as one picture: both sides beside each other, where a step's time goes, how cost grows."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from ocr2_hf.benchmark.clock import PARTS
+from ocr2_hf.benchmark.sides import OURS, STOCK
+
+# Okabe and Ito's palette, which colour-blind readers can tell apart too.
+_COLOURS = {OURS: "#0072B2", STOCK: "#E69F00"}
+_PART_COLOURS = ("#CC79A7", "#009E73", "#0072B2", "#56B4E9", "#E69F00", "#D55E00", "#9AA0A6")
+_LABELS = {OURS: "this trainer", STOCK: "stock Trainer"}
+_PALE, _GREY, _INK = "#E3E5E8", "#9AA0A6", "#3C4043"
+_AXES = {
+    "tiles": "tiles of a page",
+    "target_tokens": "target tokens of a page",
+    "batch_size": "pages in a batch",
+    "workers": "processes that load pages",
+    "processes": "processes that train",
+}
+_GB = 1e9
+
+
+def draw_benchmark(results: dict[str, Any], path: str | Path) -> None:
+    """Draw what `bench` returned as a PNG, 1800 pixels wide; written beside and moved into place."""
+    sweeps = results["sweeps"]
+    lines = 1 + len(sweeps)
+    figure = Figure(figsize=(12, 3.6 * lines), dpi=150, layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    grid = figure.add_gridspec(lines, 3 if results["runs"] else 2, wspace=0.08, hspace=0.1)
+    _draw_runs([figure.add_subplot(grid[0, column]) for column in range(3)], results["runs"])
+    for line, (name, points) in enumerate(sweeps.items(), start=1):
+        _draw_sweep([figure.add_subplot(grid[line, column]) for column in range(3)], name, points)
+    beside = Path(path).with_suffix(".tmp")
+    figure.savefig(beside, format="png")
+    beside.replace(path)
+
+
+def _draw_runs(axes: Sequence[Axes], runs: Sequence[dict[str, Any]]) -> None:
+    names = [str(run["batch_size"]) for run in runs]
+    sides = list(runs[0]["sides"])
+    width = 0.8 / len(sides)
+    for number, side in enumerate(sides):
+        places = [index - 0.4 + width * (number + 0.5) for index in range(len(runs))]
+        figures = [run["sides"][side] for run in runs]
+        bars = {"width": width * 0.92, "color": _COLOURS[side], "label": _LABELS[side]}
+        axes[0].bar(places, [figure["pages_per_second"] for figure in figures], **bars)
+        axes[1].bar(places, [figure["peak_memory"]["bytes"] / _GB for figure in figures], **bars)
+        _stack_parts(axes[2], places, width * 0.92, figures)
+    for axis, title in zip(axes, ("Pages per second", "Peak memory, GB", "Seconds per page, by part"), strict=True):
+        _dress(axis, title, "pages in a batch")
+        axis.set_xticks(range(len(runs)), names)
+    if len(sides) > 1:
+        axes[0].legend(frameon=False, fontsize=9, labelcolor=_INK)
+    axes[2].legend(PARTS, frameon=False, fontsize=8, labelcolor=_INK, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+
+
+def _stack_parts(axes: Axes, places: Sequence[float], width: float, figures: Sequence[dict[str, Any]]) -> None:
+    """The right of two bars is the stock trainer's."""
+    bottoms = [0.0] * len(places)
+    for part, colour in zip(PARTS, _PART_COLOURS, strict=True):
+        heights = [_seconds_per_page(figure, part) for figure in figures]
+        axes.bar(places, heights, width=width, bottom=bottoms, color=colour)
+        bottoms = [bottom + height for bottom, height in zip(bottoms, heights, strict=True)]
+
+
+def _seconds_per_page(figure: dict[str, Any], part: str) -> float:
+    """What a part takes of a step, as a share of the seconds a page takes."""
+    parts = figure["seconds_per_step_by_part"]
+    return max(0.0, parts[part]) / sum(parts.values()) / figure["pages_per_second"]
+
+
+def _draw_sweep(axes: Sequence[Axes], name: str, points: Sequence[dict[str, Any]]) -> None:
+    values = [point[name] for point in points]
+    figures = [point["sides"][OURS] for point in points]
+    columns = {
+        "Pages per second": [figure["pages_per_second"] for figure in figures],
+        "Seconds per page": [1 / figure["pages_per_second"] for figure in figures],
+        "Peak memory, GB": [figure["peak_memory"]["bytes"] / _GB for figure in figures],
+    }
+    for axis, (title, heights) in zip(axes, columns.items(), strict=True):
+        axis.plot(values, heights, color=_COLOURS[OURS], marker="o", markersize=4, linewidth=1.8)
+        _dress(axis, title, _AXES[name])
+        axis.set_xticks(values)
+        axis.set_xlim(0 if min(values) >= 0 else None, max(values) * 1.05)
+
+
+def _dress(axes: Axes, title: str, below: str) -> None:
+    axes.set_title(title, loc="left", fontsize=12, color=_INK, pad=8)
+    axes.set_xlabel(below, fontsize=10, color=_INK)
+    axes.set_ylim(0, axes.get_ylim()[1] * 1.04)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.tick_params(labelsize=9.5, labelcolor=_INK, length=3, color=_GREY)
+    axes.grid(axis="y", color=_PALE, linewidth=0.8)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color(_GREY)

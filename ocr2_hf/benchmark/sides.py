@@ -1,0 +1,154 @@
+"""The two sides of a comparison: this package's trainer, and the stock `Trainer` with the model's own loss.
+
+Both get the same pages in the same order, weights of the same size, the same arguments of training.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from datasets import Dataset
+from torch import Tensor, nn
+from torch.utils.data import Dataset as TorchDataset
+from transformers import DeepseekOcr2ForConditionalGeneration, DeepseekOcr2Model, Trainer, TrainingArguments
+from transformers.models.deepseek_ocr2.modeling_deepseek_ocr2 import DeepseekOcr2TextExperts, DeepseekOcr2VisionModel
+from transformers.models.deepseek_ocr2.processing_deepseek_ocr2 import DeepseekOcr2Processor
+
+from ocr2_hf.data.images import ImageSettings, to_rgb
+from ocr2_hf.data.tasks import build_example
+from ocr2_hf.errors import UsageError
+from ocr2_hf.modeling import budget
+from ocr2_hf.modeling.adapters import apply_policy
+from ocr2_hf.modeling.experts import OCR2Experts
+from ocr2_hf.modeling.head import OCR2Head
+from ocr2_hf.modeling.load import choose_attention, image_backend, load_processor
+from ocr2_hf.modeling.model import OCR2Model, OCR2PageModel, OCR2VisionModel
+from ocr2_hf.modeling.tiny import TINY_SIZES, build_tiny_model, build_tiny_tokenizer
+from ocr2_hf.recipe import OCR2TrainingArguments, Recipe
+from ocr2_hf.training.job import training_dtype
+from ocr2_hf.training.trainer import OCR2Trainer
+
+OURS, STOCK = "ocr2", "trainer"
+_STOCK_CLASSES = {
+    OCR2Model: DeepseekOcr2ForConditionalGeneration,
+    OCR2PageModel: DeepseekOcr2Model,
+    OCR2VisionModel: DeepseekOcr2VisionModel,
+    OCR2Experts: DeepseekOcr2TextExperts,
+    OCR2Head: nn.Linear,
+}
+
+
+def bench_processor(recipe: Recipe, max_patches: int | None = None) -> DeepseekOcr2Processor:
+    """The recipe's processor. The real model's is not downloaded: its image settings stand around the tiny tokenizer,
+    whose text takes one token a letter; how fast a token trains does not depend on its text."""
+    name = recipe.model.model
+    processor = _real_size_processor() if name == budget.REAL else load_processor(name)
+    if max_patches is not None:
+        processor.image_processor.max_patches = max_patches
+    return processor
+
+
+def bench_model(recipe: Recipe, args: OCR2TrainingArguments, processor) -> nn.Module:
+    """A model with random weights at the recipe's size, on the device of the arguments, frozen and adapted."""
+    policy, dtype = recipe.model, getattr(torch, training_dtype(recipe, args))
+    if policy.model in TINY_SIZES:
+        model = build_tiny_model(seed=args.seed, name=policy.model).to(args.device, dtype)
+    else:
+        model = _random_model(policy.model, dtype, args.device, policy.attn_implementation)
+        model.config.image_token_id = model.model.config.image_token_id = processor.image_token_id
+    if args.box_source == "head":
+        model.add_box_head()
+    return apply_policy(model, policy)
+
+
+def our_trainer(recipe: Recipe, args: OCR2TrainingArguments, pages: Dataset, processor) -> Trainer:
+    return OCR2Trainer(bench_model(recipe, args, processor), args, processor=processor, train_dataset=pages)
+
+
+def stock_trainer(recipe: Recipe, args: OCR2TrainingArguments, pages: Dataset, processor) -> Trainer:
+    """What one would write with the libraries alone: their `Trainer`, their model and its loss, their processor."""
+    model = as_stock(bench_model(recipe, args, processor))
+    return Trainer(
+        model,
+        stock_arguments(recipe, args),
+        data_collator=ProcessorCollator(processor),
+        train_dataset=StockPages(pages),
+    )
+
+
+SIDES: dict[str, Callable[..., Trainer]] = {OURS: our_trainer, STOCK: stock_trainer}
+
+
+def as_stock(model: nn.Module) -> nn.Module:
+    """The same weights in the library's own classes, in place."""
+    for module in model.modules():
+        module.__class__ = _STOCK_CLASSES.get(type(module), type(module))
+    return model
+
+
+def stock_arguments(recipe: Recipe, args: OCR2TrainingArguments) -> TrainingArguments:
+    """The library's part of the recipe's training block, with this package's defaults."""
+    ours = recipe.library_arguments()
+    return TrainingArguments(**ours | {"use_cpu": args.use_cpu, "dataloader_pin_memory": args.dataloader_pin_memory})
+
+
+class StockPages(TorchDataset):
+    """Rows of image, prompt and target, as a folder of images with captions would give them."""
+
+    def __init__(self, pages: Dataset) -> None:
+        self.images = pages.select_columns(["image"])
+        self.texts = [build_example("markdown", page) for page in pages.remove_columns(["image"])]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def __getitem__(self, index: int) -> dict:
+        prompt, target = self.texts[index]
+        return {"image": to_rgb(self.images[index]["image"]), "prompt": prompt, "target": target}
+
+
+@dataclass
+class ProcessorCollator:
+    """A plain collator around the stock processor: one call over the batch; padding and image tokens get no label."""
+
+    processor: DeepseekOcr2Processor
+
+    def __post_init__(self) -> None:
+        self.images = ImageSettings.of(self.processor).call_arguments()
+        self.processor.tokenizer.padding_side = "right"
+
+    def __call__(self, rows: list[dict]) -> dict[str, Tensor]:
+        end = self.processor.tokenizer.eos_token
+        batch = self.processor(
+            images=[row["image"] for row in rows],
+            text=[row["prompt"] + row["target"] + end for row in rows],
+            return_tensors="pt",
+            padding=True,
+            **self.images,
+        )
+        labels = batch["input_ids"].clone()
+        labels[(batch["attention_mask"] == 0) | (labels == self.processor.image_token_id)] = -100
+        return {**batch, "labels": labels}
+
+
+def _real_size_processor() -> DeepseekOcr2Processor:
+    if image_backend() == "torchvision":
+        from transformers import DeepseekOcr2ImageProcessor as ImageProcessor
+    else:
+        from transformers.models.deepseek_ocr2.image_processing_pil_deepseek_ocr2 import (
+            DeepseekOcr2ImageProcessorPil as ImageProcessor,
+        )
+    half = [0.5, 0.5, 0.5]
+    return DeepseekOcr2Processor(ImageProcessor(image_mean=half, image_std=half), build_tiny_tokenizer())
+
+
+def _random_model(name: str, dtype: torch.dtype, device: torch.device, attention: str) -> OCR2Model:
+    """Random weights, made on the device itself: nothing is downloaded or copied."""
+    if name == budget.REAL and device.type == "cpu":
+        raise UsageError(
+            f"model: {name} has 3.39 billion weights and there is no GPU here to train them on: bench a tiny model "
+            "with --model tiny; `ocr2 plan` tells what the real one needs"
+        )
+    config = budget.model_config(name)
+    with device:
+        return OCR2Model._from_config(config, dtype=dtype, attn_implementation=choose_attention(attention, dtype))

@@ -1,0 +1,104 @@
+"""How fast a recipe trains and in how much memory: random weights at its size, pages drawn here; nothing is downloaded.
+
+    ocr2 bench RECIPE --output FILE.json [--against trainer] [--batch_sizes 1,2,4] [--tiles 0:1,6:2]
+        [--target_tokens 600] [--sweep tiles:0,2,6 ...] [--key value ...]
+
+Writes FILE.json and the same as a picture, FILE.png. `--against trainer` runs the same work with the stock `Trainer`,
+the model's own loss and a plain collator around the stock processor, taking turns, and tells ratios. Of a recipe with
+stages the first is benched.
+"""
+
+import argparse
+import json
+import sys
+from functools import partial
+from pathlib import Path
+
+from ocr2_hf.benchmark.data import bench_data
+from ocr2_hf.benchmark.loss import bench_loss, recipe_loss
+from ocr2_hf.benchmark.machine import describe, end_processes, is_main_process
+from ocr2_hf.benchmark.measure import Work
+from ocr2_hf.benchmark.pages import PageMix
+from ocr2_hf.benchmark.plot import draw_benchmark
+from ocr2_hf.benchmark.processes import launched_run
+from ocr2_hf.benchmark.results import SWEEPS, bench, sweep
+from ocr2_hf.commands.arguments import page_size, positive_integer, positive_integers, shares, whole_number
+from ocr2_hf.errors import run_command
+from ocr2_hf.evaluation.files import write_json
+from ocr2_hf.recipe import Recipe, load_recipe
+
+
+def main(argv: list[str] | None = None) -> int:
+    options, overrides = _parser().parse_known_args(argv)
+    recipe = load_recipe(options.recipe, overrides)
+    if recipe.stages:
+        recipe = Recipe.of(recipe.values | recipe.stages[0].values)
+    batch_sizes = options.batch_sizes or (recipe.training("per_device_train_batch_size"),)
+    work = Work(
+        PageMix(options.tiles, options.target_tokens),
+        batch_sizes[0],
+        options.steps,
+        options.warmup,
+        options.rounds,
+        options.pages,
+    )
+    results = _alone(recipe, work, options) or bench(
+        recipe,
+        work,
+        batch_sizes,
+        options.against == "trainer",
+        options.sweep,
+        partial(launched_run, [options.recipe, *overrides], work),
+        print if is_main_process() else lambda line: None,
+    )
+    if is_main_process():
+        output = Path(options.output)
+        write_json(output, {"recipe": options.recipe, "overrides": overrides, **results})
+        if "runs" in results:
+            draw_benchmark(results, output.with_suffix(".png"))
+        print(f"wrote {output}")
+    end_processes()
+    return 0
+
+
+def _alone(recipe: Recipe, work: Work, options: argparse.Namespace) -> dict | None:
+    """--loss or --data, which run no training."""
+    if options.loss:
+        results = bench_loss(recipe_loss(recipe, *options.loss, options.supervised), options.rounds)
+    elif options.data:
+        results = bench_data(recipe, work.mix, work.drawn, work.batch_size, work.rounds)
+    else:
+        return None
+    print(json.dumps(results, indent=2))
+    return {"machine": describe(recipe.training_arguments().device), "loss" if options.loss else "data": results}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ocr2 bench",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("recipe", help="a recipe YAML; every further --key value overrides one of its keys")
+    add("--output", required=True, metavar="FILE.json")
+    add("--against", choices=("trainer",), help="compare with the stock Trainer in the same call")
+    add(
+        "--batch_sizes", type=positive_integers, metavar="N,N", help="default: the recipe's per_device_train_batch_size"
+    )
+    add("--tiles", type=shares, default={6: 1.0}, metavar="T:SHARE,T:SHARE", help="tiles of a page (6:1)")
+    add("--target_tokens", type=shares, default={600: 1.0}, metavar="N:SHARE", help="tokens of a target (600:1)")
+    add("--sweep", type=sweep, nargs="+", default=[], metavar="NAME:V,V", help=f"vary {', '.join(SWEEPS)}")
+    add("--loss", type=page_size, metavar="BATCHxLENGTH", help="the loss alone, beside the stock model's, no training")
+    add("--supervised", type=float, default=1 / 3, metavar="SHARE", help="of the tokens, with --loss (a third)")
+    add("--data", action="store_true", help="the collators alone, on one core, no training")
+    add("--steps", type=positive_integer, default=8, help="optimizer steps of a round that count (8)")
+    add("--warmup", type=whole_number, default=2, help="steps before them that do not (2)")
+    add("--rounds", type=positive_integer, default=3, help="rounds; figures are medians over them (3)")
+    add("--pages", type=positive_integer, default=32, help="pages drawn; longer runs meet them again (32)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))

@@ -1,0 +1,133 @@
+"""What a recipe needs before anything runs: tokens of its pages, work and memory of its steps, under every launch."""
+
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+
+import torch
+from torch import nn
+
+from ocr2_hf.data.collator import PromptEncoder
+from ocr2_hf.data.images import ImageSettings
+from ocr2_hf.data.load import built_datasets, load_dataset
+from ocr2_hf.data.pages import PageTasks
+from ocr2_hf.data.tasks import PROMPTS
+from ocr2_hf.data.token_statistics import TokenStatistics
+from ocr2_hf.errors import UsageError
+from ocr2_hf.modeling import budget
+from ocr2_hf.modeling.load import load_processor
+from ocr2_hf.modeling.sharding import Launch, process_bytes
+from ocr2_hf.modeling.step_memory import Precision, StepMemory, step_memory
+from ocr2_hf.modeling.tiny import TINY_SIZES
+from ocr2_hf.recipe import OCR2TrainingArguments, Recipe
+from ocr2_hf.training.job import training_dtype
+
+PROMPT_TOKENS = 12  # of the model's own prompts, with BOS, where its tokenizer is not at hand
+TARGET_TOKENS = 600
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A recipe and the pages it is planned for: (tiles, tokens of prompt and target) of a usual and of the longest."""
+
+    recipe: Recipe
+    args: OCR2TrainingArguments
+    images: ImageSettings
+    usual: tuple[int, int]
+    longest: tuple[int, int]
+    prompt_tokens: int
+    statistics: TokenStatistics | None
+
+    @cached_property
+    def model(self) -> nn.Module:
+        """An outline on the meta device: shapes, dtypes and what trains."""
+        return budget.outline(self.recipe.model, self.dtype, box_head=self.args.box_source == "head")
+
+    @property
+    def dtype(self) -> str:
+        return training_dtype(self.recipe, self.args)
+
+    @property
+    def half_precision(self) -> bool:
+        return self.args.bf16 or self.args.fp16 or self.dtype != "float32"
+
+    def step(self, page: tuple[int, int]) -> budget.Step:
+        """A micro-batch of the recipe over such pages."""
+        tiles, text = page
+        return budget.Step(
+            batch=self.args.per_device_train_batch_size,
+            tiles=tiles,
+            visual_tokens=self.images.tokens(tiles),
+            target_tokens=text - self.prompt_tokens,
+            chunks=self.args.loss_chunks,
+            checkpointing=bool(self.args.gradient_checkpointing),
+            prompt_tokens=self.prompt_tokens,
+        )
+
+    def flops(self) -> dict[str, int]:
+        """FLOPs by part of a micro-batch of usual pages."""
+        step = self.step(self.usual)
+        return budget.step_work(self.recipe.model, self.images, step).flops(step.checkpointing)
+
+    @cache  # noqa: B019  # a plan lives as long as its command
+    def memory(self, checkpointing: bool) -> StepMemory:
+        """Memory of a micro-batch of the longest pages."""
+        mixed = torch.bfloat16 if self.args.bf16 else torch.float16 if self.args.fp16 else None
+        return step_memory(
+            self.recipe.model,
+            self.images,
+            replace(self.step(self.longest), checkpointing=checkpointing),
+            Precision(getattr(torch, self.dtype), mixed),
+            str(self.args.optim),
+            accumulates=self.args.gradient_accumulation_steps > 1,
+            box_head=self.args.box_source == "head",
+        )
+
+    def launched(self, launch: Launch, checkpointing: bool) -> int:
+        """Bytes of one process under a launch configuration."""
+        return process_bytes(launch, self.memory(checkpointing), self.model, self.half_precision)
+
+
+def make_plan(
+    recipe: Recipe, args: OCR2TrainingArguments, page: tuple[int, int] | None, target_tokens: int | None
+) -> Plan:
+    """Plan for the pages of the recipe's dataset where it is built; for a page of this size in pixels and target where
+    they are given, or there is no dataset."""
+    images = budget.image_settings(recipe.model.model, args.max_patches)
+    prompt = _prompt_tokens(recipe, args)
+    statistics = None if page or target_tokens else page_statistics(recipe, args, images)
+    if statistics is not None and statistics.pages:
+        return Plan(recipe, args, images, statistics.page(0.5), statistics.page(1.0), prompt, statistics)
+    tiles = images.tiles(*(page or (1240, 1754)))
+    text = prompt + (target_tokens or TARGET_TOKENS)
+    length = images.tokens(tiles) + text
+    if length > args.max_length:
+        raise UsageError(
+            f"a page of {length:,} tokens ({images.tokens(tiles):,} visual) is longer than max_length "
+            f"{args.max_length} and would be left out: raise max_length, lower max_patches, "
+            "or set --page and --target_tokens"
+        )
+    return Plan(recipe, args, images, (tiles, text), (tiles, text), prompt, statistics)
+
+
+def page_statistics(recipe: Recipe, args: OCR2TrainingArguments, images: ImageSettings) -> TokenStatistics | None:
+    """Of the recipe's pages; None where its dataset is not built here, or the model's tokenizer is not at hand."""
+    if recipe.data.dataset not in built_datasets():
+        return None
+    try:
+        processor = load_processor(recipe.model.model)
+    except UsageError:
+        return None
+    if args.max_patches is not None:
+        processor.image_processor.max_patches = args.max_patches
+    dataset = load_dataset(recipe.data.dataset, split=recipe.data.train_split)
+    pages = PageTasks(dataset, processor, args.tasks, args.prompts, args.max_length, args.seed, args.overlong)
+    return TokenStatistics.of(pages, images)
+
+
+def _prompt_tokens(recipe: Recipe, args: OCR2TrainingArguments) -> int:
+    """BOS and the prompt of the task with the largest share, without the image."""
+    if recipe.model.model not in TINY_SIZES:
+        return PROMPT_TOKENS
+    encoder = PromptEncoder(load_processor(recipe.model.model))
+    task = max(args.tasks, key=args.tasks.get)
+    return len(encoder.prompt(args.prompts.get(task, PROMPTS[task]), 0)) - encoder.settings.tokens(0)

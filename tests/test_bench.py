@@ -1,0 +1,243 @@
+"""`ocr2 bench`: real runs of the tiny model with very few steps, and sums on known numbers; no speed is asserted."""
+
+import json
+import math
+
+import pytest
+import torch
+from commands import python
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from tiny_pages import processor
+
+from ocr2_hf.benchmark.clock import PARTS
+from ocr2_hf.benchmark.loss import LossWork, bench_loss, recipe_loss
+from ocr2_hf.benchmark.measure import ratios, summary
+from ocr2_hf.benchmark.pages import PageMix, make_pages, page_size
+from ocr2_hf.benchmark.results import best
+from ocr2_hf.benchmark.sides import OURS, STOCK, ProcessorCollator, StockPages, as_stock
+from ocr2_hf.commands import bench
+from ocr2_hf.data.collator import IGNORED, TargetEncoder, TrainingCollator
+from ocr2_hf.data.images import ImageSettings
+from ocr2_hf.data.pages import PageTasks
+from ocr2_hf.data.tasks import build_target
+from ocr2_hf.errors import UsageError, run_command
+from ocr2_hf.modeling.losses import LossSettings
+from ocr2_hf.modeling.tiny import build_tiny_model
+from ocr2_hf.recipe import load_recipe
+from ocr2_hf.training.plan import make_plan
+
+PAGES = ["--tiles", "0:1,2:1", "--target_tokens", "40", "--pages", "2"]
+FEW = [*PAGES, "--steps", "2", "--warmup", "1", "--rounds", "1"]
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory, repo):
+    """The results of one call with much in it."""
+    output = tmp_path_factory.mktemp("bench") / "lora.json"
+    words = [str(repo / "recipes/tiny/lora.yaml"), "--output", str(output), "--against", "trainer", *FEW]
+    words += ["--batch_sizes", "1,2", "--sweep", "target_tokens:40,60", "processes:2"]
+    words += ["--cache_vision_features", "true", "--gradient_checkpointing", "true"]
+    assert run_command(bench.main, words) == 0
+    return output, json.loads(output.read_text())
+
+
+def test_every_figure_is_there_and_possible(told):
+    _, results = told
+    assert results["machine"]["device"] == "cpu" and results["machine"]["torch"] == torch.__version__
+    assert results["machine"]["processes"] == 1
+    assert results["matrix_product"]["flops_per_second"] > 1e8
+    assert 0 < results["parameters"]["trainable"] < results["parameters"]["all"]
+    assert results["work"]["mix"] == {"tiles": {"0": 1.0, "2": 1.0}, "target_tokens": {"40": 1.0}}
+    assert [run["batch_size"] for run in results["runs"]] == [1, 2]
+    for run in results["runs"]:
+        assert set(run["sides"]) == {OURS, STOCK}
+        for side, figure in run["sides"].items():
+            check_figure(figure, run["flops_per_page"][side])
+        assert run["ratios"]["pages_per_second"]["pairs"] == [
+            run["sides"][OURS]["pages_per_second"] / run["sides"][STOCK]["pages_per_second"]
+        ]
+    assert set(results["best"]["batch_size"]) == {OURS, STOCK}
+
+
+def check_figure(figure: dict, flops: int) -> None:
+    assert set(figure["seconds_per_step_by_part"]) == set(PARTS)
+    assert sum(figure["seconds_per_step_by_part"].values()) == pytest.approx(figure["seconds_per_step"])
+    assert figure["seconds_per_step_by_part"]["backward"] > 0
+    assert figure["peak_memory"]["bytes"] > 5e6 and figure["peak_memory"]["how"].startswith("counted")
+    assert figure["flops_per_second"] == pytest.approx(figure["pages_per_second"] * flops)
+    # Pages of 257 or 545 visual tokens with a prompt and 40 of target.
+    assert 257 < figure["tokens_per_second"] / figure["pages_per_second"] < 700
+
+
+def test_stored_features_leave_out_the_vision_tower_on_our_side_alone(told):
+    for run in told[1]["runs"]:
+        parts = {side: figure["seconds_per_step_by_part"] for side, figure in run["sides"].items()}
+        assert parts[OURS]["vision forward"] == 0 < parts[STOCK]["vision forward"]
+        assert run["flops_per_page"][OURS] < run["flops_per_page"][STOCK]
+
+
+def test_sweeps_and_processes(told):
+    sweeps = told[1]["sweeps"]
+    assert [point["target_tokens"] for point in sweeps["target_tokens"]] == [40, 60]
+    short, long = (point["sides"][OURS]["peak_memory"]["bytes"] for point in sweeps["target_tokens"])
+    assert short < long
+    (two,) = sweeps["processes"]
+    assert two["processes"] == 2 and two["sides"][OURS]["pages_per_second"] > 0
+
+
+def test_the_picture_is_drawn(told):
+    with Image.open(told[0].with_suffix(".png")) as picture:
+        assert picture.width == 1800 and len(picture.convert("RGB").getcolors(2**24)) > 50
+
+
+def rounds(*pages_per_second: float) -> list[dict]:
+    figures = (
+        {"pages_per_second": r, "tokens_per_second": 10 * r, "seconds_per_step": 2 / r} for r in pages_per_second
+    )
+    return [figure | {"parts": {"data": 0.5 * r}} for figure, r in zip(figures, pages_per_second, strict=True)]
+
+
+def test_ratios_of_known_rounds():
+    ours = summary(rounds(4.0, 6.0, 5.0)) | {"peak_memory": {"bytes": 30}}
+    stock = summary(rounds(2.0, 2.0, 4.0)) | {"peak_memory": {"bytes": 60}}
+    assert (ours["pages_per_second"], ours["tokens_per_second"], stock["seconds_per_step"]) == (5.0, 50.0, 1.0)
+    assert ours["seconds_per_step_by_part"] == {"data": 2.5}
+    ratio = ratios(ours, stock)
+    assert ratio["pages_per_second"] == {"median": 2.0, "least": 1.25, "largest": 3.0, "pairs": [2.0, 3.0, 1.25]}
+    assert ratio["pages_per_processor_second"]["pairs"] == pytest.approx([2.0, 3.0, 1.25])
+    assert ratio["peak_memory"] == 0.5
+
+
+def test_the_best_batch_size_is_each_sides_own():
+    def run(size: int, ours: float, stock: float) -> dict:
+        rates = {OURS: ours, STOCK: stock}
+        sides = {s: {"pages_per_second": r, "peak_memory": {"bytes": size * 10}} for s, r in rates.items()}
+        return {"batch_size": size, "sides": sides}
+
+    found = best([run(1, 4.0, 3.0), run(2, 9.0, 2.0)])
+    assert found == {"batch_size": {OURS: 2, STOCK: 1}, "pages_per_second": 3.0, "peak_memory": 2.0}
+
+
+@given(
+    st.dictionaries(st.sampled_from([0, 2, 3, 4, 6]), st.floats(0.1, 10), min_size=1),
+    st.integers(1, 200),
+    st.integers(0, 5),
+)
+def test_a_mix_is_kept_to_the_page(tiles, pages, seed):
+    kinds = PageMix(tiles, {100: 1.0}).kinds(pages, seed)
+    assert len(kinds) == pages
+    for value, share in tiles.items():
+        wanted = pages * share / sum(tiles.values())
+        assert math.floor(wanted) <= sum(kind[0] == value for kind in kinds) <= math.ceil(wanted)
+
+
+def test_pages_have_the_tiles_and_target_lengths_that_were_asked_for():
+    pages = make_pages(PageMix({0: 1, 2: 1, 4: 1, 6: 1}, {33: 1, 150: 1, 400: 2}), 4, processor())
+    settings, encoder = ImageSettings.of(processor()), TargetEncoder(processor().tokenizer)
+    assert sorted(settings.tiles(page["width"], page["height"]) for page in pages) == [0, 2, 4, 6]
+    assert sorted(len(encoder(build_target("markdown", page)).ids) for page in pages) == [33, 150, 400, 400]
+    assert all(page["image"].size == (page["width"], page["height"]) for page in pages)
+    with pytest.raises(UsageError, match="no page has 7 tiles"):
+        page_size(settings, 7)
+    with pytest.raises(UsageError, match="no room for one region"):
+        make_pages(PageMix({0: 1}, {5: 1}), 1, processor())
+
+
+def test_both_sides_see_the_same_pages_and_the_same_loss():
+    """But for the prompt, of which a plain collator makes labels too."""
+    dataset = make_pages(PageMix({0: 1, 2: 1}, {60: 1}), 2, processor())
+    pages, stock = PageTasks(dataset, processor(), {"markdown": 1.0}), StockPages(dataset)
+    ours = TrainingCollator(processor())([pages[0], pages[1]])
+    theirs = ProcessorCollator(processor())([stock[0], stock[1]])
+    for name in ("input_ids", "attention_mask", "pixel_values", "pixel_values_local", "num_local_patches"):
+        assert torch.equal(torch.as_tensor(ours[name]), torch.as_tensor(theirs[name])), name
+    target = ours["labels"] != IGNORED
+    assert torch.equal(ours["labels"][target], theirs["labels"][target])
+    model = build_tiny_model().eval()
+    model.loss_settings = LossSettings(tuple(range(1000)), box_weight=0.0)
+    with torch.no_grad():
+        text = model(**ours).loss
+        plain = as_stock(model)(**theirs | {"labels": ours["labels"]}).loss
+    assert not [type(module) for module in model.modules() if "ocr2_hf" in type(module).__module__]
+    torch.testing.assert_close(text, plain, rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("weights", "compute", "trains"),
+    [
+        (torch.float32, torch.float32, True),
+        (torch.float32, torch.float32, False),
+        (torch.bfloat16, torch.bfloat16, False),
+        (torch.float32, torch.bfloat16, True),
+    ],
+)
+def test_the_loss_takes_a_tenth_of_the_stock_paths_memory(weights, compute, trains):
+    """Vocabulary, width, batch and length of the real model's, a third of the tokens supervised."""
+    work = LossWork(129_280, 1280, 4, 2048, 1 / 3, 8, weights, compute, trains)
+    counted = bench_loss(work, rounds=0, timed=False)["bytes"]
+    assert counted["ratio"] <= 0.1
+    assert counted[STOCK] > 4 * 2048 * 129_280 * 4 * 2
+
+
+def test_the_loss_alone_of_a_recipe(tmp_path, repo, capsys):
+    recipe = str(repo / "recipes/tiny/full.yaml")
+    work = recipe_loss(load_recipe(recipe), 2, 300, 0.5)
+    assert (work.vocabulary, work.trains, work.labelled, work.compute) == (1261, True, 150, torch.float32)
+    output = tmp_path / "loss.json"
+    assert bench.main([recipe, "--loss", "2x300", "--rounds", "2", "--output", str(output)]) == 0
+    loss = json.loads(output.read_text())["loss"]
+    assert loss["bytes"]["ratio"] == loss["bytes"][OURS] / loss["bytes"][STOCK]
+    ratio = loss["seconds"]["ratio"]
+    assert 0 < ratio["least"] <= ratio["median"] <= ratio["largest"]
+
+
+def test_the_collators_alone(tmp_path, repo):
+    output = tmp_path / "data.json"
+    words = [str(repo / "recipes/tiny/lora.yaml"), "--data", "--output", str(output), *FEW]
+    assert bench.main(words) == 0
+    data = json.loads(output.read_text())["data"]
+    assert set(data["pages_per_second"]) == {OURS, STOCK} and data["ratio"]["median"] > 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--tiles", "two"], "'two' is not"),
+        (["--tiles", "0:0"], "not all 0"),
+        (["--sweep", "weather:1"], "'weather' is none of"),
+        (["--sweep", "tiles:a"], "whole numbers"),
+        (["--batch_sizes", "0"], "'0' is not"),
+    ],
+)
+def test_wrong_calls(tmp_path, repo, capsys, words, message):
+    with pytest.raises(SystemExit) as stop:
+        bench.main([str(repo / "recipes/tiny/lora.yaml"), "--output", str(tmp_path / "x.json"), *words])
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_real_model_needs_a_gpu(tmp_path, repo, capsys):
+    words = [str(repo / "recipes/deepseek_ocr2/lora.yaml"), "--output", str(tmp_path / "x.json"), *FEW]
+    assert run_command(bench.main, words) == 2
+    error = capsys.readouterr().err
+    assert "there is no GPU here" in error and "--model tiny" in error
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.gpu
+def test_at_the_real_size_the_plan_is_within_15_percent_of_the_allocator(tmp_path, repo):
+    """On one GPU with 24 GB or more: LoRA, with and without checkpointing."""
+    recipe = str(repo / "recipes/deepseek_ocr2/lora.yaml")
+    for on in ("true", "false"):
+        output = tmp_path / f"{on}.json"
+        words = ["bench", recipe, "--output", output, "--steps", "2", "--rounds", "1", "--pages", "4"]
+        words += ["--gradient_checkpointing", on, "--gradient_accumulation_steps", "1"]
+        done = python("-m", "ocr2_hf", *words, CUDA_VISIBLE_DEVICES="0")
+        assert done.returncode == 0, done.stderr[-3000:]
+        measured = json.loads(output.read_text())["runs"][0]["sides"][OURS]["peak_memory"]
+        assert measured["how"].startswith("torch.cuda")
+        planned = load_recipe(recipe, ["--gradient_checkpointing", on, "--gradient_accumulation_steps", "1"])
+        plan = make_plan(planned, planned.training_arguments(), (1240, 1754), 600)
+        assert plan.memory(on == "true").peak == pytest.approx(measured["bytes"], rel=0.15)
