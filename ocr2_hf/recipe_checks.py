@@ -185,7 +185,7 @@ def _cache_contradictions(model: ModelArguments, get) -> list[str]:
         )
     if get("tasks").get("table"):
         problems.append(
-            "cache_vision_features: the task table shows a piece of a page, another for each table, and pages are encoded "
+            "cache_vision_features: the task table shows a piece of a page, another for each table, pages are encoded "
             "whole; leave the task or the cache out"
         )
     return problems
