@@ -1,5 +1,6 @@
 """Boxes in text and back, case by case."""
 
+import re
 import time
 
 import pytest
@@ -144,14 +145,15 @@ def test_every_repair_is_recorded(text):
     assert [repair.kind for repair in found.repairs] == kinds
     assert [(region.label, region.text) for region in found.regions] == regions
     for repair in found.repairs:
-        assert repair.value == text[repair.where :].lstrip()[: len(repair.value)] or repair.value in text
-        assert len(repair.value) <= 80
+        assert text[repair.where :].startswith(repair.value) and 0 < len(repair.value) <= 80
     lost = {"missing_box": ["Text"], "missing_label": ["before", "Text"]}.get(kinds[0])
     assert plain_text(text).split("\n") == (lost or [text for _, text in regions if text] or [""])
 
 
-def test_each_kind_of_repair_is_documented_and_tested():
+def test_each_kind_of_repair_is_documented_and_tested(repo):
     assert {kind for kinds, _ in REPAIRED.values() for kind in kinds} == REPAIRS.keys()
+    readme = (repo / "ocr2_hf/reading/README.md").read_text(encoding="utf-8").partition("## Repairs")[2]
+    assert dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", readme, re.MULTILINE)) == REPAIRS
 
 
 def test_spans_are_the_characters_of_a_region():
@@ -214,9 +216,9 @@ def test_what_is_written_is_read_back_without_a_repair(regions):
     ],
 )
 def test_no_answer_takes_long_to_read(text):
-    start = time.perf_counter()
+    start = time.process_time()
     read_grounded(text, *PAGE)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 3
 
 
 def test_plain_text_is_the_texts_without_tags():

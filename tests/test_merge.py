@@ -75,7 +75,11 @@ def test_processor_recipe_box_head_and_generation_go_along(base, batch, tmp_path
     reader = DocumentReader.from_pretrained(tmp_path / "merged")
     assert reader.prompts["ocr"] == "<image>\nRead."
     row = page_dataset()[0]
-    assert reader.read(row["image"], task="ocr", max_new_tokens=4).tokens == 4
+    read = [
+        DocumentReader.from_pretrained(path).read(row["image"], task="ocr", max_new_tokens=4)
+        for path in (tmp_path / "merged", folder)
+    ]
+    assert read[0].raw == read[1].raw and read[0].tokens == 4
 
 
 def test_stock_generate_with_the_generation_config_leaves_loops(base, tmp_path):

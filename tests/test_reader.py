@@ -116,7 +116,7 @@ def test_repairs_are_told():
     assert [repair.kind for repair in read.repairs] == ["missing_end_tag", "coordinate_out_of_range", "cut_off"]
     assert json.loads(read.to_json())["repairs"][1] == {
         "kind": "coordinate_out_of_range",
-        "where": 23,
+        "where": 24,
         "value": "[1, 2, 3, 1004]",
     }
 
@@ -131,6 +131,13 @@ def test_a_blank_page_is_not_asked(reader):
         (False, "length", 3),
     ]
     assert (pages[0].text, pages[0].regions, pages[0].width, pages[0].score) == ("", [], 300, None)
+
+
+def test_the_time_is_up(model):
+    reader = DocumentReader.from_pretrained(model, max_seconds=0.001)
+    read = reader.read(drawn(), max_new_tokens=500)
+    assert (read.finished, read.reason) == (False, "time") and 1 <= read.tokens < 500
+    assert json.loads(read.to_json())["reason"] == "time"
 
 
 def test_a_batch_that_does_not_fit_is_halved():

@@ -260,7 +260,8 @@ def _read(text: str) -> _Answer:
 
 def _read_boxes(match: re.Match, length: int, repair: Callable[[str, int, str], None]) -> list[tuple[int, ...]]:
     """The boxes of one tag as they are written, and what is wrong with it."""
-    boxes = [tuple(map(int, values)) for values in _QUADRUPLE.findall(match["boxes"])]
+    found = list(_QUADRUPLE.finditer(match["boxes"]))
+    boxes = [tuple(map(int, quadruple.groups())) for quadruple in found]
     if not boxes and not match["end"] and match.end() == length:
         repair("cut_off", match.start(), match[0])
         return []
@@ -274,9 +275,10 @@ def _read_boxes(match: re.Match, length: int, repair: Callable[[str, int, str], 
         repair("wrong_brackets", match.start("boxes"), match["boxes"])
     if len(boxes) > 1:
         repair("several_boxes", match.start("boxes"), match["boxes"])
-    for box in boxes:
+    for quadruple, box in zip(found, boxes, strict=True):
+        where = match.start("boxes") + quadruple.start()
         if not all(0 <= value <= COORDINATE_MAX for value in box):
-            repair("coordinate_out_of_range", match.start("boxes"), str(list(box)))
+            repair("coordinate_out_of_range", where, quadruple[0])
         if box[0] > box[2] or box[1] > box[3]:
-            repair("reversed_corners", match.start("boxes"), str(list(box)))
+            repair("reversed_corners", where, quadruple[0])
     return boxes
