@@ -101,7 +101,7 @@ BATCHES = {
     "one page with tiles": ([6], [1]),
     "two pages, no tiles, no boxes": ([0, 0], [0, 0]),
     "two pages, one with tiles": ([2, 0], [1, 4]),
-    "five pages": ([0, 3, 0, 2, 6], [3, 0, 6, 1, 2]),
+    "five pages": ([0, 3, 0, 2, 6], [3, 0, 5, 1, 2]),
 }
 
 
