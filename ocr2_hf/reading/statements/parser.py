@@ -23,6 +23,7 @@ from ocr2_hf.reading.statements.value_boxes import locate_values
 from ocr2_hf.reading.tables import Table, parse_tables
 
 MAX_NEW_TOKENS = 4096
+NOT_READ = Generation("", 0, False, 0.0)  # where the memory was too small
 
 
 @dataclass
@@ -119,11 +120,11 @@ class FinancialStatementParser:
         return pages
 
     def _answer(self, images: list[Image.Image], prompt: str) -> list[Generation]:
-        answers: list[Generation] = []
+        answers: list[Generation | None] = []
         for start in range(0, len(images), self.batch_size):
             batch = images[start : start + self.batch_size]
-            answers += self.reader.generate(batch, [prompt] * len(batch), self.max_new_tokens)
-        return answers
+            answers += self.reader.answer_batch(batch, [prompt] * len(batch), self.max_new_tokens)
+        return [answer or NOT_READ for answer in answers]
 
     def _tables(self, page: _Page) -> list[ReadTable]:
         """The tables of a page that are statements."""
@@ -168,8 +169,16 @@ def _unplaced(page: _Page) -> list[TableBox]:
 
 
 def _cut_off(page: _Page) -> str:
-    """Which answers on a page never came to an end."""
+    """Which answers on a page never came to an end, or to a beginning."""
     named = {"its layout": page.layout} | {f"table {number}": answer for number, answer in enumerate(page.answers, 1)}
-    cut = [name for name, answer in named.items() if not answer.finished]
-    limit = "time" if any(answer.timed_out for answer in named.values()) else "tokens"
-    return f"the answer for {', '.join(cut)} was cut off at the limit of {limit}" if cut else ""
+    limits = {
+        "was cut off at the limit of time": lambda answer: answer.timed_out,
+        "is missing: too little GPU memory": lambda answer: answer is NOT_READ,
+        "was cut off at the limit of tokens": lambda answer: not answer.finished,
+    }
+    told = []
+    for limit, hit in limits.items():
+        names = [name for name in named if hit(named[name])]
+        told += [f"the answer for {', '.join(names)} {limit}"] if names else []
+        named = {name: answer for name, answer in named.items() if name not in names}
+    return "; ".join(told)

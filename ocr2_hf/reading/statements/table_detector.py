@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from ocr2_hf.data.grounding import Region, parse_regions
-from ocr2_hf.errors import UsageError
+from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.reading.pages import Source, list_pages
 from ocr2_hf.reading.statements.page_reader import PageReader
 
@@ -68,7 +68,7 @@ class TableTransformer:
             raise UsageError(f"--detector {name}: {str(error).strip()}; or try {path}@no_timm") from None
         except (OSError, ValueError, KeyError) as error:
             raise UsageError(f"--detector {name}: cannot be loaded ({error})") from None
-        return cls(model, processor, least_score)
+        return cls(model.to("cuda" if torch.cuda.is_available() else "cpu"), processor, least_score)
 
     @torch.no_grad()
     def find(self, image: Image.Image, regions: Sequence[Region] = ()) -> list[TableBox]:
@@ -98,7 +98,9 @@ class TableDetector:
         page = list_pages(image)[0].load()
         regions: list[Region] = []
         if self.reader is not None:
-            answer = self.reader.generate([page], [self.reader.prompt("markdown")], max_new_tokens)[0]
+            answer = self.reader.answer_batch([page], [self.reader.prompt("markdown")], max_new_tokens)[0]
+            if answer is None:
+                raise WorkError("too little GPU memory to read this page, even alone")
             regions = parse_regions(answer.text, *page.size)
         return self.finder.find(page, regions)
 
