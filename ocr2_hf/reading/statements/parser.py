@@ -23,6 +23,7 @@ from ocr2_hf.reading.statements.value_boxes import locate_values
 from ocr2_hf.reading.tables import Table, parse_tables
 
 MAX_NEW_TOKENS = 4096
+MAX_TABLES = 40  # of a page; more are a layout gone wrong, and each is a question that takes its time
 NOT_READ = Generation("", 0, False, 0.0)  # where the memory was too small
 
 
@@ -109,13 +110,13 @@ class FinancialStatementParser:
         layout = self._answer([page.image for page in pages], self.reader.prompt("markdown"))
         for page, answer in zip(pages, layout, strict=True):
             page.layout, page.regions = answer, parse_regions(answer.text, *page.image.size)
-            page.boxes = self.finder.find(page.image, page.regions) or _unplaced(page)
+            found = self.finder.find(page.image, page.regions) or _unplaced(page)
+            page.summary.tables_found, page.boxes = len(found), found[:MAX_TABLES]
             settings = self.reader.image_settings
             page.crops = [crop_table(page.image, table.box, settings) for table in page.boxes]
         answers = iter(self._answer([image for page in pages for image, _ in page.crops], self.prompt))
         for page in pages:
             page.answers = list(islice(answers, len(page.boxes)))
-            page.summary.tables_found = len(page.boxes)
             page.summary.problem = _cut_off(page)
         return pages
 
@@ -176,7 +177,8 @@ def _cut_off(page: _Page) -> str:
         "is missing: too little GPU memory": lambda answer: answer is NOT_READ,
         "was cut off at the limit of tokens": lambda answer: not answer.finished,
     }
-    told = []
+    found = page.summary.tables_found
+    told = [f"{found} tables were found, the first {MAX_TABLES} are read"] if found > MAX_TABLES else []
     for limit, hit in limits.items():
         names = [name for name in named if hit(named[name])]
         told += [f"the answer for {', '.join(names)} {limit}"] if names else []

@@ -36,10 +36,10 @@ class TableFinder(Protocol):
 
 
 class LayoutTables:
-    """The regions that the model's own layout calls tables."""
+    """The regions that the model's own layout calls tables; of those in each other, as a loop makes them, the first."""
 
     def find(self, image: Image.Image, regions: Sequence[Region]) -> list[TableBox]:
-        return [TableBox(region.box, text=region.text) for region in regions if region.label == "table"]
+        return _apart([TableBox(region.box, text=region.text) for region in regions if region.label == "table"])
 
 
 class TableTransformer:
@@ -81,7 +81,8 @@ class TableTransformer:
             for box, score, label in zip(*(found[name].tolist() for name in ("boxes", "scores", "labels")), strict=True)
             if label in self.labels
         ]
-        return _reading_order(_apart(boxes))
+        surest_first = sorted(boxes, key=lambda box: -box.score)
+        return _reading_order(_apart(surest_first))
 
 
 class TableDetector:
@@ -111,9 +112,9 @@ def _on_page(box: Sequence[float], image: Image.Image) -> tuple[float, float, fl
 
 
 def _apart(boxes: Sequence[TableBox]) -> list[TableBox]:
-    """Without boxes that lie mostly in a surer one: DETR's queries may find a table twice."""
+    """Without boxes that share most of themselves with an earlier one: DETR's queries may find a table twice."""
     kept: list[TableBox] = []
-    for box in sorted(boxes, key=lambda box: -(box.score or 0)):
+    for box in boxes:
         if all(_shared(box.box, other.box) < 0.5 for other in kept):
             kept.append(box)
     return kept
