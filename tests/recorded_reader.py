@@ -14,8 +14,10 @@ LAYOUT, TABLE = PROMPTS["markdown"], PROMPTS["table"]
 
 
 class RecordedReader:
-    """Answers `layouts` to the layout prompt, `tables` to the table prompt, each in order; of `places` the box of a
-    text that is to be located. What it was shown is in `shown`."""
+    """Answers `layouts` to the layout prompt, `tables` to the table prompt, each in order; None: memory too small.
+
+    Of `places` the box of a text that is to be located. What it was shown is in `shown`.
+    """
 
     image_settings = ImageSettings(
         global_side=1024, tile_side=768, patch=16, downsample=4, min_patches=2, max_patches=6
@@ -27,11 +29,14 @@ class RecordedReader:
         self.layouts, self.tables, self.places = list(layouts), list(tables), places or {}
         self.finished, self.shown = finished, []
 
-    def generate(self, images: list[Image.Image], prompts: list[str], max_new_tokens: int) -> list[Generation]:
+    def answer_batch(
+        self, images: list[Image.Image], prompts: list[str], max_new_tokens: int
+    ) -> list[Generation | None]:
         self.shown += list(zip(images, prompts, strict=True))
-        return [Generation(self._answer(prompt), 9, self.finished, 0.1) for prompt in prompts]
+        texts = map(self._answer, prompts)
+        return [None if text is None else Generation(text, 9, self.finished, 0.1) for text in texts]
 
-    def _answer(self, prompt: str) -> str:
+    def _answer(self, prompt: str) -> str | None:
         if prompt == LAYOUT:
             return self.layouts.pop(0)
         if prompt == TABLE:

@@ -147,6 +147,23 @@ def test_an_answer_that_never_ends_is_told_and_its_rows_are_kept(image):
     assert document.problems == ["page 1: the answer for its layout, table 1 was cut off at the limit of tokens"]
 
 
+def test_a_layout_in_a_loop_asks_for_no_table_twice_and_for_no_thousands(image):
+    same = [("table", BOX, "")] * 60
+    reader = RecordedReader([layout(SIZE, *same)], [table_html(BALANCE)])
+    assert FinancialStatementParser(reader).parse_statement(image).pages[0].tables_found == 1
+    strips = [("table", (0, 20 * n, 900, 20 * n + 18), "") for n in range(60)]
+    reader = RecordedReader([layout(SIZE, *strips)], ["no table"] * 40)
+    document = FinancialStatementParser(reader).parse_statement(image)
+    assert document.problems == ["page 1: 60 tables were found, the first 40 are read"] and len(reader.shown) == 41
+
+
+def test_a_table_too_large_for_the_memory_does_not_end_the_run(image):
+    page = layout(SIZE, TITLE, ("table", BOX, table_html(BALANCE)), ("table", (1, 1200, 900, 1390), ""))
+    document = FinancialStatementParser(RecordedReader([page], [None, table_html(BALANCE)])).parse_statement(image)
+    assert len(document.statements) == 2  # the layout had read the first
+    assert document.problems == ["page 1: the answer for table 1 is missing: too little GPU memory"]
+
+
 def test_a_bad_page_is_told_and_the_others_are_read(tmp_path, image, monkeypatch):
     pdf = pypdfium2.PdfDocument.new()
     pdf.new_page(72 * SIZE[0] / 144, 72 * SIZE[1] / 144)

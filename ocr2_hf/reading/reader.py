@@ -140,7 +140,7 @@ class DocumentReader:
         self, batch: list[tuple[PageSource, LoadedPage | Page]], prompt: str, max_new_tokens: int, on_error: OnError
     ) -> Iterator[Page]:
         images = [page.image for _, page in batch if isinstance(page, LoadedPage)]
-        answers = iter(self._fitting(images, prompt, max_new_tokens))
+        answers = iter(self.answer_batch(images, [prompt] * len(images), max_new_tokens))
         for source, page in batch:
             if isinstance(page, Page):
                 yield page
@@ -149,12 +149,14 @@ class DocumentReader:
             else:
                 on_error(source, WorkError(f"{source.name}: too little GPU memory to read this page, even alone"))
 
-    def _fitting(self, images: list[Image.Image], prompt: str, max_new_tokens: int) -> list[Generation | None]:
-        """The answers of a batch, in parts where the memory is too small for all; None where one page is too much."""
+    def answer_batch(
+        self, images: list[Image.Image], prompts: list[str], max_new_tokens: int = MAX_NEW_TOKENS
+    ) -> list[Generation | None]:
+        """`generate`, in parts where the GPU's memory is too small for all; None where one page is too much."""
         if not images:
             return []
         try:
-            return self.generate(images, [prompt] * len(images), max_new_tokens)
+            return self.generate(images, prompts, max_new_tokens)
         except torch.OutOfMemoryError:
             if len(images) == 1:
                 return [None]
@@ -162,9 +164,8 @@ class DocumentReader:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         half = len(images) // 2
-        return [
-            answer for part in (images[:half], images[half:]) for answer in self._fitting(part, prompt, max_new_tokens)
-        ]
+        halves = ((images[:half], prompts[:half]), (images[half:], prompts[half:]))
+        return [answer for part in halves for answer in self.answer_batch(*part, max_new_tokens)]
 
     def generate(
         self, images: list[Image.Image], prompts: list[str], max_new_tokens: int = MAX_NEW_TOKENS

@@ -18,5 +18,7 @@ class PageReader(Protocol):
     def prompt(self, task: str, prompt: str | None = None) -> str:
         """The whole prompt of a task, as its recipe says."""
 
-    def generate(self, images: list[Image.Image], prompts: list[str], max_new_tokens: int) -> list[Generation]:
-        """Answer one batch of RGB images."""
+    def answer_batch(
+        self, images: list[Image.Image], prompts: list[str], max_new_tokens: int
+    ) -> list[Generation | None]:
+        """Answer one batch of RGB images; None where the memory is too small for one alone."""

@@ -23,6 +23,8 @@ from ocr2_hf.reading.statements.value_boxes import locate_values
 from ocr2_hf.reading.tables import Table, parse_tables
 
 MAX_NEW_TOKENS = 4096
+MAX_TABLES = 40  # of a page; more are a layout gone wrong, and each is a question that takes its time
+NOT_READ = Generation("", 0, False, 0.0)  # where the memory was too small
 
 
 @dataclass
@@ -108,22 +110,22 @@ class FinancialStatementParser:
         layout = self._answer([page.image for page in pages], self.reader.prompt("markdown"))
         for page, answer in zip(pages, layout, strict=True):
             page.layout, page.regions = answer, parse_regions(answer.text, *page.image.size)
-            page.boxes = self.finder.find(page.image, page.regions) or _unplaced(page)
+            found = self.finder.find(page.image, page.regions) or _unplaced(page)
+            page.summary.tables_found, page.boxes = len(found), found[:MAX_TABLES]
             settings = self.reader.image_settings
             page.crops = [crop_table(page.image, table.box, settings) for table in page.boxes]
         answers = iter(self._answer([image for page in pages for image, _ in page.crops], self.prompt))
         for page in pages:
             page.answers = list(islice(answers, len(page.boxes)))
-            page.summary.tables_found = len(page.boxes)
             page.summary.problem = _cut_off(page)
         return pages
 
     def _answer(self, images: list[Image.Image], prompt: str) -> list[Generation]:
-        answers: list[Generation] = []
+        answers: list[Generation | None] = []
         for start in range(0, len(images), self.batch_size):
             batch = images[start : start + self.batch_size]
-            answers += self.reader.generate(batch, [prompt] * len(batch), self.max_new_tokens)
-        return answers
+            answers += self.reader.answer_batch(batch, [prompt] * len(batch), self.max_new_tokens)
+        return [answer or NOT_READ for answer in answers]
 
     def _tables(self, page: _Page) -> list[ReadTable]:
         """The tables of a page that are statements."""
@@ -168,8 +170,17 @@ def _unplaced(page: _Page) -> list[TableBox]:
 
 
 def _cut_off(page: _Page) -> str:
-    """Which answers on a page never came to an end."""
+    """Which answers on a page never came to an end, or to a beginning."""
     named = {"its layout": page.layout} | {f"table {number}": answer for number, answer in enumerate(page.answers, 1)}
-    cut = [name for name, answer in named.items() if not answer.finished]
-    limit = "time" if any(answer.timed_out for answer in named.values()) else "tokens"
-    return f"the answer for {', '.join(cut)} was cut off at the limit of {limit}" if cut else ""
+    limits = {
+        "was cut off at the limit of time": lambda answer: answer.timed_out,
+        "is missing: too little GPU memory": lambda answer: answer is NOT_READ,
+        "was cut off at the limit of tokens": lambda answer: not answer.finished,
+    }
+    found = page.summary.tables_found
+    told = [f"{found} tables were found, the first {MAX_TABLES} are read"] if found > MAX_TABLES else []
+    for limit, hit in limits.items():
+        names = [name for name in named if hit(named[name])]
+        told += [f"the answer for {', '.join(names)} {limit}"] if names else []
+        named = {name: answer for name, answer in named.items() if name not in names}
+    return "; ".join(told)

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from ocr2_hf.reading.statements.statement import Check, Column, Line
 
+LONGEST_SUM = 60  # lines that are tried one after the other; sections and levels may be longer
 _NOT_ADDED = ("percent", "per_mille")
 
 
@@ -87,7 +88,7 @@ def _candidates(total: int, free: Sequence[int], lines: Sequence[Line], section:
     since_total = _tail(free, lambda other: lines[other].kind != "total")
     since_section = _tail(free, lambda other: other > section)
     runs = [below] if lines[total].level_source else []
-    runs += [since_total, since_section, *(free[-length:] for length in range(2, len(free) + 1))]
+    runs += [since_total, since_section, *(free[-length:] for length in range(2, min(len(free), LONGEST_SUM) + 1))]
     seen = set()
     for run in filter(None, runs):
         for costs in (False, True):

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from ocr2_hf.data.grounding import Region, parse_regions
-from ocr2_hf.errors import UsageError
+from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.reading.pages import Source, list_pages
 from ocr2_hf.reading.statements.page_reader import PageReader
 
@@ -36,10 +36,10 @@ class TableFinder(Protocol):
 
 
 class LayoutTables:
-    """The regions that the model's own layout calls tables."""
+    """The regions that the model's own layout calls tables; of those in each other, as a loop makes them, the first."""
 
     def find(self, image: Image.Image, regions: Sequence[Region]) -> list[TableBox]:
-        return [TableBox(region.box, text=region.text) for region in regions if region.label == "table"]
+        return _apart([TableBox(region.box, text=region.text) for region in regions if region.label == "table"])
 
 
 class TableTransformer:
@@ -68,7 +68,7 @@ class TableTransformer:
             raise UsageError(f"--detector {name}: {str(error).strip()}; or try {path}@no_timm") from None
         except (OSError, ValueError, KeyError) as error:
             raise UsageError(f"--detector {name}: cannot be loaded ({error})") from None
-        return cls(model, processor, least_score)
+        return cls(model.to("cuda" if torch.cuda.is_available() else "cpu"), processor, least_score)
 
     @torch.no_grad()
     def find(self, image: Image.Image, regions: Sequence[Region] = ()) -> list[TableBox]:
@@ -81,7 +81,8 @@ class TableTransformer:
             for box, score, label in zip(*(found[name].tolist() for name in ("boxes", "scores", "labels")), strict=True)
             if label in self.labels
         ]
-        return _reading_order(_apart(boxes))
+        surest_first = sorted(boxes, key=lambda box: -box.score)
+        return _reading_order(_apart(surest_first))
 
 
 class TableDetector:
@@ -98,7 +99,9 @@ class TableDetector:
         page = list_pages(image)[0].load()
         regions: list[Region] = []
         if self.reader is not None:
-            answer = self.reader.generate([page], [self.reader.prompt("markdown")], max_new_tokens)[0]
+            answer = self.reader.answer_batch([page], [self.reader.prompt("markdown")], max_new_tokens)[0]
+            if answer is None:
+                raise WorkError("too little GPU memory to read this page, even alone")
             regions = parse_regions(answer.text, *page.size)
         return self.finder.find(page, regions)
 
@@ -109,9 +112,9 @@ def _on_page(box: Sequence[float], image: Image.Image) -> tuple[float, float, fl
 
 
 def _apart(boxes: Sequence[TableBox]) -> list[TableBox]:
-    """Without boxes that lie mostly in a surer one: DETR's queries may find a table twice."""
+    """Without boxes that share most of themselves with an earlier one: DETR's queries may find a table twice."""
     kept: list[TableBox] = []
-    for box in sorted(boxes, key=lambda box: -(box.score or 0)):
+    for box in boxes:
         if all(_shared(box.box, other.box) < 0.5 for other in kept):
             kept.append(box)
     return kept

@@ -26,8 +26,10 @@ def locate_values(
     for start in range(0, len(asked), batch_size):
         batch = asked[start : start + batch_size]
         prompts = [reader.prompt("locate", text) for text in batch]
-        answers = reader.generate([image] * len(batch), prompts, MAX_TOKENS)
+        answers = reader.answer_batch([image] * len(batch), prompts, MAX_TOKENS)
         for text, answer in zip(batch, answers, strict=True):
+            if answer is None:
+                continue
             found = [region for region in parse_regions(answer.text, *image.size) if region.label == text]
             if len(found) == 1:
                 boxes[text] = _uncropped(found[0].box, crop)
