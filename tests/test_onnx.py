@@ -10,9 +10,10 @@ import onnxruntime
 import pytest
 import torch
 import yaml
+from datasets import Dataset
 from peft import PeftModel
 from PIL import Image
-from tiny_pages import page_dataset
+from tiny_pages import page_dataset, page_row
 from torch.export import Dim
 from transformers.modeling_outputs import BaseModelOutput
 
@@ -20,6 +21,7 @@ from ocr2_hf.commands import evaluate, export, read
 from ocr2_hf.data.collator import GenerationCollator, TrainingCollator
 from ocr2_hf.data.coordinates import coordinate_token_ids
 from ocr2_hf.data.pages import PageTasks
+from ocr2_hf.data.records import FEATURES
 from ocr2_hf.errors import run_command
 from ocr2_hf.modeling.adapters import apply_policy, write_portable_adapter
 from ocr2_hf.modeling.box_head import save_box_head, split_box_head
@@ -36,7 +38,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BASE = ROOT / "recipes/tiny/base"
 GUARD = {"no_repeat_ngram": 3, "no_repeat_window": 30}
 # Sides of pages: without tiles, with two, with three, with six.
-SIZES = {0: (150, 120), 2: (300, 180), 3: (500, 150), 6: (560, 380)}
+SIZES = {0: (150, 120), 2: (400, 200), 3: (570, 190), 6: (560, 380)}
 
 
 @pytest.fixture(scope="module")
@@ -101,12 +103,14 @@ BATCHES = {
     "one page with tiles": ([6], [1]),
     "two pages, no tiles, no boxes": ([0, 0], [0, 0]),
     "two pages, one with tiles": ([2, 0], [1, 4]),
-    "five pages": ([0, 3, 0, 2, 6], [3, 0, 12, 1, 2]),
+    "five pages": ([0, 3, 0, 2, 6], [3, 0, 2, 1, 12]),
 }
 
 
 def batch_of(tiles: list[int], boxes: list[int], processor) -> dict[str, torch.Tensor]:
-    pages = page_dataset([SIZES[count] for count in tiles], boxes)
+    lines = [[f"line {number} of page {row}" for number in range(12)] for row in range(len(tiles))]
+    rows = [page_row(str(row), SIZES[tiles[row]], lines[row], boxes[row]) for row in range(len(tiles))]
+    pages = Dataset.from_list(rows, features=FEATURES)
     examples = PageTasks(pages, processor, {"markdown": 1.0}, max_length=4000)
     batch = TrainingCollator(processor)([examples.example(row, "markdown") for row in range(len(tiles))])
     assert batch["num_local_patches"].tolist() == tiles and len(batch["box_rows"]) == sum(boxes)
