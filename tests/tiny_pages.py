@@ -39,7 +39,7 @@ def page_row(name: str, size: tuple[int, int], lines: list[str], boxes: int) -> 
 def page_dataset(sizes=((150, 120), (220, 200), (180, 100), (120, 210)), boxes=(2, 0, 1, 3)) -> Dataset:
     """Pages with and without tiles (a tiny tile is 192 pixels), with zero, one and many boxes."""
     rows = [
-        page_row(f"p{i}", size, [f"Tea {i} x {i}.50", f"Total {i}.75", *["Danke"] * max(n - 2, 1)][: max(n, 1)], n)
+        page_row(f"p{i}", size, [f"Tea {i} x {i}.50", f"Total {i}.75", "Danke"][: max(n, 1)], n)
         for i, (size, n) in enumerate(zip(sizes, boxes, strict=True))
     ]
     return Dataset.from_list(rows, features=FEATURES)
