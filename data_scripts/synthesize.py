@@ -5,7 +5,8 @@
 
 Kinds: receipts; statements (balance sheets and income statements whose sums are right, tables as HTML and, under
 "cells" in the annotation, with a box for every cell); articles (two columns with headings, paragraphs, formulas as
-LaTeX, a table and a figure, in reading order). In Chinese with --language zh and a font that has it:
+LaTeX, a table and a figure, in reading order); and, for the tiny base of recipes/tiny, typed, tickets, small_statements
+(a table of figures that add up), primer and ragged. In Chinese with --language zh and a font that has it:
 
     python data_scripts/synthesize.py zh_raw --kind statements --pages 100 --language zh --font NotoSansCJK-Regular.ttc
 
@@ -32,6 +33,7 @@ from synthetic.fonts import Fonts, find_font, load_fonts
 from synthetic.language import LANGUAGES, letters
 from synthetic.primer import draw_primer, draw_ragged
 from synthetic.receipts import draw_receipt
+from synthetic.small_statements import draw_small_statement
 from synthetic.statements import draw_statement
 from synthetic.tickets import draw_ticket
 from synthetic.typed import draw_typed
@@ -44,6 +46,7 @@ KINDS = {
     "primer": draw_primer,
     "ragged": draw_ragged,
     "tickets": draw_ticket,
+    "small_statements": draw_small_statement,
 }
 SIZES = {
     "receipts": (384, 512),
@@ -53,6 +56,7 @@ SIZES = {
     "primer": (192, 192),
     "ragged": (192, 192),
     "tickets": (192, 192),
+    "small_statements": (192, 192),
 }
 
 # The settings that a folder was made with; also the sign that it is ours to write into.

@@ -11,7 +11,9 @@ COMMANDS = {
     "bench": "how fast a recipe trains and in how much memory, beside the stock Trainer",
     "evaluate": "score a model, or saved predictions, and write a report",
     "read": "images or PDF to markdown and JSON",
-    "export": "a trained directory as one merged model",
+    "statements": "financial statements to checked JSON, CSV or XLSX",
+    "export": "a trained directory for other programs: merged, original layout, ONNX",
+    "push": "a trained directory to the Hub, with a model card",
 }
 
 
@@ -21,7 +23,7 @@ def main(argv: list[str] | None = None) -> int:
     while words and words[0].startswith("--local_rank"):
         words = words[1:]
     if not words or words[0] in ("-h", "--help"):
-        print("usage: ocr2 COMMAND ...\n\n" + "\n".join(f"  {name:<10}{text}" for name, text in COMMANDS.items()))
+        print("usage: ocr2 COMMAND ...\n\n" + "\n".join(f"  {name:<12}{text}" for name, text in COMMANDS.items()))
         return 0 if words else 2
     if words[0] not in COMMANDS:
         raise UsageError(f"no command {words[0]!r}; there are {', '.join(COMMANDS)}")

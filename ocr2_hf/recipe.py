@@ -34,6 +34,7 @@ __all__ = ["DataArguments", "ModelArguments", "OCR2TrainingArguments", "Recipe",
 WHOLE_RUN = (
     *("model", "dtype", "output_dir", "num_train_epochs", "max_steps", "seed"),
     *("deepspeed", "fsdp", "bf16", "fp16", "guard_dataset", "guard_split", "guard_pages"),
+    *("push_to_hub", "hub_model_id", "hub_private_repo", "hub_strategy", "hub_example"),
 )
 
 
@@ -66,8 +67,10 @@ class Recipe:
 
         Raises `UsageError` with the library's own words for what the library refuses.
         """
+        # What pushes is `ocr2_hf.publishing`: the library would upload the whole folder, pickles and evaluations too.
+        values = _renamed(self._of(OCR2TrainingArguments)) | {"push_to_hub": False}
         try:
-            args = OCR2TrainingArguments(**_renamed(self._of(OCR2TrainingArguments)))
+            args = OCR2TrainingArguments(**values)
         except (ValueError, ImportError) as error:
             raise UsageError(f"the recipe's training block is refused: {error}") from error
         problems = machine_problems(args)

@@ -41,6 +41,7 @@ def contradictions(values: dict[str, Any]) -> list[str]:
         *_guard_contradictions(get),
         *_best_model_contradictions(get),
         *loop_guard_problems(get("no_repeat_ngram"), get("no_repeat_window")),
+        *_hub_problems(get),
         *([] if get("dataset") else ["dataset: say which built dataset or Hub id to train on"]),
         *(
             ["remove_unused_columns: must be false, the collator reads whole rows"]
@@ -182,6 +183,11 @@ def _cache_contradictions(model: ModelArguments, get) -> list[str]:
             f"cache_vision_features: images are encoded once, before training, and augment: {get('augment')} changes "
             "them in every epoch; set augment: none, or leave the cache out"
         )
+    if get("tasks").get("table"):
+        problems.append(
+            "cache_vision_features: the task table shows a piece of a page, another for each table, pages are encoded "
+            "whole; leave the task or the cache out"
+        )
     return problems
 
 
@@ -259,6 +265,25 @@ def _best_model_contradictions(get) -> list[str]:
     greater = get("greater_is_better")
     if greater is not None and metric in METRICS and greater != (metric in HIGHER_IS_BETTER):
         problems.append(f"greater_is_better: {greater}: would keep the worst checkpoint by {metric}; leave it out")
+    return problems
+
+
+def _hub_problems(get) -> list[str]:
+    if get("hub_token"):
+        return [
+            "hub_token: the recipe is saved beside the model and pushed with it; log in with `hf auth login` or set "
+            "HF_TOKEN"
+        ]
+    if not get("push_to_hub"):
+        return []
+    problems = [
+        f"{name}: is not heard; the model goes to the main branch, and a save is passed over while the one before is "
+        "on its way"
+        for name in ("hub_revision", "hub_always_push")
+        if name in known_fields() and get(name)
+    ]
+    if (get("hub_model_id") or "").count("/") != 1:
+        problems.append(f"hub_model_id: {get('hub_model_id')!r} is not ORG/NAME, where push_to_hub is to push to")
     return problems
 
 

@@ -90,8 +90,17 @@ class OCR2TrainingArguments(TrainingArguments):
     logging_steps: float = _field(100, "Optimizer steps between two log rows.")
     remove_unused_columns: bool = _field(False, "Must be false: the collator reads whole page records.")
     report_to: str | list[str] | None = _field("none", "Trackers, e.g. tensorboard.")
+    push_to_hub: bool = _field(
+        False, "Push the model as `ocr2 push` does; the Hub is asked before training starts whether it may be."
+    )
+    hub_model_id: str | None = _field(None, "ORG/NAME to push to.")
+    hub_strategy: Literal["end", "every_save"] = _field(
+        "end", "When to push: once trained, or at every save too, beside the training."
+    )
 
-    tasks: dict[str, float] = _field({"markdown": 1.0}, "Task -> share of the examples: ocr, markdown, locate, custom.")
+    tasks: dict[str, float] = _field(
+        {"markdown": 1.0}, "Task -> share of the examples: ocr, markdown, locate, table, custom."
+    )
     prompts: dict[str, str] = _field({}, "Task -> prompt, where it differs from the model's own.")
     max_length: int = _field(4096, "Longest sequence in tokens, visual ones included; for longer pages see overlong.")
     overlong: Literal["drop", "split"] = _field(
@@ -144,6 +153,10 @@ class OCR2TrainingArguments(TrainingArguments):
         "Generation, in evaluation and later from the saved model, repeats no run of so many tokens; 0: it may.",
     )
     no_repeat_window: int = _field(NO_REPEAT_WINDOW, "Among how many last tokens of the answer.")
+    hub_example: bool = _field(
+        True,
+        "Push example.png too: a page of the evaluation with the regions found on it. False for pages of a secret.",
+    )
 
     def __post_init__(self) -> None:
         # The library takes every metric that is not called a loss for one that should grow: with `cer` it would keep
@@ -172,7 +185,7 @@ LIBRARY = {item.name for item in fields(TrainingArguments)}
 OURS = tuple(item.name for block in BLOCKS for item in fields(block) if item.name not in LIBRARY)
 # Stored features change nothing but the time a step takes.
 _NOT_IDENTITY = (
-    *("eval_", "no_repeat_", "early_stopping_", "guard_tolerance"),
+    *("eval_", "no_repeat_", "early_stopping_", "guard_tolerance", "hub_"),
     *("cache_vision_features", "vision_cache_dir"),
 )
 # What makes a run this run: a checkpoint made with another value of one of these is not resumed.

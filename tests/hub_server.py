@@ -39,6 +39,11 @@ class File:
     def oid(self) -> str:
         return hashlib.sha1(b"blob %d\0" % len(self.content) + self.content).hexdigest()
 
+    @property
+    def known_as(self) -> str:
+        """The hash by which the Hub tells a client that it has the file."""
+        return self.sha256 if self.is_large else self.oid
+
     def entry(self, path: str) -> dict[str, Any]:
         entry = {"type": "file", "path": path, "size": len(self.content), "oid": self.oid}
         if self.is_large:
@@ -78,13 +83,19 @@ class Refusal(Exception):
 
 
 class HubServer:
-    """`repos` by "datasets/me/letters"; `requests` is a log of (method, path, status)."""
+    """`repos` by "datasets/me/letters"; `requests` is a log of (method, path, status).
+
+    What goes wrong on a real one can be asked for: `before(method, path)` is called with each request and may wait;
+    the paths in `loses` are not kept by a commit.
+    """
 
     def __init__(self, token: str = "hf_of-the-loopback"):
         self.token = token
         self.repos: dict[str, Repo] = {}
         self.large: dict[str, bytes] = {}  # what was uploaded, by SHA-256
         self.requests: list[tuple[str, str, int]] = []
+        self.before: Callable[[str, str], None] = lambda method, path: None
+        self.loses: set[str] = set()
         self.lock = threading.RLock()
         handler = type("Handler", (_Handler,), {"hub": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -128,11 +139,14 @@ class _Handler(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         self.query = {key: values[-1] for key, values in parse_qs(url.query).items()}
         self.body = self._read() if self.command in ("POST", "PUT", "DELETE") else b""
+        self.hub.before(self.command, url.path)
         try:
             with self.hub.lock:
                 answer = self._route(url.path)
             if answer is not None:
                 self.answer(200, json.dumps(answer).encode())
+        except ConnectionError:  # the client is gone
+            self.close_connection = True
         except Refusal as refusal:
             headers = {"X-Error-Code": refusal.code, "X-Error-Message": str(refusal)}
             self.answer(refusal.status, json.dumps({"error": str(refusal)}).encode(), headers)
@@ -165,8 +179,15 @@ class _Handler(BaseHTTPRequestHandler):
                 if needs_token and self.headers.get("Authorization") != f"Bearer {self.hub.token}":
                     raise Refusal(401, "", "Invalid username or password.")
                 groups = {key: value and unquote(value) for key, value in found.groupdict().items()}
+                self._check_readable(groups)
                 return action(self, **groups)
         raise Refusal(404, "RepoNotFound", f"no route {self.command} {path}")
+
+    def _check_readable(self, groups: dict[str, str | None]) -> None:
+        """A private repository is there only for its owner."""
+        repo = self.hub.repos.get(f"{groups.get('kind') or 'models'}/{groups.get('name')}")
+        if repo is not None and repo.private and self.headers.get("Authorization") != f"Bearer {self.hub.token}":
+            raise Refusal(401, "RepoNotFound", "Repository not found")
 
 
 def _who(_: _Handler) -> dict[str, Any]:
@@ -182,6 +203,8 @@ def _create(request: _Handler) -> dict[str, Any] | None:
     wanted = json.loads(request.body)
     kind, name = f"{wanted.get('type') or 'model'}s", f"{wanted.get('organization') or USER}/{wanted['name']}"
     url = f"{request.hub.endpoint}/{'' if kind == 'models' else kind + '/'}{name}"
+    if name.split("/")[0] != USER:
+        raise Refusal(403, "", f"You don't have the rights to create a {kind[:-1]} under {name.split('/')[0]}")
     if f"{kind}/{name}" in request.hub.repos:
         request.answer(409, json.dumps({"error": "You already created this repo", "url": url}).encode())
         return None
@@ -235,7 +258,7 @@ def _before_upload(request: _Handler, kind: str, name: str, revision: str) -> di
             {
                 "path": asked["path"],
                 "shouldIgnore": False,
-                "oid": files[asked["path"]].oid if asked["path"] in files else None,
+                "oid": files[asked["path"]].known_as if asked["path"] in files else None,
                 "uploadMode": "lfs" if asked["path"].endswith(LARGE_SUFFIXES) else "regular",
             }
             for asked in json.loads(request.body)["files"]
@@ -273,6 +296,8 @@ def _commit(request: _Handler, kind: str, name: str, revision: str) -> dict[str,
     for line in request.body.splitlines():
         item = json.loads(line)
         value = item["value"]
+        if value.get("path") in request.hub.loses:
+            continue
         if item["key"] == "header":
             title = value["summary"]
             if value.get("parentCommit") not in (None, head):
@@ -296,7 +321,7 @@ def _download(request: _Handler, kind: str | None, name: str, revision: str, pat
     if path not in files:
         raise Refusal(404, "EntryNotFound", "Entry not found")
     file = files[path]
-    tag = f'"{file.sha256 if file.is_large else file.oid}"'
+    tag = f'"{file.known_as}"'
     headers = {"X-Repo-Commit": commit, "ETag": tag, "Accept-Ranges": "bytes"}
     if file.is_large:
         headers |= {"X-Linked-Etag": tag, "X-Linked-Size": str(len(file.content))}

@@ -5,28 +5,18 @@ import os
 
 import pytest
 from format_folders import build, read_folder, write_images
+from parrot import Parrot
 from PIL import Image
 
 from ocr2_hf.commands import read
 from ocr2_hf.data.tasks import build_example
 from ocr2_hf.errors import run_command
-from ocr2_hf.modeling.generation import Generation
 from ocr2_hf.reading.reader import DocumentReader
 
 ANSWER = (
     "<|ref|>title<|/ref|><|det|>[[100, 100, 500, 200]]<|/det|>\nA tittle\n\n"
     "<|ref|>text<|/ref|><|det|>[[100, 300, 900, 800]]<|/det|>\nSome text."
 )
-
-
-class Parrot(DocumentReader):
-    """A reader whose model gives the same answer to every page; everything around the model is real."""
-
-    def __init__(self, answer):
-        self.prompts, self.answer = {"markdown": "<image>\nConvert.", "ocr": "<image>\nRead."}, answer
-
-    def generate(self, images, prompts, max_new_tokens=0):
-        return [Generation(self.answer, 5, True, 0.1) for _ in images]
 
 
 @pytest.fixture
@@ -46,7 +36,7 @@ def read_files(tmp_path, monkeypatch):
 @pytest.fixture
 def scans(tmp_path):
     write_images(tmp_path / "scans", "one.png", "two.png", size=(200, 100))
-    pages = [Image.new("RGB", (100, 50), "white"), Image.new("RGB", (60, 60), "white")]
+    pages = [Image.effect_noise(size, 80) for size in ((100, 50), (60, 60))]
     pages[0].save(tmp_path / "scans" / "book.pdf", save_all=True, append_images=pages[1:])
     return tmp_path / "scans"
 

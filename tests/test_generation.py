@@ -1,13 +1,16 @@
 """Generation: batches, ends, and the guard against loops."""
 
+import itertools
 import random
+import time
 from functools import wraps
 
+import pytest
 import torch
 from PIL import Image
 from tiny_pages import processor
 
-from ocr2_hf.modeling.generation import SlidingNoRepeatNgram, generate
+from ocr2_hf.modeling.generation import SlidingNoRepeatNgram, generate, token_ends
 from ocr2_hf.modeling.tiny import build_tiny_model
 
 
@@ -81,6 +84,88 @@ def model_that_says(ids: list[int]):
 
     model.forward = forward
     return model
+
+
+def scripted(*scripts: list[int], seconds: float = 0.0):
+    """A tiny model that says to the nth page the nth script over and over, each token after `seconds`."""
+    model = build_tiny_model().eval()
+    stock, step = model.forward, itertools.count()
+
+    @wraps(stock)
+    def forward(*args, **kwargs):
+        time.sleep(seconds)
+        out, at = stock(*args, **kwargs), next(step)
+        out.logits = torch.zeros_like(out.logits)
+        for row, script in enumerate(scripts):
+            out.logits[row, :, script[at % len(script)]] = 9.0
+        return out
+
+    model.forward = forward
+    return model
+
+
+def read_two(model, **options):
+    return generate(model, processor(), [Image.new("RGB", (50, 50))] * 2, ["<image>\nFree OCR."] * 2, **options)
+
+
+def test_a_page_that_never_ends_is_cut_off_and_the_other_is_whole():
+    tokenizer = processor().tokenizer
+    whole = [*tokenizer("short", add_special_tokens=False).input_ids, tokenizer.eos_token_id]
+    endless = tokenizer("Lorem ipsum", add_special_tokens=False).input_ids
+    start = time.perf_counter()
+    pages = read_two(scripted(whole, endless, seconds=0.1), max_new_tokens=4096, no_repeat_ngram=0, max_seconds=2)
+    assert time.perf_counter() - start < 30
+    assert [page.finished for page in pages] == [True, False] and [page.timed_out for page in pages] == [False, True]
+    assert pages[0].text == "short" and "Lorem ipsum".startswith(pages[1].text[:11]) and 1 < pages[1].tokens < 25
+    pages = read_two(scripted(whole, endless), max_new_tokens=12, no_repeat_ngram=0)
+    assert [(page.finished, page.timed_out) for page in pages] == [(True, False), (False, False)]
+    assert pages[1].tokens == 12
+
+
+def test_probabilities_are_the_models_own_before_the_guard():
+    """Two pages of different length, a guard that forbids much, against the logits as the model made them."""
+    model = build_tiny_model().eval()
+    stock, tokens, seen = model.forward, [], []
+
+    @wraps(stock)
+    def forward(*args, **kwargs):
+        out = stock(*args, **kwargs)
+        seen.append(out.logits[:, -1].float().softmax(dim=-1).clone())
+        return out
+
+    generate_stock = model.generate
+    model.forward = forward
+    model.generate = lambda **kwargs: tokens.append(generate_stock(**kwargs)) or tokens[0]
+    pages = [Image.effect_noise(size, 80).convert("RGB") for size in ((100, 90), (250, 200))]
+    prompts = ["<image>\nFree OCR.", "<image>\nLocate <|ref|>Tea<|/ref|> in the image."]
+    answers = generate(model, processor(), pages, prompts, max_new_tokens=30, no_repeat_ngram=2, window=30)
+    chosen = tokens[0][:, -len(seen) :]
+    for row, answer in enumerate(answers):
+        expected = [float(step[row, token]) for step, token in zip(seen, chosen[row], strict=True)]
+        length = answer.tokens - answer.finished
+        assert answer.probabilities == pytest.approx(expected[:length], abs=1e-6) and length > 3
+        assert len(answer.token_ends) == length and answer.token_ends[-1] == len(answer.text)
+    # Where the guard stepped in, the token was not the model's first choice.
+    assert any(step[0].argmax() != token for step, token in zip(seen, chosen[0], strict=True))
+
+
+@pytest.mark.parametrize("text", ["plain", "<|ref|>title<|/ref|> a", "é 你好 🙂 x", "", "日本語\n\n[[1, 2, 3, 4]]"])
+def test_where_tokens_end(text):
+    tokenizer = processor().tokenizer
+    ids = tokenizer(text, add_special_tokens=False).input_ids
+    ends = token_ends(tokenizer, ids, text)
+    for number, end in enumerate(ends, 1):
+        said = tokenizer.decode(ids[:number], skip_special_tokens=False)
+        assert said == text[:end] or said.rstrip("\ufffd") == text[:end]
+    assert [*ends][-1:] == [len(text)] * bool(text)
+
+
+def test_tokens_that_are_no_characters_still_have_ends():
+    tokenizer = processor().tokenizer
+    ids = tokenizer("你好", add_special_tokens=False).input_ids[:-1]
+    text = tokenizer.decode(ids, skip_special_tokens=False)
+    assert text.endswith("\ufffd") and token_ends(tokenizer, ids, text)[:3][-1] == 1
+    assert token_ends(tokenizer, ids, "another text") == ()
 
 
 def test_the_answer_ends_at_eos_and_keeps_its_tags():

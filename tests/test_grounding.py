@@ -1,15 +1,24 @@
 """Boxes in text and back, case by case."""
 
+import re
+import time
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ocr2_hf.data.grounding import (
+    REPAIRS,
+    TAGS,
     Region,
     decode_box,
     encode_box,
     encode_regions,
     find_boxes,
     parse_regions,
+    plain_markdown,
     plain_text,
+    read_grounded,
 )
 
 PAGE = (1000, 2000)
@@ -81,7 +90,7 @@ def test_round_trip_with_labels_nobody_has_seen_and_any_script():
         ("<|ref|>a<|/ref|><|det|>[[1, 2, 3, 4]]\nno end tag", 1),
         ("<|ref|>a<|/ref|><|det|>[[1, 2, 3", 0),
         ("<|ref|>a<|/ref|><|det|>[[one, 2, 3, 4]]<|/det|>", 0),
-        ("<|ref|>a<|det|>[[1, 2, 3, 4]]<|/det|>", 0),
+        ("<|ref|>a<|det|>[[1, 2, 3, 4]]<|/det|>", 1),
         ("no tags at all [[1, 2, 3, 4]]", 0),
     ],
 )
@@ -92,6 +101,124 @@ def test_what_models_produce_is_read_as_far_as_it_goes(text, boxes):
 def test_coordinates_past_999_and_reversed_corners_are_put_right():
     (region,) = parse_regions("<|ref|>a<|/ref|><|det|>[[1200, 999, 0, 100]]<|/det|>", 999, 999)
     assert region.box == (0, 100, 999, 999)
+
+
+A = "<|ref|>a<|/ref|><|det|>[[1, 2, 3, 4]]<|/det|>"
+REPAIRED = {
+    "<|ref|>a<|/ref|><|det|>[[1, 2, 3, 4]]\nText [1] of 2": (["missing_end_tag"], [("a", "Text [1] of 2")]),
+    "<|ref|>a<|/ref|><|det|>[[1, 2, 3, 4]] Text": (["missing_end_tag"], [("a", "Text")]),
+    "<|ref|>a<|det|>[[1, 2, 3, 4]]<|/det|>\nText": (["missing_end_tag"], [("a", "Text")]),
+    f"<|ref|>b<|det|>[[5, 6, 7, 8]]{A}": (["missing_end_tag"], [("b", ""), ("a", "")]),
+    "before <|det|>[[1, 2, 3, 4]]<|/det|>\nText": (["missing_label"], [("", "Text")]),
+    "<|ref|>a<|/ref|><|det|>[[one]]<|/det|>\nText": (["missing_box"], []),
+    "<|ref|>a<|/ref|><|det|>[[1, 2, 3]]<|/det|>\nText": (["missing_box"], []),
+    f"<|ref|>a<|/ref|><|det|>[[1, 2, 3, {'4' * 5000}]]<|/det|>\nText": (["missing_box"], []),
+    "<|ref|>a<|/ref|><|det|>[[1, 2, 3, 4],\n[5, 6, 7, 8]]<|/det|>\nText": (
+        ["several_boxes"],
+        [("a", "Text"), ("a", "")],
+    ),
+    "<|ref|>a<|/ref|><|det|>[1, 2, 3, 4]<|/det|>": (["wrong_brackets"], [("a", "")]),
+    "<|ref|>a<|/ref|><|det|>[[1, 2, 3, 1000]]<|/det|>": (["coordinate_out_of_range"], [("a", "")]),
+    "<|ref|>a<|/ref|><|det|>[[-1, 2, 3, 4]]<|/det|>": (["coordinate_out_of_range"], [("a", "")]),
+    "<|ref|>a<|/ref|><|det|>[[3, 2, 1, 4]]<|/det|>": (["reversed_corners"], [("a", "")]),
+    f"{A}\nloop\n\n{A}\nloop\n\n{A}\nloop\n\n{A}\nlo": (["repeated_region"] * 2, [("a", "loop"), ("a", "lo")]),
+    f"{A}\nsee <|ref|>Table 1<|/ref|> below": (["stray_tag"] * 2, [("a", "see Table 1 below")]),
+    f"{A}\nText<|/det|> goes on<|grounding|>": (["stray_tag"] * 2, [("a", "Text goes on")]),
+    f"{A}\nText\n\n<|ref|>b<|/ref|><|det|>[[5, 6, 7, 8": (["cut_off"], [("a", "Text")]),
+    f"{A}\nText\n\n<|ref|>b<|/ref|><|det|>": (["cut_off"], [("a", "Text")]),
+    f"{A}\nText\n\n<|ref|>b<|/ref|>": (["cut_off"], [("a", "Text")]),
+    f"{A}\nText\n\n<|ref|>b<|/re": (["cut_off"], [("a", "Text")]),
+    f"{A}\nText\n\n<|ref|>tit": (["cut_off"], [("a", "Text")]),
+    f"{A}\nText\n\n<|ref|>": (["cut_off"], [("a", "Text")]),
+    f"{A}\nText\n\n<|re": (["cut_off"], [("a", "Text")]),
+    f"{A}\nText\n\n<|ref|>b<|/ref|><|det|>[[5, 6, 7, 8]]<|/det": (
+        ["missing_end_tag", "cut_off"],
+        [("a", "Text"), ("b", "")],
+    ),
+}
+
+
+@pytest.mark.parametrize("text", REPAIRED, ids=lambda text: repr(text)[:60])
+def test_every_repair_is_recorded(text):
+    kinds, regions = REPAIRED[text]
+    found = read_grounded(text, *PAGE)
+    assert [repair.kind for repair in found.repairs] == kinds
+    assert [(region.label, region.text) for region in found.regions] == regions
+    for repair in found.repairs:
+        assert text[repair.where :].startswith(repair.value) and 0 < len(repair.value) <= 80
+    lost = {"missing_box": ["Text"], "missing_label": ["before", "Text"]}.get(kinds[0])
+    assert plain_text(text).split("\n") == (lost or [text for _, text in regions if text] or [""])
+
+
+def test_each_kind_of_repair_is_documented_and_tested(repo):
+    assert {kind for kinds, _ in REPAIRED.values() for kind in kinds} == REPAIRS.keys()
+    readme = (repo / "ocr2_hf/reading/README.md").read_text(encoding="utf-8").partition("## Repairs")[2]
+    assert dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", readme, re.MULTILINE)) == REPAIRS
+
+
+def test_spans_are_the_characters_of_a_region():
+    text = f"before\n{A}\nText\n\n<|ref|>b<|/ref|><|det|>[[1, 2, 3, 4], [5, 6, 7, 8]]<|/det|>\n\n"
+    assert [text[slice(*span)] for span in read_grounded(text, *PAGE).spans] == [
+        f"{A}\nText",
+        *["<|ref|>b<|/ref|><|det|>[[1, 2, 3, 4], [5, 6, 7, 8]]<|/det|>"] * 2,
+    ]
+
+
+def test_links_stand_where_their_regions_do():
+    text = f"before\n{A}\n\n<|ref|>t<|/ref|><|det|>[[1, 2, 3, 4], [5, 6, 7, 8]]<|/det|>\nText"
+    assert plain_markdown(text, ["![](1)", "", "![](3)"]) == "before\n\n![](1)\n\n![](3)\n\nText"
+    assert plain_markdown(text) == "before\n\nText"
+
+
+PIECES = st.sampled_from(
+    [*TAGS, "<|re", "<|/det", "[[1, 2, 3, 4]]", "[[12, 3", "[9, 9, 0, 1000]", "]]", "a", " ", "\n"]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(PIECES | st.text(max_size=5), max_size=20).map("".join))
+def test_any_text_is_read(text):
+    found = read_grounded(text, *PAGE)
+    assert len(found.regions) == len(found.spans) and {repair.kind for repair in found.repairs} <= REPAIRS.keys()
+    assert all(0 <= r.box[0] <= r.box[2] <= 1000 and 0 <= r.box[1] <= r.box[3] <= 2000 for r in found.regions)
+    assert not any(tag in plain_text(text) for tag in TAGS)
+
+
+WORDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="<|"), max_size=20).map(str.strip)
+SIDES = st.integers(0, 999).flatmap(lambda first: st.tuples(st.just(first), st.integers(first, 999)))
+REGIONS = st.builds(lambda label, x, y, text: Region(label, (x[0], y[0], x[1], y[1]), text), WORDS, SIDES, SIDES, WORDS)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(REGIONS, max_size=6, unique_by=lambda region: (region.label, region.box, region.text)))
+def test_what_is_written_is_read_back_without_a_repair(regions):
+    found = read_grounded(encode_regions(regions, 999, 999), 999, 999)
+    assert not found.repairs
+    assert [(r.label, r.text) for r in found.regions] == [(r.label, r.text) for r in regions]
+    for before, after in zip(regions, found.regions, strict=True):
+        assert after.box == pytest.approx(before.box)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<|ref|>" * 9000,
+        "<|det|>" * 9000,
+        f"<|ref|>{' ' * 60_000}",
+        f"<|det|>[[{' ' * 60_000}",
+        f"{A}\n" * 4000,
+        "<|ref|>a<|/ref|>" * 5000,
+        "[[1, 2, " * 9000,
+        f"<|det|>{'[' * 60_000}",
+        f"<|ref|>a<|/ref|>{' ' * 60_000}",
+        "<|det|>[1,2,3,4]" * 5000,
+        "<|" * 30_000,
+    ],
+)
+def test_no_answer_takes_long_to_read(text):
+    start = time.process_time()
+    read_grounded(text, *PAGE)
+    assert time.process_time() - start < 3
 
 
 def test_plain_text_is_the_texts_without_tags():
@@ -123,3 +250,4 @@ def test_real_outputs_of_the_model_are_read(real_pages):
     counts = {page.stem: len(parse_regions(page.read_text(encoding="utf-8"), 1000, 1000)) for page in pages}
     tags = {page.stem: page.read_text(encoding="utf-8").count("<|det|>") for page in pages}
     assert pages and counts == tags
+    assert not any(read_grounded(page.read_text(encoding="utf-8"), 1000, 1000).repairs for page in pages)

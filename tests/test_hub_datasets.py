@@ -136,6 +136,14 @@ def test_wrong_options_have_status_two(hub, home, pages, options, message):
     assert done.returncode == 2 and message in done.stderr
 
 
+def test_a_hub_that_does_not_answer_is_one_message(hub, home, pages):
+    words = script_command("build_dataset", "letters", "--annotations", pages, "--max_bad", 0.5, "--push", "me/letters")
+    env = os.environ | {"PYTHONPATH": str(ROOT)} | hub.environment(home) | {"HF_ENDPOINT": "http://127.0.0.1:9"}
+    done = subprocess.run(list(map(str, words)), cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1 and "no answer from http://127.0.0.1:9" in done.stderr
+    assert "the dataset is built, run again to push" in done.stderr and "Traceback" not in done.stderr
+
+
 def test_without_a_network_it_says_so(tmp_path, pages):
     done = run_script("build_dataset", "letters", "--annotations", pages, "--max_bad", 0.5, "--push", "me/letters")
     assert done.returncode == 1

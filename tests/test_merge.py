@@ -3,21 +3,19 @@
 import pytest
 import torch
 import yaml
-from peft import PeftModel
 from safetensors.torch import load_file
 from tiny_pages import page_dataset, processor
-from transformers import AutoModelForImageTextToText, AutoProcessor
+from trained_folders import trained
+from transformers import AutoModelForImageTextToText, AutoProcessor, GenerationConfig
 
 from ocr2_hf.commands.export import main
 from ocr2_hf.data.collator import TrainingCollator
 from ocr2_hf.data.pages import PageTasks
 from ocr2_hf.errors import run_command
-from ocr2_hf.modeling.adapters import apply_policy, write_portable_adapter
-from ocr2_hf.modeling.box_head import save_box_head, split_box_head
 from ocr2_hf.modeling.load import load_model
 from ocr2_hf.modeling.model import OCR2Model
 from ocr2_hf.modeling.tiny import save_tiny
-from ocr2_hf.publishing.merge import NO_REPEAT_NGRAM
+from ocr2_hf.publishing.generation_config import NO_REPEAT_NGRAM
 from ocr2_hf.reading.reader import DocumentReader
 from ocr2_hf.recipe import ModelArguments
 
@@ -42,25 +40,6 @@ def base(tmp_path_factory):
 def batch():
     pages = PageTasks(page_dataset(), processor(), {"markdown": 1.0})
     return TrainingCollator(processor())([pages[i] for i in range(4)])
-
-
-def trained(base, policy, folder, box_head: bool = False):
-    """A directory as `train` writes it, its trained weights moved far from where they began."""
-    model = OCR2Model.from_pretrained(base)
-    if box_head:
-        model.add_box_head()
-    model = apply_policy(model, policy)
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter += 0.1 * torch.randn(parameter.shape, generator=generator)
-    model.save_pretrained(folder)
-    if isinstance(model, PeftModel):
-        write_portable_adapter(folder)
-        save_box_head(split_box_head(model.state_dict())[1], folder)
-    processor().save_pretrained(folder)
-    return folder
 
 
 def logits(model, batch) -> torch.Tensor:
@@ -96,7 +75,35 @@ def test_processor_recipe_box_head_and_generation_go_along(base, batch, tmp_path
     reader = DocumentReader.from_pretrained(tmp_path / "merged")
     assert reader.prompts["ocr"] == "<image>\nRead."
     row = page_dataset()[0]
-    assert reader.read(row["image"], task="ocr", max_new_tokens=4).tokens == 4
+    read = [
+        DocumentReader.from_pretrained(path).read(row["image"], task="ocr", max_new_tokens=4)
+        for path in (tmp_path / "merged", folder)
+    ]
+    assert read[0].raw == read[1].raw and read[0].tokens == 4
+
+
+def test_stock_generate_with_the_generation_config_leaves_loops(base, tmp_path):
+    """The untrained model writes one token for ever; what is exported says nothing of 35 tokens twice."""
+    assert run_command(main, [str(base), "--to", "merged", "--output_dir", str(tmp_path / "merged")]) == 0
+    model = AutoModelForImageTextToText.from_pretrained(tmp_path / "merged")
+    processor = AutoProcessor.from_pretrained(tmp_path / "merged")
+    inputs = processor(images=page_dataset()[1]["image"], text="<image>\nFree OCR.", return_tensors="pt")
+    asked = inputs["input_ids"].shape[1]
+
+    def repeats(**options) -> int:
+        answer = model.generate(**inputs, **options)[0, asked:].tolist()
+        grams = [tuple(answer[start : start + NO_REPEAT_NGRAM]) for start in range(len(answer) - NO_REPEAT_NGRAM + 1)]
+        return len(grams) - len(set(grams))
+
+    assert (
+        repeats(
+            generation_config=GenerationConfig(
+                eos_token_id=1, pad_token_id=2, max_new_tokens=160, no_repeat_ngram_size=0
+            )
+        )
+        > 40
+    )
+    assert repeats(max_new_tokens=160) == 0
 
 
 def test_a_model_without_adapters_is_cast(base, batch, tmp_path):
@@ -121,3 +128,10 @@ def test_what_cannot_be_exported_is_one_message(base, tmp_path, capsys):
         error = capsys.readouterr().err
         assert message in error and "Traceback" not in error
     assert sorted(path.name for path in tmp_path.iterdir()) == ["there"]
+
+
+def test_what_a_killed_export_left_is_removed(base, tmp_path):
+    (tmp_path / ".merged.partial").mkdir()
+    (tmp_path / ".merged.partial" / "model.safetensors").write_bytes(b"half")
+    assert run_command(main, [str(base), "--to", "merged", "--output_dir", str(tmp_path / "merged")]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["merged"]

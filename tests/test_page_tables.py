@@ -150,6 +150,6 @@ def test_figures_are_over_all_tables_of_all_pages():
     ["|" * 20_000, "|-" * 10_000 + "\n" + "|-" * 10_000, "<table" * 5_000, "|a\n|-\n" * 5_000, "<td>|\n" * 5_000],
 )
 def test_hostile_text_takes_no_time(text):
-    start = time.perf_counter()
+    start = time.process_time()
     measure({"id": "page", "prediction": text, "reference": MARKDOWN})
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from ocr2_hf.errors import WorkError
+from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.reading import pages
 from ocr2_hf.reading.pages import is_pdf, list_pages, to_rgb
 
@@ -103,7 +103,7 @@ def noisy_jpeg(tmp_path):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "not a readable image or PDF"),
+        (b"", "the file is empty"),
         (b"plain text", "not a readable image or PDF"),
         (png_header(20_000, 20_000), "more than 180,000,000"),
         (png_header(100, 100), "cannot be read"),
@@ -125,10 +125,89 @@ def test_a_truncated_photo_is_refused(tmp_path):
         only_page(path)
 
 
-@pytest.mark.parametrize("name", ["missing.png", ""])
-def test_what_is_no_file_is_refused(tmp_path, name):
-    with pytest.raises(WorkError, match="no such file"):
+@pytest.mark.parametrize(("name", "told"), [("missing.png", "no such file"), ("", "a folder: name its files")])
+def test_what_is_no_file_is_refused(tmp_path, name, told):
+    with pytest.raises(WorkError, match=told):
         list_pages(tmp_path / name)
+
+
+@pytest.fixture(scope="module")
+def five_pages(tmp_path_factory):
+    path = tmp_path_factory.mktemp("pdf") / "five.pdf"
+    pages = [Image.new("L", (10 * number, 10)) for number in range(1, 6)]
+    pages[0].save(path, resolution=72, save_all=True, append_images=pages[1:])
+    return path
+
+
+@pytest.mark.parametrize(
+    ("pages", "numbers"),
+    [
+        (None, [1, 2, 3, 4, 5]),
+        ("2", [2]),
+        ("4-5,2", [2, 4, 5]),
+        (" 1 , 3 - 4 ", [1, 3, 4]),
+        ("4-", [4, 5]),
+        ("2-3,3-99", [2, 3, 4, 5]),
+        ([5, 1], [1, 5]),
+        (range(1, 3), [1, 2]),
+    ],
+)
+def test_pages_by_number(five_pages, pages, numbers):
+    found = list_pages(five_pages, pages)
+    assert [page.number + 1 for page in found] == numbers
+    assert [page.load().width for page in found] == [20 * number for number in numbers]
+
+
+@pytest.mark.parametrize(
+    "pages", ["", "0", "a", "3-2", "-3", "1,,2", "1.5", "0-2", "١", "9" * 5000, [], [0], [-1], "1--2"]
+)
+def test_what_names_no_pages_is_refused(five_pages, pages):
+    with pytest.raises(UsageError, match="pages '"):
+        list_pages(five_pages, pages)
+
+
+def test_pages_that_a_file_does_not_have(five_pages):
+    with pytest.raises(WorkError, match=r"five\.pdf: has 5 pages, no page 7"):
+        list_pages(five_pages, "1,7-9")
+    with pytest.raises(WorkError, match="image: has 1 page, no page 2"):
+        list_pages(Image.new("L", (9, 9)), "2")
+    assert len(list_pages(Image.new("L", (9, 9)), "1-3")) == 1
+
+
+def turned(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return exif
+
+
+KINDS = {"jpg": ["RGB", "L", "CMYK"], "png": ["RGB", "1", "P", "I;16", "RGBA"], "tif": ["RGB", "1"], "webp": ["RGBA"]}
+
+
+@pytest.mark.parametrize(("kind", "mode"), [(kind, mode) for kind, modes in KINDS.items() for mode in modes])
+def test_a_page_larger_than_the_model_sees_is_read_smaller(tmp_path, monkeypatch, kind, mode):
+    monkeypatch.setattr(pages, "READ_PIXELS", 80 * 40)
+    image = Image.new("RGB", (400, 200), "white")
+    image.paste("black", (0, 0, 200, 200))
+    grey = Image.fromarray((np.asarray(image.convert("L")).astype(np.uint16)) * 257)
+    image = grey if mode == "I;16" else image.convert(mode)
+    image.save(tmp_path / f"page.{kind}", exif=turned(6))
+    (page,) = list_pages(tmp_path / f"page.{kind}")
+    loaded = page.load_for_reading()
+    assert (loaded.width, loaded.height) == page.load().size == (200, 400)
+    assert loaded.image.size == (40, 80) and loaded.image.mode == "RGB"
+    assert loaded.image.getpixel((20, 10))[0] < 60 and loaded.image.getpixel((20, 70))[0] > 200
+
+
+def test_a_large_page_in_memory_and_in_a_pdf(tmp_path, monkeypatch):
+    monkeypatch.setattr(pages, "READ_PIXELS", 80 * 40)
+    image = Image.new("RGB", (400, 200), "white")
+    loaded = list_pages(image)[0].load_for_reading()
+    assert loaded.image.size == (80, 40) and (loaded.width, loaded.height) == image.size == (400, 200)
+    image.save(tmp_path / "page.pdf", resolution=72)
+    loaded = list_pages(tmp_path / "page.pdf")[0].load_for_reading()
+    assert (loaded.width, loaded.height) == (800, 400) and abs(loaded.image.width - 80) <= 1
+    small = list_pages(Image.new("L", (30, 20)))[0].load_for_reading()
+    assert (small.image.size, small.width, small.height) == ((30, 20), 30, 20)
 
 
 def test_a_pdf_page_of_too_many_pixels_is_refused(tmp_path, monkeypatch):

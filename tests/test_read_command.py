@@ -1,94 +1,273 @@
-"""`ocr2 read`: files in, markdown, JSON and overlays out."""
+"""`ocr2 read`: files and folders in, markdown, JSON, figures and overlays out."""
 
 import json
+import os
+import time
+import weakref
+from urllib.parse import unquote
 
 import pytest
-from PIL import Image
+from parrot import Parrot
+from PIL import Image, ImageDraw
 
 from ocr2_hf.commands import read
-from ocr2_hf.errors import run_command
-from ocr2_hf.modeling.tiny import save_tiny
+from ocr2_hf.errors import UsageError, run_command
+from ocr2_hf.reading.inputs import find_inputs
+from ocr2_hf.reading.ledger import LEDGER_FILE
+from ocr2_hf.reading.reader import DocumentReader
+
+ANSWER = "<|ref|>title<|/ref|><|det|>[[100, 100, 500, 200]]<|/det|>\nA page"
+FIGURES = (
+    "<|ref|>image<|/ref|><|det|>[[0, 0, 500, 999]]<|/det|>\n\n"
+    "<|ref|>text<|/ref|><|det|>[[500, 0, 999, 100]]<|/det|>\nText\n\n"
+    "<|ref|>figure<|/ref|><|det|>[[500, 500, 999, 999]]<|/det|>\nIts text\n\n"
+    "<|ref|>image<|/ref|><|det|>[[5, 5, 5, 5]]<|/det|>"
+)
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return str(save_tiny(tmp_path_factory.mktemp("tiny")))
+def drawn(text="one", size=(200, 100)):
+    image = Image.new("RGB", size, "white")
+    ImageDraw.Draw(image).text((5, 5), text, fill="black", font_size=20)
+    return image
 
 
 @pytest.fixture
-def files(tmp_path):
-    Image.new("RGB", (200, 100), "white").save(tmp_path / "one.png")
-    Image.new("RGB", (100, 50), "white").save(
-        tmp_path / "two.pdf", save_all=True, append_images=[Image.new("L", (60, 60))]
-    )
-    return [str(tmp_path / "one.png"), str(tmp_path / "two.pdf")]
+def model(monkeypatch):
+    """What the command loads as a model; its answer can be changed."""
+    parrot = Parrot(ANSWER)
+    monkeypatch.setattr(DocumentReader, "from_pretrained", lambda *args, **options: parrot)
+    return parrot
+
+
+@pytest.fixture
+def scans(tmp_path):
+    folder = tmp_path / "scans"
+    for name in ("one.png", "deep/one.jpg", "deep/deeper/my scan.png", ".hidden/no.png", "deep/.no.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        drawn(name).save(folder / name)
+    drawn().save(folder / "book.pdf", save_all=True, append_images=[drawn("two", (100, 60)), drawn("three")])
+    (folder / "notes.txt").write_text("no page")
+    return folder
 
 
 def run(*argv):
-    return run_command(read.main, [*map(str, argv), "--max_new_tokens", "3"])
+    return run_command(read.main, [*map(str, argv), "--model", "m"])
 
 
-def test_every_file_gives_its_results(model, files, tmp_path):
-    assert run(*files, "--model", model, "--task", "ocr", "--output_dir", tmp_path / "out") == 0
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+def written(folder):
+    files = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return sorted(file for file in files if not file.endswith(LEDGER_FILE))
+
+
+def test_a_folder_gives_the_results_of_every_file_in_it(model, scans, tmp_path, capsys):
+    assert run(scans, "--output_dir", tmp_path / "out") == 0
+    assert written(tmp_path / "out") == [
+        "book.json",
+        "book.md",
+        *(f"book.page-{number}.overlay.png" for number in (1, 2, 3)),
+        "deep/deeper/my scan.json",
+        "deep/deeper/my scan.md",
+        "deep/deeper/my scan.overlay.png",
+        "deep/one.json",
+        "deep/one.md",
+        "deep/one.overlay.png",
         "one.json",
         "one.md",
         "one.overlay.png",
-        "two.json",
-        "two.md",
-        "two.page-1.overlay.png",
-        "two.page-2.overlay.png",
     ]
-    document = json.loads((tmp_path / "out" / "two.json").read_text(encoding="utf-8"))
-    assert document["file"] == files[1] and [page["page"] for page in document["pages"]] == [1, 2]
-    assert [page["width"] for page in document["pages"]] == [200, 120]
-    text = "\n\n".join(page["markdown"] for page in document["pages"])
-    assert (tmp_path / "out" / "two.md").read_text(encoding="utf-8") == text + "\n"
+    document = json.loads((tmp_path / "out" / "book.json").read_text(encoding="utf-8"))
+    assert document["file"] == str(scans / "book.pdf") and [page["page"] for page in document["pages"]] == [1, 2, 3]
+    assert [page["width"] for page in document["pages"]] == [400, 200, 400]
+    assert (tmp_path / "out" / "book.md").read_text(encoding="utf-8") == "A page\n\nA page\n\nA page\n"
+    assert document["settings"]["task"] == "markdown" and "failed" not in document
+    assert Image.open(tmp_path / "out" / "book.page-3.overlay.png").size == (800, 400)  # small pages are enlarged
+    assert capsys.readouterr().out == "pages read: 6\nfiles left out, no images or PDFs: 1\n"
+    assert model.batches == [6]  # across files
 
 
-def test_without_an_output_dir_the_markdown_is_printed(model, files, tmp_path, capsys):
-    assert run(files[0], "--model", model, "--output_dir", tmp_path / "out") == 0
-    capsys.readouterr()
-    assert run(files[0], "--model", model) == 0
-    assert capsys.readouterr().out == (tmp_path / "out" / "one.md").read_text(encoding="utf-8")
+def test_the_pages_that_are_asked_for(model, scans, tmp_path, capsys):
+    assert run(scans / "book.pdf", "--pages", "2-9", "--output_dir", tmp_path / "out") == 0
+    pages = json.loads((tmp_path / "out" / "book.json").read_text())["pages"]
+    assert [page["page"] for page in pages] == [2, 3]
+    assert run(scans / "book.pdf", scans / "one.png", "--pages", "2", "--output_dir", tmp_path / "other") == 1
+    assert f"{scans / 'one.png'}: has 1 page, no page 2" in capsys.readouterr().err
+    assert written(tmp_path / "other") == ["book.json", "book.md", "book.page-2.overlay.png"]
 
 
-def test_a_bad_file_is_listed_and_the_others_are_read(model, files, tmp_path, capsys):
-    (tmp_path / "bad.png").write_text("no image")
-    bad = [tmp_path / "bad.png", tmp_path / "gone.pdf"]
-    assert run(bad[0], files[0], bad[1], files[1], "--model", model, "--output_dir", tmp_path / "out") == 1
+def test_without_an_output_dir_the_markdown_is_printed(model, scans, capsys):
+    (scans / "bad.png").write_text("no image")
+    assert run(scans / "one.png", scans / "bad.png", scans / "book.pdf") == 1
+    printed = capsys.readouterr()
+    assert printed.out == "A page\nA page\n\nA page\n\nA page\n"
+    assert printed.err.endswith(f"not read:\n  {scans / 'bad.png'}: not a readable image or PDF\n")
+
+
+def test_figures_are_cut_out_and_linked(model, scans, tmp_path):
+    model.answer = FIGURES
+    file = scans / "deep/deeper/my scan.png"
+    assert run(file, "--output_dir", tmp_path / "out") == 0
+    name = "my scan.figure-{}.png"
+    markdown = (tmp_path / "out" / "my scan.md").read_text()
+    first, second = (f"![figure](my%20scan.figure-{number}.png)" for number in (1, 2))
+    assert markdown == f"{first}\n\nText\n\n{second}\n\nIts text\n"
+    assert (tmp_path / "out" / unquote("my%20scan.figure-1.png")).is_file()
+    page = drawn("deep/deeper/my scan.png")
+    for number, box in ((1, (0, 0, 101, 100)), (2, (100, 50, 200, 100))):
+        assert Image.open(tmp_path / "out" / name.format(number)).tobytes() == page.crop(box).tobytes()
+    (page,) = json.loads((tmp_path / "out" / "my scan.json").read_text())["pages"]
+    assert [region.get("image") for region in page["regions"]] == [name.format(1), None, name.format(2), None]
+    assert page["markdown"] + "\n" == markdown
+    # Read with other settings, there are fewer: the old pictures go.
+    model.answer = ANSWER
+    assert run(file, "--task", "ocr", "--output_dir", tmp_path / "out") == 0
+    assert written(tmp_path / "out") == ["my scan.json", "my scan.md", "my scan.overlay.png"]
+
+
+def test_bad_files_and_pages_are_listed_and_the_others_are_read(model, scans, tmp_path, capsys, monkeypatch):
+    (scans / "bad.png").write_text("no image")
+    (scans / "empty.pdf").write_bytes(b"")
+    whole = (scans / "deep/one.jpg").read_bytes()
+    (scans / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    command = (scans, scans / "gone.pdf", "--output_dir", tmp_path / "out")
+    assert run(*command) == 1
     message = capsys.readouterr().err.split("error: ")[1]
-    assert "bad.png: not a readable image" in message and "gone.pdf: no such file" in message
-    assert "Traceback" not in message and "one.png" not in message
-    assert (tmp_path / "out" / "one.md").exists() and (tmp_path / "out" / "two.md").exists()
-    assert not (tmp_path / "out" / "bad.md").exists()
+    told = ["bad.png: not a readable image", "cut.jpg: cannot be read", "empty.pdf: the file is empty", "gone.pdf: no"]
+    assert all(reason in message for reason in told) and len(message.splitlines()) == 5 and "Traceback" not in message
+    files = written(tmp_path / "out")
+    assert {"scans/book.md", "scans/one.md", "scans/deep/one.md", "scans/deep/deeper/my scan.md"} <= set(files)
+    assert not any(name in file for file in files for name in ("bad", "cut", "empty", "gone"))
+    assert run(*command) == 1 and capsys.readouterr().out.startswith("pages read: 0\nfiles read before: 4\n")
 
 
-def test_two_files_of_one_name_are_refused_before_anything_is_written(model, files, tmp_path, capsys):
-    (tmp_path / "deep").mkdir()
-    Image.new("RGB", (9, 9)).save(tmp_path / "deep" / "one.jpg")
-    assert run(files[0], tmp_path / "deep" / "one.jpg", "--model", model, "--output_dir", tmp_path / "out") == 2
-    assert "would both give one.md" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
+def test_a_page_that_fails_is_tried_again_and_no_other(model, tmp_path, capsys):
+    frames = [drawn(), drawn("two", (300, 2)), drawn("three")]
+    frames[0].save(tmp_path / "scan.tif", save_all=True, append_images=frames[1:])
+    command = (tmp_path / "scan.tif", "--output_dir", tmp_path / "out")
+    for batches in ([2], [2]):
+        assert run(*command) == 1
+        assert "scan.tif, page 2: cannot be read (300 x 2 is no page" in capsys.readouterr().err
+        document = json.loads((tmp_path / "out" / "scan.json").read_text())
+        assert [page["page"] for page in document["pages"]] == [1, 3] and "300 x 2" in document["failed"]["2"]
+        assert model.batches == batches
+
+
+def results(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*.json")}
+
+
+def test_what_is_done_is_passed_over_until_settings_or_files_change(model, scans, tmp_path, capsys):
+    command = (scans, "--output_dir", tmp_path / "out")
+    assert run(*command) == 0
+    first = results(tmp_path / "out")
+    assert run(*command, "--batch_size", "2") == 0 and results(tmp_path / "out") == first
+    assert "pages read: 0\nfiles read before: 4\n" in capsys.readouterr().out
+    drawn("another").save(scans / "one.png")
+    assert run(*command) == 0
+    changed = [path.name for path, then in results(tmp_path / "out").items() if then != first[path]]
+    assert changed == ["one.json"]
+    (tmp_path / "out" / "book.json").unlink()
+    assert run(*command) == 0 and "pages read: 3\n" in capsys.readouterr().out
+    for other in (["--task", "ocr"], ["--max_new_tokens", "9"], ["--prompt", "Read."], ["--pages", "1"]):
+        assert run(*command, *other) == 0
+        assert "files read before" not in capsys.readouterr().out
+
+
+def test_what_a_person_corrected_is_never_overwritten(model, scans, tmp_path, capsys):
+    command = (scans, "--output_dir", tmp_path / "out")
+    assert run(*command) == 0
+    corrected = tmp_path / "out" / "one.json"
+    corrected.write_text(corrected.read_text().replace("A page", "My page"))
+    for other in ([], ["--task", "ocr"]):
+        assert run(*command, *other) == 0 and "My page" in corrected.read_text()
+    assert f"corrected by hand and kept (remove them to read anew): 1\n  {corrected}\n" in capsys.readouterr().out
+    corrected.unlink()
+    assert run(*command, "--task", "ocr") == 0 and "My page" not in corrected.read_text()
+
+
+def test_a_ledger_that_is_none_is_told(model, scans, tmp_path, capsys):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / LEDGER_FILE).write_text('{"name": "one"}\nnonsense\n{"half')
+    assert run(scans, "--output_dir", tmp_path / "out") == 1
+    assert f"{LEDGER_FILE}, line 2: broken; remove the file" in capsys.readouterr().err
+    (tmp_path / "out" / LEDGER_FILE).write_text('{"name": "one"}\n{"half')
+    assert run(scans, "--output_dir", tmp_path / "out") == 0
+
+
+def test_answers_without_an_end_are_told(model, scans, tmp_path, capsys):
+    model.finished = False
+    assert run(scans / "one.png", "--output_dir", tmp_path / "out") == 0
+    assert f"answers cut off at a limit: 1\n  {scans / 'one.png'} (length)\n" in capsys.readouterr().out
+    (page,) = json.loads((tmp_path / "out" / "one.json").read_text())["pages"]
+    assert (page["finished"], page["reason"]) == (False, "length")
+
+
+def test_memory_does_not_grow_with_the_files(model, tmp_path):
+    for number in range(60):
+        drawn(str(number)).save(tmp_path / f"{number}.png")
+    images, most = [], 0
+
+    def answer(image):
+        nonlocal most
+        images.append(weakref.ref(image))
+        most = max(most, sum(image() is not None for image in images))
+        return ANSWER
+
+    model.answer = answer
+    assert run(tmp_path, "--batch_size", "4", "--output_dir", tmp_path / "out") == 0
+    assert len(images) == 60 and most <= 5  # the batch's, and the last one's page
+
+
+def test_ten_thousand_files_are_listed_at_once(tmp_path):
+    for folder in range(10):
+        (tmp_path / str(folder)).mkdir()
+        for number in range(1000):
+            (tmp_path / str(folder) / f"{number}.png").touch()
+    start = time.process_time()
+    found = find_inputs([str(tmp_path)], tmp_path / "out")
+    assert len(found.files) == len({item.name for item in found.files}) == 10_000
+    assert time.process_time() - start < 5
+
+
+def names(*paths, output=None):
+    return [item.name for item in find_inputs([str(path) for path in paths], output).files]
+
+
+def test_names_of_results(scans):
+    drawn().save(scans / "one.tif")
+    deep = ["deep/one", "deep/deeper/my scan"]
+    assert names(scans) == ["book", "one.png", "one.tif", *deep]
+    assert names(scans / "one.png", scans / "one.tif", scans / "one.png") == ["one.png", "one.tif"]
+    assert names(scans / "one.png", scans / "deep") == ["one", "deep/one", "deep/deeper/my scan"]
+    assert names(scans, output=scans / "deep") == ["book", "one.png", "one.tif"]
+    with pytest.raises(UsageError, match=r"one\.png and .*one\.png would both give one\.png\.md; read them apart"):
+        os.link(scans / "one.png", scans / "deep/one.png")
+        names(scans / "one.png", scans / "deep/one.png")
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--model", "no_such_dir"], "no_such_dir"),
-        (["--model", "tiny", "--task", "locate"], "needs a prompt"),
-        (["--model", "tiny", "--output_dir", "one.png"], "is a file"),
-        (["--model", "tiny", "--no_repeat_ngram", "91"], "no_repeat_window: 90 is shorter than no_repeat_ngram: 91"),
+        (["one.png", "--model", "no_such_dir"], "no_such_dir"),
+        (["one.png", "--model", "tiny", "--task", "locate"], "needs a prompt"),
+        (["one.png", "--model", "tiny", "--output_dir", "one.png"], "is a file"),
+        (["one.png", "--model", "tiny", "--no_repeat_ngram", "91"], "no_repeat_window: 90 is shorter"),
+        (["one.png", "--model", "tiny", "--pages", "3-1"], "pages '3-1': '3-1' is empty"),
+        (["void", "--model", "tiny"], "void: no images or PDFs in it"),
+        ([".", "--model", "tiny", "--output_dir", "."], "is what is to be read"),
     ],
 )
-def test_a_wrong_call_gives_one_message(files, arguments, message, capsys, tmp_path, monkeypatch):
+def test_a_wrong_call_gives_one_message(arguments, message, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert run(files[0], *arguments) == 2
+    drawn().save("one.png")
+    os.mkdir("void")
+    assert run_command(read.main, arguments) == 2
     error = capsys.readouterr().err
     assert message in error and "Traceback" not in error
 
 
-@pytest.mark.parametrize("arguments", [[], ["--task", "translate"], ["--batch_size", "0"]])
-def test_what_argparse_refuses(files, arguments, capsys):
+@pytest.mark.parametrize(
+    "arguments", [[], ["--task", "translate"], ["--batch_size", "0"], ["--max_seconds", "-1"], ["--max_seconds", "nan"]]
+)
+def test_what_argparse_refuses(arguments):
     with pytest.raises(SystemExit, match="2"):
-        run(files[0], *(["--model", "tiny", *arguments] if arguments else []))
+        run_command(read.main, ["one.png", *(["--model", "tiny", *arguments] if arguments else [])])

@@ -1,16 +1,19 @@
 """The reader: what a page gives of an answer, and a tiny model that reads images and PDFs."""
 
 import json
+from dataclasses import replace
 
 import pytest
+import torch
 import yaml
+from parrot import Parrot
 from PIL import Image, ImageDraw
 
 from ocr2_hf import DocumentReader
 from ocr2_hf.data.grounding import Region
 from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.modeling.tiny import save_tiny
-from ocr2_hf.reading.pages import PageSource
+from ocr2_hf.reading.pages import PageSource, list_pages
 from ocr2_hf.reading.reader import Page
 
 TABLE = "<table><tr><td>Total</td><td>7</td></tr></table>"
@@ -73,7 +76,8 @@ def test_json_holds_everything_but_the_image():
     assert document["raw"] == ANSWER and document["markdown"].startswith("# Bill\n\n")
     assert (document["width"], document["height"], document["finished"]) == (999, 1998, True)
     assert document["regions"][0] == {"label": "title", "box": [0, 0, 999, 222], "text": "# Bill"}
-    assert document["tables"] == [[["Total", "7"]]]
+    assert document["tables"] == [{"header_rows": 0, "rows": [["Total", "7"]]}]
+    assert document["repairs"] == [] and (document["reason"], document["score"]) == ("eos", None)
 
 
 def test_overlay_draws_a_frame_per_region(tmp_path):
@@ -87,6 +91,80 @@ def test_overlay_draws_a_frame_per_region(tmp_path):
     assert sum(edge) < sum(inside) < sum(outside) and sum(inside) > 600  # a tint: the ink under it stays readable
     assert overlay.getpixel((333, 1500)) != overlay.getpixel((500, 0))  # another label, another colour
     assert Image.open(path).mode == "L"
+
+
+def test_scores_are_the_mean_probability_of_a_regions_tokens():
+    raw = (
+        "<|ref|>a<|/ref|><|det|>[[1, 2, 3, 4], [5, 6, 7, 8]]<|/det|>\nxy\n\n"
+        "<|ref|>b<|/ref|><|det|>[[1, 2, 3, 4]]<|/det|>"
+    )
+    half = raw.index("\n\n<|ref|>b")
+    # Tokens of two characters; those of the first region have 0.5, the last of them reaches beyond it, the others 1.
+    ends = tuple(range(2, len(raw) + 2, 2))
+    ends = (*ends[:-1], len(raw))
+    probabilities = tuple(0.5 if end - 2 < half else 1.0 for end in ends)
+    read = replace(page(raw), probabilities=probabilities, token_ends=ends)
+    first, second, third = read.regions
+    assert (first.score, second.score) == (0.5, 0.5) and third.score == 1.0
+    assert read.score == pytest.approx(sum(probabilities) / len(probabilities))
+    assert read.to_dict()["regions"][2]["score"] == 1.0 and "score" not in page(raw).to_dict()["regions"][0]
+    assert page("").score is None
+
+
+def test_repairs_are_told():
+    read = page("<|ref|>a<|/ref|><|det|>[[1, 2, 3, 1004]]\nText <|ref|>b")
+    assert [repair.kind for repair in read.repairs] == ["missing_end_tag", "coordinate_out_of_range", "cut_off"]
+    assert json.loads(read.to_json())["repairs"][1] == {
+        "kind": "coordinate_out_of_range",
+        "where": 24,
+        "value": "[1, 2, 3, 1004]",
+    }
+
+
+def test_a_blank_page_is_not_asked(reader):
+    blank, grey = Image.new("RGB", (300, 200), "white"), Image.new("L", (90, 90), 200)
+    pages = reader.read([blank, drawn(), grey, drawn("two")], max_new_tokens=3, batch_size=2)
+    assert [(read.blank, read.reason, read.tokens) for read in pages] == [
+        (True, "blank", 0),
+        (False, "length", 3),
+        (True, "blank", 0),
+        (False, "length", 3),
+    ]
+    assert (pages[0].text, pages[0].regions, pages[0].width, pages[0].score) == ("", [], 300, None)
+
+
+def test_the_time_is_up(model):
+    reader = DocumentReader.from_pretrained(model, max_seconds=0.001)
+    read = reader.read(drawn(), max_new_tokens=500)
+    assert (read.finished, read.reason) == (False, "time") and 1 <= read.tokens < 500
+    assert json.loads(read.to_json())["reason"] == "time"
+
+
+def test_a_batch_that_does_not_fit_is_halved():
+    class Small(Parrot):
+        def generate(self, images, prompts, max_new_tokens=0):
+            if len(images) > 2 or any(image.width > 300 for image in images):
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return super().generate(images, prompts, max_new_tokens)
+
+    reader = Small("Text")
+    assert [read.text for read in reader.read([drawn()] * 7, batch_size=7)] == ["Text"] * 7
+    assert reader.batches == [1, 2, 2, 2]
+    with pytest.raises(WorkError, match="image: too little GPU memory to read this page, even alone"):
+        reader.read([drawn(), drawn(size=(400, 200))])
+    failed = []
+    sources = list_pages(drawn(size=(400, 200))) + list_pages(drawn())
+    told = list(reader.stream(sources, "", on_error=lambda source, error: failed.append((source, str(error)))))
+    assert len(told) == 1 and failed[0][0] == sources[0]
+
+
+def test_pages_of_a_document_by_number(reader, tmp_path):
+    drawn().save(tmp_path / "two.pdf", save_all=True, append_images=[drawn("Two", (400, 800))])
+    (read,) = reader.read(tmp_path / "two.pdf", pages="2-", max_new_tokens=2)
+    assert (read.source.number, read.height) == (1, 1600)
+    assert [r.source.number for r in reader.read(tmp_path / "two.pdf", pages=[1], max_new_tokens=2)] == [0]
+    with pytest.raises(UsageError, match="pages '2-1'"):
+        reader.read(tmp_path / "two.pdf", pages="2-1")
 
 
 def test_an_image_gives_a_page_and_more_give_a_list(reader, tmp_path):

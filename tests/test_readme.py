@@ -27,7 +27,7 @@ READMES = sorted(
     for path in (ROOT / top).glob("*.md" if top == "." else "**/*.md")
 )
 # Where the rest of a command line is another program's own business.
-FOREIGN = ("conda", "pip", "vllm")
+FOREIGN = ("conda", "hf", "pip", "vllm")
 # Clients of other programs, which nothing here needs.
 FOREIGN_MODULES = ("openai",)
 
@@ -94,6 +94,8 @@ def check_line(line: str) -> None:
         subprocess.run(["make", "-n", *words[1:]], cwd=ROOT, capture_output=True, check=True)
     elif words[0] == "ocr2":
         check_ours(words[1:])
+    elif words[:3] == ["python", "-m", "sglang.launch_server"]:
+        return
     elif words[0] == "python":
         assert words[1].startswith(("data_scripts/", "recipes/"))
         check_flags(words[2:], help_of(words[1]))

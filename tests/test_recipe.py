@@ -118,6 +118,10 @@ def test_three_mistakes_are_told_at_once(recipe):
             {"cache_vision_features": True, "augment": "none", "train_vision": "lora"},
             "cache_vision_features: with train_vision: lora the vision encoder's outputs change at every step",
         ),
+        (
+            {"cache_vision_features": True, "augment": "none", "tasks": {"markdown": 1, "table": 1}},
+            "cache_vision_features: the task table shows a piece of a page",
+        ),
         ({"vision_cache_dir": "/x"}, "vision_cache_dir: without effect, cache_vision_features is off"),
         ({"tokens_per_batch": 4000}, "tokens_per_batch: 4000 is less than max_length: 4096"),
         ({"tokens_per_batch": 8192, "train_sampling_strategy": "sequential"}, "puts pages of like length together"),
@@ -143,6 +147,16 @@ def test_three_mistakes_are_told_at_once(recipe):
         ({"metric_for_best_model": "accuracy"}, "metric_for_best_model: 'accuracy' is none of loss, "),
         ({"metric_for_best_model": "eval_cer", "eval_pages": 0}, "cer is measured by generation, and eval_pages is 0"),
         ({"metric_for_best_model": "guard_cer"}, "there is no guard_dataset"),
+        ({"push_to_hub": True}, "hub_model_id: None is not ORG/NAME"),
+        ({"push_to_hub": True, "hub_model_id": "letters"}, "hub_model_id: 'letters' is not ORG/NAME"),
+        (
+            {"push_to_hub": True, "hub_model_id": "me/x", "hub_strategy": "checkpoint"},
+            "should be 'end' or 'every_save'",
+        ),
+        ({"push_to_hub": True, "hub_model_id": "me/x", "hub_always_push": True}, "hub_always_push: is not heard"),
+        ({"push_to_hub": True, "hub_model_id": "me/x", "hub_revision": "dev"}, "hub_revision: is not heard"),
+        ({"hub_token": "hf_abc"}, "hub_token: the recipe is saved beside the model and pushed with it"),
+        ({"stages": [{"name": "one", "hub_example": False}]}, "hub_example: is the same in all stages"),
         ({"metric_for_best_model": "cer", "greater_is_better": True}, "would keep the worst checkpoint by cer"),
         ({"metric_for_best_model": "bbox_iou", "greater_is_better": False}, "would keep the worst checkpoint by bbox"),
     ],
@@ -175,6 +189,19 @@ def test_a_missing_recipe_is_named(tmp_path):
 def test_what_the_library_refuses_is_told_in_its_words(recipe):
     with pytest.raises(UsageError, match=r"training block is refused: .*load_best_model_at_end"):
         recipe(load_best_model_at_end=True).training_arguments()
+
+
+def test_the_library_is_not_to_push_itself(recipe, tmp_path):
+    """It would upload the whole folder: pickles, and evaluations with the pages' texts and images."""
+    loaded = recipe(push_to_hub=True, hub_model_id="me/letters", output_dir=str(tmp_path))
+    args = loaded.training_arguments()
+    assert loaded.training("push_to_hub") and not args.push_to_hub
+    assert (args.hub_model_id, args.hub_strategy, args.hub_example) == ("me/letters", "end", True)
+
+
+def test_where_a_run_is_pushed_to_may_change_while_it_goes_on(recipe, tmp_path):
+    recipe().save(tmp_path / "run" / "recipe.yaml")
+    check_same_run(recipe(push_to_hub=True, hub_model_id="me/x", hub_example=False), tmp_path / "run")
 
 
 def test_the_best_checkpoint_by_cer_is_the_lowest(tmp_path):

@@ -14,7 +14,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-EXTRAS = {"deepspeed", "flash", "vision", "onnx", "tensorboard", "dev"}
+EXTRAS = {"tables", "deepspeed", "flash", "vision", "onnx", "tensorboard", "dev"}
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import logging
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import datasets
 import pytest
@@ -270,10 +271,16 @@ def test_what_training_would_change_is_refused(tmp_path):
 
 
 def test_too_little_room_is_told_before_anything_is_computed(tmp_path, monkeypatch):
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**6, 10**6 - 1000, 1000))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
     with pytest.raises(WorkError, match=r"take 0\.5 MB in .*, where 0\.0 MB are free; make room, or name a folder"):
         trainer_for(tmp_path).train()
     assert not shards(tmp_path)
+
+
+def test_a_place_that_cannot_be_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match=r"vision_cache_dir: .* cannot be made: Not a directory; name another"):
+        trainer_for(tmp_path, vision_cache_dir=str(tmp_path / "file")).train()
 
 
 def test_a_shard_that_cannot_be_written_leaves_nothing(tmp_path):

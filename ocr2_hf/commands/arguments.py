@@ -18,6 +18,17 @@ def whole_number(text: str) -> int:
     return int(text)
 
 
+def seconds(text: str) -> float | None:
+    """For argparse: a number of seconds above 0; 0 is no limit."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds (0: no limit)")
+    return value or None
+
+
 def positive_integers(text: str) -> tuple[int, ...]:
     """For argparse: whole numbers of at least 1, with commas between."""
     return tuple(positive_integer(word) for word in text.split(","))

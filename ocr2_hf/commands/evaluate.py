@@ -50,7 +50,7 @@ def _evaluate_model(args: argparse.Namespace, output: Path) -> None:
     task = args.task or default_task(args.model, dataset)
     guard = {"no_repeat_ngram": args.no_repeat_ngram, "no_repeat_window": args.no_repeat_window}
     processes = Processes.join()
-    reader = DocumentReader.from_pretrained(args.model, processes.device, **guard)
+    reader = DocumentReader.from_pretrained(args.model, processes.device, **guard, max_seconds=None)
     settings = {
         **{key: getattr(args, key) for key in ("model", "dataset", "split", "max_new_tokens", "batch_size")},
         **{key: getattr(reader, key) for key in guard},

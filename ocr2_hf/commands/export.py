@@ -1,9 +1,14 @@
 """Export a trained directory for other programs.
 
     ocr2 export runs/letters --to merged --output_dir letters-merged
+    ocr2 export runs/letters --to original --output_dir letters-original
+    ocr2 export runs/letters --to onnx --output_dir letters-onnx
 
 merged: one model of the library's own layout, adapters added into the weights, that the stock Auto classes load, with
-the processor and a generation config that stops loops. On the CPU, whatever the size of the GPU.
+the processor and a generation config that stops loops.
+original: the same in the layout of deepseek-ai/DeepSeek-OCR-2, which vLLM and SGLang read.
+onnx: graphs in float32 for ONNX Runtime, which `ocr2 read --model letters-onnx` reads with too.
+All on the CPU, whatever the size of the GPU.
 """
 
 import argparse
@@ -12,8 +17,10 @@ from pathlib import Path
 
 from ocr2_hf.errors import UsageError, run_command
 from ocr2_hf.publishing.merge import DTYPES, merge
+from ocr2_hf.publishing.onnx import export_onnx
+from ocr2_hf.publishing.original_layout import export_original
 
-TARGETS = {"merged": merge}
+TARGETS = {"merged": merge, "original": export_original, "onnx": export_onnx}
 
 
 def main(argv: list[str] | None = None) -> int:

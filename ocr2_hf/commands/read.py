@@ -1,104 +1,99 @@
-"""Read images and PDFs: markdown, JSON and an overlay of each page.
+"""Read images and PDFs: markdown, JSON, figures and an overlay of each page.
 
-    ocr2 read FILE... --model DIR [--task markdown] [--output_dir DIR]
+    ocr2 read FILE... --model DIR [--task markdown] [--pages 3-7,9] [--output_dir DIR]
 
-With --output_dir each file gives NAME.md, NAME.json and NAME.overlay.png (PDF: one overlay a page); without
-it the markdown is printed. A file or page that cannot be read is listed at the end, and the status is 1.
+FILE may be a folder: every image and PDF in it is read, at any depth. With --output_dir each file gives NAME.md,
+NAME.json, NAME.overlay.png and, for each figure, NAME.figure-1.png (with several pages NAME.page-1.overlay.png);
+without it the markdown is printed. A file or page that cannot be read is listed at the end, and the status is 1.
+Run again, the same command goes on where it was stopped.
 
 NAME.json is an annotation: a person corrects the regions (of a page without boxes, the text) in it, and
 build_dataset.py --format ocr2 makes the pages ready for training.
 """
 
 import argparse
-import json
 import sys
-from collections.abc import Iterator
-from itertools import groupby
 from pathlib import Path
 
-from PIL import Image
-from tqdm.auto import tqdm
-
-from ocr2_hf.commands.arguments import add_generation_arguments
+from ocr2_hf.commands.arguments import add_generation_arguments, seconds
 from ocr2_hf.data.tasks import PROMPTS
 from ocr2_hf.errors import UsageError, WorkError, run_command
-from ocr2_hf.evaluation.files import write_whole
-from ocr2_hf.reading.pages import PageSource, list_pages
-from ocr2_hf.reading.reader import DocumentReader, Page
+from ocr2_hf.reading.evaluation_settings import fingerprint
+from ocr2_hf.reading.inputs import find_inputs
+from ocr2_hf.reading.ledger import Ledger
+from ocr2_hf.reading.pages import page_ranges
+from ocr2_hf.reading.read_files import FileReader, Outcome, read_markdown
+from ocr2_hf.reading.reader import MAX_SECONDS, DocumentReader
+
+_LISTED = 10
 
 
 def main(argv: list[str] | None = None) -> int:
     args = _parse(argv)
     output = Path(args.output_dir) if args.output_dir else None
-    _check_names(args.files, output)
+    if output is not None and output.exists() and not output.is_dir():
+        raise UsageError(f"--output_dir {output} is a file; name a directory")
+    page_ranges(args.pages)
+    inputs = find_inputs(args.files, output)
     guard = {"no_repeat_ngram": args.no_repeat_ngram, "no_repeat_window": args.no_repeat_window}
-    reader = DocumentReader.from_pretrained(args.model, **guard)
+    reader = DocumentReader.from_pretrained(args.model, **guard, max_seconds=args.max_seconds)
     prompt = reader.prompt(args.task, args.prompt)
-    failed: list[str] = []
-    pages = reader.stream(_load(args.files, failed), prompt, args.max_new_tokens, args.batch_size)
-    for file, group in groupby(pages, key=lambda page: page.source.source):
-        _deliver(Path(file), list(group), output)
+    limits = (args.pages, args.max_new_tokens, args.batch_size)
+    failed = inputs.failed
+    if output is None:
+        for markdown in read_markdown(reader, inputs.files, prompt, failed, *limits):
+            print(markdown, flush=True)
+    else:
+        ledger = Ledger(output, _settings(args, reader, prompt), fingerprint(args.model))
+        outcome = FileReader(reader, ledger, prompt, *limits).read(inputs.files)
+        _report(outcome, inputs.left_out)
+        failed += outcome.failed
     if failed:
         raise WorkError("not read:\n" + "\n".join(f"  {reason}" for reason in failed))
     return 0
 
 
-def _load(files: list[str], failed: list[str]) -> Iterator[tuple[PageSource, Image.Image]]:
-    """Every page that can be read; the reason for every other goes to `failed`."""
-    for file in tqdm(files, desc="reading", unit="file"):
-        try:
-            pages = list_pages(file)
-        except WorkError as error:
-            failed.append(str(error))
-            continue
-        for page in pages:
-            try:
-                yield page, page.load()
-            except WorkError as error:
-                failed.append(str(error))
+def _settings(args: argparse.Namespace, reader: DocumentReader, prompt: str) -> dict:
+    """What the answers depend on."""
+    names = ("no_repeat_ngram", "no_repeat_window", "max_seconds")
+    return {
+        **{key: getattr(args, key) for key in ("model", "task", "pages", "max_new_tokens")},
+        **{name: getattr(reader, name) for name in names},
+        "prompt": prompt,
+    }
 
 
-def _deliver(file: Path, pages: list[Page], output: Path | None) -> None:
-    markdown = "\n\n".join(page.markdown for page in pages)
-    if output is None:
-        print(markdown)
-        return
-    for page in pages:
-        number = f".page-{page.source.number + 1}" if len(pages) > 1 or page.source.number else ""
-        page.save_overlay(_made(output) / f"{file.stem}{number}.overlay.png")
-    document = {"file": str(file), "pages": [page.to_dict() for page in pages]}
-    write_whole(output / f"{file.stem}.json", json.dumps(document, ensure_ascii=False, indent=2) + "\n")
-    write_whole(output / f"{file.stem}.md", markdown + "\n")
-
-
-def _made(output: Path) -> Path:
-    output.mkdir(parents=True, exist_ok=True)
-    return output
-
-
-def _check_names(files: list[str], output: Path | None) -> None:
-    """Two files of one name would overwrite each other's results."""
-    if output is None:
-        return
-    if output.exists() and not output.is_dir():
-        raise UsageError(f"--output_dir {output} is a file; name a directory")
-    first: dict[str, str] = {}
-    for file in files:
-        other = first.setdefault(Path(file).stem, file)
-        if other != file:
-            raise UsageError(f"{other} and {file} would both give {Path(file).stem}.md; read them apart")
+def _report(outcome: Outcome, left_out: int) -> None:
+    print(f"pages read: {outcome.pages}")
+    for told, count in (("files read before", outcome.done), ("files left out, no images or PDFs", left_out)):
+        if count:
+            print(f"{told}: {count}")
+    for told, items in (
+        ("answers cut off at a limit", outcome.cut_off),
+        ("files corrected by hand and kept (remove them to read anew)", outcome.corrected),
+    ):
+        if items:
+            more = [f"and {len(items) - _LISTED} more"] if len(items) > _LISTED else []
+            print("\n  ".join([f"{told}: {len(items)}", *items[:_LISTED], *more]))
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="ocr2 read", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("files", nargs="+", metavar="FILE", help="images (PNG, JPEG, TIFF, ...) or PDFs")
+    parser.add_argument("files", nargs="+", metavar="FILE", help="images (PNG, JPEG, TIFF, ...), PDFs or folders")
     parser.add_argument("--model", required=True, metavar="DIR|ID")
     parser.add_argument("--task", default="markdown", choices=PROMPTS)
     parser.add_argument("--prompt", help="asked in place of the task's own; for locate: the text to find")
+    parser.add_argument("--pages", metavar="3-7,9", help="of documents with several pages only these; 12-: to the last")
     parser.add_argument("--output_dir")
     add_generation_arguments(parser)
+    parser.add_argument(
+        "--max_seconds",
+        type=seconds,
+        default=MAX_SECONDS,
+        help="a batch's answers are cut off after so long; 0: never; default: %(default)s",
+    )
     return parser.parse_args(argv)
 
 

@@ -11,6 +11,8 @@ import logging
 import transformers
 from accelerate import Accelerator
 
+from ocr2_hf.publishing.hub import PushOptions, push_model
+from ocr2_hf.publishing.upload import check_target
 from ocr2_hf.recipe import OCR2TrainingArguments, Recipe, load_recipe
 from ocr2_hf.training.job import build_trainer, run
 from ocr2_hf.training.limits import check_limits
@@ -31,13 +33,19 @@ def main(argv: list[str] | None = None) -> int:
     check_limits(recipe, args)
     _set_up_logging(args)
     check_same_run(recipe, args.output_dir)
+    pushes = bool(recipe.training("push_to_hub")) and args.process_index == 0
+    if pushes:  # now, not after hours of training
+        check_target(args.hub_model_id, bool(args.hub_private_repo), False, "nothing was started")
     if already_finished(args):
         logger.info("%s is finished; train longer with --num_train_epochs or --max_steps", args.output_dir)
-        return 0
-    accelerator = train(recipe, args)
-    # gloo's threads must not free tensors while Python shuts down: first everything goes, then the group.
-    gc.collect()
-    accelerator.end_training()
+    else:
+        accelerator = train(recipe, args)
+        # gloo's threads must not free tensors while Python shuts down: first everything goes, then the group.
+        gc.collect()
+        accelerator.end_training()
+    if pushes:
+        options = PushOptions(private=bool(args.hub_private_repo), example=args.hub_example)
+        logger.info("pushed: %s", push_model(args.output_dir, args.hub_model_id, options))
     return 0
 
 

@@ -123,6 +123,11 @@ class Augmentation:
         """Whether anything is done at all."""
         return any(getattr(self, item.name) != item.default for item in fields(self))
 
+    @property
+    def moves(self) -> bool:
+        """Whether anything changes its place."""
+        return bool(self.rotation or self.perspective or self.scale)
+
     def __call__(
         self, image: Image.Image, boxes: Sequence[Box], seed: str, movable: bool = True
     ) -> tuple[Image.Image, list[list[float]]]:
@@ -132,8 +137,7 @@ class Augmentation:
         """
         rng = random.Random(seed)
         boxes = [list(box) for box in boxes]
-        moves = bool(self.rotation or self.perspective or self.scale)
-        matrix = self._draw_matrix(rng, image.size, boxes) if moves and movable else None
+        matrix = self._draw_matrix(rng, image.size, boxes) if self.moves and movable else None
         if matrix is not None:
             image, boxes = _warp(image, matrix), _moved_boxes(boxes, matrix, image.size)
         return self._degrade(image, rng), boxes

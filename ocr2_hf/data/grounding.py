@@ -8,8 +8,9 @@ Source: the outputs of the model itself and the post-processing of its authors' 
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 COORDINATE_MAX = 999
 TAGS = ("<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>", "<|grounding|>")
@@ -22,19 +23,77 @@ _WRITTEN = re.compile(
     r"\[\[(\d{1,3}), (\d{1,3}), (\d{1,3}), (\d{1,3})\]\]<\|/det\|>\n?",
     re.DOTALL,
 )
-# What models produce: spaces vary, several boxes may share a tag, the end tag may be missing.
-_PRODUCED = re.compile(r"<\|ref\|>(.*?)<\|/ref\|>\s*<\|det\|>(.*?)(?:<\|/det\|>|(?=<\|ref\|>)|(?=\n)|$)", re.DOTALL)
-_QUADRUPLE = re.compile(r"\[\s*(-?\d+)\s*,\s*(-?\d+)\s*,\s*(-?\d+)\s*,\s*(-?\d+)\s*\]")
-_ANY_TAG = re.compile(r"<\|/?(?:ref|det|grounding)\|>")
+_TAG = r"<\|/?(?:ref|det|grounding)\|>"
+_ANY_TAG = re.compile(_TAG)
+# What models produce: tags may be missing, spaces vary, several boxes may share a tag. Numbers end at the end tag, else
+# at the last bracket of the line.
+_PRODUCED = re.compile(
+    rf"(?:<\|ref\|>(?:(?P<label>(?:(?!{_TAG}).)*)<\|/ref\|>|(?P<open_label>[^\n<]*+))\s*+)?"
+    r"<\|det\|>(?P<boxes>[\s\[\]0-9,.;-]*(?=<\|/det\|>)|[ \t]*\[[\[\]0-9,.;\- \t]*(?:\]|\Z)|[^\n<]*)"
+    r"(?P<end>\s*+<\|/det\|>)?",
+    re.DOTALL,
+)
+_NUMBER = r"\s*(-?[0-9]{1,9})\s*"
+_QUADRUPLE = re.compile(rf"\[{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}\]")
+_BOX_LIST = re.compile(r"\s*\[\s*\[[^\[\]]*\](?:\s*,\s*\[[^\[\]]*\])*\s*\]\s*")
+# The beginning of a region, or of a tag, that the answer ends in.
+_CUT_OFF = re.compile(
+    r"(?:<\|ref\|>[^\n<]*(?:<\|/ref\|>\s*)?(?:<\|/?(?:r(?:ef?)?|d(?:et?)?|(?:ref|det)\|)?)?"
+    r"|<\|/?(?:r(?:ef?)?|d(?:et?)?|(?:ref|det)\|))\Z"
+)
+
+# Kind of repair -> what was wrong in the answer and what was made of it.
+REPAIRS = {
+    "missing_end_tag": "a tag without its end tag: the label ends at the box, the box at its last bracket",
+    "missing_label": "a box without a label: the label is empty",
+    "missing_box": "a region without a readable box: its text is kept, but it is no region",
+    "several_boxes": "several boxes in one tag: each is a region, the text is the first one's",
+    "wrong_brackets": "a box that is not written [[x1, y1, x2, y2]]: its four numbers are taken",
+    "coordinate_out_of_range": "a coordinate below 0 or above 999: moved to the edge of the page",
+    "reversed_corners": "the second corner left of or above the first: put in order",
+    "repeated_region": "a region that was there before, with label, box and text: left out",
+    "stray_tag": "a tag in the middle of a text: left out",
+    "cut_off": "the answer ends within a tag or a box: what was begun is left out",
+}
+_VALUE_LENGTH = 80
 
 
 @dataclass(frozen=True)
 class Region:
-    """A labelled box on a page; `box` is (x0, y0, x1, y1) in pixels, `text` is "" where it is unknown."""
+    """A labelled box on a page; `box` is (x0, y0, x1, y1) in pixels, `text` is "" where it is unknown.
+
+    `score`, of a region that was read: how sure the model was, 0 to 1 (see `ocr2_hf.reading.reader.Page`).
+    """
 
     label: str
     box: Box
     text: str = ""
+    score: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON; without a score where it has none."""
+        values = {"label": self.label, "box": list(self.box), "text": self.text}
+        return values if self.score is None else values | {"score": self.score}
+
+
+@dataclass(frozen=True)
+class Repair:
+    """Something in an answer that was put right: `kind` is one of `REPAIRS`, `where` the character of the answer at
+    which it stands, `value` what stands there, at most 80 characters."""
+
+    kind: str
+    where: int
+    value: str
+
+
+@dataclass(frozen=True)
+class Grounded:
+    """An answer read apart: `regions` in its order, for each the `spans` of characters it was read from, tag and text
+    (boxes of one tag share theirs), and the `repairs`."""
+
+    regions: list[Region]
+    spans: list[tuple[int, int]]
+    repairs: list[Repair]
 
 
 @dataclass(frozen=True)
@@ -96,25 +155,32 @@ def has_tags(text: str) -> bool:
 def parse_regions(text: str, width: int, height: int) -> list[Region]:
     """Grounded markdown -> regions with boxes in pixels, in the order of the text.
 
-    Tolerant of what models produce: a missing end tag, coordinates past 999, reversed corners, several boxes in one tag
-    (each becomes a region; the text stays with the first). A tag without a readable box is left out.
+    Tolerant of what models produce: `read_grounded` tells what was repaired.
     """
-    found = list(_PRODUCED.finditer(text))
-    regions = []
-    for position, match in enumerate(found):
-        end = found[position + 1].start() if position + 1 < len(found) else len(text)
-        content = _ANY_TAG.sub("", text[match.end() : end]).strip()
-        for quadruple in _QUADRUPLE.findall(match[2]):
-            box = decode_box(map(int, quadruple), width, height)
-            regions.append(Region(match[1].strip(), box, content))
-            content = ""
-    return regions
+    return read_grounded(text, width, height).regions
+
+
+def read_grounded(text: str, width: int, height: int) -> Grounded:
+    """Grounded markdown -> regions, where they stand, and what was repaired (`REPAIRS`). Any text can be read."""
+    answer = _read(text)
+    found = Grounded([], [], answer.repairs)
+    for block in answer.blocks:
+        for number, values in enumerate(block.boxes):
+            content = "" if number else block.text
+            found.regions.append(Region(block.label, decode_box(values, width, height), content))
+            found.spans.append(block.span)
+    return found
 
 
 def plain_text(text: str) -> str:
     """Grounded markdown without its tags: the text before the first region, then the regions' texts, a line each."""
-    pieces = [piece.strip() for piece in _PRODUCED.sub("\0", text).split("\0")]
-    return "\n".join(piece for piece in (_ANY_TAG.sub("", piece).strip() for piece in pieces) if piece)
+    return "\n".join(_texts(text))
+
+
+def plain_markdown(text: str, links: Sequence[str] = ()) -> str:
+    """The same with a blank line between regions. `links`, one for each region of `read_grounded` or "", are put before
+    the region's text."""
+    return "\n\n".join(_texts(text, links))
 
 
 def find_boxes(target: str) -> list[BoxSpan]:
@@ -132,3 +198,87 @@ def find_boxes(target: str) -> list[BoxSpan]:
         )
         for match, end in zip(found, ends, strict=True)
     ]
+
+
+@dataclass(frozen=True)
+class _Block:
+    """A tag and the text up to the next; `boxes` are values as written."""
+
+    span: tuple[int, int]
+    label: str
+    boxes: list[tuple[int, ...]]
+    text: str
+
+
+@dataclass(frozen=True)
+class _Answer:
+    before: str
+    blocks: list[_Block]
+    repairs: list[Repair]
+
+
+def _texts(text: str, links: Sequence[str] = ()) -> list[str]:
+    answer, links = _read(text), iter(links)
+    pieces = [answer.before]
+    for block in answer.blocks:
+        pieces += [next(links, "") for _ in block.boxes]
+        pieces.append(block.text)
+    return [piece for piece in pieces if piece]
+
+
+def _read(text: str) -> _Answer:
+    repairs: list[Repair] = []
+
+    def repair(kind: str, where: int, value: str) -> None:
+        repairs.append(Repair(kind, where, value.strip()[:_VALUE_LENGTH]))
+
+    def clean(start: int, end: int) -> str:
+        for tag in _ANY_TAG.finditer(text, start, end):
+            repair("stray_tag", tag.start(), tag[0])
+        return _ANY_TAG.sub("", text[start:end]).strip()
+
+    if cut := _CUT_OFF.search(text):
+        repair("cut_off", cut.start(), cut[0])
+        text = text[: cut.start()]
+    found = list(_PRODUCED.finditer(text))
+    starts = [*(match.start() for match in found), len(text)]
+    before = clean(0, starts[0])
+    blocks: list[_Block] = []
+    seen = set()
+    for match, end in zip(found, starts[1:], strict=True):
+        boxes = _read_boxes(match, len(text), repair)
+        label, content = (match["label"] or match["open_label"] or "").strip(), clean(match.end(), end)
+        key = (label, *boxes, content)
+        if boxes and key in seen:
+            repair("repeated_region", match.start(), match[0])
+            continue
+        seen.add(key)
+        span = (match.start(), len(text[:end].rstrip()))
+        blocks.append(_Block(span, label, boxes, content))
+    return _Answer(before, blocks, sorted(repairs, key=lambda repair: repair.where))
+
+
+def _read_boxes(match: re.Match, length: int, repair: Callable[[str, int, str], None]) -> list[tuple[int, ...]]:
+    """The boxes of one tag as they are written, and what is wrong with it."""
+    found = list(_QUADRUPLE.finditer(match["boxes"]))
+    boxes = [tuple(map(int, quadruple.groups())) for quadruple in found]
+    if not boxes and not match["end"] and match.end() == length:
+        repair("cut_off", match.start(), match[0])
+        return []
+    if match["label"] is None and match["open_label"] is None:
+        repair("missing_label", match.start(), match[0])
+    if match["open_label"] is not None or not match["end"]:
+        repair("missing_end_tag", match.start(), match[0])
+    if not boxes:
+        repair("missing_box", match.start(), match[0])
+    elif not _BOX_LIST.fullmatch(match["boxes"]):
+        repair("wrong_brackets", match.start("boxes"), match["boxes"])
+    if len(boxes) > 1:
+        repair("several_boxes", match.start("boxes"), match["boxes"])
+    for quadruple, box in zip(found, boxes, strict=True):
+        where = match.start("boxes") + quadruple.start()
+        if not all(0 <= value <= COORDINATE_MAX for value in box):
+            repair("coordinate_out_of_range", where, quadruple[0])
+        if box[0] > box[2] or box[1] > box[3]:
+            repair("reversed_corners", where, quadruple[0])
+    return boxes

@@ -1,6 +1,7 @@
 """A page with its regions drawn on it, for a person to look at: boxes, labels and reading order."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
@@ -10,6 +11,8 @@ from ocr2_hf.data.grounding import Region
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _FILL = 26  # of 255: the ink stays readable
 _SMALLEST_FONT = 9
+# Sides of a picture for people, in pixels: between them text can be read, and it is no heavy file.
+_SMALLEST_PICTURE, _LARGEST_PICTURE = 800, 1600
 
 
 def draw_overlay(image: Image.Image, regions: Sequence[Region]) -> Image.Image:
@@ -34,6 +37,16 @@ def draw_overlay(image: Image.Image, regions: Sequence[Region]) -> Image.Image:
         _tag(draw, f"{number} {region.label}", frame, colors[region.label], font)
     page.paste(layer, mask=layer.getchannel("A"))
     return page
+
+
+def example_picture(image: Image.Image, regions: Sequence[Region]) -> Image.Image:
+    """`draw_overlay` at a size that people can look at: small pages are enlarged first, large ones reduced."""
+    factor = -(-_SMALLEST_PICTURE // max(image.size)) if max(image.size) < _SMALLEST_PICTURE else 1
+    enlarged = image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+    moved = [replace(region, box=tuple(factor * side for side in region.box)) for region in regions]
+    picture = draw_overlay(enlarged, moved)
+    picture.thumbnail((_LARGEST_PICTURE, _LARGEST_PICTURE))
+    return picture
 
 
 def _tag(

@@ -17,7 +17,8 @@ from ocr2_hf.data.collator import Example, PromptEncoder, TargetEncoder
 from ocr2_hf.data.grounding import Region, encode_regions, has_tags
 from ocr2_hf.data.images import ImageSettings, to_rgb
 from ocr2_hf.data.parts import Part, find_parts, part_row
-from ocr2_hf.data.tasks import build_example, page_regions, suits
+from ocr2_hf.data.table_crops import crop_table, crop_tiles
+from ocr2_hf.data.tasks import build_example, chosen_table, page_regions, page_tables, suits
 from ocr2_hf.data.vision_features import VisionFeatures
 from ocr2_hf.errors import WorkError
 
@@ -63,7 +64,7 @@ class PageTasks(TorchDataset):
         self.augment = augment or Augmentation()
         self.tasks = [task for task, weight in tasks.items() if weight > 0]
         self.weights = [tasks[task] for task in self.tasks]
-        self.lengths = _measure(self.records, processor, self.tasks, self.prompts)
+        self.lengths = _measure(self.records, processor, self.tasks, self.prompts, self.augment.moves)
         self.fits = (self.lengths > 0) & (self.lengths <= max_length)
         self.split = self._split(processor, max_length) if overlong == "split" else {}
         whole = self.fits.any(axis=1)
@@ -88,7 +89,10 @@ class PageTasks(TorchDataset):
             movable = task != "custom" or not has_tags(page["prompt"] + page["target"])
             image, boxes = self.augment(image, page["bboxes"], f"{self.seed}/{epoch}/{page['id']}", movable)
             page = {**page, "bboxes": boxes}
-        prompt, target = build_example(task, page, self.prompts, seed=hash_free_seed(self.seed, epoch))
+        seed = hash_free_seed(self.seed, epoch)
+        prompt, target = build_example(task, page, self.prompts, seed)
+        if task == "table":
+            image, _ = crop_table(image, chosen_table(page, seed).box, self.settings)
         return Example(page["id"], image, prompt, target, features=features)
 
     def image(self, index: int) -> Image.Image:
@@ -111,7 +115,8 @@ class PageTasks(TorchDataset):
         return [self.settings.tokens(self.settings.tiles(*size)) for size in sizes]
 
     def drawn_lengths(self) -> np.ndarray:
-        """Tokens of every example in this epoch; of the task locate, whose region is drawn later, the most."""
+        """Tokens of every example in this epoch; of the tasks locate and table, whose region is drawn later, the
+        most."""
         columns = {task: column for column, task in enumerate(self.tasks)}
         pieces = zip(self.rows, self.parts, self._part_lengths, strict=True)
         return np.array(
@@ -214,17 +219,27 @@ def hash_free_seed(seed: int, epoch: int) -> int:
     return seed * 1_000_003 + epoch
 
 
-def _measure(records: Dataset, processor, tasks: list[str], prompts: Mapping[str, str]) -> np.ndarray:
-    """Sequence lengths [pages, tasks], -1 where the task does not suit the page, of records without images."""
+def _measure(
+    records: Dataset, processor, tasks: list[str], prompts: Mapping[str, str], moves: bool = False
+) -> np.ndarray:
+    """Sequence lengths [pages, tasks], -1 where the task does not suit the page, of records without images. What an
+    augmentation `moves` may take more tiles in the task table."""
     encoder = PromptEncoder(processor)
     targets = TargetEncoder(processor.tokenizer)
     lengths = np.full((len(records), len(tasks)), _UNSUITED, dtype=np.int64)
     for row, page in enumerate(records):
-        tiles = encoder.settings.tiles(page["width"], page["height"])
         for column, task in enumerate(tasks):
             if suits(task, page):
+                tiles = _tiles(page, task, encoder.settings, moves)
                 lengths[row, column] = example_length(page, task, prompts, encoder, targets, tiles)
     return lengths
+
+
+def _tiles(page: Mapping, task: str, settings: ImageSettings, moves: bool) -> int:
+    size = page["width"], page["height"]
+    if task == "table":
+        return crop_tiles([table.box for table in page_tables(page)], *size, settings, moves)
+    return settings.tiles(*size)
 
 
 def _without_images(dataset: Dataset) -> Dataset:

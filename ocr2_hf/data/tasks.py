@@ -10,6 +10,7 @@ PROMPTS = {
     "ocr": "<image>\nFree OCR.",
     "markdown": "<image>\n<|grounding|>Convert the document to markdown.",
     "locate": "<image>\nLocate <|ref|>TEXT<|/ref|> in the image.",
+    "table": "<image>\n提取表格内容",  # "extract the table's content"
     "custom": "<image>\n",
 }
 LOCATE_LONGEST = 80  # characters; a longer text is no longer something one would search a page for
@@ -28,6 +29,8 @@ def suits(task: str, row: Row) -> bool:
         return is_question
     if task == "locate":
         return bool(_locatable(row))
+    if task == "table":
+        return bool(page_tables(row))
     is_blank = not row["bboxes"] and not is_question
     return bool(row["text"].strip()) or is_blank or (task == "markdown" and bool(row["bboxes"]))
 
@@ -36,8 +39,8 @@ def build_example(task: str, row: Row, prompts: Mapping[str, str] | None = None,
     """(prompt, target) of a page.
 
     `row` has the columns of a page record (the image is not needed); `prompts` overrides `PROMPTS` task by task;
-    `seed` chooses the text of `locate`; None takes the longest. Raises `ValueError` when the page does not suit the
-    task.
+    `seed` chooses the text of `locate` and the table of `table`; None takes the longest. Raises `ValueError` when the
+    page does not suit the task.
     """
     if not suits(task, row):
         raise ValueError(f"page {row['id']!r} has nothing for the task {task!r}")
@@ -48,6 +51,8 @@ def build_example(task: str, row: Row, prompts: Mapping[str, str] | None = None,
         return prompt, _markdown(row)
     if task == "custom":
         return prompt + row["prompt"].removeprefix("<image>").removeprefix("\n"), row["target"]
+    if task == "table":
+        return prompt, chosen_table(row, seed).text
     region = _chosen(_locatable(row), row["id"], seed)
     values = encode_box(region.box, row["width"], row["height"])
     return prompt.replace("TEXT", region.text), grounding_tag(region.text, values)
@@ -67,6 +72,16 @@ def page_regions(row: Row) -> list[Region]:
         Region(label, tuple(box), text)
         for label, box, text in zip(row["labels"], row["bboxes"], row["texts"], strict=True)
     ]
+
+
+def page_tables(row: Row) -> list[Region]:
+    """The tables of a page record whose HTML is known."""
+    return [region for region in page_regions(row) if region.label == "table" and region.text.startswith("<table")]
+
+
+def chosen_table(row: Row, seed: int | None = 0) -> Region:
+    """The table that the task `table` asks about: the image shows it alone (`ocr2_hf.data.table_crops`)."""
+    return _chosen(page_tables(row), row["id"], seed)
 
 
 def _chosen(regions: list[Region], page: str, seed: int | None) -> Region:

@@ -18,3 +18,9 @@ def write_whole(path: str | Path, text: str) -> None:
 def write_json(path: str | Path, value: Any) -> None:
     """`value` as indented JSON, whole; NaN and infinity are refused (ValueError)."""
     write_whole(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def drop_half_line(path: str | Path) -> None:
+    """Cut off what a kill left of the last line of a file that is written line by line."""
+    with open(path, "r+b") as file:
+        file.truncate(file.read().rfind(b"\n") + 1)

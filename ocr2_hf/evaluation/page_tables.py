@@ -4,13 +4,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate
 
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 from rapidfuzz.process import cdist
 from scipy.optimize import linear_sum_assignment
 
+from ocr2_hf.evaluation.markdown_tables import PipeTable, escape_stray_brackets, find_pipe_tables
 from ocr2_hf.evaluation.tables import TableTree, cell_span, parse_table, tree_similarity
 from ocr2_hf.evaluation.text import normalize_text
 
@@ -19,8 +19,6 @@ MAX_SPAN = 1000  # as browsers cap it
 MAX_TEDS_PAIRS = 25
 
 _HTML_TABLE = re.compile(r"<table\b.*?(?:</table\s*>|\Z)", re.DOTALL | re.IGNORECASE)
-_DELIMITER = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*")
-_UNESCAPED_PIPE = re.compile(r"(?<!\\)\|")
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,8 @@ def find_tables(text: str) -> list[Table]:
     """Every table of the text in order: HTML, also cut off, and markdown's pipe tables (a line of dashes is needed)."""
     found = [(match.start(), match[0]) for match in _HTML_TABLE.finditer(text)]
     outside = _HTML_TABLE.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text)
-    return [_read(html) for _, html in sorted([*found, *_pipe_tables(outside)])]
+    pipes = ((table.start, _pipe_html(table)) for table in find_pipe_tables(outside))
+    return [_read(html) for _, html in sorted([*found, *pipes])]
 
 
 def match_tables(predicted: list[Table], reference: list[Table]) -> list[tuple[int, int, float]]:
@@ -115,32 +114,12 @@ def _read(html: str) -> Table:
     )
 
 
-def _pipe_tables(text: str) -> Iterator[tuple[int, str]]:
-    """The pipe tables with the offsets where they begin: a head, a line of dashes, and lines with pipes."""
-    lines = text.split("\n")
-    offsets = [0, *accumulate(len(line) + 1 for line in lines)]
-    at = 0
-    while at < len(lines) - 1:
-        if "|" not in lines[at] or "|" not in lines[at + 1] or not _DELIMITER.fullmatch(lines[at + 1]):
-            at += 1
-            continue
-        start, at = at, at + 2
-        while at < len(lines) and "|" in lines[at]:
-            at += 1
-        yield offsets[start], _pipe_html(lines[start], lines[start + 2 : at])
-
-
-def _pipe_html(head: str, body: list[str]) -> str:
+def _pipe_html(table: PipeTable) -> str:
     """A pipe table as HTML; as in GitHub's markdown rows are filled up or cut to the width of the head."""
-    width = len(_pipe_cells(head))
-    rows = ((_pipe_cells(row) + [""] * width)[:width] for row in (head, *body))
-    return f"<table>{''.join('<tr>' + ''.join(f'<td>{cell}</td>' for cell in row) + '</tr>' for row in rows)}</table>"
-
-
-def _pipe_cells(row: str) -> list[str]:
-    inner = re.sub(r"^\||(?<!\\)\|$", "", row.strip())
-    # What is no tag is text: "a < b".
-    return [re.sub(r"<(?![a-zA-Z/])", "&lt;", cell.replace("\\|", "|")) for cell in _UNESCAPED_PIPE.split(inner)]
+    width = len(table.rows[0])
+    rows = (([*row] + [""] * width)[:width] for row in table.rows)
+    cells = (("<td>" + escape_stray_brackets(cell) + "</td>" for cell in row) for row in rows)
+    return f"<table>{''.join('<tr>' + ''.join(row) + '</tr>' for row in cells)}</table>"
 
 
 def _texts(table: Table) -> Iterator[str]:

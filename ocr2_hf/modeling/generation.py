@@ -1,13 +1,15 @@
-"""Read pages: batched greedy generation with a guard against loops."""
+"""Read pages: batched greedy generation with a guard against loops, a limit of time, and how sure the model was."""
 
+import codecs
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor, nn
 from transformers import LogitsProcessor, LogitsProcessorList
+from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from ocr2_hf.data.collator import GenerationCollator
 from ocr2_hf.data.grounding import parse_regions
@@ -16,12 +18,19 @@ from ocr2_hf.recipe_fields import NO_REPEAT_NGRAM, NO_REPEAT_WINDOW
 
 @dataclass
 class Generation:
-    """One answer. `tokens` generated (EOS included); `finished`: EOS came; `seconds`: the batch's time / its size."""
+    """One answer. `tokens` generated (EOS included); `finished`: EOS came; `seconds`: the batch's time / its size.
+
+    `timed_out`: the time was up before the end. `probabilities` are the model's own of the tokens in `text`, before the
+    guard against loops forbids any; `token_ends` is where each ends in `text`. Both are empty where they are unknown.
+    """
 
     text: str
     tokens: int
     finished: bool
     seconds: float
+    timed_out: bool = False
+    probabilities: tuple[float, ...] = ()
+    token_ends: tuple[int, ...] = ()
 
 
 class SlidingNoRepeatNgram(LogitsProcessor):
@@ -59,6 +68,34 @@ class SlidingNoRepeatNgram(LogitsProcessor):
         return found
 
 
+class TokenProbabilities(LogitsProcessor):
+    """Keeps the probability of every token that was chosen; must be the first of the processors.
+
+    Holds one step's logits at a time, and what it keeps stays on the device until the end.
+    """
+
+    def __init__(self) -> None:
+        self._steps: list[Tensor] = []
+        self._logits: Tensor | None = None
+        self._total: Tensor | None = None
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        self._keep(input_ids[:, -1])
+        # The processors that follow write into `scores`, but only where a token is forbidden: never at the chosen one.
+        self._logits, self._total = scores, scores.logsumexp(dim=-1)
+        return scores
+
+    def of(self, answers: Tensor) -> list[list[float]]:
+        """Of every token of `answers` [B, T], what follows an end included."""
+        self._keep(answers[:, -1])
+        return torch.stack(self._steps, dim=1).tolist()
+
+    def _keep(self, chosen: Tensor) -> None:
+        if self._logits is not None:
+            logits = self._logits.gather(1, chosen[:, None]).squeeze(1)
+            self._steps.append((logits - self._total).exp())
+
+
 def _next(sequence: list[int], token: int, start: int) -> int | None:
     """The first place of `token` from `start` on that has a place after it."""
     try:
@@ -77,31 +114,36 @@ def generate(
     max_new_tokens: int,
     no_repeat_ngram: int = NO_REPEAT_NGRAM,
     window: int = NO_REPEAT_WINDOW,
+    max_seconds: float | None = None,
 ) -> list[Generation]:
     """Answer one batch of pages, greedily; the grounding tags stay in the text.
 
-    `no_repeat_ngram` 0 turns the guard against loops off.
+    `no_repeat_ngram` 0 turns the guard against loops off. After `max_seconds` (None: never) the answers that have not
+    ended are left as they are.
     """
     tokenizer = processor.tokenizer
-    device = next(model.parameters()).device
+    device = model.device
     batch = GenerationCollator(processor)(images, prompts)
     pixels = {"pixel_values", "pixel_values_local"}
     batch = {k: v.to(device, model.dtype) if k in pixels else v.to(device) for k, v in batch.items()}
     asked = batch["input_ids"].shape[1]
+    probabilities = TokenProbabilities()
     guard = [SlidingNoRepeatNgram(no_repeat_ngram, window, _exempt(tokenizer), asked)] if no_repeat_ngram else []
     start = time.perf_counter()
     output = model.generate(
         **batch,
         max_new_tokens=max_new_tokens,
+        max_time=max_seconds,
         do_sample=False,
         use_cache=True,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
-        logits_processor=LogitsProcessorList(guard),
+        logits_processor=LogitsProcessorList([probabilities, *guard]),
     )
-    answers = output[:, asked:].tolist()
+    answers = output[:, asked:]
+    rows = zip(answers.tolist(), probabilities.of(answers), strict=True)
     seconds = (time.perf_counter() - start) / len(images)
-    return [_generation(tokenizer, ids, seconds) for ids in answers]
+    return [_generation(tokenizer, *row, seconds, max_new_tokens) for row in rows]
 
 
 def prediction_line(
@@ -124,14 +166,35 @@ def prediction_line(
 
 
 def _regions(text: str, size: tuple[int, int]) -> list[dict[str, Any]]:
-    return [asdict(region) | {"box": list(region.box)} for region in parse_regions(text, *size)]
+    return [region.to_dict() for region in parse_regions(text, *size)]
 
 
-def _generation(tokenizer, ids: list[int], seconds: float) -> Generation:
+def _generation(
+    tokenizer, ids: list[int], probabilities: list[float], seconds: float, max_new_tokens: int
+) -> Generation:
     finished = tokenizer.eos_token_id in ids
     length = ids.index(tokenizer.eos_token_id) if finished else len(ids)
     text = tokenizer.decode(ids[:length], skip_special_tokens=False, clean_up_tokenization_spaces=False)
-    return Generation(text, length + finished, finished, seconds)
+    ends = token_ends(tokenizer, ids[:length], text)
+    known = tuple(probabilities[:length]) if ends else ()
+    timed_out = not finished and length < max_new_tokens
+    return Generation(text, length + finished, finished, seconds, timed_out, known, ends)
+
+
+def token_ends(tokenizer, ids: list[int], text: str) -> tuple[int, ...]:
+    """Where each token ends in `text`, which is `ids` decoded; a character of several tokens ends with its last.
+
+    () where the tokenizer does not work byte by byte as DeepSeek's does.
+    """
+    byte_of = {character: byte for byte, character in bytes_to_unicode().items()}
+    decoder, length, ends = codecs.getincrementaldecoder("utf-8")("replace"), 0, []
+    for token in tokenizer.convert_ids_to_tokens(ids):
+        plain = all(character in byte_of for character in token)
+        content = bytes(byte_of[character] for character in token) if plain else token.encode("utf-8", "replace")
+        length += len(decoder.decode(content))
+        ends.append(length)
+    length += len(decoder.decode(b"", final=True))
+    return tuple(ends) if length == len(text) else ()
 
 
 def _exempt(tokenizer) -> frozenset[int]:

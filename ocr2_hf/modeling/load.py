@@ -6,11 +6,12 @@ from pathlib import Path
 
 import torch
 from peft import PeftModel
-from transformers import AutoConfig, AutoProcessor
+from transformers import AutoProcessor, PreTrainedConfig
 from transformers.utils import is_flash_attn_2_available
 
 from ocr2_hf.errors import UsageError
 from ocr2_hf.modeling.box_head import load_box_head
+from ocr2_hf.modeling.hub_files import files_beside
 from ocr2_hf.modeling.model import OCR2Model
 from ocr2_hf.modeling.tiny import TINY_SIZES, build_tiny_model, build_tiny_processor
 
@@ -31,13 +32,14 @@ def load_model(
 
     `dtype`: a torch dtype or its name; auto: as saved on a GPU, float32 on a CPU. `attn_implementation`: of the text
     model; auto: flash-attention 2 where it is installed and the GPU and dtype allow it, else sdpa; which one is logged.
-    An adapter's directory gives a `PeftModel`, its adapter frozen unless `trainable`. Raises `UsageError` for what
+    Adapters give a `PeftModel`, their weights frozen unless `trainable`. Raises `UsageError` for what
     is not there or not this model.
     """
     if str(name) in TINY_SIZES:
         return build_tiny_model(name=str(name)).to(torch.float32 if dtype == "auto" else _dtype(dtype))
-    if (Path(name) / ADAPTER_FILE).is_file():
-        return _load_adapter(Path(name), dtype, attn_implementation, trainable)
+    beside = files_beside(name)
+    if (beside / ADAPTER_FILE).is_file():
+        return _load_adapter(beside, dtype, attn_implementation, trainable)
     check_model(name)
     dtype = _dtype(dtype)
     attention = choose_attention(attn_implementation, dtype)
@@ -45,7 +47,7 @@ def load_model(
         model = OCR2Model.from_pretrained(name, dtype=dtype, attn_implementation=attention, use_safetensors=True)
     except (OSError, ValueError) as error:
         raise UsageError(f"cannot load the model {str(name)!r}: {_first_line(error)}") from error
-    head = load_box_head(name)
+    head = load_box_head(beside)
     if head is not None:
         model.add_box_head(head)
     return model
@@ -74,6 +76,9 @@ def load_processor(name: str | Path):
     """The `DeepseekOcr2Processor` of a model: torchvision's image processor where torchvision works, else Pillow's."""
     if str(name) in TINY_SIZES:
         return build_tiny_processor(str(name))
+    beside = files_beside(name)
+    if (beside / ADAPTER_FILE).is_file():
+        name = beside  # without a network the library finds no processor in a repository of adapters
     try:
         return AutoProcessor.from_pretrained(name, backend=image_backend())
     except (OSError, ValueError) as error:
@@ -95,7 +100,8 @@ def check_model(name: str | Path) -> None:
     if Path(name).exists() and not (Path(name) / "config.json").is_file():
         raise UsageError(f"{name} holds no model: config.json or {ADAPTER_FILE} is missing")
     try:
-        model_type = AutoConfig.from_pretrained(name).model_type
+        # Not by AutoConfig: of the original repository's layout it asks, on the terminal, whether to run its code.
+        model_type = PreTrainedConfig.get_config_dict(name)[0].get("model_type")
     except (OSError, ValueError) as error:
         raise UsageError(
             f"no model {str(name)!r}: {_first_line(error)} (a directory, a Hub id such as "
@@ -104,7 +110,8 @@ def check_model(name: str | Path) -> None:
     if model_type != MODEL_TYPE:
         raise UsageError(
             f"{str(name)!r} is a {model_type!r} model, not {MODEL_TYPE!r}; the original repository's layout "
-            "(deepseek-ai/DeepSeek-OCR-2) needs remote code: use deepseek-community/DeepSeek-OCR-2"
+            "(deepseek-ai/DeepSeek-OCR-2, or what `ocr2 export --to original` wrote) needs remote code: use "
+            "deepseek-community/DeepSeek-OCR-2, or the directory that was exported"
         )
 
 

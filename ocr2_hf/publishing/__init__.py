@@ -1,1 +1,1 @@
-"""From a saved directory to what others load: a merged model."""
+"""From a saved directory to what others load: exports, and a repository on the Hub."""

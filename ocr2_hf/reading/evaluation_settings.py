@@ -9,7 +9,7 @@ from ocr2_hf.evaluation.files import write_json
 
 SETTINGS_FILE = "evaluation.json"
 
-_WEIGHTS_AND_SETTINGS = (".safetensors", ".bin", ".json", ".yaml", ".jinja")
+_WEIGHTS_AND_SETTINGS = (".safetensors", ".bin", ".onnx", ".onnx_data", ".json", ".yaml", ".jinja")
 
 
 def start_or_resume(path: str | Path, settings: Mapping[str, Any]) -> str:

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
+from PIL import Image
 from tqdm.auto import tqdm
 
 from ocr2_hf.data.images import to_rgb
-from ocr2_hf.data.tasks import build_prompt, build_target, suits
+from ocr2_hf.data.table_crops import crop_table
+from ocr2_hf.data.tasks import build_prompt, build_target, chosen_table, suits
 from ocr2_hf.errors import WorkError
-from ocr2_hf.evaluation.files import write_whole
+from ocr2_hf.evaluation.files import drop_half_line, write_whole
 from ocr2_hf.evaluation.predictions import read_predictions
 from ocr2_hf.modeling.generation import prediction_line
 from ocr2_hf.reading.evaluation_settings import part_of, parts_of
@@ -76,7 +78,7 @@ def _gather(path: Path, ids: Sequence[str]) -> list[dict[str, Any]]:
     parts, lines = parts_of(path), {}
     for file in (path, *parts):
         if file.exists():
-            _drop_half_line(file)
+            drop_half_line(file)
             for line in read_predictions(file):
                 lines.setdefault(line["id"], line)
     ordered = [lines[page] for page in ids if page in lines]
@@ -85,11 +87,6 @@ def _gather(path: Path, ids: Sequence[str]) -> list[dict[str, Any]]:
     for file in parts:
         file.unlink()
     return ordered
-
-
-def _drop_half_line(path: Path) -> None:
-    with open(path, "r+b") as file:
-        file.truncate(file.read().rfind(b"\n") + 1)
 
 
 def _progress(share: Sequence[Sequence[int]], processes: Processes) -> tqdm:
@@ -110,9 +107,14 @@ def _answer(
 ) -> list[dict[str, Any]]:
     """The lines of one batch of page records."""
     prompts = [build_prompt(task, row, reader.prompts) for row in rows]
-    answers = reader.generate([to_rgb(row["image"]) for row in rows], prompts, max_new_tokens)
+    answers = reader.generate([_image(row, task, reader) for row in rows], prompts, max_new_tokens)
     return [
         prediction_line(row["id"], prompt, build_target(task, row), (row["width"], row["height"]), answer)
         | page_facts(row, task)
         for row, prompt, answer in zip(rows, prompts, answers, strict=True)
     ]
+
+
+def _image(row: Mapping[str, Any], task: str, reader: DocumentReader) -> Image.Image:
+    image = to_rgb(row["image"])
+    return crop_table(image, chosen_table(row).box, reader.image_settings)[0] if task == "table" else image

@@ -1,95 +1,37 @@
 """`DocumentReader`: a saved model that reads images and PDFs."""
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 import torch
 from PIL import Image
 
-from ocr2_hf.data.grounding import Region, parse_regions, plain_text
-from ocr2_hf.data.overlay import draw_overlay
+from ocr2_hf.data.images import ImageSettings
 from ocr2_hf.data.tasks import PROMPTS
-from ocr2_hf.errors import UsageError
+from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.modeling.generation import Generation, generate
 from ocr2_hf.modeling.load import load_model, load_processor
-from ocr2_hf.reading.pages import PageSource, Source, is_pdf, list_pages
+from ocr2_hf.reading.onnx_model import is_onnx_folder, load_onnx_model
+from ocr2_hf.reading.page import Page
+from ocr2_hf.reading.pages import LoadedPage, Pages, PageSource, Source, is_pdf, list_pages
 from ocr2_hf.reading.saved_recipe import read_saved_recipe
-from ocr2_hf.reading.tables import read_tables
 from ocr2_hf.recipe_checks import loop_guard_problems
 from ocr2_hf.recipe_fields import NO_REPEAT_NGRAM, NO_REPEAT_WINDOW
 
 MAX_NEW_TOKENS = 4096
+MAX_SECONDS = 600.0
+# Grey levels by which the pixels of a blank page may differ, as JPEG makes them.
+BLANK_RANGE = 8
 
-
-@dataclass(frozen=True)
-class Page:
-    """What was read on one page.
-
-    `raw` is the model's answer with its grounding tags; `width`, `height` and the regions' boxes are pixels
-    of the page as read (upright; a PDF at 144 dpi). `finished` is False when the answer was cut at the token
-    limit. `seconds` is the batch's time divided by its size.
-    """
-
-    raw: str
-    width: int
-    height: int
-    finished: bool
-    tokens: int
-    seconds: float
-    source: PageSource
-
-    @property
-    def regions(self) -> list[Region]:
-        """Regions in reading order; empty when the answer has no boxes."""
-        return parse_regions(self.raw, self.width, self.height)
-
-    @property
-    def text(self) -> str:
-        """The text without grounding tags, regions on lines of their own."""
-        return plain_text(self.raw)
-
-    @property
-    def markdown(self) -> str:
-        """The text without grounding tags, regions parted by a blank line."""
-        before = plain_text(self.raw.partition("<|ref|>")[0])
-        blocks = [before, *(region.text for region in self.regions)]
-        return "\n\n".join(block for block in blocks if block) or self.text
-
-    @property
-    def tables(self) -> list[pd.DataFrame]:
-        """The HTML tables of the text, cells as text."""
-        return read_tables(self.raw)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything but the image, ready for JSON."""
-        names = ("text", "markdown", "width", "height", "raw", "finished", "tokens", "seconds")
-        return {
-            "file": None if isinstance(self.source.source, Image.Image) else str(self.source.source),
-            "page": self.source.number + 1,
-            **{name: getattr(self, name) for name in names},
-            "regions": [{**asdict(region), "box": list(region.box)} for region in self.regions],
-            "tables": [table.to_numpy().tolist() for table in self.tables],
-        }
-
-    def to_json(self) -> str:
-        """`to_dict` as JSON text."""
-        return json.dumps(self.to_dict(), ensure_ascii=False, indent=2)
-
-    def save_overlay(self, path: str | Path) -> None:
-        """Write the page with its regions drawn on it (`draw_overlay`); the suffix gives the format."""
-        draw_overlay(self.source.load(), self.regions).save(path)
+OnError = Callable[[PageSource, WorkError], None]
 
 
 class DocumentReader:
     """Reads pages with a DeepSeek-OCR-2: `DocumentReader.from_pretrained("runs/letters").read("scan.png")`.
 
     `prompts` overrides the prompts of tasks. No answer repeats `no_repeat_ngram` tokens within its last
-    `no_repeat_window`, so that a loop is broken; 0 turns that off.
+    `no_repeat_window`, so that a loop is broken; 0 turns that off. After `max_seconds` what a batch has not answered to
+    the end is left as it is; None sets no limit.
     """
 
     def __init__(
@@ -99,12 +41,14 @@ class DocumentReader:
         prompts: Mapping[str, str] | None = None,
         no_repeat_ngram: int = NO_REPEAT_NGRAM,
         no_repeat_window: int = NO_REPEAT_WINDOW,
+        max_seconds: float | None = MAX_SECONDS,
     ) -> None:
         for problem in loop_guard_problems(no_repeat_ngram, no_repeat_window):
             raise UsageError(problem)
         self.model, self.processor = model.eval(), processor
         self.prompts = {**PROMPTS, **(prompts or {})}
         self.no_repeat_ngram, self.no_repeat_window = no_repeat_ngram, no_repeat_window
+        self.max_seconds = max_seconds
 
     @classmethod
     def from_pretrained(
@@ -115,8 +59,11 @@ class DocumentReader:
         attn_implementation: str = "auto",
         no_repeat_ngram: int | None = None,
         no_repeat_window: int | None = None,
+        max_seconds: float | None = MAX_SECONDS,
     ) -> "DocumentReader":
-        """Load a directory (a model or an adapter) or a Hub id; `device` None is the GPU where there is one.
+        """Load a directory (a model, an adapter, ONNX graphs) or a Hub id; `device` None is the GPU where there is one.
+
+        ONNX graphs are read by ONNX Runtime on the CPU, in float32.
 
         A directory that `ocr2 train` wrote is read with the prompts it was trained with, and with the guard against
         loops it was evaluated with where `no_repeat_ngram` and `no_repeat_window` say nothing else.
@@ -126,9 +73,17 @@ class DocumentReader:
         window = recipe.no_repeat_window if no_repeat_window is None else no_repeat_window
         for problem in loop_guard_problems(ngram, window):
             raise UsageError(problem)
-        model = load_model(name, dtype=dtype, attn_implementation=attn_implementation)
-        model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        return cls(model, load_processor(name), recipe.prompts, ngram, window)
+        if is_onnx_folder(name):
+            model = load_onnx_model(name, device, dtype)
+        else:
+            model = load_model(name, dtype=dtype, attn_implementation=attn_implementation)
+            model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        return cls(model, load_processor(name), recipe.prompts, ngram, window, max_seconds)
+
+    @property
+    def image_settings(self) -> ImageSettings:
+        """How the processor cuts pages into tiles."""
+        return ImageSettings.of(self.processor)
 
     def read(
         self,
@@ -137,39 +92,88 @@ class DocumentReader:
         prompt: str | None = None,
         max_new_tokens: int = MAX_NEW_TOKENS,
         batch_size: int = 8,
+        pages: Pages | None = None,
     ) -> Page | list[Page]:
         """Read an image (PIL or a file) -> `Page`; a PDF, a multi-page TIFF or a list -> list of `Page`.
 
         `prompt` is asked in place of the task's own; for `locate` it is the text to find, for `custom` it is
-        needed. Raises `WorkError` naming a file that cannot be read, before or at its page.
+        needed. Of documents with several pages `pages` chooses, by number from 1: "3-7,9" or numbers. Raises
+        `WorkError` naming a file that cannot be read, before or at its page.
         """
         prompt = self.prompt(task, prompt)
         many = isinstance(source, list | tuple)
-        sources = [page for item in (source if many else [source]) for page in list_pages(item)]
-        images = ((page, page.load()) for page in sources)
-        pages = list(self.stream(images, prompt, max_new_tokens, batch_size))
-        return pages if many or is_pdf(source) or len(pages) > 1 else pages[0]
+        sources = [page for item in (source if many else [source]) for page in list_pages(item, pages)]
+        read = list(self.stream(sources, prompt, max_new_tokens, batch_size))
+        return read if many or is_pdf(source) or len(read) > 1 else read[0]
 
     def stream(
         self,
-        images: Iterable[tuple[PageSource, Image.Image]],
+        sources: Iterable[PageSource],
         prompt: str,
         max_new_tokens: int = MAX_NEW_TOKENS,
         batch_size: int = 8,
+        on_error: OnError | None = None,
     ) -> Iterator[Page]:
-        """Read pages as they come, `batch_size` at a time, in order; `prompt` as `self.prompt` gives it."""
-        images = iter(images)
-        while batch := list(islice(images, batch_size)):
-            answers = self.generate([image for _, image in batch], [prompt] * len(batch), max_new_tokens)
-            for (source, image), answer in zip(batch, answers, strict=True):
-                yield _page(source, image, answer)
+        """Read pages as they come, `batch_size` at a time, in order; `prompt` as `self.prompt` gives it.
+
+        A page that cannot be read goes to `on_error` with the reason, and the others are read; without it the reason is
+        raised. A batch that does not fit into the GPU's memory is halved.
+        """
+        on_error = on_error or _raise
+        batch: list[tuple[PageSource, LoadedPage | Page]] = []
+        asked = 0
+        for source in sources:
+            try:
+                loaded = source.load_for_reading()
+            except WorkError as error:
+                on_error(source, error)
+                continue
+            blank = is_blank(loaded.image)
+            batch.append((source, _blank_page(source, loaded) if blank else loaded))
+            asked += not blank
+            if asked in (0, batch_size):
+                yield from self._answer(batch, prompt, max_new_tokens, on_error)
+                batch, asked = [], 0
+        yield from self._answer(batch, prompt, max_new_tokens, on_error)
+
+    def _answer(
+        self, batch: list[tuple[PageSource, LoadedPage | Page]], prompt: str, max_new_tokens: int, on_error: OnError
+    ) -> Iterator[Page]:
+        images = [page.image for _, page in batch if isinstance(page, LoadedPage)]
+        answers = iter(self.answer_batch(images, [prompt] * len(images), max_new_tokens))
+        for source, page in batch:
+            if isinstance(page, Page):
+                yield page
+            elif answer := next(answers):
+                yield _page(source, page, answer)
+            else:
+                on_error(source, WorkError(f"{source.name}: too little GPU memory to read this page, even alone"))
+
+    def answer_batch(
+        self, images: list[Image.Image], prompts: list[str], max_new_tokens: int = MAX_NEW_TOKENS
+    ) -> list[Generation | None]:
+        """`generate`, in parts where the GPU's memory is too small for all; None where one page is too much."""
+        if not images:
+            return []
+        try:
+            return self.generate(images, prompts, max_new_tokens)
+        except torch.OutOfMemoryError:
+            if len(images) == 1:
+                return [None]
+        # Outside of the handler: the exception holds what has to be freed.
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        half = len(images) // 2
+        halves = ((images[:half], prompts[:half]), (images[half:], prompts[half:]))
+        return [answer for part in halves for answer in self.answer_batch(*part, max_new_tokens)]
 
     def generate(
         self, images: list[Image.Image], prompts: list[str], max_new_tokens: int = MAX_NEW_TOKENS
     ) -> list[Generation]:
         """Answer one batch of RGB pages, each with its own whole prompt."""
+        limits = {"max_new_tokens": max_new_tokens, "max_seconds": self.max_seconds}
         guard = {"no_repeat_ngram": self.no_repeat_ngram, "window": self.no_repeat_window}
-        return generate(self.model, self.processor, images, prompts, max_new_tokens=max_new_tokens, **guard)
+        return generate(self.model, self.processor, images, prompts, **limits, **guard)
 
     def prompt(self, task: str, prompt: str | None = None) -> str:
         """The whole prompt of a task. Raises `UsageError` on an unknown task or a missing prompt."""
@@ -184,5 +188,20 @@ class DocumentReader:
         return prompt if "<image>" in prompt else f"<image>\n{prompt}"
 
 
-def _page(source: PageSource, image: Image.Image, answer: Generation) -> Page:
-    return Page(answer.text, *image.size, answer.finished, answer.tokens, answer.seconds, source)
+def is_blank(image: Image.Image) -> bool:
+    """Whether a page is of a single colour: there is nothing to read on it, and a model would make something up."""
+    bands = image.getextrema() if len(image.getbands()) > 1 else (image.getextrema(),)
+    return all(high - low <= BLANK_RANGE for low, high in bands)
+
+
+def _blank_page(source: PageSource, page: LoadedPage) -> Page:
+    return Page("", page.width, page.height, True, 0, 0.0, source, blank=True)
+
+
+def _page(source: PageSource, page: LoadedPage, answer: Generation) -> Page:
+    known = {name: getattr(answer, name) for name in ("timed_out", "probabilities", "token_ends")}
+    return Page(answer.text, page.width, page.height, answer.finished, answer.tokens, answer.seconds, source, **known)
+
+
+def _raise(source: PageSource, error: WorkError) -> None:
+    raise error

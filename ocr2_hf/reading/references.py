@@ -1,7 +1,6 @@
 """What a dataset knows about pages that were read elsewhere: references, sizes, images."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from datasets import Dataset
@@ -38,7 +37,7 @@ def add_regions(line: Line) -> Line:
     """The line with the regions that its texts tell, where it has none of its own and says how large the page is."""
     size = line.get("width"), line.get("height")
     found = {
-        key: [asdict(region) | {"box": list(region.box)} for region in parse_regions(line[source], *size)]
+        key: [region.to_dict() for region in parse_regions(line[source], *size)]
         for key, source in (("regions", "prediction"), ("reference_regions", "reference"))
         if all(size) and line.get(key) is None and has_tags(line[source])
     }

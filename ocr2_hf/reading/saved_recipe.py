@@ -8,6 +8,7 @@ from datasets import Dataset
 
 from ocr2_hf.data.tasks import PROMPTS
 from ocr2_hf.errors import UsageError
+from ocr2_hf.modeling.hub_files import files_beside
 from ocr2_hf.recipe_checks import loop_guard_problems
 from ocr2_hf.recipe_fields import NO_REPEAT_NGRAM, NO_REPEAT_WINDOW
 
@@ -23,8 +24,9 @@ class SavedRecipe:
 
 
 def read_saved_recipe(model: str | Path) -> SavedRecipe:
-    """The recipe beside a model; an empty one where there is none. Raises `UsageError` when it is broken."""
-    path = Path(model) / "recipe.yaml"
+    """The recipe beside a model, a directory or a Hub id; an empty one where there is none. Raises `UsageError` when it
+    is broken."""
+    path = files_beside(model) / "recipe.yaml"
     if not path.is_file():
         return SavedRecipe()
     try:

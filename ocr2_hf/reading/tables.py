@@ -1,58 +1,244 @@
-"""HTML tables in what the model wrote -> data frames."""
+"""Tables in what the model wrote, HTML and markdown's, as grids of cells."""
 
+import html
 import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import takewhile
 
 import pandas as pd
-from lxml import etree, html
+from lxml import etree
+from lxml.html import HtmlElement, HTMLParser, document_fromstring
 
-MAX_SPAN = 1000  # as browsers cap colspan
-_TABLE = re.compile(r"<table\b.*?(?:</table\s*>|\Z)", re.DOTALL | re.IGNORECASE)
+from ocr2_hf.evaluation.markdown_tables import escape_stray_brackets, find_pipe_tables
+from ocr2_hf.evaluation.tables import cell_span
+
+MAX_COLUMNS = 1000  # as browsers cap colspan; what stands further right is left out
+
+_TAG = re.compile(r"<(?P<close>/?)(?P<name>table|td|th)\b[^>]*>?|(?P<grounding><\|/?(?:ref|det|grounding)\|>)", re.I)
+_GROUNDING = re.compile(r"<\|/?(?:ref|det|grounding)\|>")
+# A number with a footnote mark must not become another number.
+_SUPERSCRIPT = str.maketrans("0123456789+-()n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿ")
+_APART = ("br", "p", "div", "li", "table", "tr", "td", "th")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell: its text on one line, whether it is a head, where it begins (from 0) and how far it reaches.
+
+    `indent`: how many spaces (no-break ones and the like count too) stand before the text, in financial statements a
+    sign of what belongs to what.
+    """
+
+    text: str
+    header: bool = False
+    row: int = 0
+    column: int = 0
+    row_span: int = 1
+    column_span: int = 1
+    indent: int = 0
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: for each row the cells that begin in it, from left to right. Cells do not overlap.
+
+    Rows may have gaps (`grid` shows them as ""), and one that cells above fill has no cells.
+    """
+
+    rows: tuple[tuple[Cell, ...], ...]
+
+    @cached_property
+    def width(self) -> int:
+        """How many columns it has."""
+        return max((cell.column + cell.column_span for row in self.rows for cell in row), default=0)
+
+    def grid(self) -> list[list[str]]:
+        """Texts, rows of one length: a spanned cell is repeated in all its places, a missing one is ""."""
+        return [["" if cell is None else cell.text for cell in row] for row in self._places]
+
+    @property
+    def header_rows(self) -> int:
+        """How many rows at the top are heads: all their cells are, but for empty ones before the first (the corner)
+        and missing ones at the end."""
+        return sum(1 for _ in takewhile(_is_head, self._places))
+
+    def to_html(self) -> str:
+        """HTML that `parse_tables` reads back as this table: heads are `th`, spans are written where they are not 1."""
+        return f"<table>{''.join('<tr>' + ''.join(map(_cell_html, row)) + '</tr>' for row in self.rows)}</table>"
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """`grid` as text cells. Header rows become the columns, several of them a `MultiIndex`; else 0, 1, 2, ..."""
+        grid, heads = self.grid(), self.header_rows
+        columns = None
+        if heads:
+            columns = pd.Index(grid[0], dtype="object") if heads == 1 else pd.MultiIndex.from_arrays(grid[:heads])
+        return pd.DataFrame(grid[heads:], columns=columns, dtype="object")
+
+    @cached_property
+    def _places(self) -> list[list[Cell | None]]:
+        places: list[list[Cell | None]] = [[None] * self.width for _ in self.rows]
+        for cell in (cell for row in self.rows for cell in row):
+            for row in places[cell.row : cell.row + cell.row_span]:
+                row[cell.column : cell.column + cell.column_span] = [cell] * cell.column_span
+        return places
+
+
+def parse_tables(text: str) -> list[Table]:
+    """Every table of `text` with a cell in it, in order: HTML, and markdown's pipe tables (a line of dashes is needed).
+
+    HTML may be cut off or not closed: a table ends where the next begins, at a grounding tag and at the end. A table
+    inside a cell follows the one it is in, whose cell has its text too. Spans that are no numbers, or reach over other
+    cells or the last row, are cut. A pipe table's first row is its head; rows keep cells beyond it.
+    """
+    # NUL ends the input for libxml2. The same number of characters, so that places stay.
+    text = text.replace("\0", " ")
+    found = [(start, table) for start, end in _html_spans(text) for table in _html_tables(text[start:end])]
+    text = _blanked(text, _html_spans(text))
+    # The pipes of grounding tags part no cells.
+    text = _GROUNDING.sub(lambda match: " " * len(match[0]), text)
+    for pipes in find_pipe_tables(text):
+        markup = "".join("<tr>" + "".join(map(_pipe_cell, row)) + "</tr>" for row in pipes.rows[1:])
+        head = "".join(map(_pipe_cell, pipes.rows[0]))
+        tables = _html_tables(f"<table><thead><tr>{head}</tr></thead>{markup}</table>")
+        found += [(pipes.start, table) for table in tables]
+    return [table for _, table in sorted(found, key=lambda item: item[0])]
 
 
 def read_tables(text: str) -> list[pd.DataFrame]:
-    """Every HTML table of `text`, in order, as text cells without a header; a spanned cell is repeated.
-
-    A table that is cut off keeps the rows it has. Columns are numbered from 0; missing cells are "".
-    """
-    tables = (_grid(match[0]) for match in _TABLE.finditer(text.replace("\0", "")))
-    return [pd.DataFrame(grid, dtype="object") for grid in tables if grid]
+    """The tables of `text` (`parse_tables`) as data frames (`Table.to_dataframe`)."""
+    return [table.to_dataframe() for table in parse_tables(text)]
 
 
-def _grid(table_html: str) -> list[list[str]]:
-    parser = html.HTMLParser(remove_comments=True, remove_pis=True, encoding="utf-8")
+def _html_spans(text: str) -> Iterator[tuple[int, int]]:
+    """Where outermost HTML tables begin and end."""
+    start, in_cell = 0, []  # for each open table whether a cell is open in it
+    for tag in _TAG.finditer(text):
+        name = (tag["name"] or "").lower()
+        if in_cell and (tag["grounding"] or (name == "table" and not tag["close"] and not in_cell[-1])):
+            yield start, tag.start()
+            in_cell.clear()
+        if name == "table" and not tag["close"]:
+            start = start if in_cell else tag.start()
+            in_cell.append(False)
+        elif name == "table" and in_cell:
+            in_cell.pop()
+            if not in_cell:
+                yield start, tag.end()
+        elif in_cell and name:
+            in_cell[-1] = not tag["close"]
+    if in_cell:
+        yield start, len(text)
+
+
+def _blanked(text: str, spans: Iterator[tuple[int, int]]) -> str:
+    """The text with spaces for what is in `spans`; lines stay lines."""
+    pieces, place = [], 0
+    for start, end in spans:
+        pieces += [text[place:start], re.sub(r"[^\n]", " ", text[start:end])]
+        place = end
+    return "".join([*pieces, text[place:]])
+
+
+def _html_tables(markup: str) -> Iterator[Table]:
+    parser = HTMLParser(remove_comments=True, remove_pis=True, encoding="utf-8")
     try:
-        root = html.document_fromstring(table_html.encode("utf-8", "replace"), parser=parser)
+        root = document_fromstring(escape_stray_brackets(markup).encode("utf-8", "replace"), parser=parser)
     except etree.ParserError:
-        return []
-    rows: list[list[str]] = []
-    below: dict[int, tuple[int, str]] = {}  # column -> (rows that a cell above still spans, its text)
-    for row in root.iter("tr"):
-        cells = [cell for cell in row if cell.tag in ("td", "th")]
-        rows.append(_row(cells, below))
-    columns = max(map(len, rows), default=0)
-    return [row + [""] * (columns - len(row)) for row in rows]
+        return
+    for element in root.iter(*_APART):
+        element.text, element.tail = f" {element.text or ''}", f" {element.tail or ''}"
+    for element in root.iter("sup"):
+        element.text = element.text and _superscript(element.text)
+    for element in root.iter("table"):
+        table = _place([[_read_cell(cell) for cell in row] for row in _own_rows(element)])
+        if table.width:
+            yield table
 
 
-def _row(cells: list[html.HtmlElement], below: dict[int, tuple[int, str]]) -> list[str]:
-    """One row of the grid; takes from `below` what cells above span and leaves there what these span."""
-    row: list[str] = []
-    while cells or any(column >= len(row) for column in below):
-        width, rows_left, text = 1, 0, ""
-        if len(row) in below:
-            count, text = below[len(row)]
-            rows_left = count - 1
-        elif cells:
-            cell = cells.pop(0)
-            text = " ".join(cell.text_content().split())
-            width, rows_left = _span(cell, "colspan"), _span(cell, "rowspan") - 1
-        for _ in range(width):
-            below.pop(len(row), None)
-            if rows_left:
-                below[len(row)] = (rows_left, text)
-            row.append(text)
-    return row
+def _own_rows(table: HtmlElement) -> list[list[HtmlElement]]:
+    """The cells of each row, without those of tables in cells. Cells outside of rows make one of their own."""
+    rows: list[list[HtmlElement]] = []
+    loose = True
+    for element in table.iter("tr", "td", "th"):
+        if next(element.iterancestors("table")) is not table:
+            continue
+        in_row = element.tag == "tr" or element.getparent().tag == "tr"
+        if element.tag == "tr" or (not in_row and not (loose and rows)):
+            rows.append([])
+        if element.tag != "tr":
+            rows[-1].append(element)
+        loose = not in_row
+    return rows
 
 
-def _span(cell: html.HtmlElement, name: str) -> int:
-    value = cell.get(name, "").strip()
-    return min(max(int(value), 1), MAX_SPAN) if value.isdecimal() and len(value) < 10 else 1
+def _read_cell(cell: HtmlElement) -> Cell:
+    head = cell.tag == "th" or any(group.tag == "thead" for group in (cell.getparent(), cell.getparent().getparent()))
+    spans = (min(max(cell_span(cell, name), 1), MAX_COLUMNS) for name in ("rowspan", "colspan"))
+    text = cell.text_content()
+    return Cell(" ".join(text.split()), head, 0, 0, *spans, _indent(text))
+
+
+def _indent(text: str) -> int:
+    """Spaces before the text, without the one that parts it from other cells. After a line break, as in HTML laid out
+    for people, only those count that HTML keeps."""
+    before = text[: len(text) - len(text.lstrip())]
+    kept = before.replace(" ", "") if "\n" in before else before.removeprefix(" ")
+    return len(re.sub(r"[\t\r\n\f\v]", "", kept)) if text.strip() else 0
+
+
+def _place(rows: Sequence[Sequence[Cell]]) -> Table:
+    """Cells in the order they are written -> cells in their places."""
+    placed: list[tuple[Cell, ...]] = []
+    taken: list[set[int]] = [set() for _ in rows]
+    for number, row in enumerate(rows):
+        column, cells = 0, []
+        for cell in row:
+            column = _free(taken[number], column)
+            if column >= MAX_COLUMNS:
+                break
+            free = takewhile(lambda at: at not in taken[number], range(column, MAX_COLUMNS))  # noqa: B023
+            columns = [at for at, _ in zip(free, range(cell.column_span), strict=False)]
+            height = min(cell.row_span, len(rows) - number)
+            for below in taken[number : number + height]:
+                below.update(columns)
+            cells.append(Cell(cell.text, cell.header, number, column, height, len(columns), cell.indent))
+            column += len(columns)
+        placed.append(tuple(cells))
+    # What a truncated answer began: a row that nothing is in.
+    while placed and not placed[-1] and not taken[len(placed) - 1]:
+        placed.pop()
+    return Table(tuple(placed))
+
+
+def _free(taken: set[int], column: int) -> int:
+    while column in taken:
+        column += 1
+    return column
+
+
+def _is_head(row: Sequence[Cell | None]) -> bool:
+    cells = list(row)
+    while cells and (cells[0] is None or not cells[0].text):
+        cells.pop(0)
+    while cells and cells[-1] is None:
+        cells.pop()
+    return bool(cells) and all(cell is not None and cell.header for cell in cells)
+
+
+def _cell_html(cell: Cell) -> str:
+    name = "th" if cell.header else "td"
+    spans = {"rowspan": cell.row_span, "colspan": cell.column_span}
+    attributes = "".join(f' {key}="{value}"' for key, value in spans.items() if value != 1)
+    indent = "\xa0" * cell.indent
+    return f"<{name}{attributes}>{indent}{html.escape(cell.text, quote=False)}</{name}>"
+
+
+def _pipe_cell(markup: str) -> str:
+    return f"<td>{markup}</td>"
+
+
+def _superscript(text: str) -> str:
+    marks = text.strip().translate(_SUPERSCRIPT)
+    return marks if re.fullmatch("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿ]+", marks) else text

@@ -15,6 +15,7 @@ from ocr2_hf.modeling.load import BASE_FOLDER, load_model, load_processor
 from ocr2_hf.modeling.tiny import TINY_SIZES
 from ocr2_hf.recipe import OCR2TrainingArguments, Recipe
 from ocr2_hf.training.checkpoints import COMPLETE, mark_complete
+from ocr2_hf.training.hub_saves import HubSaves
 from ocr2_hf.training.runs import RECIPE_FILE, resume_from
 from ocr2_hf.training.trainer import OCR2Trainer
 
@@ -37,6 +38,8 @@ def build_trainer(recipe: Recipe, args: OCR2TrainingArguments) -> OCR2Trainer:
             eval_dataset=evaluation,
             guard_dataset=load_guard(recipe),
         )
+    if recipe.training("push_to_hub") and recipe.training("hub_strategy") == "every_save":
+        trainer.add_callback(HubSaves(args.hub_model_id, bool(args.hub_private_repo), args.hub_example))
     _tell(trainer)
     trainer.cache_vision()
     return trainer

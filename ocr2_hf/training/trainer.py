@@ -240,7 +240,7 @@ class OCR2Trainer(Trainer):
         model.eval()
         metrics = self._loss_terms(model, pages)
         if self.args.eval_pages:
-            metrics |= score_sample(self, pages.with_images(), self.args.eval_pages)
+            metrics |= score_sample(self, pages.with_images(), self.args.eval_pages, keep_example=True)
         if self.guard is not None:
             metrics["guard_cer"] = self.guard.cer()
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in metrics.items()}

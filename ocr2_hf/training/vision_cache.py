@@ -54,6 +54,8 @@ def cache_vision(trainer: "OCR2Trainer", model: OCR2Model) -> None:
         raise UsageError("cache_vision_features: the vision encoder trains, so its outputs change; freeze it")
     if any(pages.augment for pages in waiting.values()):
         raise UsageError("cache_vision_features: images are encoded once, so augment has no effect; set augment: none")
+    if any("table" in pages.tasks for pages in waiting.values()):
+        raise UsageError("cache_vision_features: pages are encoded whole, the task table shows pieces of them")
     cache = VisionCache(tower, trainer.processor, trainer.args, trainer.is_deepspeed_enabled)
     for name, pages in waiting.items():
         pages.features = cache.fill(pages, name)
@@ -82,7 +84,7 @@ class VisionCache:
     def fill(self, pages: PageTasks, name: str) -> VisionFeatures:
         """Compute the features that are missing, each process its share; all of them are there afterwards."""
         folder, tokens = self.folder(pages), pages.visual_tokens()
-        folder.mkdir(parents=True, exist_ok=True)
+        _tell_together(_unusable(folder), UsageError)
         missing = broadcast_object_list([self._missing(pages, folder) if self.args.process_index == 0 else None])[0]
         wanted = feature_bytes([tokens[index] for index in missing], self.width)
         logger.info(
@@ -94,11 +96,9 @@ class VisionCache:
             _tell_together(_no_room(folder, wanted) if self.args.process_index == 0 else None)
             self._compute(pages, missing, folder, max(tokens))
         stored = VisionFeatures(folder)
-        if blind := sum(pages.view(index) not in stored for index in range(len(pages))):
-            raise UsageError(
-                f"vision_cache_dir: other machines wrote {blind} pages' features to {folder}, which this "
-                "one does not see; name a folder on a disk all share"
-            )
+        blind = sum(pages.view(index) not in stored for index in range(len(pages)))
+        problem = f"vision_cache_dir: another machine does not see {blind} pages' features that are written to {folder}"
+        _tell_together(f"{problem}; name a folder on a disk all share" if blind else None, UsageError)
         return stored
 
     def _missing(self, pages: PageTasks, folder: Path) -> list[int]:
@@ -212,6 +212,14 @@ def _digest(tower: nn.Module) -> str:
     return digest.hexdigest()
 
 
+def _unusable(folder: Path) -> str | None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return f"vision_cache_dir: {folder} cannot be made: {error.strerror}; name another folder"
+    return None
+
+
 def _no_room(folder: Path, wanted: int) -> str | None:
     free = shutil.disk_usage(folder).free
     if wanted < free:
@@ -235,8 +243,8 @@ def _written(folder: Path, features: dict[str, Tensor]) -> str | None:
     return None
 
 
-def _tell_together(problem: str | None) -> None:
+def _tell_together(problem: str | None, kind: type[Exception] = WorkError) -> None:
     """Raise on every process what any of them found."""
     problems = [found for found in gather_object([problem]) if found]
     if problems:
-        raise WorkError(problems[0])
+        raise kind(problems[0])

@@ -90,7 +90,9 @@ def policies_study() -> list[Variant]:
 
 def forgetting_study() -> list[Variant]:
     """Tickets alone, or with slips like those that the base learnt from; the guard ends a run that forgets."""
-    guard = {"guard_dataset": "study_typed", "eval_strategy": "steps", "eval_steps": 10, "eval_pages": 0}
+    # Learning passes through worse: a tolerance of 0.02 ends every run here after 10 steps.
+    guard = {"guard_dataset": "study_typed", "guard_tolerance": 0.1}
+    guard |= {"eval_strategy": "steps", "eval_steps": 10, "eval_pages": 0}
     guard |= {"eval_dataset": "study_tickets", "eval_split": "test", "save_strategy": "steps", "save_steps": 10}
     return [
         Variant("tickets alone"),

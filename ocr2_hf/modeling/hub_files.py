@@ -1,0 +1,27 @@
+"""What lies beside the weights in a repository on the Hub: adapters, their base and processor, a box head, the recipe.
+
+The library loads a model and its processor by Hub id itself; these it does not know.
+"""
+
+from pathlib import Path
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
+
+BESIDE_WEIGHTS = (
+    *("adapter_config.json", "adapter_model.safetensors", "base/*", "box_head.safetensors", "recipe.yaml"),
+    *("processor_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
+)
+
+
+def files_beside(name: str | Path) -> Path:
+    """The directory with those files of a model: `name` itself, or for a Hub id the one they were downloaded to.
+
+    Where the Hub has no such repository or cannot be reached, `name` as a path that is not there.
+    """
+    if Path(name).exists() or str(name).count("/") != 1:
+        return Path(name)
+    try:
+        return Path(snapshot_download(str(name), allow_patterns=list(BESIDE_WEIGHTS)))
+    except (HfHubHTTPError, HFValidationError, HTTPError, FileNotFoundError, ConnectionError):
+        return Path(name)  # the library, which is asked next, says what is wrong

@@ -1,0 +1,134 @@
+"""What of a trained directory goes to the Hub: the model, and how it came about; no pickles, no checkpoints.
+
+Predictions and reports stay at home: they hold the pages' texts and images.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ocr2_hf.errors import UsageError
+from ocr2_hf.publishing.generation_config import reading_config
+
+ADAPTER_CONFIG, BASE_FOLDER, RECIPE, STATE = "adapter_config.json", "base", "recipe.yaml", "trainer_state.json"
+CARD, EVALUATIONS = "README.md", "evaluation"
+# A page as the model reads it, and what it wrote for it: kept by training.
+EXAMPLE, EXAMPLE_ANSWER = "example.png", "example.txt"
+MODEL_FILES = (
+    *("model.safetensors", "model.safetensors.index.json", "config.json", "generation_config.json"),
+    *("adapter_model.safetensors", ADAPTER_CONFIG, "box_head.safetensors"),
+    *("processor_config.json", "preprocessor_config.json", "chat_template.jinja"),
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+)
+RUN_FILES = (RECIPE, "trainable.json", STATE, "curves.png", EXAMPLE)
+_SHARD = re.compile(r"model-\d{5}-of-\d{5,}\.safetensors")
+_HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+")
+
+
+@dataclass(frozen=True)
+class Contents:
+    """`files`: path in the repository -> file or bytes. `base`: Hub id of the model it was trained from, where it has
+    one, and `base_folder` where that lies on this machine. An adapter's base without a Hub id goes along, in `base/`.
+    """
+
+    files: dict[str, Path | bytes]
+    is_adapter: bool
+    base: str | None
+    base_folder: Path | None
+
+    @property
+    def base_goes_along(self) -> bool:
+        return any(name.startswith(f"{BASE_FOLDER}/") for name in self.files)
+
+
+def is_published_name(name: str) -> bool:
+    """Whether a file in a repository is one that a push wrote, to be deleted when the next push has none like it."""
+    folder, _, file = name.rpartition("/")
+    if folder.split("/")[0] == EVALUATIONS:
+        return file == "metrics.json"
+    return folder in ("", BASE_FOLDER) and (file in (*MODEL_FILES, *RUN_FILES) or bool(_SHARD.fullmatch(file)))
+
+
+def read_contents(source: Path, repo: str, recipe: dict[str, Any], base: str | None = None) -> Contents:
+    """What of the directory `source` goes to `repo`. `base`: the Hub id of its base, where it was loaded from a copy.
+
+    Raises `UsageError` for what is no model or adapter, and for an adapter whose base is nowhere.
+    """
+    model = _model_files(source)
+    files: dict[str, Path | bytes] = {name: source / name for name in RUN_FILES if (source / name).is_file()} | model
+    if ADAPTER_CONFIG not in model:
+        trained_from = str(recipe.get("model") or "")
+        folder = Path(trained_from) if trained_from and Path(trained_from).is_dir() else None
+        files["generation_config.json"] = _generation(source)
+        return Contents(files, False, base or hub_id(trained_from), folder)
+    config = read_json(source / ADAPTER_CONFIG)
+    named = config.get("base_model_name_or_path") or ""
+    folder = _base_folder(source, named)
+    if base or (folder is None and hub_id(named)):
+        base = base or named
+        files[ADAPTER_CONFIG] = _json(config | {"base_model_name_or_path": base})
+        return Contents(files | _generation_of_adapter(source, folder), True, base, folder)
+    if folder is None:
+        raise UsageError(
+            f"{source / ADAPTER_CONFIG}: its base {named!r} is neither a directory nor a Hub id; say --base ORG/NAME"
+        )
+    files |= {f"{BASE_FOLDER}/{name}": path for name, path in _model_files(folder).items()}
+    # No path of this machine: what loads the adapter finds the base beside it.
+    files[ADAPTER_CONFIG] = _json(config | {"base_model_name_or_path": f"{repo}/{BASE_FOLDER}"})
+    return Contents(files | _generation_of_adapter(source, folder), True, None, folder)
+
+
+def hub_id(name: str | None) -> str | None:
+    """`name` where it is a Hub id and no directory."""
+    return name if name and _HUB_ID.fullmatch(name) and not Path(name).exists() else None
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON mapping; {} where the file is missing. Raises `UsageError` when it is broken."""
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UsageError(f"{path} is no JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise UsageError(f"{path} must hold a mapping, found {type(content).__name__}")
+    return content
+
+
+def _model_files(source: Path) -> dict[str, Path]:
+    found = {path.name: path for path in source.iterdir() if path.name in MODEL_FILES or _SHARD.fullmatch(path.name)}
+    weights = [name for name in found if name.endswith(".safetensors") and name != "box_head.safetensors"]
+    if not weights or not found.keys() & {"config.json", ADAPTER_CONFIG}:
+        raise UsageError(f"{source} holds no model: no config.json or {ADAPTER_CONFIG} with .safetensors weights")
+    if "model_type" in (config := read_json(source / "config.json")) and config["model_type"] != "deepseek_ocr2":
+        raise UsageError(
+            f"{source} holds a {config['model_type']!r} model; push the directory that it was exported from, "
+            "or one exported with --to merged"
+        )
+    return found
+
+
+def _base_folder(source: Path, named: str) -> Path | None:
+    """Where a base that is on this machine lies: the copy that a run keeps, or the directory it names."""
+    kept = (source / BASE_FOLDER, source.parent / BASE_FOLDER)
+    return next((folder for folder in (Path(named or "?"), *kept) if folder.is_dir()), None)
+
+
+def _generation(model: Path) -> bytes:
+    reading = reading_config(read_json(model / "config.json"), read_json(model / "generation_config.json"))
+    return _json(reading)
+
+
+def _generation_of_adapter(source: Path, base: Path | None) -> dict[str, Path | bytes]:
+    """The generation config beside an adapter; without its base here, that of the released model."""
+    if base is not None:
+        return {"generation_config.json": _generation(base)}
+    released = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2, "max_position_embeddings": 8192}
+    return {"generation_config.json": _json(reading_config({"text_config": released}, {}))}
+
+
+def _json(value: dict[str, Any]) -> bytes:
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()

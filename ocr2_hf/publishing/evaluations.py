@@ -1,0 +1,103 @@
+"""Evaluations of a model that was trained: found, checked to be of its present weights, and shown by one page."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ocr2_hf.data.grounding import Region
+from ocr2_hf.data.overlay import example_picture
+from ocr2_hf.errors import UsageError, WorkError
+from ocr2_hf.evaluation.predictions import read_predictions
+from ocr2_hf.evaluation.text import normalized_edit_distance
+from ocr2_hf.publishing.contents import BASE_FOLDER, read_json
+from ocr2_hf.reading.evaluation_settings import SETTINGS_FILE, fingerprint, read_settings
+
+METRICS, PREDICTIONS = "metrics.json", "predictions.jsonl"
+_NOT_HERE = ("checkpoint-", "stage-", f"{BASE_FOLDER}/")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """An output directory of `ocr2 evaluate`."""
+
+    folder: Path
+    metrics: dict[str, Any]
+    settings: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def dataset(self) -> str:
+        """As a name of a dataset; what predictions were scored without one has the folder's."""
+        if self.is_omnidocbench:
+            return "OmniDocBench v1.5"
+        return str(self.settings.get("dataset") or self.name)
+
+    @property
+    def split(self) -> str | None:
+        return self.settings.get("split")
+
+    @property
+    def is_omnidocbench(self) -> bool:
+        return "text_edit" in self.metrics
+
+
+def find_evaluations(source: Path) -> tuple[list[Evaluation], list[str]]:
+    """The evaluations inside `source` of the weights that lie there, and a note on each that is left out."""
+    found, notes = [], []
+    for path in sorted(source.rglob(METRICS)):
+        if path.relative_to(source).as_posix().startswith(_NOT_HERE):
+            continue
+        settings = read_settings(path.parent)
+        if "model_files" not in settings:
+            notes.append(f"{path} does not say of which model it is; name its folder with --evaluation to publish it")
+        elif settings["model_files"] != fingerprint(source):
+            notes.append(f"{path} is of other weights than {source} has now; evaluate again, or name it: --evaluation")
+        else:
+            found.append(Evaluation(path.parent, read_json(path), settings))
+    return found, notes
+
+
+def read_evaluations(folders: Sequence[Path]) -> list[Evaluation]:
+    """The evaluations that the user names. Raises `UsageError` for what is none, or for two of one name."""
+    evaluations = []
+    for folder in folders:
+        metrics = read_json(folder / METRICS)
+        if "pages" not in metrics:
+            raise UsageError(
+                f"--evaluation {folder}: no {METRICS} of one evaluation there; give an output_dir of `ocr2 evaluate`"
+            )
+        if folder.resolve().name in [other.name for other in evaluations]:
+            raise UsageError(f"--evaluation {folder}: two folders have this name; rename one")
+        evaluations.append(Evaluation(folder.resolve(), metrics, read_settings(folder)))
+    return evaluations
+
+
+def example_of(evaluation: Evaluation) -> tuple[bytes, str]:
+    """A page with the boxes that the model gave, as PNG, and its answer: the page with the middle one of all edit
+    distances, so neither the best nor the worst.
+
+    Raises `UsageError` or `WorkError` where predictions or images can no longer be had.
+    """
+    if evaluation.is_omnidocbench or "dataset" not in evaluation.settings:
+        raise UsageError(f"{evaluation.folder / SETTINGS_FILE} names no dataset")
+    from ocr2_hf.data.load import load_dataset
+    from ocr2_hf.reading.references import PageImages
+
+    images = PageImages(load_dataset(evaluation.settings["dataset"], split=evaluation.settings["split"]))
+    lines = [line for line in read_predictions(evaluation.folder / PREDICTIONS) if not line.get("missing")]
+    if not lines:
+        raise WorkError(f"{evaluation.folder / PREDICTIONS} has no pages")
+    distances = [normalized_edit_distance([line["prediction"]], [line["reference"]]) for line in lines]
+    line = lines[sorted(range(len(lines)), key=distances.__getitem__)[len(lines) // 2]]
+    image = images(line)
+    if image is None:
+        raise WorkError(f"the image of page {line['id']!r} is not in {evaluation.dataset}")
+    regions = [Region(region["label"], tuple(region["box"])) for region in line.get("regions") or []]
+    buffer = io.BytesIO()
+    example_picture(image, regions).save(buffer, format="PNG")
+    return buffer.getvalue(), line["prediction"]

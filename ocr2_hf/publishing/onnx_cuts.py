@@ -1,0 +1,185 @@
+"""One traced ONNX graph cut into the graphs that are written, their weights in one file that all of them share."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx_ir
+from onnx_ir.convenience import extract, replace_all_uses_with
+from onnx_ir.external_data import convert_tensors_to_external
+from onnx_ir.passes.common import ClearMetadataAndDocStringPass
+
+WEIGHTS_FILE = "weights.onnx_data"
+PAST, PRESENT = "past_key_values.", "present."
+_INLINE = 1024  # bytes: constants up to this size stay in the graph
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A graph to cut out: its inputs and outputs by their names in the trace; `renamed` outputs, old -> new name."""
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    renamed: tuple[tuple[str, str], ...] = ()
+
+
+_PAGES = ("pixel_values", "pixel_values_local", "num_local_patches", "input_ids")
+CUTS = {
+    "model.onnx": Cut((*_PAGES, "attention_mask", "box_positions"), ("text_logits", "bbox_preds")),
+    "embed_pages.onnx": Cut(_PAGES, ("inputs_embeds",)),
+    "embed_tokens.onnx": Cut(("input_ids",), ("token_embeds",), (("token_embeds", "inputs_embeds"),)),
+    "decoder.onnx": Cut(("inputs_embeds", "attention_mask", "position_ids", PAST), ("logits", PRESENT)),
+}
+# What the open sizes are called in the written graphs.
+_SIZES = {
+    "pixel_values": ("batch",),
+    "pixel_values_local": ("tiles",),
+    "num_local_patches": ("batch",),
+    "input_ids": ("batch", "length"),
+    "inputs_embeds": ("batch", "length"),
+    "attention_mask": ("batch", "past + length"),
+    "position_ids": ("batch", "length"),
+    PAST: ("batch", None, "past"),
+    PRESENT: ("batch", None, "past + length"),
+    "box_positions": ("boxes",),
+    "logits": ("batch",),
+    "text_logits": ("batch", "length"),
+    "bbox_preds": ("boxes",),
+}
+
+
+def write_graphs(traced: onnx_ir.Model, folder: Path, metadata: dict[str, str]) -> None:
+    """Cut the traced graph into those of `CUTS` and write them, and the weights of all in one file, into `folder`.
+
+    `metadata` is what a session can say about each graph.
+    """
+    graph = traced.graph
+    _turn_weights(graph)
+    _unstack_experts(graph)
+    graphs = {name: _cut(graph, cut) for name, cut in CUTS.items() if name != "model.onnx"}
+    _start_anew(graph)  # changes the trace, so it comes last
+    graphs["model.onnx"] = _cut(graph, CUTS["model.onnx"])
+    models = {name: onnx_ir.Model(part, ir_version=traced.ir_version) for name, part in graphs.items()}
+    _share_weights(graphs, folder)
+    for name, model in models.items():
+        ClearMetadataAndDocStringPass()(model)
+        model.metadata_props.update(metadata)
+        onnx_ir.save(model, folder / name)
+
+
+def _turn_weights(graph: onnx_ir.Graph) -> None:
+    """Write weights as they are multiplied: a session would turn them when it starts, into memory of its own."""
+    for node in list(graph):
+        if node.op_type == "Transpose" and node.inputs[0].is_initializer():
+            turned = node.inputs[0].const_value.numpy().transpose(list(node.attributes["perm"].as_ints()))
+            replace_all_uses_with(node.outputs[0], _constant(graph, f"{node.inputs[0].name}.turned", turned))
+
+
+def _unstack_experts(graph: onnx_ir.Graph) -> None:
+    """Give every expert its weights as a constant of its own.
+
+    The library's translation splits the stack of all experts' weights, so that a session would hold them twice.
+    """
+    for node in list(graph):
+        if node.op_type == "Split" and node.inputs[0].is_initializer() and node.attributes.get_int("axis", 0) == 0:
+            weights = node.inputs[0].const_value.numpy()
+            for number, (part, weight) in enumerate(zip(node.outputs, weights, strict=True)):
+                own = _constant(graph, f"{node.inputs[0].name}.{number}", weight)
+                for squeeze in part.consumers():
+                    replace_all_uses_with(squeeze.outputs[0], own)
+
+
+def _constant(graph: onnx_ir.Graph, name: str, array: np.ndarray) -> onnx_ir.Value:
+    value = onnx_ir.Value(name=name, const_value=onnx_ir.tensor(array, name=name))
+    value.shape, value.dtype = value.const_value.shape, value.const_value.dtype
+    graph.initializers.add(value)
+    return value
+
+
+def _start_anew(graph: onnx_ir.Graph) -> None:
+    """Put an empty cache, and positions counted from 0, in the place of those inputs: as a stock forward starts."""
+    values = {value.name: value for value in graph.inputs}
+    first, ids, positions = graph[0], values["input_ids"], values["position_ids"]
+    batch, length, sizes = (
+        onnx_ir.node("Shape", [ids], {"start": 0, "end": 1}),
+        onnx_ir.node("Shape", [ids], {"start": 1, "end": 2}),
+        onnx_ir.node("Shape", [ids]),
+    )
+    to = onnx_ir.node("Squeeze", length.outputs)
+    zero, one = (_constant(graph, f"start.{number}", np.array(number)) for number in (0, 1))
+    counted = onnx_ir.node("Range", [zero, *to.outputs, one])
+    every_row = onnx_ir.node("Expand", [*counted.outputs, *sizes.outputs])
+    nodes = [batch, length, sizes, to, counted, every_row]
+    replace_all_uses_with(positions, every_row.outputs[0])
+    for value in graph.inputs:
+        if value.name.startswith(PAST):
+            rest = _constant(graph, f"{value.name}.empty", np.array([value.shape[1], 0, value.shape[3]]))
+            shape = onnx_ir.node("Concat", [*batch.outputs, rest], {"axis": 0})
+            empty = onnx_ir.node("ConstantOfShape", shape.outputs)
+            nodes += [shape, empty]
+            replace_all_uses_with(value, empty.outputs[0])
+    graph.insert_before(first, nodes)
+
+
+def _cut(graph: onnx_ir.Graph, cut: Cut) -> onnx_ir.Graph:
+    values = {value.name: value for value in [*graph.inputs, *graph.outputs]}
+    inputs = [value for name in cut.inputs for value in _named(values, name)]
+    outputs = [value for name in cut.outputs for value in _named(values, name)]
+    others = [value for value in graph.inputs if value not in inputs]
+    part = extract(graph, [*inputs, *others], outputs)
+    kept, foreign = list(part.inputs)[: len(inputs)], list(part.inputs)[len(inputs) :]
+    for value in foreign:
+        _measure_elsewhere(part, value, kept)
+        part.inputs.remove(value)
+    for old, new in cut.renamed:
+        next(value for value in part.outputs if value.name == old).name = new
+    for value in [*part.inputs, *part.outputs]:
+        _name_sizes(value, cached=PAST in cut.inputs)
+    return part
+
+
+def _named(values: dict[str, onnx_ir.Value], name: str) -> list[onnx_ir.Value]:
+    return [value for key, value in values.items() if _is_named(key, name)]
+
+
+def _is_named(key: str, name: str) -> bool:
+    """Whether `name` is meant: it is the whole of it, or its beginning where it ends in a dot."""
+    return key == name or (name.endswith(".") and key.startswith(name))
+
+
+def _measure_elsewhere(graph: onnx_ir.Graph, absent: onnx_ir.Value, inputs: list[onnx_ir.Value]) -> None:
+    """Take the sizes that a cut graph reads off an input it has not from one of its own that has the same size."""
+    for node in list(absent.consumers()):
+        if node.op_type != "Shape":
+            raise ValueError(f"the graph needs {absent.name} for {node.op_type}")
+        size = absent.shape[node.attributes.get_int("start", 0)]
+        found = [(value, axis) for value in inputs for axis, other in enumerate(value.shape) if other == size]
+        if not found:
+            raise ValueError(f"no input of the graph has the size {size} of {absent.name}")
+        value, axis = found[0]
+        same = onnx_ir.node("Shape", [value], {"start": axis, "end": axis + 1})
+        same.outputs[0].shape, same.outputs[0].type = node.outputs[0].shape, node.outputs[0].type
+        graph.insert_before(node, same)
+        replace_all_uses_with(node.outputs[0], same.outputs[0])
+        graph.remove(node, safe=True)
+
+
+def _name_sizes(value: onnx_ir.Value, cached: bool) -> None:
+    (sizes,) = (sizes for name, sizes in _SIZES.items() if _is_named(value.name, name))
+    for axis, size in enumerate(sizes):
+        if size is not None:
+            value.shape[axis] = onnx_ir.SymbolicDim(size if cached else size.removeprefix("past + "))
+
+
+def _share_weights(graphs: dict[str, onnx_ir.Graph], folder: Path) -> None:
+    """Write every constant above a kilobyte once; the graphs then refer to its place in the file."""
+    uses: dict[int, list[onnx_ir.Value]] = {}
+    for graph in graphs.values():
+        for value in graph.initializers.values():
+            if value.const_value.nbytes > _INLINE:
+                uses.setdefault(id(value.const_value), []).append(value)
+    tensors = [values[0].const_value for values in uses.values()]
+    written = convert_tensors_to_external(tensors, folder, WEIGHTS_FILE, alignment=4096)
+    for values, tensor in zip(uses.values(), written, strict=True):
+        for value in values:
+            value.const_value = tensor

@@ -1,0 +1,173 @@
+"""The model as one module that `torch.export` can trace with every size left open, and its example inputs.
+
+The stock forward cannot be: it takes the pages of a batch one by one in Python (`for idx in range(batch_size)` and
+`num_local_patches.tolist()` in `DeepseekOcr2Model.get_image_features`), so a trace has the batch it was made with baked
+into every reshape of the vision tower. `place_features` puts the same features in the same places by arithmetic.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim
+from transformers import DeepseekOcr2Config, DynamicCache
+from transformers.exporters.utils import patch_attributes
+
+from ocr2_hf.data.grounding import COORDINATE_MAX
+from ocr2_hf.modeling.model import OCR2Model
+
+
+class TraceableModel(nn.Module):
+    """Every output that one of the graphs needs, of one forward: what is traced once is then cut into graphs.
+
+    Shapes, for B pages of length L with T tiles in all and N boxes, P tokens in the cache, hidden size H, vocabulary V:
+    `pixel_values` [B, 3, side, side], `pixel_values_local` [T, 3, side, side], `num_local_patches` [B], `input_ids` and
+    `position_ids` [B, L], `attention_mask` [B, P + L], `past_key_values`: per layer a key and a value [B, heads, P,
+    head size], `box_positions` [N, 6]: the page, and where `<|det|>` and the four coordinates stand in its sequence.
+    """
+
+    def __init__(self, model: OCR2Model, coordinate_ids: tuple[int, ...]):
+        super().__init__()
+        self.tower, self.projector = model.model.vision_tower, model.model.multi_modal_projector
+        self.separator = model.model.view_separator
+        self.text, self.head, self.box_head = model.model.language_model, model.lm_head, model.box_head
+        self.image_token_id = model.config.image_token_id
+        self.register_buffer("coordinate_ids", torch.tensor(coordinate_ids), persistent=False)
+
+    def forward(
+        self,
+        pixel_values: Tensor,
+        pixel_values_local: Tensor,
+        num_local_patches: Tensor,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        position_ids: Tensor,
+        past_key_values: list[dict[str, Tensor]],
+        box_positions: Tensor,
+    ) -> dict:
+        tokens = self.text.embed_tokens(input_ids)
+        pages, tiles = self._features(pixel_values), self._features(pixel_values_local)
+        embeds = place_features(
+            tokens, input_ids == self.image_token_id, pages, tiles, num_local_patches, self.separator
+        )
+        cache = DynamicCache([(layer["key"], layer["value"]) for layer in past_key_values])
+        hidden = self.text(
+            inputs_embeds=embeds,
+            attention_mask=causal_mask(attention_mask, input_ids.shape[1]),
+            position_ids=position_ids,
+            past_key_values=cache,
+            use_cache=True,
+        ).last_hidden_state
+        text_logits = self.head(hidden)
+        return {
+            "token_embeds": tokens,
+            "inputs_embeds": embeds,
+            "logits": self.head(hidden[:, -1:])[:, 0],
+            "present": [{"key": layer.keys, "value": layer.values} for layer in cache.layers],
+            "text_logits": text_logits,
+            "bbox_preds": self._boxes(hidden, text_logits, box_positions),
+        }
+
+    def _features(self, pixels: Tensor) -> Tensor:
+        return self.projector(self.tower(pixels).last_hidden_state)
+
+    def _boxes(self, hidden: Tensor, text_logits: Tensor, box_positions: Tensor) -> Tensor:
+        """[N, 4] in [0, 1], as `OCR2Model` predicts them."""
+        rows, tokens = box_positions[:, 0], box_positions[:, 1:]
+        if self.box_head is not None:
+            return self.box_head(hidden[rows, tokens[:, 0]])
+        logits = text_logits[rows[:, None], tokens[:, 1:] - 1][:, :, self.coordinate_ids]
+        coordinates = torch.arange(COORDINATE_MAX + 1, dtype=logits.dtype) / COORDINATE_MAX
+        return (logits.softmax(dim=-1) * coordinates).sum(dim=-1)
+
+
+def place_features(
+    tokens: Tensor, is_image: Tensor, pages: Tensor, tiles: Tensor, tile_counts: Tensor, separator: Tensor
+) -> Tensor:
+    """Token embeddings [B, L, H] with the image tokens' replaced by features: a page's tiles, its global view, the
+    separator.
+
+    `is_image` [B, L], `pages` [B, queries, H], `tiles` [T, queries, H], `tile_counts` [B]. As the stock model's
+    `get_image_features` and `masked_scatter` do page by page.
+    """
+    per_page, per_tile = pages.shape[1], tiles.shape[1]
+    table = torch.cat([separator[None], pages.flatten(0, 1), tiles.flatten(0, 1)])
+    number = is_image.long().cumsum(dim=1) - 1  # a token is the so-manieth image token of its page
+    counts = tile_counts[:, None]
+    of_tiles = counts * per_tile
+    row = torch.arange(tokens.shape[0], device=tokens.device)[:, None]
+    in_pages = 1 + row * per_page + number - of_tiles
+    in_tiles = 1 + tokens.shape[0] * per_page + (counts.cumsum(dim=0) - counts) * per_tile + number
+    place = torch.where(number < of_tiles, in_tiles, in_pages)
+    place = torch.where(is_image & (number < of_tiles + per_page), place, 0)
+    return torch.where(is_image[..., None], table[place], tokens)
+
+
+def causal_mask(attention_mask: Tensor, length: int) -> Tensor:
+    """What is added to attention scores [B, 1, L, P + L]: 0 where one of the last L tokens may look, else -3.4e38."""
+    keys = torch.arange(attention_mask.shape[1], device=attention_mask.device)
+    queries = keys[attention_mask.shape[1] - length :]
+    allowed = (keys[None] <= queries[:, None])[None, None] & attention_mask[:, None, None].bool()
+    return torch.where(allowed, 0.0, torch.finfo(torch.float32).min)
+
+
+def example_inputs(config: DeepseekOcr2Config, page_side: int, tile_side: int) -> dict:
+    """Inputs of `TraceableModel` in which no two open sizes are equal and none is 0 or 1: a trace would bake it in."""
+    text = config.text_config
+    batch, length, past, tiles, boxes = 2, 5, 3, 4, 6
+    cached = (batch, text.num_key_value_heads, past, text.head_dim)
+    return {
+        "pixel_values": torch.zeros(batch, 3, page_side, page_side),
+        "pixel_values_local": torch.zeros(tiles, 3, tile_side, tile_side),
+        "num_local_patches": torch.tensor([1, 3]),
+        "input_ids": torch.full((batch, length), text.bos_token_id),
+        "attention_mask": torch.ones(batch, past + length, dtype=torch.long),
+        "position_ids": torch.arange(past, past + length).repeat(batch, 1),
+        "past_key_values": [
+            {name: torch.zeros(cached) for name in ("key", "value")} for _ in range(text.num_hidden_layers)
+        ],
+        "box_positions": torch.zeros(boxes, 6, dtype=torch.long),
+    }
+
+
+def open_sizes(inputs: dict) -> dict:
+    """Which sizes of `example_inputs` stay open, as `torch.export` wants it."""
+    axes = {
+        "pixel_values": (0,),
+        "pixel_values_local": (0,),
+        "num_local_patches": (0,),
+        "input_ids": (0, 1),
+        "attention_mask": (0, 1),
+        "position_ids": (0, 1),
+        "box_positions": (0,),
+    }
+    sizes = {name: dict.fromkeys(open_axes, Dim.AUTO) for name, open_axes in axes.items()}
+    cached = dict.fromkeys((0, 2), Dim.AUTO)
+    return sizes | {"past_key_values": [{"key": cached, "value": cached} for _ in inputs["past_key_values"]]}
+
+
+@contextmanager
+def sizes_worked_out() -> Iterator[None]:
+    """While tracing, a -1 in a reshape is replaced by the size it stands for.
+
+    ONNX cannot tell it for a tensor without elements, which the tiles are of a batch in which no page has any.
+    """
+
+    def solved(original):
+        def reshape(tensor: Tensor, *shape):
+            sizes = shape[0] if len(shape) == 1 and isinstance(shape[0], tuple | list) else shape
+            if not all(isinstance(size, int | torch.SymInt) for size in sizes) or -1 not in [
+                size for size in sizes if isinstance(size, int)
+            ]:
+                return original(tensor, *shape)
+            known = 1
+            for size in sizes:
+                known = known if isinstance(size, int) and size == -1 else known * size
+            rest = tensor.numel() // known
+            return original(tensor, [rest if isinstance(size, int) and size == -1 else size for size in sizes])
+
+        return reshape
+
+    with patch_attributes([(torch.Tensor, "reshape", solved), (torch.Tensor, "view", solved)]):
+        yield

@@ -1,0 +1,97 @@
+"""Statements as CSV: a row for each value, so that files of many documents can be put together."""
+
+import csv
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+from ocr2_hf.evaluation.files import write_whole
+from ocr2_hf.reading.statements.cells import guarded
+from ocr2_hf.reading.statements.statement import Statement, StatementDocument, Value
+
+COLUMNS = (
+    *(
+        "file",
+        "statement",
+        "title",
+        "kind",
+        "line",
+        "name",
+        "line_kind",
+        "level",
+        "note",
+        "column",
+        "period",
+        "period_end",
+    ),
+    *(
+        "text",
+        "value_kind",
+        "number",
+        "currency",
+        "scale",
+        "amount",
+        "page",
+        "left",
+        "top",
+        "right",
+        "bottom",
+        "box_source",
+    ),
+    *("check", "difference"),
+)
+
+
+STATUSES = ("off", "not checkable", "ok")  # the worst first
+
+
+def write_csv_file(document: StatementDocument, path: str | Path) -> None:
+    """Write a document, whole or not at all: UTF-8 with the mark by which spreadsheets know it.
+
+    `statement` and `line` count from 1. A section is a row without a value. `check` is the worst result of the checks
+    of that total in that column, `difference` its own. Texts that a spreadsheet would run get an apostrophe
+    (`guarded`).
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for number, statement in enumerate(document.statements, 1):
+        for row in _rows(document, number, statement):
+            writer.writerow(["" if cell is None else cell for cell in row])
+    write_whole(path, "\ufeff" + text.getvalue())
+
+
+def _rows(document: StatementDocument, number: int, statement: Statement) -> Iterator[list]:
+    for place, line in enumerate(statement.lines, 1):
+        head = [guarded(document.file or ""), number, guarded(statement.title), statement.kind, place]
+        head += [guarded(line.name.text), line.kind, line.level, guarded(line.note)]
+        if line.kind == "section":
+            yield [*head, *[""] * (len(COLUMNS) - len(head))]
+        for index, (column, value) in enumerate(zip(statement.columns, line.values, strict=True)):
+            if value:
+                end = column.period and column.period.end
+                when = [guarded(column.head), guarded(column.label if column.period else ""), end and end.isoformat()]
+                yield [*head, *when, *_value(value), *_checked(statement, place - 1, index)]
+
+
+def _value(value: Value) -> list:
+    number, amount = (None if x is None else f"{x:f}" for x in (value.number, value.amount))
+    boxes = [round(side, 1) for side in value.place.box]
+    unit = [value.unit.currency, value.unit.scale]
+    return [
+        guarded(value.figure.text),
+        value.figure.kind,
+        number,
+        *unit,
+        amount,
+        value.place.page,
+        *boxes,
+        value.place.source,
+    ]
+
+
+def _checked(statement: Statement, line: int, column: int) -> list:
+    """The worst result of the checks of a value, and its difference."""
+    own = [check for check in statement.checks if (check.line_index, check.column_index) == (line, column)]
+    worst = min(own, key=lambda check: STATUSES.index(check.status), default=None)
+    return ["", ""] if worst is None else [worst.status, None if worst.difference is None else f"{worst.difference:f}"]
