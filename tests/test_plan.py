@@ -1,13 +1,20 @@
 """`ocr2 plan`: what it prints, and how it refuses."""
 
 import re
+from pathlib import Path
 
 import pytest
 import yaml
+from commands import build, write_pages
+from tiny_pages import page_row, processor
 
 from ocr2_hf.commands import plan
+from ocr2_hf.data.collator import PromptEncoder, TargetEncoder
+from ocr2_hf.data.tasks import PROMPTS, build_target
 from ocr2_hf.errors import UsageError, run_command
 from ocr2_hf.modeling.tiny import save_tiny
+
+PROMPT = len(PromptEncoder(processor()).prompt(PROMPTS["markdown"], 0)) - 257
 
 
 def recipe(tmp_path, **values):
@@ -24,18 +31,51 @@ def test_the_real_model_without_weights_or_network(tmp_path, capsys):
     assert "3,978,240 of" in out
     assert "weights in bfloat16" in out
     assert re.search(r"1240 x 1754 +6 tiles +1,121 tokens", out)
-    assert re.search(r"^  weights +6\.79 GB$", out, re.MULTILINE)
+    assert re.search(r"^  weights +6\.79 GB +6\.79 GB$", out, re.MULTILINE)
     assert "estimated" in out
     assert "fits in 24 GB" in out
 
 
 def test_a_verdict_that_says_what_to_do(tmp_path, capsys):
-    path = recipe(tmp_path, model="deepseek-community/DeepSeek-OCR-2", train_language="full", bf16=True)
-    assert plan.main([path, "--gpu_memory", "24", "--gradient_checkpointing", "true"]) == 0
+    path = recipe(tmp_path, train_language="full", train_vision="all", per_device_train_batch_size=256)
+    assert plan.main([path, "--gpu_memory", "24", "--page", "100x100"]) == 0
     out = capsys.readouterr().out
-    assert "does not fit in 24 GB" in out
-    assert "most is optimizer" in out
-    assert "optim: adamw_8bit" in out
+    assert "with checkpointing off as in the recipe: does not fit in 24 GB" in out
+    assert "most is activations: set gradient_checkpointing: true" in out
+
+
+def test_every_launch_configuration_for_its_processes_or_others(tmp_path, capsys):
+    path = recipe(tmp_path, train_language="full", train_vision="all")
+    names = {file.stem for file in Path("accelerate_configs").glob("*.yaml")}
+    for words, processes in (([], "8"), (["--num_processes", "3"], "3")):
+        assert plan.main([path, "--page", "100x100", "--gpu_memory", "1", *words]) == 0
+        told = capsys.readouterr().out.partition("under the launch configurations")[2]
+        rows = [line.split() for line in told.splitlines() if " processes " in line]
+        assert {row[0] for row in rows} == names
+        assert {row[1] for row in rows if row[0] in ("ddp", "fsdp2", "zero2", "zero3")} == {processes}
+        assert {row[1] for row in rows if row[0] == "cpu"} == {"1"}
+        assert all(row.count("fits") == 2 for row in rows)
+
+
+def test_tokens_are_those_of_the_datasets_pages(tmp_path, datasets_cache, capsys):
+    """By hand: 257 visual tokens without tiles, 545 with two; BOS and the prompt are 45 of the tiny tokenizer."""
+    sizes, lines = [(100, 100), (100, 100), (150, 300)], ["aa", "bbbb", "cccccc"]
+    rows = [page_row(f"p{i}", size, [line], 1) for i, (size, line) in enumerate(zip(sizes, lines, strict=True))]
+    rows.append(page_row("long", (100, 100), ["x" * 900], 1))
+    build("planned", write_pages(tmp_path / "pages", rows), "--val", "0", "--test", "0")
+    path = recipe(tmp_path, dataset="planned", train_language="full", max_length=1000)
+    plan.main([path])
+    out = capsys.readouterr().out
+    assert "tokens of the 3 pages of planned that train" in out
+    assert re.search(r"^  visual +257 +257 +516 +545$", out, re.MULTILINE)
+    target = TargetEncoder(processor().tokenizer)
+    texts = [PROMPT + len(target(build_target("markdown", row)).ids) for row in rows[:3]]
+    assert re.search(rf"^  prompt and target +{texts[0]} +{texts[1]} +\d+ +{texts[2]}$", out, re.MULTILINE)
+    assert "1 left out: longer than max_length" in out
+    assert f"257 visual and {texts[1] - PROMPT} target tokens" in out
+    assert f"8 x {545 + texts[2]:,} tokens" in out
+    plan.main([path, "--target_tokens", "50"])
+    assert "1240 x 1754" in capsys.readouterr().out
 
 
 def test_pages_batches_and_overrides_count(tmp_path, capsys):

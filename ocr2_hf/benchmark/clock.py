@@ -15,8 +15,8 @@ class StepClock(TrainerCallback):
     """Seconds of every optimizer step of `trainer`, and of its parts.
 
     `steps`: from the end of one step to the end of the next; `processor`: what this process's threads computed in that
-    time, which on a CPU does not depend on what else the machine does. `parts`: a dict for each step; what no part
-    claims is `other`. `wait` is called at every border, so that a GPU's work counts where it was asked for; with
+    time, which on a CPU depends less on what else the machine does. `parts`: a dict for each step; what no part claims
+    is `other`. `wait` is called at every border, so that a GPU's work counts where it was asked for; with
     `parts=False` it is called at the ends of steps alone, which costs nothing that a step does not wait for anyway.
     """
 

@@ -70,8 +70,7 @@ def _print_tokens(plan: Plan) -> None:
             print(f"  {part:<18}" + "".join(f"{value:>9,}" for value in values))
         print("".join(f"  {count:,} left out: {reason}\n" for reason, count in dropped.items()) or "  none left out")
         return
-    print(f"\n{plan.recipe.data.dataset} or its tokenizer is not here; visual tokens by page size (prompt and target")
-    print(f"share the rest, up to max_length {plan.args.max_length})")
+    print("\nvisual tokens of a page (the rest, up to max_length, is for prompt and target)")
     for width, height in SIZES:
         tiles = plan.images.tiles(width, height)
         tokens = plan.images.tokens(tiles)

@@ -91,9 +91,11 @@ def image_settings(name: str, max_patches: int | None) -> ImageSettings:
     return settings if max_patches is None else replace(settings, max_patches=max_patches)
 
 
-def outline(policy: ModelArguments, dtype: str, box_head: bool = False) -> nn.Module:
+def outline(
+    policy: ModelArguments, dtype: str, box_head: bool = False, config: DeepseekOcr2Config | None = None
+) -> nn.Module:
     """The model as it trains, on the meta device: shapes, dtypes and what trains, no values."""
-    config = model_config(policy.model)
+    config = model_config(policy.model) if config is None else config
     with torch.device("meta"):
         model = OCR2Model(config).to(getattr(torch, dtype))
         if box_head:

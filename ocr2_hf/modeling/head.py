@@ -40,6 +40,8 @@ class OCR2Head(nn.Linear):
         if labels_N is None:
             return super().forward(hidden)
         dtype = autocast_dtype(hidden) or self.weight.dtype
+        if dtype.itemsize < self.weight.dtype.itemsize:
+            chunks *= 2  # logits are held in both dtypes, beside a copy of the weight
         return _ChunkedTerms.apply(
             hidden, self.weight, labels_N, weights_N, coordinate_rows_C, coordinate_ids, chunks, dtype
         )

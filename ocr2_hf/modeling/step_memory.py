@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch._subclasses import FakeTensorMode
+from transformers import DeepseekOcr2Config
 
 from ocr2_hf.data.images import ImageSettings
-from ocr2_hf.modeling.budget import Step, base_of, outline
+from ocr2_hf.modeling.budget import Step, base_of, model_config, outline
 from ocr2_hf.modeling.model import OCR2Model
 from ocr2_hf.modeling.trace import LiveBytes, stand_ins
 from ocr2_hf.recipe import ModelArguments
@@ -87,14 +88,16 @@ def step_memory(
     box_head: bool = False,
 ) -> StepMemory:
     """Run forward and backward pass of a micro-batch; with `accumulates` all gradients are there from the start."""
-    model = outline(policy, str(precision.weights).removeprefix("torch."), box_head).train()
+    dtype = str(precision.weights).removeprefix("torch.")
+    weights = _bytes([*(whole := outline(policy, dtype, box_head)).parameters(), *whole.buffers()])
+    model = outline(policy, dtype, box_head, _shortened(policy)).train()
     with FakeTensorMode(), stand_ins(autocast=True):
         _prepare(model, step.checkpointing)
         counted = _run(model, images, step, precision)
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         gradients = _bytes(trained)
         return StepMemory(
-            weights=_bytes([*model.parameters(), *model.buffers()]),
+            weights=weights,
             gradients=gradients,
             optimizer=sum(parameter.numel() for parameter in trained) * _optimizer_bytes(optimizer),
             activations=counted["activations"],
@@ -117,6 +120,17 @@ def verdict(parts: dict[str, int], gpu_memory: int) -> str:
         return f"fits in {told}"
     largest = max(parts, key=parts.get)
     return f"does not fit in {told}; most is {largest}: {ADVICE[largest]}"
+
+
+def _shortened(policy: ModelArguments) -> DeepseekOcr2Config:
+    """The model's configuration; of a vision tower that does not train one layer of each kind is enough: it keeps
+    nothing of a layer once that is done."""
+    config = model_config(policy.model)
+    if policy.train_vision == "none":
+        sam, encoder = config.vision_config.sam_config, config.vision_config.encoder_config
+        sam.num_hidden_layers, sam.global_attn_indexes = 2, [1] if sam.global_attn_indexes else []
+        encoder.num_hidden_layers, encoder.layer_types = 1, encoder.layer_types[:1]
+    return config
 
 
 def _prepare(model: nn.Module, checkpointing: bool) -> None:
