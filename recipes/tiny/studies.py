@@ -6,8 +6,8 @@
     python recipes/tiny/studies.py tags        what a weight on the tags of tables does for tables
 
 Every run fine-tunes recipes/tiny/base with recipes/tiny/lora.yaml and the changes that the table names, on the tickets
-of the quickstart, and reads pages that were held out; tags with recipes/tiny/financial_statements.yaml on its statements.
-Runs that are there are not made again: a killed study goes on where it was. Several processes may share the seeds of one
+of the quickstart, and reads pages that were held out; tags with recipes/tiny/financial_statements.yaml on its pages.
+Runs that are there are not made again: a killed study goes on where it was. Several processes may share the seeds of a
 study; the last call, with all seeds, prints the whole table.
 """
 
