@@ -5,6 +5,7 @@ The stock forward cannot be: it takes the pages of a batch one by one in Python 
 into every reshape of the vision tower. `place_features` puts the same features in the same places by arithmetic.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -93,7 +94,7 @@ def place_features(
     """
     per_page, per_tile = pages.shape[1], tiles.shape[1]
     table = torch.cat([separator[None], pages.flatten(0, 1), tiles.flatten(0, 1)])
-    number = is_image.long().cumsum(dim=1) - 1  # a token is the so-manieth image token of its page
+    number = is_image.long().cumsum(dim=1) - 1  # how many image tokens of its page stand before a token
     counts = tile_counts[:, None]
     of_tiles = counts * per_tile
     row = torch.arange(tokens.shape[0], device=tokens.device)[:, None]
@@ -153,21 +154,18 @@ def sizes_worked_out() -> Iterator[None]:
 
     ONNX cannot tell it for a tensor without elements, which the tiles are of a batch in which no page has any.
     """
-
-    def solved(original):
-        def reshape(tensor: Tensor, *shape):
-            sizes = shape[0] if len(shape) == 1 and isinstance(shape[0], tuple | list) else shape
-            if not all(isinstance(size, int | torch.SymInt) for size in sizes) or -1 not in [
-                size for size in sizes if isinstance(size, int)
-            ]:
-                return original(tensor, *shape)
-            known = 1
-            for size in sizes:
-                known = known if isinstance(size, int) and size == -1 else known * size
-            rest = tensor.numel() // known
-            return original(tensor, [rest if isinstance(size, int) and size == -1 else size for size in sizes])
-
-        return reshape
-
-    with patch_attributes([(torch.Tensor, "reshape", solved), (torch.Tensor, "view", solved)]):
+    with patch_attributes([(torch.Tensor, "reshape", _worked_out), (torch.Tensor, "view", _worked_out)]):
         yield
+
+
+def _worked_out(original):
+    def reshape(tensor: Tensor, *shape):
+        sizes = list(shape[0] if len(shape) == 1 and isinstance(shape[0], tuple | list) else shape)
+        left = [place for place, size in enumerate(sizes) if isinstance(size, int) and size == -1]
+        if not left:
+            return original(tensor, *shape)
+        known = math.prod(size for place, size in enumerate(sizes) if place != left[0])
+        sizes[left[0]] = tensor.numel() // known
+        return original(tensor, sizes)
+
+    return reshape
