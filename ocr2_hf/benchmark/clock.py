@@ -36,6 +36,11 @@ class StepClock(TrainerCallback):
         trainer.get_batch_samples = self._counted(trainer.get_batch_samples)
         trainer.add_callback(self)
 
+    def clear(self) -> None:
+        """Forget all steps so far."""
+        for seen in (self.steps, self.processor, self.parts, self.tokens, self.pages):
+            seen.clear()
+
     def on_train_begin(self, args, state, control, **kwargs) -> None:
         self.wait()
         self._last, self._last_processor = time.perf_counter(), time.process_time()

@@ -3,7 +3,7 @@
 import gc
 import statistics
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,7 +13,7 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 from datasets import Dataset
-from transformers import PrinterCallback, Trainer
+from transformers import PrinterCallback, Trainer, TrainingArguments
 from transformers.trainer_utils import set_seed
 
 from ocr2_hf.benchmark.clock import StepClock
@@ -33,9 +33,9 @@ class Work:
 
     mix: PageMix
     batch_size: int
-    steps: int = 8
+    steps: int = 4
     warmup: int = 2
-    rounds: int = 3
+    rounds: int = 5
     drawn: int = 32  # pages that are drawn; longer runs meet them again
     workers: int | None = None  # that load pages; none: the recipe's
 
@@ -49,9 +49,16 @@ def measure(recipe: Recipe, work: Work, sides: Sequence[str]) -> dict[str, dict[
     processor = bench_processor(recipe, recipe.training("max_patches"))
     pages = make_pages(work.mix, work.drawn, processor)
     rounds: dict[str, list[dict]] = {side: [] for side in sides}
-    for number in range(work.rounds):
-        for side in sides if number % 2 == 0 else reversed(sides):
-            rounds[side].append(_timed_round(recipe, work, side, pages, processor))
+    with _shared_folder() as folder:
+        run = run_recipe(recipe, work, work.all_steps, folder)
+        args = run.training_arguments()
+        # Alone on a CPU the trainers stay, so that rounds can be short and many; elsewhere both may not fit.
+        stays = args.device.type == "cpu" and args.world_size == 1
+        kind = _KeptSide if stays else _FreshSide
+        timed = {side: kind(run, work, side, pages, processor) for side in sides}
+        for number in range(work.rounds):
+            for side in sides if number % 2 == 0 else reversed(sides):
+                rounds[side].append(timed[side].round())
     return {
         side: summary(rounds[side]) | {"peak_memory": count_peak(recipe, work, side, pages, processor)}
         for side in sides
@@ -83,29 +90,61 @@ def _spread(ratios: list[float]) -> dict[str, Any]:
     return {"median": statistics.median(ratios), "least": min(ratios), "largest": max(ratios), "pairs": ratios}
 
 
-def _timed_round(recipe: Recipe, work: Work, side: str, pages: Dataset, processor) -> dict[str, Any]:
-    with _shared_folder() as folder:
-        run = run_recipe(recipe, work, work.all_steps, folder)
-        args = run.training_arguments()
-        on_gpu = args.device.type == "cuda"
-        wait = partial(synchronize, args.device)
-        clock = _train(run, args, side, pages, processor, lambda trainer: StepClock(trainer, wait, not on_gpu))
-        told = _round(clock, work, args)
-        if on_gpu:  # parts need waits inside the step, which cost time: a run of their own
-            clock = _train(run, args, side, pages, processor, lambda trainer: StepClock(trainer, wait))
-            told["parts"] = _round(clock, work, args)["parts"]
-    return told
+class _KeptSide:
+    """One side's trainer, that trains a few steps more in every round; the first has those that do not count before."""
+
+    def __init__(self, run: Recipe, work: Work, side: str, pages: Dataset, processor) -> None:
+        self.work, self.trainer = work, _trainer(run, run.training_arguments(), side, pages, processor)
+        self.clock = StepClock(self.trainer, partial(synchronize, self.trainer.args.device))
+        self.skipped = work.warmup
+
+    def round(self) -> dict[str, Any]:
+        self.trainer.args.max_steps = self.work.steps + self.skipped
+        self.trainer.train()
+        told = _round(self.clock, self.skipped, self.trainer.args)
+        self.clock.clear()
+        self.skipped = 0
+        return told
 
 
-def _round(clock: StepClock, work: Work, args: OCR2TrainingArguments) -> dict[str, Any]:
-    steps, parts = clock.steps[work.warmup :], clock.parts[work.warmup :]
-    seconds = sum(steps)
-    counted = {name: int(sum(numbers[work.warmup :])) for name, numbers in (("p", clock.pages), ("t", clock.tokens))}
+@dataclass(frozen=True)
+class _FreshSide:
+    """One side, whose trainer is made anew for every round and gone after it."""
+
+    run: Recipe
+    work: Work
+    side: str
+    pages: Dataset
+    processor: object
+
+    def round(self) -> dict[str, Any]:
+        """On a GPU parts need waits inside the step, which cost time: they come from a run of their own."""
+        on_gpu = self.run.training_arguments().device.type == "cuda"
+        told = self._train(parts=not on_gpu)
+        return told | {"parts": self._train(parts=True)["parts"]} if on_gpu else told
+
+    def _train(self, parts: bool) -> dict[str, Any]:
+        args = self.run.training_arguments()
+        trainer = _trainer(self.run, args, self.side, self.pages, self.processor)
+        clock = StepClock(trainer, partial(synchronize, args.device), parts)
+        trainer.train()
+        trainer.accelerator.free_memory()
+        del trainer
+        gc.collect()
+        if args.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return _round(clock, self.work.warmup, args)
+
+
+def _round(clock: StepClock, skipped: int, args: TrainingArguments) -> dict[str, Any]:
+    """The figures of a clock's steps after the first `skipped`."""
+    steps, parts = clock.steps[skipped:], clock.parts[skipped:]
+    seconds, pages, tokens = sum(steps), sum(clock.pages[skipped:]), int(sum(clock.tokens[skipped:]))
     return {
-        "pages_per_second": counted["p"] * args.world_size / seconds,
-        "tokens_per_second": counted["t"] * args.world_size / seconds,
+        "pages_per_second": pages * args.world_size / seconds,
+        "tokens_per_second": tokens * args.world_size / seconds,
         "seconds_per_step": seconds / len(steps),
-        "processor_seconds_per_page": sum(clock.processor[work.warmup :]) / counted["p"],
+        "processor_seconds_per_page": sum(clock.processor[skipped:]) / pages,
         "parts": {name: statistics.mean(step[name] for step in parts) for name in parts[0]},
     }
 
@@ -146,25 +185,6 @@ def run_recipe(recipe: Recipe, work: Work, steps: int, folder: str, **values: An
         **values,
     }
     return Recipe.of(recipe.values | own)
-
-
-def _train(
-    recipe: Recipe,
-    args: OCR2TrainingArguments,
-    side: str,
-    pages: Dataset,
-    processor,
-    clock_of: Callable[[Trainer], StepClock],
-) -> StepClock:
-    trainer = _trainer(recipe, args, side, pages, processor)
-    clock = clock_of(trainer)
-    trainer.train()
-    trainer.accelerator.free_memory()
-    del trainer
-    gc.collect()
-    if args.device.type == "cuda":
-        torch.cuda.empty_cache()
-    return clock
 
 
 def _trainer(recipe: Recipe, args: OCR2TrainingArguments, side: str, pages: Dataset, processor) -> Trainer:

@@ -93,9 +93,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--loss", type=page_size, metavar="BATCHxLENGTH", help="the loss alone, beside the stock model's, no training")
     add("--supervised", type=float, default=1 / 3, metavar="SHARE", help="of the tokens, with --loss (a third)")
     add("--data", action="store_true", help="the collators alone, on one core, no training")
-    add("--steps", type=positive_integer, default=8, help="optimizer steps of a round that count (8)")
-    add("--warmup", type=whole_number, default=2, help="steps before them that do not (2)")
-    add("--rounds", type=positive_integer, default=3, help="rounds; figures are medians over them (3)")
+    add("--steps", type=positive_integer, default=4, help="optimizer steps of a round that count (4)")
+    add("--warmup", type=whole_number, default=2, help="steps before the first that do not (2)")
+    add("--rounds", type=positive_integer, default=5, help="rounds; figures are medians over them (5)")
     add("--pages", type=positive_integer, default=32, help="pages drawn; longer runs meet them again (32)")
     return parser
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -126,7 +127,7 @@ def page_statistics(recipe: Recipe, args: OCR2TrainingArguments, images: ImageSe
 
 def _prompt_tokens(recipe: Recipe, args: OCR2TrainingArguments) -> int:
     """BOS and the prompt of the task with the largest share, without the image."""
-    if recipe.model.model not in TINY_SIZES:
+    if recipe.model.model not in TINY_SIZES and not Path(recipe.model.model).is_dir():
         return PROMPT_TOKENS
     encoder = PromptEncoder(load_processor(recipe.model.model))
     task = max(args.tasks, key=args.tasks.get)
