@@ -99,6 +99,25 @@ def test_pages_batches_and_overrides_count(tmp_path):
     assert flops(page=(1240, 1754), target_tokens=2000) > page
 
 
+def test_stored_features_have_a_size_and_spare_the_vision(tmp_path, capsys):
+    path = recipe(tmp_path, model="deepseek-community/DeepSeek-OCR-2", augment="none")
+    plan.main([path])
+    live = capsys.readouterr().out
+    plan.main([path, "--cache_vision_features"])
+    stored = capsys.readouterr().out
+    assert "stored vision features" not in live
+    assert "stored vision features (cache_vision_features): 2.0 MB for 1 of these pages" in stored
+    parts = [dict(re.findall(r"^  ([a-z ]+?) +(\d+\.\d+) TFLOP", out, re.MULTILINE)) for out in (live, stored)]
+    assert float(parts[0]["vision forward"]) > 5 and float(parts[1]["vision forward"]) == 0
+    assert parts[0]["text forward"] == parts[1]["text forward"]
+
+
+def test_a_budget_of_tokens_sets_the_batch(tmp_path, capsys):
+    path = recipe(tmp_path, model="deepseek-community/DeepSeek-OCR-2", per_device_train_batch_size=64)
+    plan.main([path, "--tokens_per_batch", "8000"])  # pages of 1,121 + 12 + 600 tokens
+    assert "in a step of 4 pages per process" in capsys.readouterr().out
+
+
 def test_a_saved_model_is_planned_from_its_own_config(tmp_path):
     saved = planned(recipe(tmp_path, model=str(save_tiny(tmp_path / "saved")), train_language="full"))
     fresh = planned(recipe(tmp_path, model="tiny", train_language="full"))

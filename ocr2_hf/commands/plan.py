@@ -86,6 +86,9 @@ def _print_flops(plan: Plan) -> None:
         print(f"  {part:<15}{number / step.batch / 1e12:>12.4f} TFLOP")
     total = sum(flops.values()) / step.batch / 1e12
     print(f"  {'all':<15}{total:>12.4f} TFLOP, {total * pages:.4f} in a step of {pages} pages per process")
+    if plan.args.cache_vision_features:
+        stored, size = plan.stored_features()
+        print(f"\nstored vision features (cache_vision_features): {size / 1e6:,.1f} MB for {stored:,} of these pages")
 
 
 def _print_memory(plan: Plan, gpu_memory: int | None) -> None:

@@ -13,6 +13,7 @@ from ocr2_hf.data.load import built_datasets, load_dataset
 from ocr2_hf.data.pages import PageTasks
 from ocr2_hf.data.tasks import PROMPTS
 from ocr2_hf.data.token_statistics import TokenStatistics
+from ocr2_hf.data.vision_features import feature_bytes
 from ocr2_hf.errors import UsageError
 from ocr2_hf.modeling import budget
 from ocr2_hf.modeling.load import load_processor
@@ -52,10 +53,13 @@ class Plan:
         return self.args.bf16 or self.args.fp16 or self.dtype != "float32"
 
     def step(self, page: tuple[int, int]) -> budget.Step:
-        """A micro-batch of the recipe over such pages."""
+        """A micro-batch of the recipe over such pages; with `tokens_per_batch` as many as fit."""
         tiles, text = page
+        batch, tokens = self.args.per_device_train_batch_size, self.args.tokens_per_batch
+        if tokens is not None:
+            batch = max(1, min(batch, tokens // (self.images.tokens(tiles) + text)))
         return budget.Step(
-            batch=self.args.per_device_train_batch_size,
+            batch=batch,
             tiles=tiles,
             visual_tokens=self.images.tokens(tiles),
             target_tokens=text - self.prompt_tokens,
@@ -67,7 +71,15 @@ class Plan:
     def flops(self) -> dict[str, int]:
         """FLOPs by part of a micro-batch of usual pages."""
         step = self.step(self.usual)
-        return budget.step_work(self.recipe.model, self.images, step).flops(step.checkpointing)
+        parts = budget.step_work(self.recipe.model, self.images, step).flops(step.checkpointing)
+        return parts | {"vision forward": 0} if self.args.cache_vision_features else parts
+
+    def stored_features(self) -> tuple[int, int]:
+        """Pages, and bytes of their stored vision features: all that train, or a usual one where none are at hand."""
+        known = self.statistics is not None and self.statistics.pages
+        visual = self.statistics.visual.tolist() if known else [self.images.tokens(self.usual[0])]
+        width = budget.base_of(self.model).config.vision_config.encoder_config.hidden_size
+        return len(visual), feature_bytes(visual, width)
 
     @cache  # noqa: B019  # a plan lives as long as its command
     def memory(self, checkpointing: bool) -> StepMemory:
