@@ -117,7 +117,8 @@ class OCR2VisionModel(_LibraryModel, DeepseekOcr2VisionModel):
         return is_deepspeed_zero3_enabled() or isinstance(self.sam_encoder.layers[0], FSDPModule)
 
     def forward(self, pixel_values: Tensor, **kwargs):
-        if self.trains:
+        # A trace, as for ONNX, keeps the number of views open; asking for it would bake it in.
+        if self.trains or torch.compiler.is_compiling():
             return super().forward(pixel_values, **kwargs)
         with torch.no_grad():
             if len(pixel_values) <= VIEWS_AT_ONCE or self.is_sharded:
