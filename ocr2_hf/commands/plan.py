@@ -28,9 +28,8 @@ def main(argv: list[str] | None = None) -> int:
     recipe = load_recipe(options.recipe, overrides)
     plan = make_plan(recipe, recipe.training_arguments(), options.page, options.target_tokens)
     print(f"{options.recipe}: {recipe.model.model}, weights in {plan.dtype}")
-    _print_parameters(plan)
-    _print_tokens(plan)
-    _print_flops(plan)
+    for tell in (_print_parameters, _print_tokens, _print_flops):
+        tell(plan)
     _print_memory(plan, options.gpu_memory)
     _print_launches(plan, read_launches(options.launchers, options.num_processes), options.gpu_memory)
     return 0
@@ -86,9 +85,8 @@ def _print_flops(plan: Plan) -> None:
         print(f"  {part:<15}{number / step.batch / 1e12:>12.4f} TFLOP")
     total = sum(flops.values()) / step.batch / 1e12
     print(f"  {'all':<15}{total:>12.4f} TFLOP, {total * pages:.4f} in a step of {pages} pages per process")
-    if plan.args.cache_vision_features:
-        stored, size = plan.stored_features()
-        print(f"\nstored vision features (cache_vision_features): {size / 1e6:,.1f} MB for {stored:,} of these pages")
+    if stored := plan.stored_features():
+        print(f"\nstored vision features (cache_vision_features) of {stored[0]:,} pages: {stored[1] / 1e6:,.1f} MB")
 
 
 def _print_memory(plan: Plan, gpu_memory: int | None) -> None:

@@ -74,8 +74,11 @@ class Plan:
         parts = budget.step_work(self.recipe.model, self.images, step).flops(step.checkpointing)
         return parts | {"vision forward": 0} if self.args.cache_vision_features else parts
 
-    def stored_features(self) -> tuple[int, int]:
-        """Pages, and bytes of their stored vision features: all that train, or a usual one where none are at hand."""
+    def stored_features(self) -> tuple[int, int] | None:
+        """Pages, and bytes of their stored vision features: all that train, or a usual one where none are at hand. None
+        where the recipe stores none."""
+        if not self.args.cache_vision_features:
+            return None
         known = self.statistics is not None and self.statistics.pages
         visual = self.statistics.visual.tolist() if known else [self.images.tokens(self.usual[0])]
         width = budget.base_of(self.model).config.vision_config.encoder_config.hidden_size
