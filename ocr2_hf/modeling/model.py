@@ -187,9 +187,10 @@ class OCR2Model(_LibraryModel, DeepseekOcr2ForConditionalGeneration):
     ):
         """Stock forward, or, with `token_weights`, the loss terms.
 
-        Shapes, for a batch B of length L with N boxes: `input_ids`, `labels` [B, L]; `token_weights` [B, L] float32,
-        or its bits as int32 (wrappers that cast inputs to bfloat16 leave integers alone); `box_rows` [N]: the page a
-        box is on; `box_tokens` [N, 5]: where its `<|det|>` and its four coordinates stand in the sequence;
+        Shapes, for a batch B of length L, padded on the right, with N boxes: `input_ids`, `labels` [B, L];
+        `token_weights` [B, L] float32, or its bits as int32 (wrappers that cast inputs to bfloat16 leave integers
+        alone); `box_rows` [N]: the page a box is on; `box_tokens` [N, 5]: where its `<|det|>` and its four coordinates
+        stand in the sequence;
         `box_values` [N, 4]: its coordinates 0..999; `vision_features`: see `OCR2PageModel`. Everything else as in the
         stock forward, whose names stand here because `generate` looks for them. Never makes logits for positions
         without a label.
@@ -207,6 +208,8 @@ class OCR2Model(_LibraryModel, DeepseekOcr2ForConditionalGeneration):
             return super().forward(**inputs, labels=labels, logits_to_keep=logits_to_keep, **kwargs)
         if token_weights.dtype == torch.int32:
             token_weights = token_weights.view(torch.float32)
+        # Rows are right-padded: no token looks ahead at the padding, and attention is faster without a mask.
+        inputs["attention_mask"] = None
         hidden_BLH = self.model(**inputs, use_cache=False).last_hidden_state
         supervised_BL = labels[:, 1:] != IGNORED
         weights_N = token_weights[:, 1:][supervised_BL]
