@@ -190,10 +190,9 @@ class OCR2Model(_LibraryModel, DeepseekOcr2ForConditionalGeneration):
         Shapes, for a batch B of length L, padded on the right, with N boxes: `input_ids`, `labels` [B, L];
         `token_weights` [B, L] float32, or its bits as int32 (wrappers that cast inputs to bfloat16 leave integers
         alone); `box_rows` [N]: the page a box is on; `box_tokens` [N, 5]: where its `<|det|>` and its four coordinates
-        stand in the sequence;
-        `box_values` [N, 4]: its coordinates 0..999; `vision_features`: see `OCR2PageModel`. Everything else as in the
-        stock forward, whose names stand here because `generate` looks for them. Never makes logits for positions
-        without a label.
+        stand in the sequence; `box_values` [N, 4]: its coordinates 0..999; `vision_features`: see `OCR2PageModel`.
+        Everything else as in the stock forward, whose names stand here because `generate` looks for them. Never makes
+        logits for positions without a label.
         """
         inputs = {
             "input_ids": input_ids,
