@@ -98,7 +98,7 @@ def _draw_sweep(axes: Sequence[Axes], name: str, points: Sequence[dict[str, Any]
         axis.set_xticks(values)
         axis.set_xlim(0, max(values) * 1.05 or 1)
         if len(lines) > 1:
-            axis.legend(frameon=False, fontsize=9, labelcolor=_INK)
+            axis.legend(frameon=False, fontsize=9, labelcolor=_INK, loc="lower right")
 
 
 def _dress(axes: Axes, title: str, below: str) -> None:
