@@ -52,8 +52,9 @@ def measure(recipe: Recipe, work: Work, sides: Sequence[str]) -> dict[str, dict[
     with _shared_folder() as folder:
         run = run_recipe(recipe, work, work.all_steps, folder)
         args = run.training_arguments()
-        # Alone on a CPU the trainers stay, so that rounds can be short and many; elsewhere both may not fit.
-        stays = args.device.type == "cpu" and args.world_size == 1
+        # Alone on a CPU the trainers stay, so that rounds can be short and many. Elsewhere both may not fit; and
+        # workers start anew in every round, so that each needs its steps that do not count.
+        stays = args.device.type == "cpu" and args.world_size == 1 and args.dataloader_num_workers == 0
         kind = _KeptSide if stays else _FreshSide
         timed = {side: kind(run, work, side, pages, processor) for side in sides}
         for number in range(work.rounds):
