@@ -3,6 +3,7 @@
 import pytest
 import torch
 from PIL import Image
+from tiny_pages import noise
 
 from ocr2_hf.data.collator import IGNORED, Example, GenerationCollator, TrainingCollator
 from ocr2_hf.data.coordinates import coordinate_token_ids
@@ -20,7 +21,7 @@ def processor():
 
 
 def page(width: int, height: int) -> Image.Image:
-    return Image.effect_noise((width, height), 60).convert("RGB")
+    return noise((width, height), 60).convert("RGB")
 
 
 def words(processor, ids) -> list[str]:

@@ -6,7 +6,7 @@ import os
 import pytest
 from format_folders import build, read_folder, write_images
 from parrot import Parrot
-from PIL import Image
+from tiny_pages import noise
 
 from ocr2_hf.commands import read
 from ocr2_hf.data.tasks import build_example
@@ -36,7 +36,7 @@ def read_files(tmp_path, monkeypatch):
 @pytest.fixture
 def scans(tmp_path):
     write_images(tmp_path / "scans", "one.png", "two.png", size=(200, 100))
-    pages = [Image.effect_noise(size, 80) for size in ((100, 50), (60, 60))]
+    pages = [noise(size, 80) for size in ((100, 50), (60, 60))]
     pages[0].save(tmp_path / "scans" / "book.pdf", save_all=True, append_images=pages[1:])
     return tmp_path / "scans"
 

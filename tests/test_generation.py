@@ -8,7 +8,7 @@ from functools import wraps
 import pytest
 import torch
 from PIL import Image
-from tiny_pages import processor
+from tiny_pages import noise, processor
 
 from ocr2_hf.modeling.generation import SlidingNoRepeatNgram, generate, token_ends
 from ocr2_hf.modeling.tiny import build_tiny_model
@@ -59,7 +59,7 @@ def test_an_answer_may_repeat_its_question():
 def test_a_batch_reads_as_each_page_alone():
     """Left padding and other pages' tiles change no answer."""
     model = build_tiny_model().eval()
-    pages = [Image.effect_noise(size, 80).convert("RGB") for size in ((100, 90), (250, 200), (190, 60))]
+    pages = [noise(size, 80).convert("RGB") for size in ((100, 90), (250, 200), (190, 60))]
     prompts = ["<image>\nFree OCR.", "<image>\nFree OCR.", "<image>\nLocate <|ref|>Tea<|/ref|> in the image."]
     together = generate(model, processor(), pages, prompts, max_new_tokens=12)
     alone = [
@@ -130,21 +130,22 @@ def test_probabilities_are_the_models_own_before_the_guard():
     @wraps(stock)
     def forward(*args, **kwargs):
         out = stock(*args, **kwargs)
+        out.logits[..., model.generation_config.eos_token_id] = -1e4  # no answer ends early
         seen.append(out.logits[:, -1].float().softmax(dim=-1).clone())
         return out
 
     generate_stock = model.generate
     model.forward = forward
     model.generate = lambda **kwargs: tokens.append(generate_stock(**kwargs)) or tokens[0]
-    pages = [Image.effect_noise(size, 80).convert("RGB") for size in ((100, 90), (250, 200))]
+    pages = [noise(size, 80).convert("RGB") for size in ((100, 90), (250, 200))]
     prompts = ["<image>\nFree OCR.", "<image>\nLocate <|ref|>Tea<|/ref|> in the image."]
     answers = generate(model, processor(), pages, prompts, max_new_tokens=30, no_repeat_ngram=2, window=30)
     chosen = tokens[0][:, -len(seen) :]
     for row, answer in enumerate(answers):
         expected = [float(step[row, token]) for step, token in zip(seen, chosen[row], strict=True)]
-        length = answer.tokens - answer.finished
-        assert answer.probabilities == pytest.approx(expected[:length], abs=1e-6) and length > 3
-        assert len(answer.token_ends) == length and answer.token_ends[-1] == len(answer.text)
+        assert not answer.finished and answer.tokens == len(expected) == 30
+        assert answer.probabilities == pytest.approx(expected, abs=1e-6)
+        assert len(answer.token_ends) == 30 and answer.token_ends[-1] == len(answer.text)
     # Where the guard stepped in, the token was not the model's first choice.
     assert any(step[0].argmax() != token for step, token in zip(seen, chosen[0], strict=True))
 

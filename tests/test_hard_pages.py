@@ -16,6 +16,7 @@ import pytest
 from commands import ROOT, environment
 from PIL import Image
 from test_pages import LOCKED_PDF, turned
+from tiny_pages import noise
 
 from ocr2_hf.errors import run_command
 from ocr2_hf.evaluation.text import character_error_rate
@@ -82,7 +83,7 @@ def one_run(slip, tmp_path_factory):
     image, _ = slip
     readable, reasons = write_readable(folder, image), write_unreadable(folder, image)
     Image.new("RGB", (600, 800), (250, 249, 245)).save(folder / "blank.jpg")
-    Image.effect_noise((300, 200), 90).save(folder / "photo.png")  # and nothing the model can end
+    noise((300, 200), 90).save(folder / "photo.png")  # and nothing the model can end
     image.rotate(90).save(folder / "turned.png")
     image.resize((10_000, 10_000), Image.Resampling.NEAREST).convert("1").save(folder / "hundred_megapixels.png")
     command = [sys.executable, "-m", "ocr2_hf", "read", folder, "--model", BASE, "--output_dir", output]

@@ -9,6 +9,7 @@ import re
 import pytest
 from lxml import html
 from PIL import Image
+from tiny_pages import noise
 
 from ocr2_hf.errors import WorkError
 from ocr2_hf.evaluation import report_images
@@ -140,7 +141,7 @@ def test_a_turned_photo_is_shown_upright(tmp_path):
 
 def test_images_over_the_limit_lie_beside_the_report(tmp_path, monkeypatch):
     pages = [line(f"../{n}", "a", "a") for n in range(3)]
-    images = {page["id"]: Image.effect_noise((200, 100), 90) for page in pages[1:]}
+    images = {page["id"]: noise((200, 100), 90) for page in pages[1:]}
 
     def write(limit):
         monkeypatch.setattr(report_images, "MAX_BYTES", limit)

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 from browser import open_browser
-from PIL import Image
 from playwright.sync_api import expect, sync_playwright
+from tiny_pages import noise
 
 from ocr2_hf.evaluation import report_images
 from ocr2_hf.evaluation.comparison import compare
@@ -59,7 +59,7 @@ def reports(tmp_path_factory):
     lines = pages()
 
     def image(line):
-        return Image.effect_noise((200, 300), 60)
+        return noise((200, 300), 60)
 
     write_report(lines, summarize_with_intervals(lines, samples=50), folder / "one.html", image, HOSTILE)
     after = [dict(line) for line in lines]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from datasets import Dataset
 from PIL import Image
-from tiny_pages import processor
+from tiny_pages import noise, processor
 
 from ocr2_hf.data.augment import Augmentation
 from ocr2_hf.data.collator import TargetEncoder, TrainingCollator
@@ -57,7 +57,7 @@ def test_the_crop_has_a_margin_and_stays_on_the_page():
 
 
 def test_a_page_of_several_tiles_is_cut_and_a_small_one_painted_over():
-    image = Image.effect_noise((1000, 800), 90).convert("RGB")
+    image = noise((1000, 800), 90).convert("RGB")
     piece, place = crop_table(image, (100, 200, 300, 400), REAL)
     assert place == (80, 180, 320, 420) and np.array_equal(piece, image.crop(place))
     small = image.crop((0, 0, 700, 700))

@@ -3,11 +3,19 @@
 import io
 from functools import lru_cache
 
+import numpy as np
 from datasets import Dataset
 from PIL import Image, ImageDraw
 
 from ocr2_hf.data.records import FEATURES
 from ocr2_hf.modeling.tiny import build_tiny_processor
+
+
+def noise(size: tuple[int, int], spread: int = 80, seed: int = 0) -> Image.Image:
+    """Grey noise, the same at every call: `Image.effect_noise` draws other pixels in every run."""
+    width, height = size
+    values = np.random.default_rng(seed).normal(128, spread, (height, width))
+    return Image.fromarray(values.clip(0, 255).astype(np.uint8))
 
 
 def png(image: Image.Image) -> bytes:
