@@ -7,16 +7,15 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
 
 from ocr2_hf.benchmark.clock import PARTS
 from ocr2_hf.benchmark.sides import OURS, STOCK
+from ocr2_hf.plots import INK, dress
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart too.
 _COLOURS = {OURS: "#0072B2", STOCK: "#E69F00"}
 _PART_COLOURS = ("#CC79A7", "#009E73", "#0072B2", "#56B4E9", "#E69F00", "#D55E00", "#9AA0A6")
 _LABELS = {OURS: "this trainer", STOCK: "stock Trainer"}
-_PALE, _GREY, _INK = "#E3E5E8", "#9AA0A6", "#3C4043"
 _AXES = {
     "tiles": "tiles of a page",
     "target_tokens": "target tokens of a page",
@@ -57,8 +56,8 @@ def _draw_runs(axes: Sequence[Axes], runs: Sequence[dict[str, Any]]) -> None:
         _dress(axis, title, "pages in a batch")
         axis.set_xticks(range(len(runs)), names)
     if len(sides) > 1:
-        axes[0].legend(frameon=False, fontsize=9, labelcolor=_INK)
-    axes[2].legend(PARTS, frameon=False, fontsize=8, labelcolor=_INK, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+        axes[0].legend(frameon=False, fontsize=9, labelcolor=INK)
+    axes[2].legend(PARTS, frameon=False, fontsize=8, labelcolor=INK, loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
 def _stack_parts(axes: Axes, places: Sequence[float], width: float, figures: Sequence[dict[str, Any]]) -> None:
@@ -98,18 +97,9 @@ def _draw_sweep(axes: Sequence[Axes], name: str, points: Sequence[dict[str, Any]
         axis.set_xticks(values)
         axis.set_xlim(0, max(values) * 1.05 or 1)
         if len(lines) > 1:
-            axis.legend(frameon=False, fontsize=9, labelcolor=_INK, loc="lower right")
+            axis.legend(frameon=False, fontsize=9, labelcolor=INK, loc="lower right")
 
 
 def _dress(axes: Axes, title: str, below: str) -> None:
-    axes.set_title(title, loc="left", fontsize=12, color=_INK, pad=8)
-    axes.set_xlabel(below, fontsize=10, color=_INK)
+    dress(axes, title, below)
     axes.set_ylim(0, axes.get_ylim()[1] * 1.04)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.tick_params(labelsize=9.5, labelcolor=_INK, length=3, color=_GREY)
-    axes.grid(axis="y", color=_PALE, linewidth=0.8)
-    axes.set_axisbelow(True)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color(_GREY)

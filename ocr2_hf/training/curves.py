@@ -8,15 +8,16 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from transformers import TrainerCallback
+
+from ocr2_hf.plots import GREY, INK, dress
 
 CURVES_FILE = "curves.png"
 Row = dict[str, float]
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart too.
 _BLUE, _ORANGE, _GREEN, _SKY, _RED, _PINK = "#0072B2", "#E69F00", "#009E73", "#56B4E9", "#D55E00", "#CC79A7"
-_PALE, _GREY, _INK = "#E3E5E8", "#9AA0A6", "#3C4043"
 _SMOOTHED_FROM = 150  # points from which on a training curve is drawn pale, with its running mean over it
 
 
@@ -141,26 +142,17 @@ def _mark_stages(axes: Axes, log_history: Sequence[Row]) -> None:
             begins.setdefault(row["stage"], row["step"])
     for number, (stage, step) in enumerate(begins.items()):
         if number:
-            axes.axvline(step, color=_GREY, linestyle=(0, (4, 3)), linewidth=1)
+            axes.axvline(step, color=GREY, linestyle=(0, (4, 3)), linewidth=1)
         place = (step if number else 0, 1.0)
         beside = {"xycoords": axes.get_xaxis_transform(), "xytext": (4, -9), "textcoords": "offset points"}
-        axes.annotate(stage, place, fontsize=9, fontstyle="italic", color=_INK, **beside)
+        axes.annotate(stage, place, fontsize=9, fontstyle="italic", color=INK, **beside)
 
 
 def _dress(axes: Axes, title: str) -> None:
-    axes.set_title(title, loc="left", fontsize=12, color=_INK, pad=8)
-    axes.set_xlabel("optimizer step", fontsize=10, color=_INK)
+    dress(axes, title, "optimizer step")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.tick_params(labelsize=9.5, labelcolor=_INK, length=3, color=_GREY)
-    axes.grid(axis="y", color=_PALE, linewidth=0.8)
-    axes.set_axisbelow(True)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color(_GREY)
     if len(axes.get_legend_handles_labels()[0]) > 1:
-        axes.legend(frameon=False, fontsize=9.5, labelcolor=_INK)
+        axes.legend(frameon=False, fontsize=9.5, labelcolor=INK)
 
 
 class CurvesCallback(TrainerCallback):
