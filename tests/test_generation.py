@@ -108,13 +108,12 @@ def read_two(model, **options):
     return generate(model, processor(), [Image.new("RGB", (50, 50))] * 2, ["<image>\nFree OCR."] * 2, **options)
 
 
+@pytest.mark.timeout(60)
 def test_a_page_that_never_ends_is_cut_off_and_the_other_is_whole():
     tokenizer = processor().tokenizer
     whole = [*tokenizer("short", add_special_tokens=False).input_ids, tokenizer.eos_token_id]
     endless = tokenizer("Lorem ipsum", add_special_tokens=False).input_ids
-    start = time.perf_counter()
     pages = read_two(scripted(whole, endless, seconds=0.1), max_new_tokens=4096, no_repeat_ngram=0, max_seconds=2)
-    assert time.perf_counter() - start < 30
     assert [page.finished for page in pages] == [True, False] and [page.timed_out for page in pages] == [False, True]
     assert pages[0].text == "short" and "Lorem ipsum".startswith(pages[1].text[:11]) and 1 < pages[1].tokens < 25
     pages = read_two(scripted(whole, endless), max_new_tokens=12, no_repeat_ngram=0)

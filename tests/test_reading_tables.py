@@ -2,7 +2,6 @@
 
 import html
 import re
-import time
 
 import pandas as pd
 import pytest
@@ -156,12 +155,11 @@ def test_cells_know_their_places():
         "<table><tr><td>" + "<b>" * 8000,
     ],
 )
+@pytest.mark.timeout(60)
 def test_a_loop_of_the_model_takes_neither_the_memory_nor_the_time(text):
-    start = time.process_time()
     tables = parse_tables(text)
     assert all(table.width <= MAX_COLUMNS or len(table.rows) < 3 for table in tables)
     assert all(len(table.grid()) == len(table.rows) for table in tables)
-    assert time.process_time() - start < 10
 
 
 TEXTS = st.text(st.characters(exclude_categories=["C"]), max_size=12).map(lambda text: " ".join(text.split()))

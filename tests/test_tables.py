@@ -2,7 +2,6 @@
 
 import json
 import random
-import time
 
 import lxml.html
 import pytest
@@ -116,14 +115,13 @@ class ApCosts(Config):
         return Levenshtein.normalized_distance(node1.content, node2.content)
 
 
+@pytest.mark.timeout(60)
 def test_large_tables_take_no_minutes():
     tables = [table(*["<td>12</td>" * 10] * rows) for rows in (150, 160, 2000)]
-    start = time.perf_counter()
     assert teds(tables[0], tables[1]) == pytest.approx(150 / 160)
     # Beyond the limit what one side has more than the other is wrong.
     assert teds(tables[2], tables[2].replace("12", "13", 1)) > 0.999
     assert teds(tables[2], tables[1]) == pytest.approx(160 / 2000)
-    assert time.perf_counter() - start < 20
 
 
 @pytest.mark.parametrize("cut", range(0, 62, 3))

@@ -1,6 +1,7 @@
-"""Tree edit distance against apted, on random trees and random costs."""
+"""Tree edit distance on random trees and random costs: against its definition, and against apted."""
 
-import time
+
+from functools import cache
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from ocr2_hf.evaluation.tree_distance import tree_distance
 
+SMALL_SHAPES = st.recursive(st.just([]), lambda shapes: st.lists(shapes, max_size=3), max_leaves=6)
 SHAPES = st.recursive(st.just([]), lambda shapes: st.lists(shapes, max_size=5), max_leaves=25)
 
 
@@ -29,15 +31,56 @@ class Costs(Config):
         return self.costs[node1.number, node2.number]
 
 
-@settings(max_examples=150, deadline=None)
-@given(SHAPES, SHAPES, st.integers(0, 2**32 - 1))
-def test_equals_apted(shape_a, shape_b, seed):
+def by_definition(root_a: Node, root_b: Node, rename: np.ndarray) -> float:
+    """The last nodes of two forests: one is deleted, or the other inserted, or one becomes the other."""
+
+    @cache
+    def distance(forest_a: tuple[Node, ...], forest_b: tuple[Node, ...]) -> float:
+        if not forest_a and not forest_b:
+            return 0
+        *before_a, a = forest_a or (None,)
+        *before_b, b = forest_b or (None,)
+        ways = []
+        if a:
+            ways.append(1 + distance((*before_a, *a.children), forest_b))
+        if b:
+            ways.append(1 + distance(forest_a, (*before_b, *b.children)))
+        if a and b:
+            below = distance(tuple(a.children), tuple(b.children))
+            ways.append(rename[a.number, b.number] + below + distance(tuple(before_a), tuple(before_b)))
+        return min(ways)
+
+    return distance((root_a,), (root_b,))
+
+
+def drawn(shape_a, shape_b, seed):
+    """Roots, what `tree_distance` takes of them, and drawn costs."""
     a, b = [], []
     roots = Node(shape_a, a), Node(shape_b, b)
-    draw = np.random.default_rng(seed)
-    rename = draw.choice([0, 0.25, 0.5, 1], (len(a), len(b)))
+    rename = np.random.default_rng(seed).choice([0, 0.25, 0.5, 1], (len(a), len(b)))
+    return roots, tree_distance(*([node.leftmost for node in side] for side in (a, b)), rename), rename
+
+
+@settings(max_examples=150, deadline=None)
+@given(SMALL_SHAPES, SMALL_SHAPES, st.integers(0, 2**32 - 1))
+def test_equals_the_definition(shape_a, shape_b, seed):
+    roots, found, rename = drawn(shape_a, shape_b, seed)
+    assert found == pytest.approx(by_definition(*roots, rename))
+
+
+def test_where_apted_misses_the_least_cost():
+    """About one in two hundred small random pairs."""
+    roots, found, rename = drawn([[], [[]], [], [], []], [[], [], [], [[], [], []], []], 0)
+    assert found == by_definition(*roots, rename) == 5.5
+    assert APTED(*roots, Costs(rename)).compute_edit_distance() == 5.75
+
+
+@settings(max_examples=150, deadline=None)
+@given(SHAPES, SHAPES, st.integers(0, 2**32 - 1))
+def test_is_never_more_than_apteds(shape_a, shape_b, seed):
+    roots, found, rename = drawn(shape_a, shape_b, seed)
     expected = APTED(*roots, Costs(rename)).compute_edit_distance()
-    assert tree_distance(*([node.leftmost for node in side] for side in (a, b)), rename) == pytest.approx(expected)
+    assert found <= expected + 1e-6
 
 
 def test_by_hand():
@@ -47,6 +90,7 @@ def test_by_hand():
     assert tree_distance([0], [0], np.array([[0.5]])) == 0.5
 
 
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("nested", [False, True])
 def test_a_thousand_nodes_take_no_minutes(nested):
     # 100 rows of 9 cells, or a hundred stairs of ten steps.
@@ -54,6 +98,4 @@ def test_a_thousand_nodes_take_no_minutes(nested):
     for row in range(100):
         leftmost += [row * 10] * 10 if nested else [*range(row * 10, row * 10 + 9), row * 10]
     leftmost.append(0)
-    start = time.perf_counter()
     assert tree_distance(leftmost, leftmost, 1 - np.eye(len(leftmost))) == 0
-    assert time.perf_counter() - start < 5
