@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 .PHONY: test browser quickstart lint setup clean
 
 test: lint browser
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 quickstart: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" recipes/tiny/quickstart.sh

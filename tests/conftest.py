@@ -18,8 +18,32 @@ os.environ.update(
 
 import pytest  # noqa: E402
 
+# Files that take a minute or more start first, so that no process is left alone with one of them at the end.
+LONG = (
+    "end_to_end",
+    "multiprocess",
+    "exactness",
+    "preemption",
+    "stages",
+    "vision_cache",
+    "onnx",
+    "guard",
+    "multi_node",
+    "hub_models",
+    "precision",
+    "trainer",
+    "train_command",
+    "hard_pages",
+    "resume",
+)
+
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_DATA = ROOT.parent / "shared" / "data"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {f"test_{name}.py": place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path.name, len(LONG)))
 
 
 @pytest.fixture(scope="session")

@@ -2,10 +2,13 @@
 
 import ast
 import configparser
+import io
 import re
+import runpy
 import shlex
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from dataclasses import fields
 from functools import cache
 from importlib import import_module
@@ -15,6 +18,7 @@ import pytest
 from accelerate.commands.launch import launch_command_parser
 
 from ocr2_hf.__main__ import COMMANDS
+from ocr2_hf.__main__ import main as ocr2
 from ocr2_hf.errors import UsageError
 from ocr2_hf.recipe import load_recipe
 from ocr2_hf.recipe_fields import BLOCKS
@@ -51,9 +55,16 @@ def shell_lines() -> list[str]:
 
 @cache
 def help_of(*command: str) -> str:
-    done = subprocess.run([sys.executable, *command, "--help"], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{' '.join(command)} --help: {done.stderr}"
-    return done.stdout
+    """What a script, or `-m ocr2_hf COMMAND`, says to --help; in this process, which has imported everything."""
+    said = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(said), pytest.raises(SystemExit) as ended:
+        if command[0] == "-m":
+            ocr2(["--help"] if len(command) == 2 else [command[2], "--help"])
+        else:
+            patch.setattr(sys, "argv", [command[0], "--help"])
+            runpy.run_path(str(ROOT / command[0]), run_name="__main__")
+    assert ended.value.code == 0, command
+    return said.getvalue()
 
 
 def flags(words: list[str]) -> list[str]:
