@@ -26,10 +26,11 @@ def python(*words: str | Path, **options) -> subprocess.CompletedProcess:
     return run(sys.executable, *words, **options)
 
 
-def build(name: str, folder: Path, *words: str, **options) -> None:
-    """Build a dataset from an annotation folder, or fail with what the command said."""
-    done = python("data_scripts/build_dataset.py", name, "--annotations", folder, *words, **options)
-    assert done.returncode == 0, done.stdout + done.stderr
+def build(name: str, folder: Path, *words: str) -> None:
+    """Build a dataset from an annotation folder, in this process: to start another would take longer than to build."""
+    from build_dataset import main  # now, when conftest.py has set the caches
+
+    assert main([name, "--annotations", str(folder), *words]) == 0
 
 
 def write_pages(folder: Path, rows: list[dict]) -> Path:

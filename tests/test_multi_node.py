@@ -1,60 +1,12 @@
-"""Two machines: one launcher each, one process each, meeting on the loopback; and the SLURM script that starts them."""
+"""The SLURM script that starts a launcher on each of two machines; what the two then do is in test_multiprocess.py."""
 
 import json
 import os
-import socket
 import subprocess
 from pathlib import Path
 
-from commands import BIN, ROOT, environment
-from test_multiprocess import loads_with_stock_classes, result, same_rows, workplace  # noqa: F401
-
-CONFIG = "accelerate_configs/multi_node_zero3.yaml"
-
-
-def free_port() -> int:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return server.getsockname()[1]
-
-
-def launch(logs: Path, *what: str | Path) -> list[tuple[int, str]]:
-    """The documented command on both "machines", `what` being the program and its words: (status, output) of each."""
-    meet = ["--num_machines", "2", "--num_processes", "2", "--main_process_ip", "127.0.0.1"]
-    meet += ["--main_process_port", str(free_port())]
-    machines = []
-    for rank in "01":
-        words = [str(word).replace("{rank}", rank) for word in what]
-        command = [str(BIN / "accelerate"), "launch", "--config_file", CONFIG, "--machine_rank", rank, *meet, *words]
-        with open(logs / f"machine{rank}.log", "w") as log:
-            machines.append(
-                subprocess.Popen(command, cwd=ROOT, env=environment(OMP_NUM_THREADS="1"), stdout=log, stderr=log)
-            )
-    try:
-        statuses = [machine.wait(timeout=300) for machine in machines]
-    finally:
-        for machine in machines:
-            machine.terminate()  # a launcher ends its processes; nothing where it has ended
-    return [(status, (logs / f"machine{rank}.log").read_text()) for rank, status in enumerate(statuses)]
-
-
-def test_two_machines_train_as_one_process(workplace, tmp_path):  # noqa: F811
-    worker = ["tests/workers/train_worker.py", workplace / "nodes", workplace / "recipe.yaml"]
-    for status, output in launch(tmp_path, *worker, "--output_dir", workplace / "nodes" / "run"):
-        assert status == 0, output[-3000:]
-    told = [result(workplace, "nodes", rank) for rank in (0, 1)]
-    assert [rank["world"] for rank in told] == [2, 2]
-    assert {rank["wrapped"] for rank in told} == {"DeepSpeedEngine"}
-    same_rows(told[0]["log"], result(workplace, "single")["log"])
-    loads_with_stock_classes(workplace / "nodes")
-
-
-def test_machines_that_do_not_share_the_output_folder_are_refused(workplace, tmp_path):  # noqa: F811
-    words = ["-m", "ocr2_hf", "train", workplace / "recipe.yaml", "--output_dir", tmp_path / "disk{rank}"]
-    (first, told), (second, _) = launch(tmp_path, *words)
-    assert (first, second) == (1, 1)  # accelerate makes 1 of every status
-    assert "disk0 of machine 0 is not there on" in told and "name a folder on a disk all share" in told
-    assert not any(path.is_file() for path in tmp_path.glob("disk*/**/*"))
+from commands import BIN, ROOT
+from launches import MULTI_NODE
 
 
 def program(folder: Path, name: str, text: str) -> None:
@@ -92,5 +44,5 @@ def test_the_slurm_script_starts_one_launcher_on_each_machine(tmp_path):
         machine = ["--num_machines", "2", "--machine_rank", str(rank), "--num_processes", "16"]
         meet = ["--main_process_ip", "alpha", "--main_process_port", "22345"]
         train = ["-m", "ocr2_hf", "train", *recipe]
-        assert json.loads(line) == ["launch", "--config_file", CONFIG, *machine, *meet, *train]
-    assert (ROOT / CONFIG).is_file() and (ROOT / recipe[0]).is_file()
+        assert json.loads(line) == ["launch", "--config_file", MULTI_NODE, *machine, *meet, *train]
+    assert (ROOT / MULTI_NODE).is_file() and (ROOT / recipe[0]).is_file()

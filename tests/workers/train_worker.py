@@ -1,7 +1,4 @@
-"""Trains by a recipe like `ocr2 train` and writes down what a test wants to see. Started by the launchers, on every
-process.
-
-    python train_worker.py RESULT_DIR RECIPE [--key value ...]
+"""For the workers that launchers start: trains by a recipe like `ocr2 train` and writes down what a test wants to see.
 
 RESULT_DIR/RANK.json: world size, distributed type, tiles of every micro-batch; RESULT_DIR/logits.pt (rank 0): the
 trained model's logits for `probe_batch`.
@@ -64,9 +61,13 @@ def main(result: Path, recipe_path: str, overrides: list[str]):
     return accelerator
 
 
-if __name__ == "__main__":
-    words = [word for word in sys.argv[1:] if not word.startswith("--local_rank")]
-    Path(words[0]).mkdir(parents=True, exist_ok=True)
-    group = main(Path(words[0]), words[1], words[2:])
+def program_words() -> list[str]:
+    """This program's words, without the flag that the deepspeed launcher puts first."""
+    return [word for word in sys.argv[1:] if not word.startswith("--local_rank")]
+
+
+def train_and_end(result: Path, recipe_path: str, overrides: list[str]) -> None:
+    result.mkdir(parents=True, exist_ok=True)
+    group = main(result, recipe_path, overrides)
     gc.collect()
     group.end_training()
