@@ -6,6 +6,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import onnx
+import onnx_ir
 import onnxruntime
 import pytest
 import torch
@@ -22,13 +23,14 @@ from ocr2_hf.data.collator import GenerationCollator, TrainingCollator
 from ocr2_hf.data.coordinates import coordinate_token_ids
 from ocr2_hf.data.pages import PageTasks
 from ocr2_hf.data.records import FEATURES
-from ocr2_hf.errors import run_command
+from ocr2_hf.errors import WorkError, run_command
 from ocr2_hf.modeling.adapters import apply_policy, write_portable_adapter
 from ocr2_hf.modeling.box_head import save_box_head, split_box_head
 from ocr2_hf.modeling.load import load_model, load_processor
 from ocr2_hf.modeling.losses import LossSettings
 from ocr2_hf.modeling.model import OCR2Model
 from ocr2_hf.modeling.tiny import TINY_SIZES, build_tiny_processor, tiny_config
+from ocr2_hf.publishing.onnx_cuts import name_sizes
 from ocr2_hf.publishing.onnx_graphs import place_features
 from ocr2_hf.reading.reader import DocumentReader
 from ocr2_hf.recipe import ModelArguments
@@ -286,6 +288,16 @@ def test_what_bakes_the_batch_into_a_trace_is_the_stock_loop_over_pages():
     with pytest.raises((AssertionError, RuntimeError), match=r"pixel_values"):
         traces[StockFeatures](more)
     assert torch.allclose(traces[PlacedFeatures](more), StockFeatures(model)(more), atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [4, onnx_ir.SymbolicDim("4")])
+def test_a_size_that_a_trace_has_fixed_is_no_open_size(size):
+    value = onnx_ir.Value(name="pixel_values_local", shape=onnx_ir.Shape([size, 3, 8, 8]))
+    with pytest.raises(WorkError, match="pixel_values_local came out of the trace with 4 for tiles"):
+        name_sizes(value, cached=False)
+    value.shape[0] = onnx_ir.SymbolicDim("s24")
+    name_sizes(value, cached=False)
+    assert str(value.shape) == "[tiles,3,8,8]"
 
 
 def test_what_cannot_be_exported_is_one_message(tmp_path, monkeypatch, capsys):

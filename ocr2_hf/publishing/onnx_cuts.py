@@ -9,6 +9,8 @@ from onnx_ir.convenience import extract, replace_all_uses_with
 from onnx_ir.external_data import convert_tensors_to_external
 from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 
+from ocr2_hf.errors import WorkError
+
 WEIGHTS_FILE = "weights.onnx_data"
 PAST, PRESENT = "past_key_values.", "present."
 _INLINE = 1024  # bytes: constants up to this size stay in the graph
@@ -134,7 +136,7 @@ def _cut(graph: onnx_ir.Graph, cut: Cut) -> onnx_ir.Graph:
     for old, new in cut.renamed:
         next(value for value in part.outputs if value.name == old).name = new
     for value in [*part.inputs, *part.outputs]:
-        _name_sizes(value, cached=PAST in cut.inputs)
+        name_sizes(value, cached=PAST in cut.inputs)
     return part
 
 
@@ -164,10 +166,17 @@ def _measure_elsewhere(graph: onnx_ir.Graph, absent: onnx_ir.Value, inputs: list
         graph.remove(node, safe=True)
 
 
-def _name_sizes(value: onnx_ir.Value, cached: bool) -> None:
+def name_sizes(value: onnx_ir.Value, cached: bool) -> None:
+    """Name the open sizes of an input or output. Raises `WorkError` where the trace has fixed one of them."""
     (sizes,) = (sizes for name, sizes in _SIZES.items() if _is_named(value.name, name))
     for axis, size in enumerate(sizes):
         if size is not None:
+            traced = str(value.shape[axis])
+            if traced.isdecimal():
+                raise WorkError(
+                    f"{value.name} came out of the trace with {traced} for {size}, which should have stayed open: this "
+                    "torch or transformers traces the model in another way than the releases in setup.cfg"
+                )
             value.shape[axis] = onnx_ir.SymbolicDim(size if cached else size.removeprefix("past + "))
 
 

@@ -114,14 +114,14 @@ def causal_mask(attention_mask: Tensor, length: int) -> Tensor:
 
 
 def example_inputs(config: DeepseekOcr2Config, page_side: int, tile_side: int) -> dict:
-    """Inputs of `TraceableModel` in which no two open sizes are equal and none is 0 or 1: a trace would bake it in."""
+    """Inputs of `TraceableModel`. No open size is 0, 1 or any other size in the model, or a trace might bake it in."""
     text = config.text_config
-    batch, length, past, tiles, boxes = 2, 5, 3, 4, 6
+    batch, tiles, length, past, boxes = 11, 13, 17, 19, 23
     cached = (batch, text.num_key_value_heads, past, text.head_dim)
     return {
         "pixel_values": torch.zeros(batch, 3, page_side, page_side),
         "pixel_values_local": torch.zeros(tiles, 3, tile_side, tile_side),
-        "num_local_patches": torch.tensor([1, 3]),
+        "num_local_patches": torch.ones(batch, dtype=torch.long),
         "input_ids": torch.full((batch, length), text.bos_token_id),
         "attention_mask": torch.ones(batch, past + length, dtype=torch.long),
         "position_ids": torch.arange(past, past + length).repeat(batch, 1),
