@@ -1,14 +1,16 @@
-"""Two processes killed with SIGKILL in the middle of training: the same command goes on with the same losses.
+"""Two processes killed or told to stop in the middle of training: the same command goes on with the same losses.
 
-Under ZeRO-2 also with batches by a budget of tokens, and within an epoch.
+Under ZeRO-2 with batches by a budget of tokens; under DDP killed first, then stopped by SIGTERM twice.
 """
 
-import json
+import subprocess
 
+import psutil
 import pytest
 import yaml
 from commands import build, run, write_pages
-from test_multiprocess import launcher
+from launches import launcher
+from test_preemption import history, itself, signalled
 from test_train_command import kill_when
 from tiny_pages import page_row
 
@@ -27,14 +29,15 @@ RECIPE = {
     "learning_rate": 1e-3,
     "num_train_epochs": 6,
     "logging_steps": 1,
+    "eval_strategy": "epoch",
+    "eval_split": "train",
+    "eval_pages": 0,
     "save_strategy": "steps",
-    "save_steps": 2,
+    "save_steps": 3,  # in the middle of an epoch
     "save_total_limit": 3,
 }
 
-
-TOKENS = {"tokens_per_batch": 4096, "per_device_train_batch_size": 2, "gradient_accumulation_steps": 1, "save_steps": 3}
-STRATEGIES = {"ddp": ({}, "checkpoint-4"), "zero2": (TOKENS, "checkpoint-3")}
+TOKENS = {"tokens_per_batch": 4096, "per_device_train_batch_size": 2, "gradient_accumulation_steps": 1}
 
 
 @pytest.fixture(scope="module")
@@ -46,25 +49,56 @@ def workplace(tmp_path_factory):
     return folder
 
 
-def losses(folder) -> list[tuple[float, float]]:
-    history = json.loads((folder / "trainer_state.json").read_text())["log_history"]
-    return [(row["loss"], row["loss_text"]) for row in history if "loss" in row]
+def command(strategy: str, workplace, **overrides) -> list:
+    words = [word for key, value in overrides.items() for word in (f"--{key}", value)]
+    return [*launcher(strategy), "-m", "ocr2_hf", "train", workplace / "recipe.yaml", *words, "--output_dir"]
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_a_killed_run_goes_on_with_the_same_losses(strategy, workplace):
-    whole, killed = workplace / f"{strategy}-whole", workplace / f"{strategy}-killed"
-    values, checkpoint = STRATEGIES[strategy]
-    overrides = [word for key, value in values.items() for word in (f"--{key}", value)]
-    command = [*launcher(strategy), "-m", "ocr2_hf", "train", workplace / "recipe.yaml", *overrides, "--output_dir"]
-    done = run(*command, whole, OMP_NUM_THREADS="1")
+def trained(*words) -> str:
+    """Run the command to its end; what it said."""
+    done = run(*words, OMP_NUM_THREADS="1")
     assert done.returncode == 0, done.stderr[-3000:]
-    kill_when(lambda: (killed / checkpoint / COMPLETE).is_file(), *command, killed)
-    assert complete_checkpoints(killed) and not (killed / COMPLETE).exists()
-    again = run(*command, killed, OMP_NUM_THREADS="1")
-    assert again.returncode == 0, again.stderr[-3000:]
-    assert "going on from" in again.stderr
-    # 6 pages, 2 processes x 2 micro-batches: a full and a half step an epoch. By tokens: 4 batches, 2 steps.
-    assert len(losses(whole)) == 12
-    assert losses(killed) == losses(whole)
-    assert (killed / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+    return done.stderr
+
+
+def kill(words: list, folder) -> None:
+    kill_when(lambda: (folder / "checkpoint-3" / COMPLETE).is_file(), *words, folder)
+    assert complete_checkpoints(folder) and not (folder / COMPLETE).exists()
+
+
+def same_run(folder, whole, rows: int) -> None:
+    assert len(history(whole)) == rows
+    assert history(folder) == history(whole)
+    assert (folder / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+
+
+def second_process(process: subprocess.Popen) -> int:
+    ranks = {child.environ().get("RANK"): child.pid for child in psutil.Process(process.pid).children(recursive=True)}
+    return ranks["1"]
+
+
+def test_zero2_killed_goes_on_with_the_same_losses(workplace):
+    whole, killed = workplace / "zero2-whole", workplace / "zero2-killed"
+    words = command("zero2", workplace, num_train_epochs=4, **TOKENS)
+    trained(*words, whole)
+    kill(words, killed)
+    assert "going on from" in trained(*words, killed)
+    same_run(killed, whole, rows=4 * (2 + 1) + 1)  # 4 batches of tokens, 2 steps an epoch
+
+
+def test_ddp_killed_then_stopped_whoever_hears_it_goes_on_with_the_same_losses(workplace):
+    whole, stopped = workplace / "ddp-whole", workplace / "ddp-stopped"
+    words = command("ddp", workplace)
+    trained(*words, whole)
+    kill(words, stopped)
+    words[-1:-1] = ["--save_steps", "1000"]  # from here on nothing is saved but for the signal
+    for whom in (second_process, itself):  # one worker alone; then the launcher, which tells all of them
+        status, told = signalled([*words, stopped], whom)
+        assert status != 0 and "going on from" in told
+        assert told.count("stopped by SIGTERM after step") == 1, "one process speaks"
+        step = int(told.partition("stopped by SIGTERM after step ")[2].partition(";")[0])
+        assert complete_checkpoints(stopped)[-1].name == f"checkpoint-{step}"
+        assert f"checkpoint-{step} is saved, and the same command goes on from there" in told
+        assert not (stopped / COMPLETE).exists()
+    assert f"going on from {stopped}/checkpoint-{step}" in trained(*words, stopped)
+    same_run(stopped, whole, rows=6 * (2 + 1) + 1)  # 6 pages, 2 processes x 2: a full and a half step an epoch
