@@ -75,7 +75,7 @@ class OCR2Trainer(Trainer):
         super().__init__(
             model=model,
             args=args,
-            data_collator=self._collator(args),
+            data_collator=TrainingCollator(processor, args.token_weights, args.label_weights),
             train_dataset=None if train_dataset is None else self._pages(train_dataset, args, augmented=True),
             eval_dataset=None if eval_dataset is None else self._pages(eval_dataset, args),
             processing_class=processor,
@@ -97,9 +97,6 @@ class OCR2Trainer(Trainer):
         return PageTasks(
             dataset, self.processor, args.tasks, args.prompts, args.max_length, args.seed, args.overlong, augment
         )
-
-    def _collator(self, args: OCR2TrainingArguments) -> TrainingCollator:
-        return TrainingCollator(self.processor, args.token_weights, args.label_weights)
 
     def counts(self) -> dict[str, Count]:
         """Trainable and all parameters by group."""
