@@ -20,21 +20,19 @@ import pytest  # noqa: E402
 
 # Files that take a minute or more start first, so that no process is left alone with one of them at the end.
 LONG = (
-    "end_to_end",
     "multiprocess",
-    "exactness",
+    "resume",
+    "end_to_end",
     "preemption",
     "stages",
     "vision_cache",
     "onnx",
     "guard",
-    "multi_node",
     "hub_models",
     "precision",
     "trainer",
     "train_command",
     "hard_pages",
-    "resume",
 )
 
 ROOT = Path(__file__).resolve().parent.parent
