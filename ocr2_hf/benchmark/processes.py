@@ -1,6 +1,7 @@
 """The same benchmark in several processes: started by accelerate's own launcher, each with its results in a file."""
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -15,9 +16,12 @@ ALONE = ("--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "
 
 
 def launched_run(recipe: Sequence[str], work: Work, processes: int) -> dict[str, Any]:
-    """The run of some work in so many processes, each with the work's batch size; `recipe`: its path and overrides."""
+    """The run of some work in so many processes, each with the work's batch size and its share of the cores; `recipe`:
+    its path and overrides."""
     several = ["--multi_gpu"] if processes > 1 else []
-    launch = [sys.executable, "-m", "accelerate.commands.launch", *several, "--num_processes", str(processes), *ALONE]
+    threads = max(1, (os.cpu_count() or 1) // processes)
+    sizes = ["--num_processes", str(processes), "--num_cpu_threads_per_process", str(threads)]
+    launch = [sys.executable, "-m", "accelerate.commands.launch", *several, *sizes, *ALONE]
     with tempfile.TemporaryDirectory(prefix="ocr2-bench-") as folder:
         output = Path(folder) / "processes.json"
         command = [*launch, "-m", "ocr2_hf", "bench", *recipe, *_words(work), "--output", str(output)]
