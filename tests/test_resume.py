@@ -77,6 +77,7 @@ def second_process(process: subprocess.Popen) -> int:
     return ranks["1"]
 
 
+@pytest.mark.slow
 def test_zero2_killed_goes_on_with_the_same_losses(workplace):
     whole, killed = workplace / "zero2-whole", workplace / "zero2-killed"
     words = command("zero2", workplace, num_train_epochs=4, **TOKENS)

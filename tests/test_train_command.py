@@ -1,6 +1,7 @@
 """`ocr2 train`: its messages and statuses, and that nothing is lost when it is killed."""
 
 import json
+import logging
 import subprocess
 import sys
 import time
@@ -70,11 +71,12 @@ def kill_when(condition, *words) -> None:
     process.wait()
 
 
-def test_killed_and_started_again_it_goes_on_and_takes_the_same_steps(workplace):
+def test_killed_and_started_again_it_goes_on_and_takes_the_same_steps(workplace, caplog, capfd):
     whole, killed = workplace / "whole", workplace / "killed"
-    done = train(workplace, "--output_dir", str(whole))
-    assert done.returncode == 0, done.stderr
-    assert "what trains:" in done.stderr and "language" in done.stderr
+    recipe = str(workplace / "recipe.yaml")
+    with caplog.at_level(logging.INFO, "ocr2_hf"):
+        assert train_command.main([recipe, "--output_dir", str(whole)]) == 0
+        assert "what trains:" in caplog.text and "language" in caplog.text
     saved = json.loads((whole / "trainable.json").read_text())
     assert saved["policy"]["train_language"] == "full"
     assert saved["parameters"]["language"]["trainable"] == saved["parameters"]["language"]["total"] > 0
@@ -92,11 +94,12 @@ def test_killed_and_started_again_it_goes_on_and_takes_the_same_steps(workplace)
     assert (killed / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
     AutoModelForImageTextToText.from_pretrained(killed)
 
-    finished = train(workplace, "--output_dir", str(whole))
-    assert finished.returncode == 0 and "is finished" in finished.stderr
-    other = train(workplace, "--output_dir", str(whole), "--learning_rate", "5e-4")
-    assert other.returncode == 2
-    assert "holds a run of another recipe" in other.stderr and "learning_rate: 0.001 there, 0.0005 now" in other.stderr
+    with caplog.at_level(logging.INFO, "ocr2_hf"):
+        assert train_command.main([recipe, "--output_dir", str(whole)]) == 0
+        assert "is finished" in caplog.text
+    assert run_command(train_command.main, [recipe, "--output_dir", str(whole), "--learning_rate", "5e-4"]) == 2
+    told = capfd.readouterr().err
+    assert "holds a run of another recipe" in told and "learning_rate: 0.001 there, 0.0005 now" in told
 
 
 def test_three_mistakes_stop_it_at_once_with_one_message(workplace):
