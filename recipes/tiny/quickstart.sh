@@ -14,6 +14,8 @@ cd "$(dirname "$0")/../.."
 out=runs/quickstart${folder:+-lines}
 data=${folder:+lines}
 data=${data:-tickets}
+# A line has far fewer tokens than a page may have, and what the base makes of handwriting need not end.
+longest=${folder:+--max_new_tokens 300}  # split into words where it is used
 base=recipes/tiny/base
 export HF_HOME="$PWD/$out/cache" HF_DATASETS_CACHE="$PWD/$out/cache/datasets" HF_HUB_OFFLINE=1
 # Nothing to act on: peft asks transformers by a name that is on its way out; DeepSpeed says that it found no GPU.
@@ -33,11 +35,11 @@ else
     step python data_scripts/build_dataset.py tickets --annotations $out/tickets_raw --val 0 --test 0.15
     shown=$out/tickets_raw/images/000000.png
 fi
-step ocr2 evaluate --model $base --dataset $data --task markdown --output_dir $out/base
+step ocr2 evaluate --model $base --dataset $data --task markdown --output_dir $out/base $longest
 step accelerate launch --config_file accelerate_configs/cpu.yaml --num_cpu_threads_per_process 2 -m ocr2_hf train \
     recipes/tiny/lora.yaml --model $base --dataset $data --output_dir $out/model --num_train_epochs 5 --per_device_train_batch_size 8 \
     --eval_strategy no --save_strategy no
-step ocr2 evaluate --model $out/model --dataset $data --task markdown --output_dir $out/tuned
+step ocr2 evaluate --model $out/model --dataset $data --task markdown --output_dir $out/tuned $longest
 step ocr2 read "$shown" --model $out/model --output_dir $out/page
 # The table, and the same pages before and after, boxes and text.
 step ocr2 evaluate --compare $out/base $out/tuned --output_dir $out/report
