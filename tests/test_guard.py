@@ -8,7 +8,7 @@ import pytest
 import yaml
 from commands import build, python, run, write_pages
 from datasets import Dataset
-from test_multiprocess import launcher
+from launches import launcher
 from tiny_pages import page_row, processor
 
 from ocr2_hf import OCR2Trainer

@@ -99,7 +99,7 @@ def test_pages_batches_and_overrides_count(tmp_path):
     assert flops(page=(1240, 1754), target_tokens=2000) > page
 
 
-def test_stored_features_have_a_size_and_spare_the_vision(tmp_path):
+def test_stored_features_have_a_size_and_spare_the_vision(tmp_path, capsys):
     live, stored = (
         make_plan(loaded, loaded.training_arguments(), None, None)
         for loaded in (
@@ -110,6 +110,11 @@ def test_stored_features_have_a_size_and_spare_the_vision(tmp_path):
     assert stored.stored_features() == (1, 1120 * 128 * 2)  # a page of 6 tiles, at the tiny encoder's width
     parts = live.flops()
     assert parts["vision forward"] > 0 and stored.flops() == parts | {"vision forward": 0}
+    words = [recipe(tmp_path, augment="none"), "--cache_vision_features"]
+    for said, told in ((words[:1], False), (words, True)):
+        plan.main(said)
+        line = "stored vision features (cache_vision_features) of 1 pages: 0.3 MB"
+        assert (line in capsys.readouterr().out) == told
 
 
 def test_a_budget_of_tokens_sets_the_batch(tmp_path):

@@ -46,12 +46,12 @@ class Gradients(TrainerCallback):
 
 @pytest.mark.parametrize("source", ["expectation", pytest.param("head", marks=pytest.mark.slow)])
 def test_bf16_autocast_trains_close_to_float32(tmp_path, source):
-    """Within 2% of the float32 losses over four steps; weights and losses stay float32, products are bfloat16."""
+    """Within 2% of the float32 losses over ten steps; weights and losses stay float32, products are bfloat16."""
     seen = set()
     losses = {}
     for bf16 in (False, True):
         trainer = trainer_for(
-            tmp_path, build(source, **FULL), bf16=bf16, box_source=source, num_train_epochs=2, box_weight=5.0
+            tmp_path, build(source, **FULL), bf16=bf16, box_source=source, num_train_epochs=5, box_weight=5.0
         )
         projection = trainer.model.model.language_model.layers[0].self_attn.q_proj
         projection.register_forward_hook(lambda _, __, output, bf16=bf16: seen.add((bf16, output.dtype)))
@@ -59,7 +59,7 @@ def test_bf16_autocast_trains_close_to_float32(tmp_path, source):
         losses[bf16] = [(row["loss_text"], row["loss_box"]) for row in rows(trainer)]
         assert {parameter.dtype for parameter in trainer.model.parameters()} == {torch.float32}
     assert seen == {(False, torch.float32), (True, torch.bfloat16)}
-    assert losses[True][-1][0] < 0.9 * losses[True][0][0]
+    assert losses[True][-1][0] < 0.7 * losses[True][0][0]
     for half, single in zip(losses[True], losses[False], strict=True):
         assert half == pytest.approx(single, rel=0.02)
         assert half != single

@@ -13,8 +13,8 @@ import torch
 import yaml
 from commands import ROOT, build, environment, run, write_pages
 from datasets import Dataset
+from launches import launcher
 from safetensors import safe_open
-from test_multiprocess import launcher
 from test_train_command import kill_when
 from tiny_pages import page_dataset, page_row, processor
 from transformers.trainer_utils import set_seed
