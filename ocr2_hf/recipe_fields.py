@@ -43,6 +43,11 @@ class ModelArguments:
         "auto",
         "Attention of the text model. auto: flash_attention_2 where installed and the GPU allows it, else sdpa.",
     )
+    experts_implementation: Literal["grouped_mm", "batched_mm", "eager"] = _field(
+        "grouped_mm",
+        "How the text model's experts are multiplied: all in one grouped product, in one with the weights copied for "
+        "every token, or one expert after the other.",
+    )
     train_vision: Literal["none", "encoder", "all", "lora"] = _field(
         "none", "encoder: the 24-layer encoder and its queries; all: SAM too; lora: adapters on the encoder."
     )

@@ -59,6 +59,19 @@ def test_every_figure_is_there_and_possible(told):
     assert set(results["best"]["batch_size"]) == {OURS, STOCK}
 
 
+def test_a_recipe_against_itself_with_something_changed(tmp_path, repo):
+    """Memory is counted, so what a change does to it is the same every time."""
+    output = tmp_path / "changed.json"
+    words = [str(repo / "recipes/tiny/full.yaml"), "--output", str(output), *FEW, "--batch_sizes", "1"]
+    changes = ["gradient_checkpointing=true", "experts_implementation=eager"]
+    assert run_command(bench.main, [*words, "--against", *changes]) == 0
+    (run,) = json.loads(output.read_text())["runs"]
+    assert list(run["sides"]) == [OURS, ", ".join(changes)]
+    for side, figure in run["sides"].items():
+        check_figure(figure, run["flops_per_page"][side])
+    assert run["ratios"]["peak_memory"] > 1.1, "checkpointing keeps less"
+
+
 def check_figure(figure: dict, flops: int) -> None:
     assert set(figure["seconds_per_step_by_part"]) == set(PARTS)
     assert sum(figure["seconds_per_step_by_part"].values()) == pytest.approx(figure["seconds_per_step"])
@@ -208,6 +221,7 @@ def test_the_collators_alone(tmp_path, repo):
         (["--sweep", "weather:1"], "'weather' is none of"),
         (["--sweep", "tiles:a"], "whole numbers"),
         (["--batch_sizes", "0"], "'0' is not"),
+        (["--against", "stock"], "'stock' is neither trainer nor KEY=VALUE"),
     ],
 )
 def test_wrong_calls(tmp_path, repo, capsys, words, message):

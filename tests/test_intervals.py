@@ -1,6 +1,5 @@
 """Bootstrap intervals, and the paired comparison of two evaluations."""
 
-
 import numpy as np
 import pytest
 

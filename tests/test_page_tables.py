@@ -1,6 +1,5 @@
 """Tables found in a page's text, matched, and their cells."""
 
-
 import pytest
 
 from ocr2_hf.evaluation.measures import measure

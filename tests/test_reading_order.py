@@ -1,6 +1,5 @@
 """Reading order distance, by hand."""
 
-
 import pytest
 
 from ocr2_hf.evaluation.reading_order import (

@@ -1,6 +1,5 @@
 """Tree edit distance on random trees and random costs: against its definition, and against apted."""
 
-
 from functools import cache
 
 import numpy as np

@@ -14,7 +14,7 @@ from ocr2_hf.recipe import Recipe
 
 def bench_data(recipe: Recipe, mix: PageMix, pages: int, batch_size: int, rounds: int) -> dict[str, Any]:
     """Pages a second of one core for both sides, taking turns over the same pages; ratios are of pairs of rounds."""
-    processor = bench_processor(recipe, recipe.training("max_patches"))
+    processor = bench_processor(recipe)
     dataset = make_pages(mix, pages, processor)
     loaders: dict[str, tuple[Sequence, Callable]] = {
         OURS: (PageTasks(dataset, processor, {"markdown": 1.0}, max_length=10**6), TrainingCollator(processor)),

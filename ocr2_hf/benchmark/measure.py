@@ -20,7 +20,7 @@ from ocr2_hf.benchmark.clock import StepClock
 from ocr2_hf.benchmark.machine import synchronize
 from ocr2_hf.benchmark.memory import peak_of_training
 from ocr2_hf.benchmark.pages import PageMix, make_pages
-from ocr2_hf.benchmark.sides import SIDES, bench_processor
+from ocr2_hf.benchmark.sides import Side, bench_processor
 from ocr2_hf.recipe import OCR2TrainingArguments, Recipe
 from ocr2_hf.training.trainer import OCR2Trainer
 
@@ -44,26 +44,27 @@ class Work:
         return self.steps + self.warmup
 
 
-def measure(recipe: Recipe, work: Work, sides: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Every side's figures: rounds of timed steps, the sides taking turns, then a run for the peak of memory."""
-    processor = bench_processor(recipe, recipe.training("max_patches"))
-    pages = make_pages(work.mix, work.drawn, processor)
-    rounds: dict[str, list[dict]] = {side: [] for side in sides}
+def measure(work: Work, sides: Sequence[Side]) -> dict[str, dict[str, Any]]:
+    """Every side's figures by its name: rounds of timed steps, the sides taking turns, then a run for the peak of
+    memory. The pages are the first side's."""
+    pages = make_pages(work.mix, work.drawn, bench_processor(sides[0].recipe))
     with _shared_folder() as folder:
-        run = run_recipe(recipe, work, work.all_steps, folder)
-        args = run.training_arguments()
-        # Alone on a CPU the trainers stay, so that rounds can be short and many. Elsewhere both may not fit; and
-        # workers start anew in every round, so that each needs its steps that do not count.
-        stays = args.device.type == "cpu" and args.world_size == 1 and args.dataloader_num_workers == 0
-        kind = _KeptSide if stays else _FreshSide
-        timed = {side: kind(run, work, side, pages, processor) for side in sides}
+        timed = [_timed_side(side, work, pages, folder) for side in sides]
+        rounds: dict[str, list[dict]] = {side.name: [] for side in sides}
         for number in range(work.rounds):
-            for side in sides if number % 2 == 0 else reversed(sides):
-                rounds[side].append(timed[side].round())
-    return {
-        side: summary(rounds[side]) | {"peak_memory": count_peak(recipe, work, side, pages, processor)}
-        for side in sides
-    }
+            turns = list(zip(sides, timed, strict=True))
+            for side, trained in turns if number % 2 == 0 else reversed(turns):
+                rounds[side.name].append(trained.round())
+    return {side.name: summary(rounds[side.name]) | {"peak_memory": count_peak(side, work, pages)} for side in sides}
+
+
+def _timed_side(side: Side, work: Work, pages: Dataset, folder: str) -> "_KeptSide | _FreshSide":
+    """Alone on a CPU a trainer stays, so that rounds can be short and many. Elsewhere two may not fit; and workers
+    start anew in every round, so that each needs its steps that do not count."""
+    run = run_recipe(side.recipe, work, work.all_steps, folder)
+    args = run.training_arguments()
+    stays = args.device.type == "cpu" and args.world_size == 1 and args.dataloader_num_workers == 0
+    return (_KeptSide if stays else _FreshSide)(side, run, work, pages)
 
 
 def summary(rounds: Sequence[dict]) -> dict[str, Any]:
@@ -94,8 +95,8 @@ def _spread(ratios: list[float]) -> dict[str, Any]:
 class _KeptSide:
     """One side's trainer, that trains a few steps more in every round; the first has those that do not count before."""
 
-    def __init__(self, run: Recipe, work: Work, side: str, pages: Dataset, processor) -> None:
-        self.work, self.trainer = work, _trainer(run, run.training_arguments(), side, pages, processor)
+    def __init__(self, side: Side, run: Recipe, work: Work, pages: Dataset) -> None:
+        self.work, self.trainer = work, _trainer(side, run, run.training_arguments(), pages)
         self.clock = StepClock(self.trainer, partial(synchronize, self.trainer.args.device))
         self.skipped = work.warmup
 
@@ -112,11 +113,10 @@ class _KeptSide:
 class _FreshSide:
     """One side, whose trainer is made anew for every round and gone after it."""
 
+    side: Side
     run: Recipe
     work: Work
-    side: str
     pages: Dataset
-    processor: object
 
     def round(self) -> dict[str, Any]:
         """On a GPU parts need waits inside the step, which cost time: they come from a run of their own."""
@@ -126,7 +126,7 @@ class _FreshSide:
 
     def _train(self, parts: bool) -> dict[str, Any]:
         args = self.run.training_arguments()
-        trainer = _trainer(self.run, args, self.side, self.pages, self.processor)
+        trainer = _trainer(self.side, self.run, args, self.pages)
         clock = StepClock(trainer, partial(synchronize, args.device), parts)
         trainer.train()
         trainer.accelerator.free_memory()
@@ -150,12 +150,12 @@ def _round(clock: StepClock, skipped: int, args: TrainingArguments) -> dict[str,
     }
 
 
-def count_peak(recipe: Recipe, work: Work, side: str, pages: Dataset, processor) -> dict[str, int | str]:
+def count_peak(side: Side, work: Work, pages: Dataset) -> dict[str, int | str]:
     """The peak of memory over two optimizer steps of one side; see `peak_of_training`."""
     counted = replace(work, warmup=0, steps=COUNTED_STEPS)
     with _shared_folder() as folder:
-        run = run_recipe(recipe, counted, COUNTED_STEPS, folder, dataloader_num_workers=0)
-        trainer = _trainer(run, run.training_arguments(), side, pages, processor)
+        run = run_recipe(side.recipe, counted, COUNTED_STEPS, folder, dataloader_num_workers=0)
+        trainer = _trainer(side, run, run.training_arguments(), pages)
         return peak_of_training(trainer, trainer.train)
 
 
@@ -188,13 +188,13 @@ def run_recipe(recipe: Recipe, work: Work, steps: int, folder: str, **values: An
     return Recipe.of(recipe.values | own)
 
 
-def _trainer(recipe: Recipe, args: OCR2TrainingArguments, side: str, pages: Dataset, processor) -> Trainer:
+def _trainer(side: Side, run: Recipe, args: OCR2TrainingArguments, pages: Dataset) -> Trainer:
     """All pages of the run are one epoch: none waits for workers to start again."""
     set_seed(args.seed)
     micro_batches = args.max_steps * args.gradient_accumulation_steps
     needed = micro_batches * args.per_device_train_batch_size * args.world_size
     repeated = pages.select([number % len(pages) for number in range(needed)])
-    trainer = SIDES[side](recipe, args, repeated, processor)
+    trainer = side.trainer(run, args, repeated, bench_processor(run))
     trainer.remove_callback(PrinterCallback)
     if isinstance(trainer, OCR2Trainer):
         trainer.cache_vision()  # where the recipe says so: before anything is timed

@@ -13,7 +13,7 @@ from ocr2_hf.benchmark.sides import OURS, STOCK
 from ocr2_hf.plots import INK, dress
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart too.
-_COLOURS = {OURS: "#0072B2", STOCK: "#E69F00"}
+_COLOURS = ("#0072B2", "#E69F00")  # ours, the other's
 _PART_COLOURS = ("#CC79A7", "#009E73", "#0072B2", "#56B4E9", "#E69F00", "#D55E00", "#9AA0A6")
 _LABELS = {OURS: "this trainer", STOCK: "stock Trainer"}
 _AXES = {
@@ -45,10 +45,10 @@ def _draw_runs(axes: Sequence[Axes], runs: Sequence[dict[str, Any]]) -> None:
     names = [str(run["batch_size"]) for run in runs]
     sides = list(runs[0]["sides"])
     width = 0.8 / len(sides)
-    for number, side in enumerate(sides):
+    for number, (side, colour) in enumerate(zip(sides, _COLOURS, strict=False)):
         places = [index - 0.4 + width * (number + 0.5) for index in range(len(runs))]
         figures = [run["sides"][side] for run in runs]
-        bars = {"width": width * 0.92, "color": _COLOURS[side], "label": _LABELS[side]}
+        bars = {"width": width * 0.92, "color": colour, "label": _LABELS.get(side, side)}
         axes[0].bar(places, [figure["pages_per_second"] for figure in figures], **bars)
         axes[1].bar(places, [figure["peak_memory"]["bytes"] / _GB for figure in figures], **bars)
         _stack_parts(axes[2], places, width * 0.92, figures)
@@ -92,7 +92,7 @@ def _draw_sweep(axes: Sequence[Axes], name: str, points: Sequence[dict[str, Any]
     for axis, (title, lines) in zip(axes, columns.items(), strict=True):
         for (label, heights), style in zip(lines.items(), ("-", (0, (3, 1.5))), strict=False):
             marks = {"marker": "o", "markersize": 4, "linewidth": 1.8, "linestyle": style, "label": label}
-            axis.plot(values, heights, color=_COLOURS[OURS], **marks)
+            axis.plot(values, heights, color=_COLOURS[0], **marks)
         _dress(axis, title, _AXES[name])
         axis.set_xticks(values)
         axis.set_xlim(0, max(values) * 1.05 or 1)

@@ -10,7 +10,7 @@ import torch
 from ocr2_hf.benchmark.machine import describe, matrix_rate
 from ocr2_hf.benchmark.measure import Work, measure, ratios
 from ocr2_hf.benchmark.pages import PageMix
-from ocr2_hf.benchmark.sides import OURS, STOCK, bench_processor
+from ocr2_hf.benchmark.sides import STOCK, Side, bench_processor
 from ocr2_hf.data.images import ImageSettings
 from ocr2_hf.modeling import budget
 from ocr2_hf.modeling.adapters import trainable_counts
@@ -50,7 +50,7 @@ def bench(
     recipe: Recipe,
     base: Work,
     batch_sizes: Sequence[int],
-    against: bool,
+    against: Side | None,
     sweeps: Sequence[Sweep],
     launched: Callable[[int], dict[str, Any]],
     tell: Tell,
@@ -60,7 +60,8 @@ def bench(
     args = recipe.training_arguments()
     dtype = torch.bfloat16 if args.bf16 else torch.float16 if args.fp16 else torch.float32
     context = _Context(recipe, args.device, dtype)
-    sides = (OURS, STOCK) if against else (OURS,)
+    ours = Side.ours(recipe)
+    sides = (ours, against) if against else (ours,)
     runs = [context.run(replace(base, batch_size=size), sides, {"batch_size": size}, tell) for size in batch_sizes]
     swept = {}
     for varied in sweeps:
@@ -69,7 +70,7 @@ def bench(
             swept[name] = [launched(processes) for processes in varied.values]
             continue
         works = [(value, varied.work(base, value)) for value in varied.values]
-        swept[name] = [context.run(work, (OURS,), {name: value}, tell) for value, work in works]
+        swept[name] = [context.run(work, (ours,), {name: value}, tell) for value, work in works]
     return {
         "machine": describe(args.device) | {"processes": args.world_size},
         "matrix_product": context.matrices,
@@ -85,14 +86,14 @@ def bench(
 
 
 def best(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Each side at its own best batch size, and ours over the stock one's."""
+    """Each side at its own best batch size, and ours over the other."""
     chosen = {side: max(runs, key=lambda run: run["sides"][side]["pages_per_second"]) for side in runs[0]["sides"]}
     figures = {side: run["sides"][side] for side, run in chosen.items()}
-    ours, stock = figures[OURS], figures[STOCK]
+    ours, other = figures.values()
     return {
         "batch_size": {side: run["batch_size"] for side, run in chosen.items()},
-        "pages_per_second": ours["pages_per_second"] / stock["pages_per_second"],
-        "peak_memory": ours["peak_memory"]["bytes"] / stock["peak_memory"]["bytes"],
+        "pages_per_second": ours["pages_per_second"] / other["pages_per_second"],
+        "peak_memory": ours["peak_memory"]["bytes"] / other["peak_memory"]["bytes"],
     }
 
 
@@ -102,39 +103,37 @@ class _Context:
     def __init__(self, recipe: Recipe, device: torch.device, dtype: torch.dtype) -> None:
         self.recipe = recipe
         self.matrices = matrix_rate(device, dtype)
-        self.images = ImageSettings.of(bench_processor(recipe, recipe.training("max_patches")))
-        self._flops: dict[tuple[int, int], dict[str, int]] = {}
+        self._flops: dict[tuple[str, int, int], dict[str, int]] = {}
 
-    def run(self, work: Work, sides: Sequence[str], what: dict[str, int], tell: Tell) -> dict[str, Any]:
-        figures = measure(self.recipe, work, sides)
-        cached = bool(self.recipe.training("cache_vision_features"))
-        flops = {side: self.flops_per_page(work.mix, vision=side == STOCK or not cached) for side in sides}
-        for side, figure in figures.items():
-            rate = figure["pages_per_second"] * flops[side]
+    def run(self, work: Work, sides: Sequence[Side], what: dict[str, int], tell: Tell) -> dict[str, Any]:
+        figures = measure(work, sides)
+        flops = {side.name: self.flops_per_page(side, work.mix) for side in sides}
+        for name, figure in figures.items():
+            rate = figure["pages_per_second"] * flops[name]
             figure["flops_per_second"] = rate
             figure["share_of_matrix_product"] = rate / self.matrices["flops_per_second"]
-            tell(_line(what, side, figure))
+            tell(_line(what, name, figure))
         told = {**what, "flops_per_page": flops, "sides": figures}
         if len(sides) == 2:
-            told["ratios"] = ratios(figures[OURS], figures[STOCK])
-            tell(_ratio_line(told["ratios"]))
+            told["ratios"] = ratios(*figures.values())
+            tell(_ratio_line(sides[1].name, told["ratios"]))
         return told
 
-    def flops_per_page(self, mix: PageMix, vision: bool) -> int:
-        """Forward and backward FLOPs of a page of the mix, without what checkpointing does again; with stored features
-        without `vision`."""
+    def flops_per_page(self, side: Side, mix: PageMix) -> int:
+        """Forward and backward FLOPs of a page of the mix, without what checkpointing does again."""
         kinds = [(tiles, length) for tiles in mix.tiles for length in mix.target_tokens]
         shares = [mix.tiles[tiles] * mix.target_tokens[length] for tiles, length in kinds]
-        total = sum(share * self._page_flops(*kind, vision) for share, kind in zip(shares, kinds, strict=True))
+        total = sum(share * self._page_flops(side, *kind) for share, kind in zip(shares, kinds, strict=True))
         return round(total / sum(shares))
 
-    def _page_flops(self, tiles: int, target_tokens: int, vision: bool) -> int:
-        if (tiles, target_tokens) not in self._flops:
-            step = budget.Step(1, tiles, self.images.tokens(tiles), target_tokens, chunks=1, checkpointing=False)
-            work = budget.step_work(self.recipe.model, self.images, step)
-            self._flops[tiles, target_tokens] = work.flops(checkpointing=False)
-        parts = self._flops[tiles, target_tokens]
-        return sum(parts.values()) - (0 if vision else parts["vision forward"])
+    def _page_flops(self, side: Side, tiles: int, target_tokens: int) -> int:
+        key = side.name, tiles, target_tokens
+        if key not in self._flops:
+            images = ImageSettings.of(bench_processor(side.recipe))
+            step = budget.Step(1, tiles, images.tokens(tiles), target_tokens, chunks=1, checkpointing=False)
+            self._flops[key] = budget.step_work(side.recipe.model, images, step).flops(checkpointing=False)
+        parts = self._flops[key]
+        return sum(parts.values()) - (0 if side.runs_vision else parts["vision forward"])
 
     def parameters(self) -> dict[str, int]:
         counts = trainable_counts(budget.outline(self.recipe.model, "float32")).values()
@@ -153,10 +152,11 @@ def _line(what: dict[str, int], side: str, figure: dict[str, Any]) -> str:
     )
 
 
-def _ratio_line(ratio: dict[str, Any]) -> str:
+def _ratio_line(other: str, ratio: dict[str, Any]) -> str:
     clock, processor = (_told(ratio[name]) for name in ("pages_per_second", "pages_per_processor_second"))
+    against = "the stock trainer" if other == STOCK else other
     return (
-        f"    against the stock trainer: {clock} times the pages/s by the clock, {processor} by processor time; "
+        f"    against {against}: {clock} times the pages/s by the clock, {processor} by processor time; "
         f"{ratio['peak_memory']:.2f} of its peak memory"
     )
 

@@ -1,6 +1,8 @@
-"""The two sides of a comparison: this package's trainer, and the stock `Trainer` with the model's own loss.
+"""The sides of a comparison: this package's trainer by a recipe, and beside it the stock `Trainer` with the model's own
+loss, or this trainer by the recipe with something changed.
 
-Both get the same pages in the same order, weights of the same size, the same arguments of training.
+Both get the same pages in the same order, weights of the same size, and, where nothing was changed, the same arguments
+of training.
 """
 
 from collections.abc import Callable
@@ -38,12 +40,12 @@ _STOCK_CLASSES = {
 }
 
 
-def bench_processor(recipe: Recipe, max_patches: int | None = None) -> DeepseekOcr2Processor:
+def bench_processor(recipe: Recipe) -> DeepseekOcr2Processor:
     """The recipe's processor. The real model's is not downloaded: its image settings stand around the tiny tokenizer,
     whose text takes one token a letter; how fast a token trains does not depend on its text."""
     name = recipe.model.model
     processor = _real_size_processor() if name == budget.REAL else load_processor(name)
-    if max_patches is not None:
+    if max_patches := recipe.training("max_patches"):
         processor.image_processor.max_patches = max_patches
     return processor
 
@@ -53,11 +55,13 @@ def bench_model(recipe: Recipe, args: OCR2TrainingArguments, processor) -> nn.Mo
     policy, dtype = recipe.model, getattr(torch, training_dtype(recipe, args))
     if policy.model in TINY_SIZES:
         model = build_tiny_model(seed=args.seed, name=policy.model).to(args.device, dtype)
+        model.set_attn_implementation(choose_attention(policy.attn_implementation, dtype))
     else:
         model = _random_model(policy.model, dtype, args.device, policy.attn_implementation)
         model.config.image_token_id = model.model.config.image_token_id = processor.image_token_id
     if args.box_source == "head":
         model.add_box_head()
+    model.model.language_model.set_experts_implementation(policy.experts_implementation)
     return apply_policy(model, policy)
 
 
@@ -76,7 +80,26 @@ def stock_trainer(recipe: Recipe, args: OCR2TrainingArguments, pages: Dataset, p
     )
 
 
-SIDES: dict[str, Callable[..., Trainer]] = {OURS: our_trainer, STOCK: stock_trainer}
+@dataclass(frozen=True)
+class Side:
+    """One side: its name in the results, its recipe, and what makes its trainer of recipe, arguments, pages and
+    processor."""
+
+    name: str
+    recipe: Recipe
+    trainer: Callable[[Recipe, OCR2TrainingArguments, Dataset, DeepseekOcr2Processor], Trainer]
+
+    @classmethod
+    def ours(cls, recipe: Recipe, name: str = OURS) -> "Side":
+        return cls(name, recipe, our_trainer)
+
+    @classmethod
+    def stock(cls, recipe: Recipe) -> "Side":
+        return cls(STOCK, recipe, stock_trainer)
+
+    @property
+    def runs_vision(self) -> bool:
+        return self.name == STOCK or not self.recipe.training("cache_vision_features")
 
 
 def as_stock(model: nn.Module) -> nn.Module:

@@ -1,11 +1,11 @@
 """How fast a recipe trains and in how much memory: random weights at its size, pages drawn here; nothing is downloaded.
 
-    ocr2 bench RECIPE --output FILE.json [--against trainer] [--batch_sizes 1,2,4] [--tiles 0:1,6:2]
-        [--target_tokens 600] [--sweep tiles:0,2,6 ...] [--key value ...]
+    ocr2 bench RECIPE --output FILE.json [--against trainer | KEY=VALUE ...] [--batch_sizes 1,2,4]
+        [--tiles 0:1,6:2] [--target_tokens 600] [--sweep tiles:0,2,6 ...] [--key value ...]
 
 Writes FILE.json and the same as a picture, FILE.png. `--against trainer` runs the same work with the stock `Trainer`,
-the model's own loss and a plain collator around the stock processor, taking turns, and tells ratios. Of a recipe with
-stages the first is benched.
+the model's own loss and a plain collator around the stock processor, taking turns, and tells ratios; `--against
+KEY=VALUE` does so with this trainer and the recipe with that changed. Of a recipe with stages the first is benched.
 """
 
 import argparse
@@ -22,6 +22,8 @@ from ocr2_hf.benchmark.pages import PageMix
 from ocr2_hf.benchmark.plot import draw_benchmark
 from ocr2_hf.benchmark.processes import launched_run
 from ocr2_hf.benchmark.results import SWEEPS, bench, sweep
+from ocr2_hf.benchmark.sides import STOCK as TRAINER
+from ocr2_hf.benchmark.sides import Side
 from ocr2_hf.commands.arguments import page_size, positive_integer, positive_integers, shares, whole_number
 from ocr2_hf.errors import run_command
 from ocr2_hf.evaluation.files import write_json
@@ -30,9 +32,7 @@ from ocr2_hf.recipe import Recipe, load_recipe
 
 def main(argv: list[str] | None = None) -> int:
     options, overrides = _parser().parse_known_args(argv)
-    recipe = load_recipe(options.recipe, overrides)
-    if recipe.stages:
-        recipe = Recipe.of(recipe.values | recipe.stages[0].values)
+    recipe = _first_stage(load_recipe(options.recipe, overrides))
     batch_sizes = options.batch_sizes or (recipe.training("per_device_train_batch_size"),)
     work = Work(
         PageMix(options.tiles, options.target_tokens),
@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
         recipe,
         work,
         batch_sizes,
-        options.against == "trainer",
+        _against(options, overrides, recipe),
         options.sweep,
         partial(launched_run, [options.recipe, *overrides], work),
         print if is_main_process() else lambda line: None,
@@ -59,6 +59,27 @@ def main(argv: list[str] | None = None) -> int:
         print(f"wrote {output}")
     end_processes()
     return 0
+
+
+def _first_stage(recipe: Recipe) -> Recipe:
+    return Recipe.of(recipe.values | recipe.stages[0].values) if recipe.stages else recipe
+
+
+def _against(options: argparse.Namespace, overrides: list[str], recipe: Recipe) -> Side | None:
+    if not options.against:
+        return None
+    if options.against == [TRAINER]:
+        return Side.stock(recipe)
+    words = [word for change in options.against for word in ("--" + change.partition("=")[0], change.partition("=")[2])]
+    changed = _first_stage(load_recipe(options.recipe, [*overrides, *words]))
+    return Side.ours(changed, name=", ".join(options.against))
+
+
+def _changes(text: str) -> str:
+    """For argparse: `trainer` or `KEY=VALUE`."""
+    if text != TRAINER and not text.partition("=")[2]:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither {TRAINER} nor KEY=VALUE with a key of the recipe")
+    return text
 
 
 def _alone(recipe: Recipe, work: Work, options: argparse.Namespace) -> dict | None:
@@ -83,7 +104,8 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("recipe", help="a recipe YAML; every further --key value overrides one of its keys")
     add("--output", required=True, metavar="FILE.json")
-    add("--against", choices=("trainer",), help="compare with the stock Trainer in the same call")
+    against = "compare, in the same call, with the stock Trainer, or with the recipe with something changed"
+    add("--against", type=_changes, nargs="+", metavar=f"{TRAINER}|KEY=VALUE", help=against)
     add(
         "--batch_sizes", type=positive_integers, metavar="N,N", help="default: the recipe's per_device_train_batch_size"
     )

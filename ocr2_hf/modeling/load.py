@@ -36,7 +36,9 @@ def load_model(
     is not there or not this model.
     """
     if str(name) in TINY_SIZES:
-        return build_tiny_model(name=str(name)).to(torch.float32 if dtype == "auto" else _dtype(dtype))
+        model = build_tiny_model(name=str(name)).to(torch.float32 if dtype == "auto" else _dtype(dtype))
+        model.set_attn_implementation(choose_attention(attn_implementation, model.dtype))
+        return model
     beside = files_beside(name)
     if (beside / ADAPTER_FILE).is_file():
         return _load_adapter(beside, dtype, attn_implementation, trainable)

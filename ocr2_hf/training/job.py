@@ -11,6 +11,7 @@ from transformers.trainer_utils import set_seed
 from ocr2_hf.data.load import load_dataset
 from ocr2_hf.errors import WorkError
 from ocr2_hf.modeling.adapters import apply_policy, continue_adapter, counts_table, same_adapter
+from ocr2_hf.modeling.budget import base_of
 from ocr2_hf.modeling.load import BASE_FOLDER, load_model, load_processor
 from ocr2_hf.modeling.tiny import TINY_SIZES
 from ocr2_hf.recipe import OCR2TrainingArguments, Recipe
@@ -53,6 +54,7 @@ def load_to_train(recipe: Recipe, args: OCR2TrainingArguments):
     """
     policy = recipe.model
     model = load_model(policy.model, training_dtype(recipe, args), policy.attn_implementation, trainable=True)
+    base_of(model).model.language_model.set_experts_implementation(policy.experts_implementation)
     processor = load_processor(policy.model)
     fresh_base = policy.model in TINY_SIZES
     if isinstance(model, PeftModel):
