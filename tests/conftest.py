@@ -1,5 +1,6 @@
 """Every test runs offline, on the CPU, with caches of its own: nothing of the user's is read or written."""
 
+import gc
 import os
 import tempfile
 from pathlib import Path
@@ -42,6 +43,12 @@ SHARED_DATA = ROOT.parent / "shared" / "data"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     places = {f"test_{name}.py": place for place, name in enumerate(LONG)}
     items.sort(key=lambda item: places.get(item.path.name, len(LONG)))
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays: the collections that every training asks for need not walk over it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

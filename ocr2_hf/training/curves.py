@@ -61,6 +61,8 @@ PANELS = (
     Panel("Gradient norm", {"grad_norm": ("gradient norm", _PINK)}, logarithmic=True),
 )
 
+_COLUMNS = {name for panel in PANELS for name in panel.columns}
+
 
 def draw_curves(log_history: Sequence[Row], path: str | Path) -> None:
     """Draw the rows of a trainer state as a PNG, 1800 pixels wide; panels without a value are left out.
@@ -156,7 +158,10 @@ def _dress(axes: Axes, title: str) -> None:
 
 
 class CurvesCallback(TrainerCallback):
-    """Draws the curves beside the weights at every save and at the end of training."""
+    """Draws the curves beside the weights at every save and at the end of training, where there is something new."""
+
+    def __init__(self) -> None:
+        self._drawn: list[Row] = []
 
     def on_save(self, args, state, control, **kwargs) -> None:
         self._draw(args, state)
@@ -165,5 +170,7 @@ class CurvesCallback(TrainerCallback):
         self._draw(args, state)
 
     def _draw(self, args, state) -> None:
-        if state.is_world_process_zero:
-            draw_curves(state.log_history, Path(args.output_dir) / CURVES_FILE)
+        rows = [row for row in state.log_history if not _COLUMNS.isdisjoint(row)]
+        if state.is_world_process_zero and rows != self._drawn:
+            draw_curves(rows, Path(args.output_dir) / CURVES_FILE)
+            self._drawn = rows

@@ -38,6 +38,7 @@ def one_split(result: Path, recipe_path: str, name: str, overrides: dict) -> Non
 
 
 if __name__ == "__main__":
+    gc.freeze()  # what is loaded stays: no collection need walk over it again
     folder, splits_recipe, splits, stages, recipe_path, *overrides = program_words()
     for split in json.loads(splits):
         one_split(Path(folder), splits_recipe, split.pop("name"), split)
