@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from datasets import Dataset
 from PIL import Image
-from tiny_pages import page_dataset, page_row, processor
+from tiny_pages import page_dataset, page_row, processor, text_model
 from torch.utils.data import DataLoader
 
 from ocr2_hf import OCR2Trainer
@@ -13,9 +13,9 @@ from ocr2_hf.data.collator import Example, TrainingCollator
 from ocr2_hf.data.grounding import parse_regions
 from ocr2_hf.data.pages import PageTasks
 from ocr2_hf.data.records import FEATURES
-from ocr2_hf.modeling.tiny import build_tiny_model
 from ocr2_hf.recipe import OCR2TrainingArguments
 from ocr2_hf.training.checkpoints import complete_checkpoints
+from ocr2_hf.training.curves import CurvesCallback
 
 MARKDOWN = {"markdown": 1.0}
 MOVING = {"rotation": 5, "scale": 0.3}
@@ -166,7 +166,9 @@ def trainer_for(folder, **values) -> OCR2Trainer:
     args = OCR2TrainingArguments(output_dir=str(folder), **(quick | values))
     data = page_dataset()
     options = {"train_dataset": data, "eval_dataset": data, "guard_dataset": data}
-    return OCR2Trainer(build_tiny_model(), args, processor=processor(), **options)
+    trainer = OCR2Trainer(text_model(), args, processor=processor(), **options)
+    trainer.remove_callback(CurvesCallback)
+    return trainer
 
 
 def test_training_sees_it_and_evaluation_does_not(tmp_path):

@@ -5,14 +5,14 @@ import shutil
 
 import pytest
 import torch
-from tiny_pages import page_dataset, processor
+from tiny_pages import page_dataset, processor, text_model
 
 from ocr2_hf import OCR2Trainer
 from ocr2_hf.errors import WorkError
-from ocr2_hf.modeling.adapters import apply_policy
 from ocr2_hf.modeling.tiny import build_tiny_model
-from ocr2_hf.recipe import ModelArguments, OCR2TrainingArguments
+from ocr2_hf.recipe import OCR2TrainingArguments
 from ocr2_hf.training.checkpoints import complete_checkpoints, mark_complete
+from ocr2_hf.training.curves import CurvesCallback
 from ocr2_hf.training.early_stopping import evaluations_waited, stopped_early
 from ocr2_hf.training.runs import already_finished, resume_from
 
@@ -47,9 +47,10 @@ def trainer_for(folder, **values) -> ScriptedTrainer:
     # As cheap as can be, for what is read is scripted: no tiles, a frozen vision tower, one page to evaluate.
     data = page_dataset(sizes=((150, 120), (190, 100), (180, 100), (120, 190)))
     torch.manual_seed(0)
-    model = apply_policy(build_tiny_model(), ModelArguments(train_language="full", train_vision="none"))
     pages = {"train_dataset": data, "eval_dataset": data.select([0])}
-    return ScriptedTrainer(model, args, processor=processor(), **pages)
+    trainer = ScriptedTrainer(text_model(), args, processor=processor(), **pages)
+    trainer.remove_callback(CurvesCallback)  # drawn at every save they would take longer than the steps
+    return trainer
 
 
 def losses(trainer) -> list[float]:

@@ -19,6 +19,7 @@ from ocr2_hf.modeling.load import load_model
 from ocr2_hf.modeling.tiny import build_tiny_model
 from ocr2_hf.recipe import OCR2TrainingArguments
 from ocr2_hf.training.checkpoints import COMPLETE
+from ocr2_hf.training.curves import CurvesCallback
 from ocr2_hf.training.guard import BASE_FILE
 
 GENERAL = [page_row(f"g{i}", (120 + 10 * i, 90), ["Tea"], 1) for i in range(4)]
@@ -55,7 +56,10 @@ def trainer_for(folder, model, train, guard=None, **values) -> OCR2Trainer:
     args = OCR2TrainingArguments(
         output_dir=str(folder), disable_tqdm=True, **(settings | {"tasks": {"ocr": 1.0}} | values)
     )
-    return OCR2Trainer(model, args, processor=processor(), train_dataset=train, eval_dataset=train, guard_dataset=guard)
+    pages = {"train_dataset": train, "eval_dataset": train, "guard_dataset": guard}
+    trainer = OCR2Trainer(model, args, processor=processor(), **pages)
+    trainer.remove_callback(CurvesCallback)
+    return trainer
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +69,7 @@ def workplace(tmp_path_factory):
     build("special", write_pages(folder / "special", SPECIAL), "--val", "0", "--test", "0")
     build("general", write_pages(folder / "general", GENERAL), "--val", "0", "--test", "0")
     general = rows_of(GENERAL)
-    base = trainer_for(
-        folder / "base", build_tiny_model(), general, eval_strategy="no", save_strategy="no", max_steps=40
-    )
+    base = trainer_for(folder / "base", build_tiny_model(), general, eval_strategy="no", save_strategy="no", max_steps=40)
     base.train()
     base.save_model()
     recipe = RECIPE | {"model": str(folder / "base"), "guard_split": "train"}

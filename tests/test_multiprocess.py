@@ -111,7 +111,7 @@ STAGED = STAGED_RECIPE | {"dataset": "mixed", "max_steps": 4}
 def workplace(tmp_path_factory):
     """The pages, built; the recipes; and what one process makes of them."""
     folder = tmp_path_factory.mktemp("multiprocess")
-    sizes, boxes = ((150, 120), (300, 400), (180, 100), (250, 380)), (2, 0, 1, 3)
+    sizes, boxes = ((150, 120), (150, 300), (180, 100), (300, 150)), (2, 0, 1, 3)
     build_pages(folder, "mixed", sizes, boxes, "Line {} {}")
     sizes = ((150, 120), (200, 100), (180, 100), (120, 90), (100, 205), (160, 80), (90, 90), (140, 140))
     build_pages(folder, "eight", sizes, (2, 0, 1, 3, 1, 0, 2, 1), "Line {} {}.50")

@@ -13,14 +13,14 @@ import threading
 import pytest
 import yaml
 from commands import ROOT, build, environment, run, write_pages
-from tiny_pages import page_dataset, page_row, processor
+from tiny_pages import page_dataset, page_row, processor, text_model
 
 from ocr2_hf import OCR2Trainer
 from ocr2_hf.commands.train import train
 from ocr2_hf.errors import Preempted
-from ocr2_hf.modeling.tiny import build_tiny_model
 from ocr2_hf.recipe import OCR2TrainingArguments, load_recipe
 from ocr2_hf.training.checkpoints import COMPLETE, complete_checkpoints
+from ocr2_hf.training.curves import CurvesCallback
 
 RECIPE = {
     "model": "tiny",
@@ -135,7 +135,9 @@ def trainer_for(folder, **values) -> OCR2Trainer:
     }
     args = OCR2TrainingArguments(output_dir=str(folder), **(settings | values))
     data = page_dataset()
-    return OCR2Trainer(build_tiny_model(), args, processor=processor(), train_dataset=data, eval_dataset=data)
+    trainer = OCR2Trainer(text_model(), args, processor=processor(), train_dataset=data, eval_dataset=data)
+    trainer.remove_callback(CurvesCallback)
+    return trainer
 
 
 class Signalling(OCR2Trainer):

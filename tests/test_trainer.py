@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_pages import page_dataset, processor
+from tiny_pages import page_dataset, processor, text_model
 from transformers import AutoModelForImageTextToText
 
 from ocr2_hf import OCR2Trainer
@@ -33,10 +33,10 @@ QUICK = {
 }
 
 
-def trainer_for(folder, model=None, **values) -> OCR2Trainer:
+def trainer_for(folder, model=None, data=None, **values) -> OCR2Trainer:
     args = OCR2TrainingArguments(output_dir=str(folder), **(QUICK | values))
-    data = page_dataset()
-    return OCR2Trainer(model or build_tiny_model(), args, processor=processor(), train_dataset=data, eval_dataset=data)
+    data = data or page_dataset()
+    return OCR2Trainer(model or text_model(), args, processor=processor(), train_dataset=data, eval_dataset=data)
 
 
 def rows(trainer) -> list[dict]:
@@ -65,11 +65,12 @@ def test_a_row_over_several_steps_is_their_mean(tmp_path):
 
 @pytest.mark.parametrize("source", ["expectation", "head"])
 def test_gradient_accumulation_changes_nothing(tmp_path, source):
-    """The same optimizer steps as 1 x 4, 2 x 2 and 4 x 1: losses, gradients, weights after two of them."""
+    """The same optimizer steps as 4 x 1 and 1 x 4: losses, gradients, weights after two of them."""
     results = []
-    for size in (4, 2, 1):
+    for size in (4, 1):
         trainer = trainer_for(
             tmp_path / str(size),
+            build_tiny_model(),
             per_device_train_batch_size=size,
             gradient_accumulation_steps=4 // size,
             box_source=source,
@@ -78,13 +79,12 @@ def test_gradient_accumulation_changes_nothing(tmp_path, source):
         )
         trainer.train()
         results.append((rows(trainer), {n: p.detach() for n, p in trainer.model.named_parameters()}))
-    (first, weights), *others = results
-    for log, moved in others:
-        for row, same in zip(log, first, strict=True):
-            for name in ("loss", "loss_text", "loss_box", "grad_norm"):
-                assert row[name] == pytest.approx(same[name], rel=1e-4), name
-        for name, weight in weights.items():
-            torch.testing.assert_close(moved[name], weight, rtol=1e-4, atol=1e-6, msg=name)
+    (log, weights), (same_log, moved) = results
+    for row, same in zip(log, same_log, strict=True):
+        for name in ("loss", "loss_text", "loss_box", "grad_norm"):
+            assert row[name] == pytest.approx(same[name], rel=1e-4), name
+    for name, weight in weights.items():
+        torch.testing.assert_close(moved[name], weight, rtol=1e-4, atol=1e-6, msg=name)
 
 
 def test_evaluation_is_sums_over_sums_whatever_the_batch(tmp_path):
@@ -116,6 +116,7 @@ def test_another_model_is_refused(tmp_path):
 def test_learning_rates_by_group(tmp_path):
     trainer = trainer_for(
         tmp_path,
+        build_tiny_model(),
         vision_learning_rate=1e-5,
         projector_learning_rate=2e-5,
         box_head_learning_rate=3e-5,

@@ -10,7 +10,7 @@ import torch
 from ocr2_hf.benchmark.machine import describe, matrix_rate
 from ocr2_hf.benchmark.measure import Work, measure, ratios
 from ocr2_hf.benchmark.pages import PageMix
-from ocr2_hf.benchmark.sides import STOCK, Side, bench_processor
+from ocr2_hf.benchmark.sides import STOCK, Side, bench_processor, refuse_without_gpu
 from ocr2_hf.data.images import ImageSettings
 from ocr2_hf.modeling import budget
 from ocr2_hf.modeling.adapters import trainable_counts
@@ -58,6 +58,7 @@ def bench(
     """Run it all; `tell` gets a line for every run that is done. `launched` runs the base's work in so many processes
     and returns its run."""
     args = recipe.training_arguments()
+    refuse_without_gpu(recipe, args.device)
     dtype = torch.bfloat16 if args.bf16 else torch.float16 if args.fp16 else torch.float32
     context = _Context(recipe, args.device, dtype)
     ours = Side.ours(recipe)

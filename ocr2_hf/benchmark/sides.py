@@ -40,6 +40,15 @@ _STOCK_CLASSES = {
 }
 
 
+def refuse_without_gpu(recipe: Recipe, device: torch.device) -> None:
+    """Raise `UsageError` for the real model's size on a CPU: before anything is drawn or counted for it."""
+    if recipe.model.model == budget.REAL and device.type == "cpu":
+        raise UsageError(
+            f"model: {budget.REAL} has 3.39 billion weights and there is no GPU here to train them on: bench a tiny "
+            "model with --model tiny; `ocr2 plan` tells what the real one needs"
+        )
+
+
 def bench_processor(recipe: Recipe) -> DeepseekOcr2Processor:
     """The recipe's processor. The real model's is not downloaded: its image settings stand around the tiny tokenizer,
     whose text takes one token a letter; how fast a token trains does not depend on its text."""
@@ -167,11 +176,6 @@ def _real_size_processor() -> DeepseekOcr2Processor:
 
 def _random_model(name: str, dtype: torch.dtype, device: torch.device, attention: str) -> OCR2Model:
     """Random weights, made on the device itself: nothing is downloaded or copied."""
-    if name == budget.REAL and device.type == "cpu":
-        raise UsageError(
-            f"model: {name} has 3.39 billion weights and there is no GPU here to train them on: bench a tiny model "
-            "with --model tiny; `ocr2 plan` tells what the real one needs"
-        )
     config = budget.model_config(name)
     with device:
         return OCR2Model._from_config(config, dtype=dtype, attn_implementation=choose_attention(attention, dtype))
