@@ -69,7 +69,9 @@ def workplace(tmp_path_factory):
     build("special", write_pages(folder / "special", SPECIAL), "--val", "0", "--test", "0")
     build("general", write_pages(folder / "general", GENERAL), "--val", "0", "--test", "0")
     general = rows_of(GENERAL)
-    base = trainer_for(folder / "base", build_tiny_model(), general, eval_strategy="no", save_strategy="no", max_steps=40)
+    base = trainer_for(
+        folder / "base", build_tiny_model(), general, eval_strategy="no", save_strategy="no", max_steps=40
+    )
     base.train()
     base.save_model()
     recipe = RECIPE | {"model": str(folder / "base"), "guard_split": "train"}
