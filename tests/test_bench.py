@@ -231,6 +231,21 @@ def test_wrong_calls(tmp_path, repo, capsys, words, message):
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["per_device_train_batch_size=3"], "changes nothing of what a benchmark runs"),
+        (["loss_chunks=1"], "changes nothing of what a benchmark runs"),  # as the recipe has it
+        (["loss_chunk=2"], "loss_chunk"),
+        (["trainer", "loss_chunks=2"], "not both"),
+    ],
+)
+def test_a_comparison_that_makes_no_sense(tmp_path, repo, capsys, changes, message):
+    words = [str(repo / "recipes/tiny/lora.yaml"), "--output", str(tmp_path / "x.json"), *FEW]
+    assert run_command(bench.main, [*words, "--against", *changes]) == 2
+    assert message in capsys.readouterr().err
+
+
 def test_the_real_model_needs_a_gpu(tmp_path, repo, capsys):
     words = [str(repo / "recipes/deepseek_ocr2/lora.yaml"), "--output", str(tmp_path / "x.json"), *FEW]
     assert run_command(bench.main, words) == 2

@@ -8,10 +8,11 @@ from typing import Any
 import torch
 
 from ocr2_hf.benchmark.machine import describe, matrix_rate
-from ocr2_hf.benchmark.measure import Work, measure, ratios
+from ocr2_hf.benchmark.measure import Work, measure, ratios, run_recipe
 from ocr2_hf.benchmark.pages import PageMix
 from ocr2_hf.benchmark.sides import STOCK, Side, bench_processor, refuse_without_gpu
 from ocr2_hf.data.images import ImageSettings
+from ocr2_hf.errors import UsageError
 from ocr2_hf.modeling import budget
 from ocr2_hf.modeling.adapters import trainable_counts
 from ocr2_hf.recipe import Recipe
@@ -62,6 +63,8 @@ def bench(
     dtype = torch.bfloat16 if args.bf16 else torch.float16 if args.fp16 else torch.float32
     context = _Context(recipe, args.device, dtype)
     ours = Side.ours(recipe)
+    if against and against.name != STOCK and _same_run(against.recipe, recipe, base):
+        raise UsageError(f"--against {against.name}: that changes nothing of what a benchmark runs")
     sides = (ours, against) if against else (ours,)
     runs = [context.run(replace(base, batch_size=size), sides, {"batch_size": size}, tell) for size in batch_sizes]
     swept = {}
@@ -84,6 +87,12 @@ def bench(
         "best": best(runs) if against else None,
         "sweeps": swept,
     }
+
+
+def _same_run(changed: Recipe, recipe: Recipe, work: Work) -> bool:
+    """Whether a benchmark, which sets some keys itself, would run both alike."""
+    values, same = (run_recipe(side, work, work.all_steps, "").values for side in (changed, recipe))
+    return values == same
 
 
 def best(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ Both get the same pages in the same order, weights of the same size, and, where 
 of training.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -26,7 +26,7 @@ from ocr2_hf.modeling.head import OCR2Head
 from ocr2_hf.modeling.load import choose_attention, image_backend, load_processor
 from ocr2_hf.modeling.model import OCR2Model, OCR2PageModel, OCR2VisionModel
 from ocr2_hf.modeling.tiny import TINY_SIZES, build_tiny_model, build_tiny_tokenizer
-from ocr2_hf.recipe import OCR2TrainingArguments, Recipe
+from ocr2_hf.recipe import OCR2TrainingArguments, Recipe, load_recipe
 from ocr2_hf.training.job import training_dtype
 from ocr2_hf.training.trainer import OCR2Trainer
 
@@ -38,6 +38,12 @@ _STOCK_CLASSES = {
     OCR2Experts: DeepseekOcr2TextExperts,
     OCR2Head: nn.Linear,
 }
+
+
+def bench_recipe(path: str, overrides: Sequence[str]) -> Recipe:
+    """The recipe; of one with stages, its first."""
+    recipe = load_recipe(path, overrides)
+    return Recipe.of(recipe.values | recipe.stages[0].values) if recipe.stages else recipe
 
 
 def refuse_without_gpu(recipe: Recipe, device: torch.device) -> None:
@@ -109,6 +115,16 @@ class Side:
     @property
     def runs_vision(self) -> bool:
         return self.name == STOCK or not self.recipe.training("cache_vision_features")
+
+
+def opposite_side(against: Sequence[str], path: str, overrides: Sequence[str]) -> Side:
+    """What a recipe is put against: the stock trainer (`trainer`), or itself with keys changed (`KEY=VALUE`)."""
+    if list(against) == [STOCK]:
+        return Side.stock(bench_recipe(path, overrides))
+    if STOCK in against:
+        raise UsageError(f"--against is either {STOCK} or changes of the recipe, not both")
+    changed = bench_recipe(path, [*overrides, *(f"--{change}" for change in against)])
+    return Side.ours(changed, name=", ".join(against))
 
 
 def as_stock(model: nn.Module) -> nn.Module:

@@ -48,6 +48,13 @@ def shares(text: str) -> dict[int, float]:
     return found
 
 
+def opponent(text: str) -> str:
+    """For argparse: `trainer`, or `KEY=VALUE` of a recipe."""
+    if text != "trainer" and not all(text.partition("=")):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither trainer nor KEY=VALUE with a key of the recipe")
+    return text
+
+
 def page_size(text: str) -> tuple[int, int]:
     """For argparse: WIDTHxHEIGHT in pixels."""
     width, _, height = text.partition("x")

@@ -22,17 +22,16 @@ from ocr2_hf.benchmark.pages import PageMix
 from ocr2_hf.benchmark.plot import draw_benchmark
 from ocr2_hf.benchmark.processes import launched_run
 from ocr2_hf.benchmark.results import SWEEPS, bench, sweep
-from ocr2_hf.benchmark.sides import STOCK as TRAINER
-from ocr2_hf.benchmark.sides import Side
-from ocr2_hf.commands.arguments import page_size, positive_integer, positive_integers, shares, whole_number
+from ocr2_hf.benchmark.sides import bench_recipe, opposite_side
+from ocr2_hf.commands.arguments import opponent, page_size, positive_integer, positive_integers, shares, whole_number
 from ocr2_hf.errors import run_command
 from ocr2_hf.evaluation.files import write_json
-from ocr2_hf.recipe import Recipe, load_recipe
+from ocr2_hf.recipe import Recipe
 
 
 def main(argv: list[str] | None = None) -> int:
     options, overrides = _parser().parse_known_args(argv)
-    recipe = _first_stage(load_recipe(options.recipe, overrides))
+    recipe = bench_recipe(options.recipe, overrides)
     batch_sizes = options.batch_sizes or (recipe.training("per_device_train_batch_size"),)
     work = Work(
         PageMix(options.tiles, options.target_tokens),
@@ -46,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
         recipe,
         work,
         batch_sizes,
-        _against(options, overrides, recipe),
+        opposite_side(options.against, options.recipe, overrides) if options.against else None,
         options.sweep,
         partial(launched_run, [options.recipe, *overrides], work),
         print if is_main_process() else lambda line: None,
@@ -59,27 +58,6 @@ def main(argv: list[str] | None = None) -> int:
         print(f"wrote {output}")
     end_processes()
     return 0
-
-
-def _first_stage(recipe: Recipe) -> Recipe:
-    return Recipe.of(recipe.values | recipe.stages[0].values) if recipe.stages else recipe
-
-
-def _against(options: argparse.Namespace, overrides: list[str], recipe: Recipe) -> Side | None:
-    if not options.against:
-        return None
-    if options.against == [TRAINER]:
-        return Side.stock(recipe)
-    words = [word for change in options.against for word in ("--" + change.partition("=")[0], change.partition("=")[2])]
-    changed = _first_stage(load_recipe(options.recipe, [*overrides, *words]))
-    return Side.ours(changed, name=", ".join(options.against))
-
-
-def _changes(text: str) -> str:
-    """For argparse: `trainer` or `KEY=VALUE`."""
-    if text != TRAINER and not text.partition("=")[2]:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither {TRAINER} nor KEY=VALUE with a key of the recipe")
-    return text
 
 
 def _alone(recipe: Recipe, work: Work, options: argparse.Namespace) -> dict | None:
@@ -105,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     add("recipe", help="a recipe YAML; every further --key value overrides one of its keys")
     add("--output", required=True, metavar="FILE.json")
     against = "compare, in the same call, with the stock Trainer, or with the recipe with something changed"
-    add("--against", type=_changes, nargs="+", metavar=f"{TRAINER}|KEY=VALUE", help=against)
+    add("--against", type=opponent, nargs="+", metavar="trainer|KEY=VALUE", help=against)
     add(
         "--batch_sizes", type=positive_integers, metavar="N,N", help="default: the recipe's per_device_train_batch_size"
     )
