@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from test_trainer import trainer_for
 
-from ocr2_hf.training.curves import CURVES_FILE, draw_curves, series
+from ocr2_hf.training.curves import CURVES_FILE, draw_curves, running_means, series
 
 
 def rows(steps: int, **more) -> list[dict]:
@@ -77,6 +77,13 @@ def test_panels_appear_with_what_there_is(tmp_path):
 def test_every_history_can_be_drawn(tmp_path, log):
     draw_curves(log, tmp_path / "curves.png")
     assert (picture(tmp_path / "curves.png") < 200).any()
+
+
+def test_a_running_mean_knows_nothing_of_the_next_stage():
+    steps, values = np.arange(1, 201), np.repeat([1.0, 9.0], 100)
+    assert running_means(steps, values, [1, 101]).tolist() == values.tolist()
+    one = running_means(steps, values, [])
+    assert len(one) == 200 and 1.0 < one[99] < 9.0
 
 
 def test_nothing_to_draw_is_no_picture(tmp_path):

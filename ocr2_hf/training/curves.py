@@ -23,12 +23,16 @@ _SMOOTHED_FROM = 150  # points from which on a training curve is drawn pale, wit
 
 @dataclass(frozen=True)
 class Panel:
-    """One pair of axes: a title, and which columns of the rows it shows under which label and in which colour."""
+    """One pair of axes: a title, and which columns of the rows it shows under which label and in which colour.
+
+    `exact`: long curves too are drawn as they are, without a running mean.
+    """
 
     title: str
     columns: dict[str, tuple[str, str]]
     highest: float | None = None
     logarithmic: bool = False
+    exact: bool = False
 
 
 PANELS = (
@@ -57,7 +61,7 @@ PANELS = (
         {"eval_token_accuracy": ("token accuracy", _GREEN), "eval_bbox_iou": ("box IoU", _ORANGE)},
         highest=1.0,
     ),
-    Panel("Learning rate", {"learning_rate": ("learning rate", _GREEN)}),
+    Panel("Learning rate", {"learning_rate": ("learning rate", _GREEN)}, exact=True),
     Panel("Gradient norm", {"grad_norm": ("gradient norm", _PINK)}, logarithmic=True),
 )
 
@@ -100,11 +104,16 @@ def series(log_history: Sequence[Row], name: str) -> tuple[np.ndarray, np.ndarra
 
 def _draw_panel(axes: Axes, panel: Panel, log_history: Sequence[Row]) -> None:
     """All panels show the same steps, so that they can be read one above the other."""
+    begins = _stage_begins(log_history)
     for name, (label, colour) in panel.columns.items():
         steps, values = series(log_history, name)
         if panel.logarithmic:
             steps, values = steps[values > 0], values[values > 0]
         if len(steps):
+            smooth = len(steps) >= _SMOOTHED_FROM and not name.startswith("eval_") and not panel.exact
+            if smooth:
+                axes.plot(steps, values, color=colour, alpha=0.25, linewidth=0.8)
+                values = running_means(steps, values, list(begins.values()))
             _draw_series(axes, name, steps, values, label, colour)
     if panel.logarithmic:
         axes.set_yscale("log")
@@ -113,8 +122,8 @@ def _draw_panel(axes: Axes, panel: Panel, log_history: Sequence[Row]) -> None:
     else:
         axes.set_ylim(0, max(panel.highest or 0.0, axes.get_ylim()[1]) * 1.08)
     axes.set_xlim(0, max(row["step"] for row in log_history) * 1.02)
-    _mark_stages(axes, log_history)
-    _dress(axes, panel.title)
+    _mark_stages(axes, begins)
+    _dress(axes, panel.title, below=0.92 if begins else 1.0)
 
 
 def _draw_series(axes: Axes, name: str, steps: np.ndarray, values: np.ndarray, label: str, colour: str) -> None:
@@ -122,10 +131,13 @@ def _draw_series(axes: Axes, name: str, steps: np.ndarray, values: np.ndarray, l
     style = {"color": colour, "linewidth": 1.8, "linestyle": (0, (3, 1.5)) if part else "-"}
     if (evaluated and len(steps) < _SMOOTHED_FROM // 3) or len(steps) == 1:
         style |= {"marker": "o", "markersize": 4}
-    if not evaluated and len(steps) >= _SMOOTHED_FROM:
-        axes.plot(steps, values, color=colour, alpha=0.25, linewidth=0.8)
-        values = _running_mean(values, len(values) // 50)
     axes.plot(steps, values, label=label, **style)
+
+
+def running_means(steps: np.ndarray, values: np.ndarray, begins: Sequence[float]) -> np.ndarray:
+    """The running mean within each stage: what one ends with and the next begins with are two things."""
+    parts = np.split(values, np.searchsorted(steps, begins))
+    return np.concatenate([_running_mean(part, len(values) // 50) for part in parts])
 
 
 def _running_mean(values: np.ndarray, reach: int) -> np.ndarray:
@@ -136,12 +148,17 @@ def _running_mean(values: np.ndarray, reach: int) -> np.ndarray:
     return (sums[last] - sums[first]) / (last - first)
 
 
-def _mark_stages(axes: Axes, log_history: Sequence[Row]) -> None:
-    """The stages' names along the top, and a line where each after the first begins."""
+def _stage_begins(log_history: Sequence[Row]) -> dict[str, float]:
+    """The first step of every stage; nothing where rows name none."""
     begins: dict[str, float] = {}
     for row in log_history:
         if "stage" in row:
             begins.setdefault(row["stage"], row["step"])
+    return begins
+
+
+def _mark_stages(axes: Axes, begins: dict[str, float]) -> None:
+    """The stages' names along the top, and a line where each after the first begins."""
     for number, (stage, step) in enumerate(begins.items()):
         if number:
             axes.axvline(step, color=GREY, linestyle=(0, (4, 3)), linewidth=1)
@@ -150,11 +167,13 @@ def _mark_stages(axes: Axes, log_history: Sequence[Row]) -> None:
         axes.annotate(stage, place, fontsize=9, fontstyle="italic", color=INK, **beside)
 
 
-def _dress(axes: Axes, title: str) -> None:
+def _dress(axes: Axes, title: str, below: float) -> None:
+    """The legend stays below that share of the height: above it stand the stages' names."""
     dress(axes, title, "optimizer step")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
     if len(axes.get_legend_handles_labels()[0]) > 1:
-        axes.legend(frameon=False, fontsize=9.5, labelcolor=INK)
+        room = {"loc": "best", "bbox_to_anchor": (0.0, 0.0, 1.0, below)}
+        axes.legend(frameon=False, fontsize=9.5, labelcolor=INK, **room)
 
 
 class CurvesCallback(TrainerCallback):
