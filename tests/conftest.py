@@ -34,6 +34,11 @@ LONG = (
     "trainer",
     "train_command",
     "hard_pages",
+    "plan",
+    "evaluate_processes",
+    "adapters",
+    "bench",
+    "step_memory",
 )
 
 ROOT = Path(__file__).resolve().parent.parent
