@@ -71,6 +71,7 @@ def _write_statement(sheet, formats: _Formats, statement: Statement) -> None:
     sheet.set_column(0, 0, _width(line.name.text for line in statement.lines))
     sheet.set_column(1, first + len(statement.columns) - 1, 16)
     sheet.freeze_panes(4, 1)
+    sheet.fit_to_pages(1, 0)  # where it is printed: as wide as a page, as long as it takes
 
 
 def _write_value(sheet, row: int, column: int, value: Value | None, formats: _Formats, look: dict) -> None:
@@ -102,7 +103,8 @@ def _look(line: Line) -> dict:
 
 def _write_checks(sheet, formats: _Formats, document: StatementDocument, names: list[str]) -> None:
     for column, head in enumerate(_CHECK_HEADS):
-        sheet.write_string(0, column, head, formats(bold=True, bottom=1))
+        look = {"align": "right"} if column in (5, 6) else {"indent": 1} if column == 7 else {}
+        sheet.write_string(0, column, head, formats(bold=True, bottom=1, **look))
     rows = [(name, check) for name, statement in zip(names, document.statements) for check in statement.checks]
     rows += [("all", check) for check in document.checks]
     for row, (name, check) in enumerate(rows, 1):
@@ -112,13 +114,15 @@ def _write_checks(sheet, formats: _Formats, document: StatementDocument, names: 
         for column, number in ((5, check.difference), (6, check.tolerance)):
             if number is not None:
                 sheet.write_number(row, column, number, formats(num_format="#,##0.##;-#,##0.##;0"))
-        sheet.write_string(row, 7, _parts(check), formats(text_wrap=True))
+        sheet.write_string(row, 7, _parts(check), formats(text_wrap=True, indent=1))
         sheet.write_string(row, 8, check.reason, formats())
     for row, problem in enumerate(document.problems, len(rows) + 2):
         sheet.write_string(row, 0, problem, formats(font_color="#C00000"))
     for column, width in enumerate((24, 10, 34, 16, 14, 14, 12, 60, 40)):
         sheet.set_column(column, column, width)
     sheet.freeze_panes(1, 0)
+    sheet.set_landscape()
+    sheet.fit_to_pages(1, 0)
     if rows:
         sheet.autofilter(0, 0, len(rows), len(_CHECK_HEADS) - 1)
 
