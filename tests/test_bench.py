@@ -236,6 +236,7 @@ def test_wrong_calls(tmp_path, repo, capsys, words, message):
     [
         (["per_device_train_batch_size=3"], "changes nothing of what a benchmark runs"),
         (["loss_chunks=1"], "changes nothing of what a benchmark runs"),  # as the recipe has it
+        (["experts_implementation=grouped_mm"], "changes nothing of what a benchmark runs"),  # as is the default
         (["loss_chunk=2"], "loss_chunk"),
         (["trainer", "loss_chunks=2"], "not both"),
     ],

@@ -20,6 +20,7 @@ RECIPE = {
     "model": "tiny",
     "dataset": "resumed",
     "train_language": "full",
+    "train_vision": "all",
     "train_projector": True,
     "tasks": {"markdown": 1.0, "ocr": 1.0, "locate": 1.0},
     "loss_chunks": 1,

@@ -65,9 +65,9 @@ def test_a_row_over_several_steps_is_their_mean(tmp_path):
 
 @pytest.mark.parametrize("source", ["expectation", "head"])
 def test_gradient_accumulation_changes_nothing(tmp_path, source):
-    """The same optimizer steps as 4 x 1 and 1 x 4: losses, gradients, weights after two of them."""
+    """The same optimizer steps as 1 x 4, 2 x 2 and 4 x 1: losses, gradients, weights after two of them."""
     results = []
-    for size in (4, 1):
+    for size in (4, 2, 1):
         trainer = trainer_for(
             tmp_path / str(size),
             build_tiny_model(),
@@ -79,12 +79,13 @@ def test_gradient_accumulation_changes_nothing(tmp_path, source):
         )
         trainer.train()
         results.append((rows(trainer), {n: p.detach() for n, p in trainer.model.named_parameters()}))
-    (log, weights), (same_log, moved) = results
-    for row, same in zip(log, same_log, strict=True):
-        for name in ("loss", "loss_text", "loss_box", "grad_norm"):
-            assert row[name] == pytest.approx(same[name], rel=1e-4), name
-    for name, weight in weights.items():
-        torch.testing.assert_close(moved[name], weight, rtol=1e-4, atol=1e-6, msg=name)
+    (first, weights), *others = results
+    for log, moved in others:
+        for row, same in zip(log, first, strict=True):
+            for name in ("loss", "loss_text", "loss_box", "grad_norm"):
+                assert row[name] == pytest.approx(same[name], rel=1e-4), name
+        for name, weight in weights.items():
+            torch.testing.assert_close(moved[name], weight, rtol=1e-4, atol=1e-6, msg=name)
 
 
 def test_evaluation_is_sums_over_sums_whatever_the_batch(tmp_path):

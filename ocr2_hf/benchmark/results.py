@@ -61,10 +61,10 @@ def bench(
     args = recipe.training_arguments()
     refuse_without_gpu(recipe, args.device)
     dtype = torch.bfloat16 if args.bf16 else torch.float16 if args.fp16 else torch.float32
-    context = _Context(recipe, args.device, dtype)
-    ours = Side.ours(recipe)
     if against and against.name != STOCK and _same_run(against.recipe, recipe, base):
         raise UsageError(f"--against {against.name}: that changes nothing of what a benchmark runs")
+    context = _Context(recipe, args.device, dtype)
+    ours = Side.ours(recipe)
     sides = (ours, against) if against else (ours,)
     runs = [context.run(replace(base, batch_size=size), sides, {"batch_size": size}, tell) for size in batch_sizes]
     swept = {}
@@ -91,8 +91,8 @@ def bench(
 
 def _same_run(changed: Recipe, recipe: Recipe, work: Work) -> bool:
     """Whether a benchmark, which sets some keys itself, would run both alike."""
-    values, same = (run_recipe(side, work, work.all_steps, "").values for side in (changed, recipe))
-    return values == same
+    runs = [run_recipe(side, work, work.all_steps, "").resolved() for side in (changed, recipe)]
+    return runs[0] == runs[1]
 
 
 def best(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
