@@ -13,7 +13,7 @@ import pyarrow as pa
 from datasets.builder import Key
 
 from formats.page import Page
-from ocr2_hf.data.records import FEATURES
+from ocr2_hf.data.features import FEATURES
 from page_batches import has_rejects, read_batches, write_report
 from page_options import PageOptions
 

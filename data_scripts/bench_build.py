@@ -34,8 +34,8 @@ from PIL import Image, ImageDraw, ImageFont
 from arguments import count, page_size
 from build_dataset import build_or_reuse
 from build_dataset import parse_arguments as parse_build_arguments
+from ocr2_hf.document.atomic_files import write_json
 from ocr2_hf.errors import run_command
-from ocr2_hf.evaluation.files import write_json
 
 DRAWN = 20  # pages that are drawn; the others are copies of them under other names
 REGIONS = 20

@@ -21,8 +21,8 @@ from typing import Any
 from tqdm import tqdm
 
 from arguments import count, share
-from ocr2_hf.data.images import to_rgb
 from ocr2_hf.data.load import load_dataset
+from ocr2_hf.document.page_files import to_rgb
 from ocr2_hf.errors import UsageError, WorkError, run_command
 
 Box = tuple[int, int, int, int]

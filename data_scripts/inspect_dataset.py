@@ -22,12 +22,12 @@ from arguments import count
 from duplicates import Pair, near_duplicates
 from histograms import draw_histograms
 from inspection import SplitCounts, count_splits, summary
-from ocr2_hf.data.images import to_rgb
 from ocr2_hf.data.load import load_dataset
-from ocr2_hf.data.overlay import draw_overlay
 from ocr2_hf.data.tasks import page_regions
+from ocr2_hf.document.atomic_files import write_json, write_whole
+from ocr2_hf.document.overlay import draw_overlay
+from ocr2_hf.document.page_files import to_rgb
 from ocr2_hf.errors import UsageError, WorkError, run_command
-from ocr2_hf.evaluation.files import write_json, write_whole
 from token_lengths import TokenLengths
 
 REAL, TINY = "deepseek-community/DeepSeek-OCR-2", "tiny"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from ocr2_hf.data.records import PageRecord, RecordError, check_label
+from ocr2_hf.document.records import PageRecord, RecordError, check_label
 from ocr2_hf.errors import UsageError
 
 # null in the table: regions of the class are left out.

@@ -19,7 +19,8 @@ import pyarrow as pa
 
 from formats import page_reader
 from formats.page import Page
-from ocr2_hf.data.records import FEATURES, PageRecord, RecordError, check_record
+from ocr2_hf.data.features import FEATURES
+from ocr2_hf.document.records import PageRecord, RecordError, check_record
 from page_image import MAX_BYTES, PDF_SUFFIX, ImageError, check_image
 from page_options import PageOptions
 

@@ -2,8 +2,8 @@
 
 import io
 
+from ocr2_hf.document.page_files import is_pdf, list_pages
 from ocr2_hf.errors import WorkError
-from ocr2_hf.reading.pages import is_pdf, list_pages
 from page_image import ImageError
 
 

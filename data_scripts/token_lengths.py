@@ -10,8 +10,8 @@ from transformers.models.deepseek_ocr2.processing_deepseek_ocr2 import DeepseekO
 
 from ocr2_hf.data.collator import PromptEncoder, TargetEncoder
 from ocr2_hf.data.pages import Splitter, example_length
-from ocr2_hf.data.records import PageRecord, RecordError
 from ocr2_hf.data.tasks import suits
+from ocr2_hf.document.records import PageRecord, RecordError
 from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.modeling.load import load_processor
 from ocr2_hf.modeling.tiny import TINY_SIZES

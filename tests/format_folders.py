@@ -10,7 +10,7 @@ import build_dataset
 from file_tree import list_files
 from formats import FORMATS, choose_format, page_reader
 from ocr2_hf import load_dataset
-from ocr2_hf.data.records import PageRecord, RecordError, check_record
+from ocr2_hf.document.records import PageRecord, RecordError, check_record
 from page_image import check_image
 
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from ocr2_hf.data.grounding import Region, encode_regions
 from ocr2_hf.data.images import ImageSettings
 from ocr2_hf.data.tasks import PROMPTS
+from ocr2_hf.document.grounding import Region, encode_regions
 from ocr2_hf.modeling.generation import Generation
 from ocr2_hf.reading.reader import DocumentReader
 

@@ -2,11 +2,11 @@
 
 import html
 
+from ocr2_hf.document.tables import parse_tables
 from ocr2_hf.reading.statements.balance import check_balance
 from ocr2_hf.reading.statements.statement import Place
 from ocr2_hf.reading.statements.sums import check_sums
 from ocr2_hf.reading.statements.table_lines import read_table
-from ocr2_hf.reading.tables import parse_tables
 
 PLACE = Place(1, (10.0, 20.0, 110.0, 220.0), "table")
 

@@ -11,7 +11,8 @@ import page_batches
 from file_tree import list_files
 from formats import choose_format
 from formats import json as json_format
-from ocr2_hf.data.records import FEATURES, RecordError
+from ocr2_hf.data.features import FEATURES
+from ocr2_hf.document.records import RecordError
 from ocr2_hf.errors import WorkError
 from page_batches import read_batches, read_reports, write_report
 from page_options import PageOptions

@@ -10,9 +10,9 @@ from torch.utils.data import DataLoader
 from ocr2_hf import OCR2Trainer
 from ocr2_hf.data.augment import Augmentation
 from ocr2_hf.data.collator import Example, TrainingCollator
-from ocr2_hf.data.grounding import parse_regions
+from ocr2_hf.data.features import FEATURES
 from ocr2_hf.data.pages import PageTasks
-from ocr2_hf.data.records import FEATURES
+from ocr2_hf.document.grounding import parse_regions
 from ocr2_hf.recipe import OCR2TrainingArguments
 from ocr2_hf.training.checkpoints import complete_checkpoints
 from ocr2_hf.training.curves import CurvesCallback

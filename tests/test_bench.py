@@ -25,8 +25,8 @@ from ocr2_hf.data.tasks import build_target
 from ocr2_hf.errors import UsageError, run_command
 from ocr2_hf.modeling.losses import LossSettings
 from ocr2_hf.modeling.tiny import build_tiny_model
+from ocr2_hf.planning.plan import make_plan
 from ocr2_hf.recipe import load_recipe
-from ocr2_hf.training.plan import make_plan
 
 FEW = ["--tiles", "0:1", "--target_tokens", "40", "--pages", "2", "--steps", "1", "--warmup", "1", "--rounds", "1"]
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from file_tree import FileTree, list_files
 from formats import FORMATS, choose_format, page_reader
 from formats.json_text import parse_json
-from ocr2_hf.data.records import PageRecord, RecordError, check_record
+from ocr2_hf.document.records import PageRecord, RecordError, check_record
 from ocr2_hf.errors import WorkError
 from splits import split_by_hash
 

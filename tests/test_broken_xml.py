@@ -30,7 +30,7 @@ from xml_pages import (
 
 from file_tree import list_files
 from formats import FORMATS, choose_format, xml_text
-from ocr2_hf.data.records import RecordError, check_record
+from ocr2_hf.document.records import RecordError, check_record
 from ocr2_hf.errors import WorkError
 
 SOURCE = "<sourceImageInformation><fileName>a.png</fileName></sourceImageInformation></Description>"

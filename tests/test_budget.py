@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from ocr2_hf.errors import UsageError
-from ocr2_hf.modeling import budget
-from ocr2_hf.modeling.adapters import apply_policy, trainable_counts
+from ocr2_hf.modeling.adapters import apply_policy, base_of, trainable_counts
 from ocr2_hf.modeling.model import OCR2Model
-from ocr2_hf.modeling.trace import flop_counter
+from ocr2_hf.planning import budget
+from ocr2_hf.planning.trace import flop_counter
 from ocr2_hf.recipe import ModelArguments
 
 POLICIES = {
@@ -101,7 +101,7 @@ def real_run(policy, images, shape) -> tuple[int, int]:
     config = budget.model_config("tiny")
     config._attn_implementation = "eager"
     model = apply_policy(OCR2Model(config), policy)
-    base = budget.base_of(model).model
+    base = base_of(model).model
     with flop_counter() as counter:
         views = [torch.zeros(shape.batch, 3, images.global_side, images.global_side)]
         if shape.tiles:

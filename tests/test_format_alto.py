@@ -12,7 +12,7 @@ from file_tree import list_files
 from formats import alto as alto_format
 from formats import choose_format
 from ocr2_hf import load_dataset
-from ocr2_hf.data.records import RecordError
+from ocr2_hf.document.records import RecordError
 
 TAGS = '<Tags><OtherTag ID="t1" LABEL="{}"/><LayoutTag ID="t2" LABEL="unheard of"/>'
 TAGS += '<NamedEntityTag ID="t3" LABEL="Title"/></Tags>'

@@ -6,7 +6,7 @@ from xml_pages import read_one, read_pages, write
 from file_tree import list_files
 from formats import choose_format
 from formats import cvat as cvat_format
-from ocr2_hf.data.records import RecordError
+from ocr2_hf.document.records import RecordError
 from ocr2_hf.errors import WorkError
 
 

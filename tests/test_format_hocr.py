@@ -12,7 +12,7 @@ from file_tree import list_files
 from formats import choose_format
 from formats import hocr as hocr_format
 from ocr2_hf import load_dataset
-from ocr2_hf.data.records import RecordError
+from ocr2_hf.document.records import RecordError
 
 PARAGRAPHS = hocr_par(10, hocr_line(10, "one", "two"), hocr_line(20, "three")) + hocr_par(50, hocr_line(50, "four"))
 

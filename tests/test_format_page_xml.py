@@ -11,7 +11,7 @@ from file_tree import list_files
 from formats import choose_format
 from formats import page_xml as page_format
 from ocr2_hf import load_dataset
-from ocr2_hf.data.records import RecordError
+from ocr2_hf.document.records import RecordError
 
 
 def line(id, y, text, attributes=""):

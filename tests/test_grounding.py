@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ocr2_hf.data.grounding import (
+from ocr2_hf.document.grounding import (
     REPAIRS,
     TAGS,
     Region,

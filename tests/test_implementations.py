@@ -6,7 +6,7 @@ from tiny_pages import page_dataset, processor
 
 from ocr2_hf.data.collator import TrainingCollator
 from ocr2_hf.data.pages import PageTasks
-from ocr2_hf.modeling.budget import base_of
+from ocr2_hf.modeling.adapters import base_of
 from ocr2_hf.recipe import load_recipe
 from ocr2_hf.training.job import load_to_train
 

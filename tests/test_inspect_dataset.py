@@ -13,8 +13,8 @@ from PIL import Image, ImageDraw, ImageFilter
 from build_dataset import main as build
 from duplicates import near_duplicates
 from inspect_dataset import main
+from ocr2_hf.data.features import FEATURES
 from ocr2_hf.data.load import load_dataset
-from ocr2_hf.data.records import FEATURES
 from ocr2_hf.errors import run_command
 from token_lengths import TokenLengths
 

@@ -9,7 +9,7 @@ from file_tree import list_files
 from formats import choose_format, coco, json_text
 from formats import json as json_format
 from formats.json_head import HEAD_BYTES, first_key_paths, key_paths
-from ocr2_hf.data.records import RecordError
+from ocr2_hf.document.records import RecordError
 from ocr2_hf.errors import WorkError
 
 

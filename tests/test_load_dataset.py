@@ -8,8 +8,8 @@ from page_folders import image_bytes, write_pages
 from PIL import Image
 
 from build_dataset import main
+from ocr2_hf.data.features import FEATURES
 from ocr2_hf.data.load import built_datasets, load_dataset
-from ocr2_hf.data.records import FEATURES
 from ocr2_hf.errors import UsageError
 
 BOXES = [[[1.0, 2.0, 3.0, 4.0]], []]

@@ -21,8 +21,8 @@ from transformers.modeling_outputs import BaseModelOutput
 from ocr2_hf.commands import evaluate, export, read
 from ocr2_hf.data.collator import GenerationCollator, TrainingCollator
 from ocr2_hf.data.coordinates import coordinate_token_ids
+from ocr2_hf.data.features import FEATURES
 from ocr2_hf.data.pages import PageTasks
-from ocr2_hf.data.records import FEATURES
 from ocr2_hf.errors import WorkError, run_command
 from ocr2_hf.modeling.adapters import apply_policy, write_portable_adapter
 from ocr2_hf.modeling.box_head import save_box_head, split_box_head

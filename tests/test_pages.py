@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from ocr2_hf.document import page_files as pages
+from ocr2_hf.document.page_files import is_pdf, list_pages, to_rgb
 from ocr2_hf.errors import UsageError, WorkError
-from ocr2_hf.reading import pages
-from ocr2_hf.reading.pages import is_pdf, list_pages, to_rgb
 
 
 def only_page(path):

@@ -7,11 +7,11 @@ from tiny_pages import page_row, processor
 from torch.utils.data import DataLoader
 
 from ocr2_hf.data.collator import IGNORED, TrainingCollator
-from ocr2_hf.data.grounding import encode_box, parse_regions
-from ocr2_hf.data.images import to_rgb
+from ocr2_hf.data.features import FEATURES
 from ocr2_hf.data.pages import PageTasks
 from ocr2_hf.data.parts import Part, find_parts, part_row
-from ocr2_hf.data.records import FEATURES
+from ocr2_hf.document.grounding import encode_box, parse_regions
+from ocr2_hf.document.page_files import to_rgb
 from ocr2_hf.recipe import load_recipe
 from ocr2_hf.training.job import build_trainer
 

@@ -10,8 +10,8 @@ from PIL import Image, ImageDraw
 
 from build_dataset import main
 from ocr2_hf.data.load import load_dataset
+from ocr2_hf.document.page_files import list_pages
 from ocr2_hf.errors import run_command
-from ocr2_hf.reading.pages import list_pages
 
 
 def write_pdf(path: Path, *boxes: tuple[int, int, int, int]) -> None:

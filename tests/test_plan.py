@@ -12,10 +12,10 @@ from ocr2_hf.commands import plan
 from ocr2_hf.data.collator import PromptEncoder, TargetEncoder
 from ocr2_hf.data.tasks import PROMPTS, build_target
 from ocr2_hf.errors import UsageError, run_command
-from ocr2_hf.modeling import budget
 from ocr2_hf.modeling.tiny import save_tiny
+from ocr2_hf.planning import budget
+from ocr2_hf.planning.plan import make_plan
 from ocr2_hf.recipe import load_recipe
-from ocr2_hf.training.plan import make_plan
 
 PROMPT = len(PromptEncoder(processor()).prompt(PROMPTS["markdown"], 0)) - 257
 

@@ -8,8 +8,8 @@ import yaml
 from huggingface_hub import ModelCard
 from PIL import Image
 
-from ocr2_hf.data.grounding import Region
-from ocr2_hf.data.overlay import example_picture
+from ocr2_hf.document.grounding import Region
+from ocr2_hf.document.overlay import example_picture
 from ocr2_hf.errors import UsageError
 from ocr2_hf.modeling.hub_files import files_beside
 from ocr2_hf.publishing.contents import Contents, is_published_name, read_contents

@@ -10,10 +10,10 @@ from parrot import Parrot
 from PIL import Image, ImageDraw
 
 from ocr2_hf import DocumentReader
-from ocr2_hf.data.grounding import Region
+from ocr2_hf.document.grounding import Region
+from ocr2_hf.document.page_files import PageSource, list_pages
 from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.modeling.tiny import save_tiny
-from ocr2_hf.reading.pages import PageSource, list_pages
 from ocr2_hf.reading.reader import Page
 
 TABLE = "<table><tr><td>Total</td><td>7</td></tr></table>"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ocr2_hf.reading.tables import MAX_COLUMNS, Cell, Table, parse_tables, read_tables
+from ocr2_hf.document.tables import MAX_COLUMNS, Cell, Table, parse_tables, read_tables
 
 
 def grids(text):

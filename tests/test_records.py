@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from ocr2_hf.data.records import FEATURES, PageRecord, RecordError, check_boxes, check_record
+from ocr2_hf.data.features import FEATURES
+from ocr2_hf.document.records import PageRecord, RecordError, check_boxes, check_record
 
 
 def record(**changes) -> PageRecord:

@@ -6,12 +6,12 @@ from decimal import Decimal
 import pytest
 from statement_tables import BALANCE, checked, table_html
 
+from ocr2_hf.document.tables import parse_tables
 from ocr2_hf.reading.statements.context import Context
 from ocr2_hf.reading.statements.joining import ReadTable, join_tables
 from ocr2_hf.reading.statements.statement import Place
 from ocr2_hf.reading.statements.table_lines import read_table
 from ocr2_hf.reading.statements.units import Unit
-from ocr2_hf.reading.tables import parse_tables
 from synthetic.accounts import Accounts
 from synthetic.language import LANGUAGES
 from synthetic.statements import Report, statement_table

@@ -6,11 +6,11 @@ from decimal import Decimal
 import pytest
 from statement_tables import BALANCE, PLACE, read, table_html
 
+from ocr2_hf.document.tables import parse_tables
 from ocr2_hf.reading.statements.names import read_name
 from ocr2_hf.reading.statements.statement import Value
 from ocr2_hf.reading.statements.table_lines import read_table
 from ocr2_hf.reading.statements.units import Unit
-from ocr2_hf.reading.tables import parse_tables
 
 
 def rows(content):

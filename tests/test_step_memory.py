@@ -6,10 +6,10 @@ import torch
 from ocr2_hf.benchmark.measure import Work, count_peak
 from ocr2_hf.benchmark.pages import PageMix, make_pages
 from ocr2_hf.benchmark.sides import Side, bench_processor
-from ocr2_hf.modeling import budget
-from ocr2_hf.modeling.step_memory import PARTS, Precision, StepMemory, fits, step_memory, verdict
+from ocr2_hf.planning import budget
+from ocr2_hf.planning.plan import make_plan
+from ocr2_hf.planning.step_memory import PARTS, Precision, StepMemory, fits, step_memory, verdict
 from ocr2_hf.recipe import load_recipe
-from ocr2_hf.training.plan import make_plan
 
 FLOAT32 = Precision(torch.float32, None)
 SETTINGS = [

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ocr2_hf.document.predictions import read_predictions
 from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.evaluation.average_precision import mean_average_precision
 from ocr2_hf.evaluation.boxes import box_scores, mean_box_iou
 from ocr2_hf.evaluation.measures import measure_pages
-from ocr2_hf.evaluation.predictions import read_predictions
 from ocr2_hf.evaluation.robustness import invented_text_rate
 from ocr2_hf.evaluation.summary import boxes, summarize, summarize_with_intervals
 from ocr2_hf.evaluation.text import character_error_rate, exact_match, normalized_edit_distance, word_error_rate

@@ -13,8 +13,8 @@ from PIL import Image
 
 import build_dataset
 from ocr2_hf.data.load import load_dataset
+from ocr2_hf.document.tables import read_tables
 from ocr2_hf.errors import run_command
-from ocr2_hf.reading.tables import read_tables
 from synthesize import main
 
 PAGES = 8

@@ -8,9 +8,9 @@ from tiny_pages import noise, processor
 
 from ocr2_hf.data.augment import Augmentation
 from ocr2_hf.data.collator import TargetEncoder, TrainingCollator
+from ocr2_hf.data.features import FEATURES
 from ocr2_hf.data.images import ImageSettings
 from ocr2_hf.data.pages import PageTasks
-from ocr2_hf.data.records import FEATURES
 from ocr2_hf.data.table_crops import crop_box, crop_table, crop_tiles
 from ocr2_hf.data.tasks import PROMPTS, build_example, suits
 from ocr2_hf.modeling.tiny import build_tiny_model

@@ -11,9 +11,9 @@ from tiny_pages import page_dataset, page_row, processor
 from transformers.trainer_utils import set_seed
 
 from ocr2_hf import OCR2Trainer
+from ocr2_hf.data.features import FEATURES
 from ocr2_hf.data.images import ImageSettings
 from ocr2_hf.data.pages import PageTasks
-from ocr2_hf.data.records import FEATURES
 from ocr2_hf.data.token_batches import JITTER, TokenBatches, padding_share
 from ocr2_hf.modeling.adapters import apply_policy
 from ocr2_hf.modeling.tiny import build_tiny_model

@@ -7,7 +7,7 @@ import numpy as np
 from datasets import Dataset
 from PIL import Image, ImageDraw
 
-from ocr2_hf.data.records import FEATURES
+from ocr2_hf.data.features import FEATURES
 from ocr2_hf.modeling.adapters import apply_policy
 from ocr2_hf.modeling.model import OCR2Model
 from ocr2_hf.modeling.tiny import build_tiny_model, build_tiny_processor

@@ -8,7 +8,7 @@ from page_folders import image_bytes
 from PIL import Image
 
 from file_tree import list_files
-from ocr2_hf.data.records import PageRecord, check_record
+from ocr2_hf.document.records import PageRecord, check_record
 
 WIDTH, HEIGHT = 200, 100
 UNIT = "<Description><MeasurementUnit>{}</MeasurementUnit></Description>"

@@ -19,7 +19,7 @@ from formats import alto, coco, cvat, hocr, jsonl, label_studio, ocr2, omnidocbe
 from formats import json as json_format
 from formats.page import Page
 from label_map import LabelMap, map_labels
-from ocr2_hf.data.records import PageRecord
+from ocr2_hf.document.records import PageRecord
 from ocr2_hf.errors import UsageError, WorkError
 
 # In the order in which "auto" asks them: the plain format, which takes any JSON, last.

@@ -13,7 +13,7 @@ from formats.layout import Block, page_record, sort_blocks
 from formats.page import Page
 from formats.page_files import find_image, list_page_files
 from formats.xml_text import box_of_points, first_element, heads, number, read_xml, shown_id
-from ocr2_hf.data.records import PageRecord, RecordError
+from ocr2_hf.document.records import PageRecord, RecordError
 
 FILES = "*.xml, ALTO"
 LABELS = {

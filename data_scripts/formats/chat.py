@@ -3,7 +3,7 @@
 from typing import Any
 
 from formats.json_text import string
-from ocr2_hf.data.records import RecordError, shown
+from ocr2_hf.document.records import RecordError, shown
 
 _ASKERS, _ANSWERERS = ("user", "human"), ("assistant", "gpt")
 _IMAGE = "<image>"

@@ -20,7 +20,7 @@ from formats.geometry import box_around
 from formats.json_head import first_key_paths
 from formats.json_text import numbers, read_shared_json, string
 from formats.page import Page
-from ocr2_hf.data.records import PageRecord, RecordError, shown
+from ocr2_hf.document.records import PageRecord, RecordError, shown
 from ocr2_hf.errors import WorkError
 
 FILES = "*.json with images, annotations and categories"

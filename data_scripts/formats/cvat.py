@@ -14,7 +14,7 @@ from file_tree import FileTree
 from formats.entries import list_entry, read_entry, unique_pages
 from formats.page import Page
 from formats.xml_text import box_of_points, first_element, heads, number, parse_number, read_xml
-from ocr2_hf.data.records import PageRecord, RecordError
+from ocr2_hf.document.records import PageRecord, RecordError
 from ocr2_hf.errors import WorkError
 
 FILES = "*.xml, CVAT for images"

@@ -9,7 +9,7 @@ from typing import Any
 from file_tree import FileTree
 from formats.images import named_image
 from formats.page import Page
-from ocr2_hf.data.records import PageRecord, RecordError, shown
+from ocr2_hf.document.records import PageRecord, RecordError, shown
 
 _LONGEST_NAME = 4096
 _PDF_PAGE = "#page="

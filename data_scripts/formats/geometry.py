@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ocr2_hf.data.records import RecordError, shown
+from ocr2_hf.document.records import RecordError, shown
 
 
 def box_around(points: Iterable[Sequence[Any]], what: str = "polygon") -> list[float]:

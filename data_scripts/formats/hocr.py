@@ -19,7 +19,7 @@ from formats.layout import page_record
 from formats.page import Page
 from formats.page_files import find_image, list_page_files
 from formats.xml_text import heads, read_bytes
-from ocr2_hf.data.records import PageRecord, RecordError
+from ocr2_hf.document.records import PageRecord, RecordError
 from page_image import PDF_SUFFIX
 
 FILES = "*.hocr *.html, hOCR"

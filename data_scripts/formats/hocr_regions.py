@@ -7,7 +7,7 @@ from typing import Any
 
 from formats.layout import Block
 from formats.xml_text import parse_number
-from ocr2_hf.data.records import RecordError
+from ocr2_hf.document.records import RecordError
 
 LABELS = {
     "ocr_par": "text",

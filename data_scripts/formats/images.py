@@ -8,7 +8,7 @@ from typing import Any
 
 from file_tree import FileTree
 from formats.page import Page
-from ocr2_hf.data.records import RecordError
+from ocr2_hf.document.records import RecordError
 from page_image import PDF_SUFFIX, SUFFIXES
 
 _PAGE_OF_PDF = re.compile(r"(.*\.pdf)#page=([1-9]\d{0,5})", re.IGNORECASE | re.DOTALL)

@@ -13,7 +13,7 @@ from formats.images import images_by_stem, named_image, paired_image, same_name
 from formats.json_head import first_key_paths
 from formats.json_text import parse_object, read_bytes
 from formats.page import Page
-from ocr2_hf.data.records import PageRecord, RecordError
+from ocr2_hf.document.records import PageRecord, RecordError
 
 FILES = "*.json"
 LABELS: dict[str, str] = {}

@@ -6,7 +6,7 @@ from typing import Any, BinaryIO
 
 from formats.json_text import MAX_PAGE_BYTES, parse_object
 from formats.page import Page
-from ocr2_hf.data.records import RecordError
+from ocr2_hf.document.records import RecordError
 from ocr2_hf.errors import WorkError
 
 # Where a row stands: its first byte and how many it has.

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from ocr2_hf.data.records import RecordError, shown
+from ocr2_hf.document.records import RecordError, shown
 from ocr2_hf.errors import WorkError
 
 # A page of 10,000 words with a box each takes 1 MB.

@@ -23,7 +23,7 @@ from formats.json_head import file_key_paths, first_key_paths
 from formats.json_lines import list_rows, read_row
 from formats.json_text import parse_object, read_shared_json, string
 from formats.page import Page
-from ocr2_hf.data.records import PageRecord, RecordError, shown
+from ocr2_hf.document.records import PageRecord, RecordError, shown
 
 FILES = "*.jsonl, or *.json with a list of messages, conversations or pages"
 LABELS: dict[str, str] = {}

@@ -22,7 +22,7 @@ from formats.json_head import first_key_paths
 from formats.json_text import numbers, read_shared_json
 from formats.label_studio_region import region_box, region_label, region_shape, region_text
 from formats.page import Page
-from ocr2_hf.data.records import PageRecord, RecordError, shown
+from ocr2_hf.document.records import PageRecord, RecordError, shown
 
 FILES = "*.json, a list of tasks with annotations and data"
 LABELS: dict[str, str] = {}

@@ -5,7 +5,7 @@ from typing import Any
 
 from formats.geometry import box_around
 from formats.json_text import numbers, string
-from ocr2_hf.data.records import RecordError, shown
+from ocr2_hf.document.records import RecordError, shown
 
 _SHAPES = ("rectangle", "rectanglelabels", "polygon", "polygonlabels", "ellipse", "ellipselabels")
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from formats.page import Page
-from ocr2_hf.data.records import PageRecord, RecordError
+from ocr2_hf.document.records import PageRecord, RecordError
 
 _SEPARATORS = {"region": "\n", "line": " ", "word": ""}
 

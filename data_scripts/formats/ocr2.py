@@ -16,8 +16,8 @@ from formats.entries import list_entry, read_entry, unique_pages
 from formats.json_head import first_key_paths
 from formats.json_text import MAX_FILE_BYTES, numbers, parse_object, read_bytes, string
 from formats.page import Page
-from ocr2_hf.data.grounding import parse_regions, plain_text
-from ocr2_hf.data.records import PageRecord, RecordError, shown
+from ocr2_hf.document.grounding import parse_regions, plain_text
+from ocr2_hf.document.records import PageRecord, RecordError, shown
 from page_image import PDF_SUFFIX
 
 FILES = "*.json that ocr2 read wrote"

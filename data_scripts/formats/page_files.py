@@ -6,7 +6,7 @@ import re
 from file_tree import FileTree
 from formats.images import images_by_stem, named_image, paired_image, same_name
 from formats.page import Page
-from ocr2_hf.data.records import RecordError
+from ocr2_hf.document.records import RecordError
 
 # What libraries and Transkribus put beside the pages of a book.
 _NO_PAGE = ("mets.xml", "metadata.xml")

@@ -18,7 +18,7 @@ from formats.json_head import first_key_paths
 from formats.json_lines import list_rows, read_row
 from formats.json_text import numbers
 from formats.page import Page
-from ocr2_hf.data.records import PageRecord, RecordError
+from ocr2_hf.document.records import PageRecord, RecordError
 from page_image import PDF_SUFFIX
 
 FILES = "*.jsonl with html tokens and cells"

@@ -19,7 +19,7 @@ from formats.geometry import box_around
 from formats.images import images_by_stem, paired_image
 from formats.json_text import parse_object, read_bytes
 from formats.page import Page
-from ocr2_hf.data.records import PageRecord, RecordError, shown
+from ocr2_hf.document.records import PageRecord, RecordError, shown
 
 FILES = "*.txt or *.csv of lines x1,y1,x2,y2,x3,y3,x4,y4,text"
 LABELS: dict[str, str] = {}

@@ -9,7 +9,7 @@ from defusedxml.ElementTree import ParseError, fromstring
 
 from file_tree import FileTree
 from formats.geometry import box_around
-from ocr2_hf.data.records import RecordError
+from ocr2_hf.document.records import RecordError
 
 MAX_BYTES = 32 * 2**20
 # Deeper than any page nests its regions; readers may recurse without a thought.

@@ -20,9 +20,9 @@ from transformers.loss.loss_utils import ForCausalLMLoss
 from ocr2_hf.benchmark.machine import synchronize
 from ocr2_hf.benchmark.sides import OURS, STOCK
 from ocr2_hf.data.collator import IGNORED
-from ocr2_hf.modeling.budget import model_config
 from ocr2_hf.modeling.head import OCR2Head
-from ocr2_hf.modeling.trace import LiveBytes
+from ocr2_hf.planning.budget import model_config
+from ocr2_hf.planning.trace import LiveBytes
 from ocr2_hf.recipe import Recipe
 from ocr2_hf.training.job import training_dtype
 

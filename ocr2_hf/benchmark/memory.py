@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from transformers import Trainer
 
-from ocr2_hf.modeling.trace import LiveBytes
+from ocr2_hf.planning.trace import LiveBytes
 
 COUNTED = "counted: weights, and every tensor made by an operation, from its birth to its end"
 ALLOCATED = "torch.cuda.max_memory_allocated"

@@ -13,8 +13,8 @@ from ocr2_hf.benchmark.pages import PageMix
 from ocr2_hf.benchmark.sides import STOCK, Side, bench_processor, refuse_without_gpu
 from ocr2_hf.data.images import ImageSettings
 from ocr2_hf.errors import UsageError
-from ocr2_hf.modeling import budget
 from ocr2_hf.modeling.adapters import trainable_counts
+from ocr2_hf.planning import budget
 from ocr2_hf.recipe import Recipe
 from ocr2_hf.training.job import training_dtype
 

@@ -24,8 +24,8 @@ from ocr2_hf.benchmark.processes import launched_run
 from ocr2_hf.benchmark.results import SWEEPS, bench, sweep
 from ocr2_hf.benchmark.sides import bench_recipe, opposite_side
 from ocr2_hf.commands.arguments import opponent, page_size, positive_integer, positive_integers, shares, whole_number
+from ocr2_hf.document.atomic_files import write_json
 from ocr2_hf.errors import run_command
-from ocr2_hf.evaluation.files import write_json
 from ocr2_hf.recipe import Recipe
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from ocr2_hf.evaluation.files import write_json, write_whole
+from ocr2_hf.document.atomic_files import write_json, write_whole
 from ocr2_hf.evaluation.omnidocbench.cdm import cdm_by_page, formula_list
 from ocr2_hf.evaluation.omnidocbench.directory import prediction_files, read_markdown
 from ocr2_hf.evaluation.omnidocbench.ground_truth import Page, read_ground_truth

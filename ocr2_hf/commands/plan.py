@@ -13,12 +13,12 @@ import sys
 from ocr2_hf.commands.arguments import page_size, positive_integer
 from ocr2_hf.data.token_statistics import COLUMNS
 from ocr2_hf.errors import run_command
-from ocr2_hf.modeling import budget
 from ocr2_hf.modeling.adapters import counts_table, trainable_counts
-from ocr2_hf.modeling.sharding import Launch, read_launches
-from ocr2_hf.modeling.step_memory import PARTS, fits, verdict
+from ocr2_hf.planning import budget
+from ocr2_hf.planning.plan import Plan, make_plan
+from ocr2_hf.planning.sharding import Launch, read_launches
+from ocr2_hf.planning.step_memory import PARTS, fits, verdict
 from ocr2_hf.recipe import load_recipe
-from ocr2_hf.training.plan import Plan, make_plan
 
 SIZES = ((640, 640), (1024, 1024), (1240, 1754), (1754, 1240), (1700, 2200), (2480, 3508))
 

@@ -17,11 +17,11 @@ from pathlib import Path
 
 from ocr2_hf.commands.arguments import add_generation_arguments, seconds
 from ocr2_hf.data.tasks import PROMPTS
+from ocr2_hf.document.page_files import page_ranges
 from ocr2_hf.errors import UsageError, WorkError, run_command
 from ocr2_hf.reading.evaluation_settings import fingerprint
 from ocr2_hf.reading.inputs import find_inputs
 from ocr2_hf.reading.ledger import Ledger
-from ocr2_hf.reading.pages import page_ranges
 from ocr2_hf.reading.read_files import FileReader, Outcome, read_markdown
 from ocr2_hf.reading.reader import MAX_SECONDS, DocumentReader
 

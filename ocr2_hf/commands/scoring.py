@@ -4,12 +4,12 @@ import argparse
 import json
 from pathlib import Path
 
+from ocr2_hf.document.atomic_files import write_json, write_whole
+from ocr2_hf.document.predictions import read_predictions
 from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.evaluation.comparison import compare, shared_pages
 from ocr2_hf.evaluation.figures import metrics_table
-from ocr2_hf.evaluation.files import write_json, write_whole
 from ocr2_hf.evaluation.measures import measure_pages
-from ocr2_hf.evaluation.predictions import read_predictions
 from ocr2_hf.evaluation.report import Images, write_comparison, write_report
 from ocr2_hf.evaluation.summary import Line, summarize_with_intervals
 from ocr2_hf.reading.evaluation_settings import SETTINGS_FILE, read_settings

@@ -9,8 +9,8 @@ from PIL import Image
 from torch import Tensor
 
 from ocr2_hf.data.coordinates import box_token_indices, token_at
-from ocr2_hf.data.grounding import find_boxes
 from ocr2_hf.data.images import ImageSettings
+from ocr2_hf.document.grounding import find_boxes
 
 ROLES = ("text", "coordinate", "tag", "eos")
 IGNORED = -100

@@ -2,7 +2,7 @@
 
 from transformers import PreTrainedTokenizerBase
 
-from ocr2_hf.data.grounding import COORDINATE_MAX, BoxSpan, grounding_tag
+from ocr2_hf.document.grounding import COORDINATE_MAX, BoxSpan, grounding_tag
 from ocr2_hf.errors import UsageError
 
 

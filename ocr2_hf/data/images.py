@@ -1,10 +1,8 @@
-"""Page images: as RGB, and as visual tokens (how many tiles a page gets and how many tokens stand for it)."""
+"""Page images as visual tokens: how many tiles a page gets, and how many tokens stand for it."""
 
 import math
 from dataclasses import dataclass
 
-import numpy as np
-from PIL import Image, ImageOps
 from transformers.models.deepseek_ocr2.image_processing_pil_deepseek_ocr2 import get_optimal_tiled_canvas
 
 
@@ -51,14 +49,3 @@ class ImageSettings:
 
     def _view(self, side: int) -> int:
         return math.ceil(side / self.patch / self.downsample) ** 2
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """The image upright (EXIF) and in RGB, transparent parts white, 16-bit grey scaled to 8 bits."""
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I;16"):  # Pillow would clip it to white
-        image = Image.fromarray((np.asarray(image) / 257).round().astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert("RGB")

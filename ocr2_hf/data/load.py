@@ -9,7 +9,7 @@ import datasets
 from datasets import Dataset, DatasetDict, Features, IterableDataset, IterableDatasetDict, List, Value
 from datasets.packaged_modules.cache.cache import Cache
 
-from ocr2_hf.data.records import FEATURES
+from ocr2_hf.data.features import FEATURES
 from ocr2_hf.errors import UsageError
 
 # Built datasets lie in the datasets cache as if they came from a Hub user of this name.
@@ -27,7 +27,7 @@ def load_dataset(name: str, split: str | None = None, streaming: bool = False) -
 
     A built dataset is memory-mapped and needs no network. Without `split` the result maps the names of the
     splits to datasets; `split` may be a slice such as "train[:10]". With `streaming` the datasets are
-    iterable. The rows have the columns of `ocr2_hf.data.records.FEATURES`; optional columns that a Hub
+    iterable. The rows have the columns of `ocr2_hf.document.records.FEATURES`; optional columns that a Hub
     dataset lacks are filled in.
 
     Raises `UsageError` for an unknown name or split, a raw annotation folder, or rows that are no page

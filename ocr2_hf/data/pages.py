@@ -14,12 +14,13 @@ from torch.utils.data import Dataset as TorchDataset
 
 from ocr2_hf.data.augment import Augmentation
 from ocr2_hf.data.collator import Example, PromptEncoder, TargetEncoder
-from ocr2_hf.data.grounding import Region, encode_regions, has_tags
-from ocr2_hf.data.images import ImageSettings, to_rgb
+from ocr2_hf.data.images import ImageSettings
 from ocr2_hf.data.parts import Part, find_parts, part_row
 from ocr2_hf.data.table_crops import crop_table, crop_tiles
 from ocr2_hf.data.tasks import build_example, chosen_table, page_regions, page_tables, suits
 from ocr2_hf.data.vision_features import VisionFeatures
+from ocr2_hf.document.grounding import Region, encode_regions, has_tags
+from ocr2_hf.document.page_files import to_rgb
 from ocr2_hf.errors import WorkError
 
 COLUMNS = ("id", "text", "bboxes", "labels", "texts", "width", "height", "prompt", "target")

@@ -4,7 +4,7 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
-from ocr2_hf.data.grounding import Region, encode_box, encode_regions, grounding_tag
+from ocr2_hf.document.grounding import Region, encode_box, encode_regions, grounding_tag
 
 PROMPTS = {
     "ocr": "<image>\nFree OCR.",

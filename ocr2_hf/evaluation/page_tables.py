@@ -10,7 +10,7 @@ from rapidfuzz.distance import Levenshtein
 from rapidfuzz.process import cdist
 from scipy.optimize import linear_sum_assignment
 
-from ocr2_hf.evaluation.markdown_tables import PipeTable, escape_stray_brackets, find_pipe_tables
+from ocr2_hf.document.pipe_tables import PipeTable, escape_stray_brackets, find_pipe_tables
 from ocr2_hf.evaluation.tables import TableTree, cell_span, parse_table, tree_similarity
 from ocr2_hf.evaluation.text import normalize_text
 

@@ -7,8 +7,8 @@ from typing import Any
 from PIL import Image, ImageOps
 from tqdm.auto import tqdm
 
+from ocr2_hf.document.atomic_files import write_whole
 from ocr2_hf.evaluation.figures import FIGURES, figure
-from ocr2_hf.evaluation.files import write_whole
 from ocr2_hf.evaluation.report_images import ReportImages
 from ocr2_hf.evaluation.report_items import MEASURES, report_item
 from ocr2_hf.evaluation.report_page import page

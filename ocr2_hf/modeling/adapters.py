@@ -59,6 +59,11 @@ def group_of(name: str) -> str:
     raise ValueError(f"the parameter {name!r} belongs to no group")
 
 
+def base_of(model: nn.Module) -> OCR2Model:
+    """The model itself, without peft's wrapper."""
+    return model.get_base_model() if isinstance(model, PeftModel) else model
+
+
 def apply_policy(model: OCR2Model, policy: ModelArguments) -> OCR2Model | PeftModel:
     """Freeze and adapt `model` in place as the recipe says; with LoRA the result is a `PeftModel` around it.
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from ocr2_hf.data.grounding import COORDINATE_MAX
+from ocr2_hf.document.grounding import COORDINATE_MAX
 from ocr2_hf.modeling.autocast import autocast_dtype
 
 WEIGHT_BLOCK = 8192  # rows of a weight's gradient that are computed in 16 bits before they are added in float32

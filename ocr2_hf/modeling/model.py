@@ -17,7 +17,7 @@ from transformers.models.deepseek_ocr2.modeling_deepseek_ocr2 import DeepseekOcr
 from transformers.utils import ModelOutput
 
 from ocr2_hf.data.collator import IGNORED
-from ocr2_hf.data.grounding import COORDINATE_MAX
+from ocr2_hf.document.grounding import COORDINATE_MAX
 from ocr2_hf.modeling.box_head import BoxHead, new_box_head, save_box_head, split_box_head
 from ocr2_hf.modeling.experts import OCR2Experts
 from ocr2_hf.modeling.head import OCR2Head

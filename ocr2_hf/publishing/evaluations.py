@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ocr2_hf.data.grounding import Region
-from ocr2_hf.data.overlay import example_picture
+from ocr2_hf.document.grounding import Region
+from ocr2_hf.document.overlay import example_picture
+from ocr2_hf.document.predictions import read_predictions
 from ocr2_hf.errors import UsageError, WorkError
-from ocr2_hf.evaluation.predictions import read_predictions
 from ocr2_hf.evaluation.text import normalized_edit_distance
 from ocr2_hf.publishing.contents import BASE_FOLDER, read_json
 from ocr2_hf.reading.evaluation_settings import SETTINGS_FILE, fingerprint, read_settings

@@ -7,9 +7,9 @@ import torch
 from peft import PeftModel
 from transformers import AutoConfig, GenerationConfig
 
+from ocr2_hf.document.atomic_files import whole_folder
 from ocr2_hf.modeling.load import ADAPTER_FILE, base_of_adapter, load_model, load_processor
 from ocr2_hf.modeling.model import OCR2Model
-from ocr2_hf.publishing.folder import whole_folder
 from ocr2_hf.publishing.generation_config import reading_config
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")

@@ -21,10 +21,10 @@ import torch
 
 from ocr2_hf.data.coordinates import coordinate_token_ids
 from ocr2_hf.data.images import ImageSettings
+from ocr2_hf.document.atomic_files import whole_folder
 from ocr2_hf.errors import UsageError
 from ocr2_hf.modeling.load import load_processor
 from ocr2_hf.modeling.model import OCR2Model
-from ocr2_hf.publishing.folder import whole_folder
 from ocr2_hf.publishing.merge import copy_recipe, merged_model
 
 OPSET = 18

@@ -15,7 +15,7 @@ from torch.export import Dim
 from transformers import DeepseekOcr2Config, DynamicCache
 from transformers.exporters.utils import patch_attributes
 
-from ocr2_hf.data.grounding import COORDINATE_MAX
+from ocr2_hf.document.grounding import COORDINATE_MAX
 from ocr2_hf.modeling.model import OCR2Model
 
 

@@ -13,9 +13,9 @@ from safetensors import safe_open
 from transformers import DeepseekOcr2Config, PreTrainedTokenizerFast
 from transformers.models.deepseek_ocr2.processing_deepseek_ocr2 import DeepseekOcr2Processor
 
+from ocr2_hf.document.atomic_files import whole_folder
 from ocr2_hf.errors import WorkError
 from ocr2_hf.modeling.load import load_processor
-from ocr2_hf.publishing.folder import whole_folder
 from ocr2_hf.publishing.merge import copy_recipe, merged_model
 from ocr2_hf.publishing.original_tensors import original_tensors
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ocr2_hf.evaluation.files import write_json
+from ocr2_hf.document.atomic_files import write_json
 
 SETTINGS_FILE = "evaluation.json"
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ocr2_hf.document.atomic_files import drop_half_line
 from ocr2_hf.errors import WorkError
-from ocr2_hf.evaluation.files import drop_half_line
 from ocr2_hf.reading.inputs import Input
 
 LEDGER_FILE = ".ocr2_read.jsonl"

@@ -13,10 +13,10 @@ from typing import Any
 import pandas as pd
 from PIL import Image
 
-from ocr2_hf.data.grounding import Grounded, Region, Repair, plain_markdown, plain_text, read_grounded
-from ocr2_hf.data.overlay import draw_overlay
-from ocr2_hf.reading.pages import PageSource
-from ocr2_hf.reading.tables import parse_tables, read_tables
+from ocr2_hf.document.grounding import Grounded, Region, Repair, plain_markdown, plain_text, read_grounded
+from ocr2_hf.document.overlay import draw_overlay
+from ocr2_hf.document.page_files import PageSource
+from ocr2_hf.document.tables import parse_tables, read_tables
 
 _SMALLEST_OVERLAY = 600  # pixels of its longer side
 
@@ -67,7 +67,7 @@ class Page:
 
     @property
     def repairs(self) -> list[Repair]:
-        """What was put right in the answer (`ocr2_hf.data.grounding.REPAIRS`), in its order."""
+        """What was put right in the answer (`ocr2_hf.document.grounding.REPAIRS`), in its order."""
         return self._grounded.repairs
 
     @property

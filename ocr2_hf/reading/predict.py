@@ -10,12 +10,12 @@ from datasets import Dataset
 from PIL import Image
 from tqdm.auto import tqdm
 
-from ocr2_hf.data.images import to_rgb
 from ocr2_hf.data.table_crops import crop_table
 from ocr2_hf.data.tasks import build_prompt, build_target, chosen_table, suits
+from ocr2_hf.document.atomic_files import drop_half_line, write_whole
+from ocr2_hf.document.page_files import to_rgb
+from ocr2_hf.document.predictions import read_predictions
 from ocr2_hf.errors import WorkError
-from ocr2_hf.evaluation.files import drop_half_line, write_whole
-from ocr2_hf.evaluation.predictions import read_predictions
 from ocr2_hf.modeling.generation import prediction_line
 from ocr2_hf.reading.evaluation_settings import part_of, parts_of
 from ocr2_hf.reading.processes import Processes

@@ -6,11 +6,11 @@ from itertools import groupby
 
 from tqdm.auto import tqdm
 
+from ocr2_hf.document.page_files import Pages, PageSource, list_pages
 from ocr2_hf.errors import WorkError
 from ocr2_hf.reading.inputs import Input
 from ocr2_hf.reading.ledger import Ledger
 from ocr2_hf.reading.page import Page
-from ocr2_hf.reading.pages import Pages, PageSource, list_pages
 from ocr2_hf.reading.reader import MAX_NEW_TOKENS, DocumentReader
 from ocr2_hf.reading.results import Document
 

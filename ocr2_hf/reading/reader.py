@@ -8,12 +8,12 @@ from PIL import Image
 
 from ocr2_hf.data.images import ImageSettings
 from ocr2_hf.data.tasks import PROMPTS
+from ocr2_hf.document.page_files import LoadedPage, Pages, PageSource, Source, is_pdf, list_pages
 from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.modeling.generation import Generation, generate
 from ocr2_hf.modeling.load import load_model, load_processor
 from ocr2_hf.reading.onnx_model import is_onnx_folder, load_onnx_model
 from ocr2_hf.reading.page import Page
-from ocr2_hf.reading.pages import LoadedPage, Pages, PageSource, Source, is_pdf, list_pages
 from ocr2_hf.reading.saved_recipe import read_saved_recipe
 from ocr2_hf.recipe_checks import loop_guard_problems
 from ocr2_hf.recipe_fields import NO_REPEAT_NGRAM, NO_REPEAT_WINDOW

@@ -6,9 +6,9 @@ from typing import Any
 from datasets import Dataset
 from PIL import Image
 
-from ocr2_hf.data.grounding import has_tags, parse_regions
-from ocr2_hf.data.images import to_rgb
 from ocr2_hf.data.tasks import build_target, suits
+from ocr2_hf.document.grounding import has_tags, parse_regions
+from ocr2_hf.document.page_files import to_rgb
 from ocr2_hf.errors import WorkError
 
 Line = dict[str, Any]

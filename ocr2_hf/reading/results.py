@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 from PIL import Image
 
+from ocr2_hf.document.atomic_files import drop_half_line, write_whole
 from ocr2_hf.errors import WorkError
-from ocr2_hf.evaluation.files import drop_half_line, write_whole
 from ocr2_hf.reading.inputs import Input
 from ocr2_hf.reading.ledger import Ledger, stamp
 from ocr2_hf.reading.page import Page

@@ -12,7 +12,7 @@ from transformers import TrainerCallback
 from ocr2_hf.data.pages import PageTasks
 from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.training.checkpoints import complete_checkpoints, step_of
-from ocr2_hf.training.sample import score_sample
+from ocr2_hf.training.generated_evaluation import score_sample
 
 if TYPE_CHECKING:
     from ocr2_hf.training.trainer import OCR2Trainer

@@ -10,8 +10,7 @@ from transformers.trainer_utils import set_seed
 
 from ocr2_hf.data.load import load_dataset
 from ocr2_hf.errors import WorkError
-from ocr2_hf.modeling.adapters import apply_policy, continue_adapter, counts_table, same_adapter
-from ocr2_hf.modeling.budget import base_of
+from ocr2_hf.modeling.adapters import apply_policy, base_of, continue_adapter, counts_table, same_adapter
 from ocr2_hf.modeling.load import BASE_FOLDER, load_model, load_processor
 from ocr2_hf.modeling.tiny import TINY_SIZES
 from ocr2_hf.recipe import OCR2TrainingArguments, Recipe

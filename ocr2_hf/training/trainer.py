@@ -17,7 +17,7 @@ from ocr2_hf.data.coordinates import coordinate_token_ids
 from ocr2_hf.data.pages import PageTasks
 from ocr2_hf.data.token_batches import TokenBatches
 from ocr2_hf.errors import Preempted, WorkError
-from ocr2_hf.modeling.adapters import Count, group_of, trainable_counts, write_portable_adapter
+from ocr2_hf.modeling.adapters import Count, base_of, group_of, trainable_counts, write_portable_adapter
 from ocr2_hf.modeling.box_head import load_box_head, save_box_head, split_box_head
 from ocr2_hf.modeling.losses import LossSettings
 from ocr2_hf.modeling.model import OCR2Model
@@ -25,9 +25,9 @@ from ocr2_hf.recipe import OCR2TrainingArguments
 from ocr2_hf.training.checkpoints import mark_complete, mark_incomplete, rotate
 from ocr2_hf.training.curves import CurvesCallback
 from ocr2_hf.training.early_stopping import EarlyStopping
+from ocr2_hf.training.generated_evaluation import score_sample
 from ocr2_hf.training.guard import Guard
 from ocr2_hf.training.preemption import Preemption
-from ocr2_hf.training.sample import score_sample
 from ocr2_hf.training.vision_cache import cache_vision
 
 
@@ -64,9 +64,9 @@ class OCR2Trainer(Trainer):
     ):
         args = args or OCR2TrainingArguments()
         model = _ours(model)
-        _unwrapped(model).loss_settings = _loss_settings(args, processor)
-        if args.box_source == "head" and _unwrapped(model).box_head is None:
-            _unwrapped(model).add_box_head()
+        base_of(model).loss_settings = _loss_settings(args, processor)
+        if args.box_source == "head" and base_of(model).box_head is None:
+            base_of(model).add_box_head()
         if args.max_patches is not None:
             processor.image_processor.max_patches = args.max_patches  # saved with the processor
         self.processor = processor
@@ -118,7 +118,7 @@ class OCR2Trainer(Trainer):
         """With `cache_vision_features`: compute what the vision encoder makes of the pages, once; `train` does it too.
         Raises `WorkError` where the disk is full."""
         if self.args.cache_vision_features:
-            cache_vision(self, _unwrapped(self.model))
+            cache_vision(self, base_of(self.model))
 
     def get_train_dataloader(self) -> DataLoader:
         """As the library's; with `tokens_per_batch` its batches are `TokenBatches`."""
@@ -346,7 +346,7 @@ class OCR2Trainer(Trainer):
             self.model.load_state_dict(saved.state_dict(), strict=False)
         head = load_box_head(checkpoint)
         if head is not None:
-            _unwrapped(self.model).box_head.load_state_dict(head)
+            base_of(self.model).box_head.load_state_dict(head)
 
 
 class Share(torch.utils.data.Dataset):
@@ -381,10 +381,6 @@ def _ours(model: nn.Module) -> nn.Module:
     if isinstance(model, DeepseekOcr2ForConditionalGeneration):
         return OCR2Model.from_stock(model)
     raise TypeError(f"OCR2Trainer trains DeepseekOcr2ForConditionalGeneration, not {type(model).__name__}")
-
-
-def _unwrapped(model: nn.Module) -> OCR2Model:
-    return model.get_base_model() if isinstance(model, PeftModel) else model
 
 
 def _loss_settings(args: OCR2TrainingArguments, processor) -> LossSettings:

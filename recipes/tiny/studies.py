@@ -32,9 +32,9 @@ from ocr2_hf import load_dataset
 from ocr2_hf.commands import evaluate, train
 from ocr2_hf.data.collator import Example, TrainingCollator
 from ocr2_hf.data.coordinates import coordinate_token_ids
-from ocr2_hf.data.grounding import COORDINATE_MAX
-from ocr2_hf.data.images import to_rgb
 from ocr2_hf.data.tasks import PROMPTS, build_target
+from ocr2_hf.document.grounding import COORDINATE_MAX
+from ocr2_hf.document.page_files import to_rgb
 from ocr2_hf.errors import UsageError, WorkError, run_command
 from ocr2_hf.evaluation.boxes import box_iou
 from ocr2_hf.modeling.load import load_model, load_processor

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from ocr2_hf.data.grounding import Region
+from ocr2_hf.document.grounding import Region
 from ocr2_hf.reading.statements.periods import find_date
 from ocr2_hf.reading.statements.units import Unit, find_unit
 

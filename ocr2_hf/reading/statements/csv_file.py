@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
-from ocr2_hf.evaluation.files import write_whole
+from ocr2_hf.document.atomic_files import write_whole
 from ocr2_hf.reading.statements.cells import guarded
 from ocr2_hf.reading.statements.statement import Statement, StatementDocument, Value
 

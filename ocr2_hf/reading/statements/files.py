@@ -7,10 +7,10 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
+from ocr2_hf.document.page_files import Pages
 from ocr2_hf.errors import WorkError
 from ocr2_hf.reading.inputs import Input
 from ocr2_hf.reading.ledger import Ledger
-from ocr2_hf.reading.pages import Pages
 from ocr2_hf.reading.statements.csv_file import write_csv_file
 from ocr2_hf.reading.statements.json_file import write_json_file
 from ocr2_hf.reading.statements.parser import FinancialStatementParser

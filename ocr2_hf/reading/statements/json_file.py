@@ -5,7 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from ocr2_hf.evaluation.files import write_json
+from ocr2_hf.document.atomic_files import write_json
 from ocr2_hf.reading.statements.statement import Check, Column, Line, Place, Statement, StatementDocument, Value
 from ocr2_hf.reading.statements.units import Unit
 

@@ -12,16 +12,16 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from ocr2_hf.document.atomic_files import write_json
+from ocr2_hf.document.predictions import read_predictions
+from ocr2_hf.document.tables import parse_tables
 from ocr2_hf.errors import run_command
-from ocr2_hf.evaluation.files import write_json
 from ocr2_hf.evaluation.page_tables import Cell, Table, count_cells, right_cells
-from ocr2_hf.evaluation.predictions import read_predictions
 from ocr2_hf.evaluation.tables import teds
 from ocr2_hf.reading.statements.balance import check_balance
 from ocr2_hf.reading.statements.statement import Check, Line, Place
 from ocr2_hf.reading.statements.sums import check_sums
 from ocr2_hf.reading.statements.table_lines import read_table
-from ocr2_hf.reading.tables import parse_tables
 
 _NOWHERE = Place(1, (0.0, 0.0, 0.0, 0.0), "page")
 

@@ -8,9 +8,9 @@ from typing import Protocol
 import torch
 from PIL import Image
 
-from ocr2_hf.data.grounding import Region, parse_regions
+from ocr2_hf.document.grounding import Region, parse_regions
+from ocr2_hf.document.page_files import Source, list_pages
 from ocr2_hf.errors import UsageError, WorkError
-from ocr2_hf.reading.pages import Source, list_pages
 from ocr2_hf.reading.statements.page_reader import PageReader
 
 MAX_LAYOUT_TOKENS = 4096

@@ -5,11 +5,11 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ocr2_hf.document.tables import Cell, Table
 from ocr2_hf.reading.statements.figures import bare_number
 from ocr2_hf.reading.statements.names import is_note_head, is_row_number_head
 from ocr2_hf.reading.statements.periods import read_period
 from ocr2_hf.reading.statements.units import find_unit, read_affixes
-from ocr2_hf.reading.tables import Cell, Table
 
 _CLOSING = re.compile(r"\)?\s*[%‰]?")
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from ocr2_hf.document.tables import Table
 from ocr2_hf.reading.statements.columns import Block, find_blocks
 from ocr2_hf.reading.statements.figures import Figure, bare_number, read_figure
 from ocr2_hf.reading.statements.levels import line_levels
@@ -13,7 +14,6 @@ from ocr2_hf.reading.statements.periods import read_period
 from ocr2_hf.reading.statements.statement import Column, Line, Place, Value
 from ocr2_hf.reading.statements.table_grid import TableGrid, table_grid
 from ocr2_hf.reading.statements.units import SIGN_OF, Unit, find_unit, unit_in_head
-from ocr2_hf.reading.tables import Table
 
 _TOTAL_CONCEPTS = ("assets", "liabilities and equity")
 _BRACKETED = re.compile(r"[(（\[]([^()（）\[\]]+)[)）\]]")

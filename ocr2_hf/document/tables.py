@@ -11,7 +11,7 @@ import pandas as pd
 from lxml import etree
 from lxml.html import HtmlElement, HTMLParser, document_fromstring
 
-from ocr2_hf.evaluation.markdown_tables import escape_stray_brackets, find_pipe_tables
+from ocr2_hf.document.pipe_tables import escape_stray_brackets, find_pipe_tables
 from ocr2_hf.evaluation.tables import cell_span
 
 MAX_COLUMNS = 1000  # as browsers cap colspan; what stands further right is left out

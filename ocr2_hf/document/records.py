@@ -10,24 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from datasets import Features, Image, List, Value
 
-from ocr2_hf.data.grounding import TAGS
-
-FEATURES = Features(
-    {
-        "id": Value("string"),
-        "image": Image(),
-        "width": Value("int32"),
-        "height": Value("int32"),
-        "text": Value("string"),
-        "bboxes": List(List(Value("float32"), length=4)),
-        "labels": List(Value("string")),
-        "texts": List(Value("string")),
-        "prompt": Value("string"),
-        "target": Value("string"),
-    }
-)
+from ocr2_hf.document.grounding import TAGS
 
 # A box may stick out of the page by this share of the side: it is clamped. Farther out it is a mistake.
 OUTSIDE_TOLERANCE = 0.01

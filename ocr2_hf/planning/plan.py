@@ -15,11 +15,12 @@ from ocr2_hf.data.tasks import PROMPTS
 from ocr2_hf.data.token_statistics import TokenStatistics
 from ocr2_hf.data.vision_features import feature_bytes
 from ocr2_hf.errors import UsageError
-from ocr2_hf.modeling import budget
+from ocr2_hf.modeling.adapters import base_of
 from ocr2_hf.modeling.load import load_processor
-from ocr2_hf.modeling.sharding import Launch, process_bytes
-from ocr2_hf.modeling.step_memory import Precision, StepMemory, step_memory
 from ocr2_hf.modeling.tiny import TINY_SIZES
+from ocr2_hf.planning import budget
+from ocr2_hf.planning.sharding import Launch, process_bytes
+from ocr2_hf.planning.step_memory import Precision, StepMemory, step_memory
 from ocr2_hf.recipe import OCR2TrainingArguments, Recipe
 from ocr2_hf.training.job import training_dtype
 
@@ -81,7 +82,7 @@ class Plan:
             return None
         known = self.statistics is not None and self.statistics.pages
         visual = self.statistics.visual.tolist() if known else [self.images.tokens(self.usual[0])]
-        width = budget.base_of(self.model).config.vision_config.encoder_config.hidden_size
+        width = base_of(self.model).config.vision_config.encoder_config.hidden_size
         return len(visual), feature_bytes(visual, width)
 
     @cache  # noqa: B019  # a plan lives as long as its command

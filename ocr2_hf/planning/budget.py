@@ -7,16 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from peft import PeftModel
 from torch import nn
 from transformers import AutoConfig, DeepseekOcr2Config
 
 from ocr2_hf.data.images import ImageSettings
-from ocr2_hf.modeling.adapters import apply_policy
+from ocr2_hf.modeling.adapters import apply_policy, base_of
 from ocr2_hf.modeling.load import check_model, load_processor
 from ocr2_hf.modeling.model import OCR2Model
 from ocr2_hf.modeling.tiny import TINY_SIZES, build_tiny_tokenizer, tiny_config
-from ocr2_hf.modeling.trace import Work, count
+from ocr2_hf.planning.trace import Work, count
 from ocr2_hf.recipe import ModelArguments
 
 REAL = "deepseek-community/DeepSeek-OCR-2"
@@ -124,11 +123,6 @@ def step_work(policy: ModelArguments, images: ImageSettings, step: Step) -> Step
     head = replace(head, backward=head.backward + head.forward)  # logits are computed again in the backward pass
     trains = any(parameter.requires_grad for parameter in base.model.vision_tower.parameters())
     return StepWork(vision, text, head, trains)
-
-
-def base_of(model: nn.Module) -> OCR2Model:
-    """The model itself, without peft's wrapper."""
-    return model.get_base_model() if isinstance(model, PeftModel) else model
 
 
 def _empty(base: OCR2Model, *shape: int) -> torch.Tensor:

@@ -12,8 +12,8 @@ import yaml
 from torch import nn
 
 from ocr2_hf.errors import UsageError
-from ocr2_hf.modeling.budget import base_of
-from ocr2_hf.modeling.step_memory import StepMemory
+from ocr2_hf.modeling.adapters import base_of
+from ocr2_hf.planning.step_memory import StepMemory
 
 # DeepSpeed's own defaults, for what its JSON does not say.
 BUCKET = 5e8

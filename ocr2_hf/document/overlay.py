@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
-from ocr2_hf.data.grounding import Region
+from ocr2_hf.document.grounding import Region
 
 # Okabe and Ito's palette without its yellow, which white paper swallows; colour-blind readers can tell these apart.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")

@@ -8,10 +8,10 @@ import torch
 from accelerate.utils import gather_object
 
 from ocr2_hf.data.collator import Example
-from ocr2_hf.data.grounding import parse_regions
-from ocr2_hf.data.overlay import example_picture
 from ocr2_hf.data.pages import PageTasks
-from ocr2_hf.evaluation.files import write_whole
+from ocr2_hf.document.atomic_files import write_whole
+from ocr2_hf.document.grounding import parse_regions
+from ocr2_hf.document.overlay import example_picture
 from ocr2_hf.evaluation.summary import summarize
 from ocr2_hf.modeling.generation import Generation, generate, prediction_line
 from ocr2_hf.publishing.contents import EXAMPLE, EXAMPLE_ANSWER

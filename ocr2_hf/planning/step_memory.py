@@ -16,9 +16,10 @@ from torch._subclasses import FakeTensorMode
 from transformers import DeepseekOcr2Config
 
 from ocr2_hf.data.images import ImageSettings
-from ocr2_hf.modeling.budget import Step, base_of, model_config, outline
+from ocr2_hf.modeling.adapters import base_of
 from ocr2_hf.modeling.model import OCR2Model
-from ocr2_hf.modeling.trace import LiveBytes, stand_ins
+from ocr2_hf.planning.budget import Step, model_config, outline
+from ocr2_hf.planning.trace import LiveBytes, stand_ins
 from ocr2_hf.recipe import ModelArguments
 
 # Bytes of optimizer state per trained parameter; what is not listed counts as AdamW: two float32 moments.

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pypdfium2
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from ocr2_hf.data.images import to_rgb
 from ocr2_hf.errors import UsageError, WorkError
 
 PDF_DPI = 144  # what the authors of the model render at
@@ -162,6 +162,17 @@ def _shrunk(image: Image.Image, most: int) -> LoadedPage:
         image.draft(image.mode, small)
         image.thumbnail(small, Image.Resampling.BICUBIC)
     return LoadedPage(to_rgb(image), *size)
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """The image upright (EXIF) and in RGB, transparent parts white, 16-bit grey scaled to 8 bits."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16"):  # Pillow would clip it to white
+        image = Image.fromarray((np.asarray(image) / 257).round().astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")
 
 
 def _check_size(width: float, height: float) -> None:

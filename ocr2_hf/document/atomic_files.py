@@ -1,0 +1,77 @@
+"""Files and folders that are whole or not there: written beside their place, then moved into it.
+
+Two processes may write into one folder: what each writes beside has a name of its own.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from ocr2_hf.errors import UsageError, WorkError
+
+
+@contextmanager
+def whole_file(path: str | Path) -> Iterator[Path]:
+    """A path beside `path` to write to, moved into place at the end; removed where the work fails. Folders are made."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(
+        f".{uuid4().hex}.partial"
+    )  # its own name may be as long as names can be
+    try:
+        yield beside
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_whole(path: str | Path, content: str | bytes) -> None:
+    """Write a text or bytes, whole. Lone surrogates become "?"."""
+    with whole_file(path) as beside:
+        beside.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8", "replace"))
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """`value` as indented JSON, whole; NaN and infinity are refused (ValueError)."""
+    write_whole(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def copy_whole(source: str | Path, path: str | Path) -> None:
+    """Copy a file's content, whole."""
+    with whole_file(path) as beside:
+        shutil.copyfile(source, beside)
+
+
+def drop_half_line(path: str | Path) -> None:
+    """Cut off what a kill left of the last line of a file that is written line by line."""
+    with open(path, "r+b") as file:
+        file.truncate(file.read().rfind(b"\n") + 1)
+
+
+@contextmanager
+def whole_folder(path: str | Path) -> Iterator[Path]:
+    """A new folder beside `path` to write into, moved to `path` at the end; removed where the work fails.
+
+    What a killed run left there is removed first. Raises `UsageError` where `path` is there already and not an empty
+    folder, `WorkError` where the disk fails.
+    """
+    path = Path(path)
+    if path.is_dir() and not any(path.iterdir()):
+        path.rmdir()
+    if path.exists():
+        raise UsageError(f"--output_dir {path} is there already: name a new folder, or remove it")
+    beside = path.with_name(f".{path.name}.partial")
+    shutil.rmtree(beside, ignore_errors=True)
+    try:
+        beside.mkdir(parents=True)
+        yield beside
+        beside.rename(path)
+    except OSError as error:
+        raise WorkError(f"cannot write {path}: {error}") from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)

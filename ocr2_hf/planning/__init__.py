@@ -1,0 +1,1 @@
+"""What a recipe computes and holds, before anything runs: no weights, no GPU, no network."""
