@@ -19,6 +19,7 @@ from ocr2_hf.commands.arguments import add_generation_arguments, positive_intege
 from ocr2_hf.commands.omnidocbench import add_omnidocbench_arguments, score_omnidocbench
 from ocr2_hf.commands.scoring import compare_evaluations, load_pages, score_predictions, write_results
 from ocr2_hf.data.tasks import PROMPTS
+from ocr2_hf.document.predictions import PREDICTIONS_FILE
 from ocr2_hf.errors import UsageError, run_command
 
 
@@ -59,7 +60,7 @@ def _evaluate_model(args: argparse.Namespace, output: Path) -> None:
         "task": task,
         "prompt": reader.prompts[task],
     }
-    path = output / "predictions.jsonl"
+    path = output / PREDICTIONS_FILE
     if processes.main and start_or_resume(path, settings) == "anew":
         print(f"{path} was made with other settings: it is replaced")
     lines = predict_dataset(reader, dataset, task, path, args.batch_size, args.max_new_tokens, processes)

@@ -16,7 +16,7 @@ from ocr2_hf.evaluation.omnidocbench.cdm import cdm_by_page, formula_list
 from ocr2_hf.evaluation.omnidocbench.directory import prediction_files, read_markdown
 from ocr2_hf.evaluation.omnidocbench.ground_truth import Page, read_ground_truth
 from ocr2_hf.evaluation.omnidocbench.page import PageScore, score_page
-from ocr2_hf.evaluation.omnidocbench.scores import FIGURES, page_figures, summarize_pages
+from ocr2_hf.evaluation.omnidocbench.scores import FIGURES, OVERALL, page_figures, summarize_pages
 
 # Fewer pages are scored before other processes have started.
 PAGES_FOR_PROCESSES = 100
@@ -76,11 +76,11 @@ def _table(metrics: dict[str, Any]) -> str:
     rows = [("all pages", metrics["pages"] - metrics["missing_pages"], metrics)]
     for attribute, values in metrics["by"].items():
         rows += [(f"{attribute}: {value}", figures["pages"], figures) for value, figures in values.items()]
-    names = [name for name in (*FIGURES, "overall") if metrics[name] is not None]
+    shown = [metric for metric in (*FIGURES.values(), OVERALL) if metrics[metric.name] is not None]
     width = max(len(label) for label, *_ in rows)
-    lines = [f"{'':{width}}  {'pages':>5}  " + "  ".join(names)]
+    lines = [f"{'':{width}}  {'pages':>5}  " + "  ".join(metric.directed_label for metric in shown)]
     for label, pages, figures in rows:
-        cells = (f"{'-' if figures[name] is None else format(figures[name], '.3f'):>{len(name)}}" for name in names)
+        cells = (f"{metric.shown(figures[metric.name]):>{len(metric.directed_label)}}" for metric in shown)
         lines.append(f"{label:{width}}  {pages:>5}  " + "  ".join(cells))
     return "\n".join(lines)
 

@@ -3,15 +3,16 @@
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
-from ocr2_hf.document.atomic_files import write_json, write_whole
-from ocr2_hf.document.predictions import read_predictions
+from ocr2_hf.document.atomic_files import write_json
+from ocr2_hf.document.predictions import PREDICTIONS_FILE, Prediction, read_predictions, write_predictions
 from ocr2_hf.errors import UsageError, WorkError
-from ocr2_hf.evaluation.comparison import compare, shared_pages
-from ocr2_hf.evaluation.figures import metrics_table
-from ocr2_hf.evaluation.measures import measure_pages
+from ocr2_hf.evaluation.comparison import compare, definitions_note, shared_pages
+from ocr2_hf.evaluation.metrics_table import metrics_table
+from ocr2_hf.evaluation.registry import measure_pages
 from ocr2_hf.evaluation.report import Images, write_comparison, write_report
-from ocr2_hf.evaluation.summary import Line, summarize_with_intervals
+from ocr2_hf.evaluation.summary import summarize_with_intervals
 from ocr2_hf.reading.evaluation_settings import SETTINGS_FILE, read_settings
 
 
@@ -31,26 +32,29 @@ def score_predictions(args: argparse.Namespace, output: Path) -> None:
         lines, images = add_references(lines, dataset, task)[: args.limit], PageImages(dataset)
         settings = {"predictions": str(source), "dataset": args.dataset, "split": args.split, "task": task}
         title = f"{source} on {args.dataset}, {args.split}, {task}"
-    copy = output / "predictions.jsonl"
+    copy = output / PREDICTIONS_FILE
     if args.dataset or copy.resolve() != source.resolve():
-        write_whole(copy, "".join(json.dumps(line) + "\n" for line in lines))
+        write_predictions(copy, lines)
         write_json(output / SETTINGS_FILE, settings)
     write_results(lines, output, title, images, args.cdm_command)
 
 
 def compare_evaluations(before: Path, after: Path, output: Path) -> None:
     """Score two evaluations of the same pages beside each other."""
-    sides = shared_pages(*(read_predictions(folder / "predictions.jsonl") for folder in (before, after)))
+    folders = (before, after)
+    sides = shared_pages(*(read_predictions(folder / PREDICTIONS_FILE) for folder in folders))
     metrics = compare(*sides)
+    notes = [note for folder in folders if (note := definitions_note(str(folder), _own_metrics(folder)))]
     images = _images_of(before) or _images_of(after)
-    write_json(output / "metrics.json", metrics)
-    write_comparison(*sides, metrics, output / "report.html", (str(before), str(after)), images)
+    write_json(output / "metrics.json", metrics | {"notes": notes})
+    write_comparison(*sides, metrics, output / "report.html", (str(before), str(after)), images, notes)
     print(metrics_table({name: metrics[name] for name in ("before", "after", "change")}))
+    print("".join(f"note: {note}\n" for note in notes), end="")
     print(f"report: {output / 'report.html'}")
 
 
 def write_results(
-    lines: list[Line], output: Path, title: str, images: Images | None, cdm_command: str | None = None
+    lines: list[Prediction], output: Path, title: str, images: Images | None, cdm_command: str | None = None
 ) -> None:
     """Write metrics.json and report.html, and print the figures."""
     metrics = summarize_with_intervals(lines, measures=measure_pages(lines, cdm_command))
@@ -68,6 +72,15 @@ def load_pages(name: str, split: str, limit: int | None = None):
     if not len(dataset):
         raise WorkError(f"the split {split!r} of {name} has no pages")
     return dataset.select(range(min(limit or len(dataset), len(dataset))))
+
+
+def _own_metrics(folder: Path) -> dict[str, Any]:
+    """The evaluation's own metrics.json; {} where it is missing or broken."""
+    try:
+        metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return metrics if isinstance(metrics, dict) else {}
 
 
 def _images_of(folder: Path) -> Images | None:

@@ -20,9 +20,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     """A path beside `path` to write to, moved into place at the end; removed where the work fails. Folders are made."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(
-        f".{uuid4().hex}.partial"
-    )  # its own name may be as long as names can be
+    beside = path.with_name(f".{uuid4().hex}.partial")  # its own name may be as long as names can be
     try:
         yield beside
         os.replace(beside, path)

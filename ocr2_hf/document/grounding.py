@@ -1,5 +1,7 @@
 """Boxes in text: the one place that writes and reads DeepSeek-OCR-2's grounding format.
 
+What a malformed answer says is decided here and nowhere else: what `ocr2 read` writes is what is scored.
+
 A region is written `<|ref|>label<|/ref|><|det|>[[x1, y1, x2, y2]]<|/det|>` and, on the next line, its text; regions are
 parted by a blank line. Coordinates are integers 0..999 of the page: `pixel = value / 999 * side`.
 
@@ -172,15 +174,26 @@ def read_grounded(text: str, width: int, height: int) -> Grounded:
     return found
 
 
+def text_pieces(text: str) -> list[str]:
+    """What is written before the first tag, and behind each tag up to the next: text as it stands, without tags."""
+    answer = _read(text)
+    return [answer.before, *(block.written for block in answer.blocks)]
+
+
 def plain_text(text: str) -> str:
     """Grounded markdown without its tags: the text before the first region, then the regions' texts, a line each."""
-    return "\n".join(_texts(text))
+    return "\n".join(filter(None, map(str.strip, text_pieces(text))))
 
 
 def plain_markdown(text: str, links: Sequence[str] = ()) -> str:
     """The same with a blank line between regions. `links`, one for each region of `read_grounded` or "", are put before
     the region's text."""
-    return "\n\n".join(_texts(text, links))
+    answer, links = _read(text), iter(links)
+    pieces = [answer.before.strip()]
+    for block in answer.blocks:
+        pieces += [next(links, "") for _ in block.boxes]
+        pieces.append(block.text)
+    return "\n\n".join(filter(None, pieces))
 
 
 def find_boxes(target: str) -> list[BoxSpan]:
@@ -202,28 +215,25 @@ def find_boxes(target: str) -> list[BoxSpan]:
 
 @dataclass(frozen=True)
 class _Block:
-    """A tag and the text up to the next; `boxes` are values as written."""
+    """A tag and what is written up to the next; `boxes` are values as written."""
 
     span: tuple[int, int]
     label: str
     boxes: list[tuple[int, ...]]
-    text: str
+    written: str
+
+    @property
+    def text(self) -> str:
+        return self.written.strip()
 
 
 @dataclass(frozen=True)
 class _Answer:
+    """`before` is what is written before the first block."""
+
     before: str
     blocks: list[_Block]
     repairs: list[Repair]
-
-
-def _texts(text: str, links: Sequence[str] = ()) -> list[str]:
-    answer, links = _read(text), iter(links)
-    pieces = [answer.before]
-    for block in answer.blocks:
-        pieces += [next(links, "") for _ in block.boxes]
-        pieces.append(block.text)
-    return [piece for piece in pieces if piece]
 
 
 def _read(text: str) -> _Answer:
@@ -235,7 +245,7 @@ def _read(text: str) -> _Answer:
     def clean(start: int, end: int) -> str:
         for tag in _ANY_TAG.finditer(text, start, end):
             repair("stray_tag", tag.start(), tag[0])
-        return _ANY_TAG.sub("", text[start:end]).strip()
+        return _ANY_TAG.sub("", text[start:end])
 
     if cut := _CUT_OFF.search(text):
         repair("cut_off", cut.start(), cut[0])
@@ -247,14 +257,14 @@ def _read(text: str) -> _Answer:
     seen = set()
     for match, end in zip(found, starts[1:], strict=True):
         boxes = _read_boxes(match, len(text), repair)
-        label, content = (match["label"] or match["open_label"] or "").strip(), clean(match.end(), end)
-        key = (label, *boxes, content)
+        label, written = (match["label"] or match["open_label"] or "").strip(), clean(match.end(), end)
+        key = (label, *boxes, written.strip())
         if boxes and key in seen:
             repair("repeated_region", match.start(), match[0])
             continue
         seen.add(key)
         span = (match.start(), len(text[:end].rstrip()))
-        blocks.append(_Block(span, label, boxes, content))
+        blocks.append(_Block(span, label, boxes, written))
     return _Answer(before, blocks, sorted(repairs, key=lambda repair: repair.where))
 
 

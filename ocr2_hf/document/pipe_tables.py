@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 _DELIMITER = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*")
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 _UNESCAPED_PIPE = re.compile(r"(?<!\\)\|")
 _OUTER_PIPE = re.compile(r"^\||(?<!\\)\|$")
 
 
 @dataclass(frozen=True)
 class PipeTable:
-    """`start` is the offset of its first line. `rows`: cells as written, pipes unescaped; the head is the first row,
-    the line of dashes is left out; rows may differ in length."""
+    """`start` is the offset of its first line. `rows`: cells as written, pipes unescaped; the head is the first row and
+    the line of dashes is left out. Shorter rows are filled up with empty cells, longer ones keep theirs."""
 
     start: int
     rows: tuple[tuple[str, ...], ...]
@@ -24,9 +25,9 @@ def find_pipe_tables(text: str) -> Iterator[PipeTable]:
 
     Source: the tables of GitHub Flavored Markdown, but the line of dashes may be shorter or longer than the head.
     """
-    lines = text.split("\n")
-    offsets = [0, *accumulate(len(line) + 1 for line in lines)]
-    at = 0
+    found = _LINE.findall(text)
+    offsets = [0, *accumulate(map(len, found))]
+    lines, at = [line.rstrip("\r\n") for line in found], 0
     while at < len(lines) - 1:
         if "|" not in lines[at] or "|" not in lines[at + 1] or not _DELIMITER.fullmatch(lines[at + 1]):
             at += 1
@@ -34,12 +35,8 @@ def find_pipe_tables(text: str) -> Iterator[PipeTable]:
         start, at = at, at + 2
         while at < len(lines) and "|" in lines[at]:
             at += 1
-        yield PipeTable(offsets[start], tuple(map(_cells, (lines[start], *lines[start + 2 : at]))))
-
-
-def escape_stray_brackets(text: str) -> str:
-    """What is no tag is text: "a < b"."""
-    return re.sub(r"<(?![a-zA-Z/])", "&lt;", text)
+        head, *rows = map(_cells, (lines[start], *lines[start + 2 : at]))
+        yield PipeTable(offsets[start], (head, *(row + ("",) * (len(head) - len(row)) for row in rows)))
 
 
 def _cells(row: str) -> tuple[str, ...]:

@@ -1,22 +1,26 @@
 """The predictions file: one JSON object per page; every score is computed from these lines alone.
 
-`{id, prompt, prediction, reference, width, height, regions, reference_regions, seconds, tokens, finished}`.
-`prediction` and `reference` are text as the model writes it, grounding tags and all; a region is `{"label":
-str, "box": [x0, y0, x1, y1] in pixels, "text": str}`. Only `id`, `prediction` and `reference` must be there:
-predictions made elsewhere may know no more, and where a dataset gives the references, not those. Extra keys are kept:
-`image` is a path the report shows, `task` and `language` are what figures are broken down by, `missing` is true where
-a page was to be read and has no prediction.
+`{id, prompt, prediction, reference, width, height, regions, reference_regions, seconds, tokens, finished}`, a region
+being `{"label": str, "box": [x0, y0, x1, y1] in pixels, "text": str}`. Only `id`, `prediction` and `reference` must be
+there: predictions made elsewhere may know no more, and where a dataset gives the references, not those.
 """
 
 import json
 import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from ocr2_hf.document.atomic_files import write_whole
+from ocr2_hf.document.grounding import Region, has_tags, parse_regions
 from ocr2_hf.errors import UsageError, WorkError
+
+PREDICTIONS_FILE = "predictions.jsonl"
 
 _NUMBERS = ("width", "height", "seconds", "tokens")
 _TEXTS = ("prompt", "task", "language")
+_FLAGS = ("finished", "missing")
 _REGIONS = ("regions", "reference_regions")
 _ADVICE = {
     "id": "; give every page a name of its own",
@@ -25,7 +29,86 @@ _ADVICE = {
 }
 
 
-def read_predictions(path: str | Path, with_reference: bool = True) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class Prediction:
+    """What was predicted for a page, beside what is on it.
+
+    `prediction` and `reference` are text as the model writes it, grounding tags and all; `reference` is "" where it is
+    not known yet. `width`, `height` and the boxes of the regions are pixels; regions are None where nobody told them.
+    `tokens` were generated in `seconds`, the batch's divided by its pages; `finished` is False where the answer was cut
+    off. `image` is a path that the report shows; figures are broken down by `task` and `language`; `missing` is True
+    where a page was to be read and has no prediction. `extra` has the line's other keys, which are kept.
+    """
+
+    id: str
+    prediction: str
+    reference: str = ""
+    prompt: str | None = None
+    width: int | None = None
+    height: int | None = None
+    regions: list[Region] | None = None
+    reference_regions: list[Region] | None = None
+    seconds: float | None = None
+    tokens: int | None = None
+    finished: bool | None = None
+    task: str | None = None
+    language: str | None = None
+    missing: bool | None = None
+    image: str | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_dict(cls, line: Any, with_reference: bool = True) -> "Prediction":
+        """From a line's JSON. Raises ValueError, naming key and value, where it cannot be scored; without
+        `with_reference` it may lack that."""
+        if not isinstance(line, dict):
+            raise ValueError(f"expected a JSON object, found {str(line)[:60]!r}")
+        _check_texts(line, with_reference)
+        for key in _NUMBERS:
+            value = line.get(key)
+            if value is not None and not (_is_number(value) and value >= 0):
+                raise ValueError(f"{key!r} must be a number of at least 0 or null, found {_short(value)}")
+        for key in _FLAGS:
+            if not isinstance(line.get(key), bool | None):
+                raise ValueError(f"{key!r} must be true, false or null, found {_short(line[key])}")
+        known = {name: line[name] for name in _KNOWN if line.get(name) is not None}
+        if not isinstance(known.get("image", ""), str):  # no path: another program's
+            del known["image"]
+        regions = {key: _regions(key, known[key]) for key in _REGIONS if key in known}
+        extra = {key: value for key, value in line.items() if key not in known and value is not None}
+        return cls(**known | regions, extra=extra)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The line as JSON values, without what is not known."""
+        values = {name: getattr(self, name) for name in _KNOWN}
+        for key in _REGIONS:
+            if values[key] is not None:
+                values[key] = [region.to_dict() for region in values[key]]
+        return self.extra | {name: value for name, value in values.items() if value is not None}
+
+    def boxes(self) -> tuple[list, list]:
+        """The boxes [N, 4] of the predicted regions, and of the reference's."""
+        predicted, reference = (
+            [region.box for region in side or ()] for side in (self.regions, self.reference_regions)
+        )
+        return predicted, reference
+
+    def told_regions(self) -> dict[str, list[Region]]:
+        """By field, the regions that prediction and reference tell, where the line has none of its own and says how
+        large the page is."""
+        texts = {"regions": self.prediction, "reference_regions": self.reference}
+        sized = self.width and self.height
+        return {
+            key: parse_regions(text, self.width, self.height)
+            for key, text in texts.items()
+            if sized and getattr(self, key) is None and has_tags(text)
+        }
+
+
+_KNOWN = tuple(item.name for item in fields(Prediction) if item.name != "extra")
+
+
+def read_predictions(path: str | Path, with_reference: bool = True) -> list[Prediction]:
     """Every line, checked. Raises UsageError if there is no file, WorkError at the first bad line.
 
     Without `with_reference` lines may lack theirs.
@@ -33,7 +116,7 @@ def read_predictions(path: str | Path, with_reference: bool = True) -> list[dict
     path = Path(path)
     if not path.is_file():
         raise UsageError(f"{path}: no such predictions file")
-    lines, seen = [], set()
+    found: dict[str, Prediction] = {}
     try:
         rows = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
@@ -42,47 +125,49 @@ def read_predictions(path: str | Path, with_reference: bool = True) -> list[dict
         if not row.strip():
             continue
         try:
-            line = json.loads(row)
-            check_line(line, with_reference)
+            line = Prediction.from_dict(json.loads(row), with_reference)
         except ValueError as error:
             raise WorkError(f"{path}, line {number}: {error}") from None
-        if line["id"] in seen:
-            raise WorkError(f"{path}, line {number}: the page {line['id']!r} comes twice; keep one line per page")
-        seen.add(line["id"])
-        lines.append(line)
-    return lines
+        if line.id in found:
+            raise WorkError(f"{path}, line {number}: the page {line.id!r} comes twice; keep one line per page")
+        found[line.id] = line
+    return list(found.values())
 
 
-def check_line(line: Any, with_reference: bool = True) -> None:
-    """Raises ValueError, naming key and value, when `line` cannot be scored."""
-    if not isinstance(line, dict):
-        raise ValueError(f"expected a JSON object, found {str(line)[:60]!r}")
-    for key in ("id", "prediction"):
-        if not isinstance(line.get(key), str):
-            raise ValueError(f"{key!r} must be text, found {_short(line.get(key))}{_ADVICE[key]}")
-    reference = line.get("reference")
-    if not isinstance(reference, str) and (with_reference or reference is not None):
-        raise ValueError(f"'reference' must be text, found {_short(reference)}{_ADVICE['reference']}")
+def json_line(prediction: Prediction) -> str:
+    """A line of the predictions file."""
+    return json.dumps(prediction.to_dict()) + "\n"
+
+
+def write_predictions(path: str | Path, lines: Iterable[Prediction]) -> None:
+    """Write a predictions file, whole."""
+    write_whole(path, "".join(map(json_line, lines)))
+
+
+def _check_texts(line: Mapping[str, Any], with_reference: bool) -> None:
+    needed = ("id", "prediction", "reference") if with_reference else ("id", "prediction")
+    for key in ("id", "prediction", "reference"):
+        value = line.get(key)
+        if not isinstance(value, str) and (key in needed or value is not None):
+            raise ValueError(f"{key!r} must be text, found {_short(value)}{_ADVICE[key]}")
     for key in _TEXTS:
         if not isinstance(line.get(key), str | None):
             raise ValueError(f"{key!r} must be text or null, found {_short(line[key])}")
-    for key in _NUMBERS:
-        value = line.get(key)
-        if value is not None and not (_is_number(value) and value >= 0):
-            raise ValueError(f"{key!r} must be a number of at least 0 or null, found {_short(value)}")
-    for key in ("finished", "missing"):
-        if not isinstance(line.get(key), bool | None):
-            raise ValueError(f"{key!r} must be true, false or null, found {_short(line[key])}")
-    for key in _REGIONS:
-        if not isinstance(line.get(key), list | None):
-            raise ValueError(f"{key!r} must be a list or null, found {_short(line[key])}")
-        for index, region in enumerate(line.get(key) or []):
-            box = region.get("box") if isinstance(region, dict) else None
-            if not (isinstance(box, list) and len(box) == 4 and all(map(_is_number, box))):
-                raise ValueError(f"{key}[{index}] needs a 'box' of four finite numbers, found {str(region)[:80]}")
-            for name in ("label", "text"):
-                if not isinstance(region.get(name), str | None):
-                    raise ValueError(f"{key}[{index}]: {name!r} must be text or null, found {_short(region[name])}")
+
+
+def _regions(key: str, found: Any) -> list[Region]:
+    if not isinstance(found, list):
+        raise ValueError(f"{key!r} must be a list or null, found {_short(found)}")
+    regions = []
+    for index, region in enumerate(found):
+        box = region.get("box") if isinstance(region, dict) else None
+        if not (isinstance(box, list) and len(box) == 4 and all(map(_is_number, box))):
+            raise ValueError(f"{key}[{index}] needs a 'box' of four finite numbers, found {str(region)[:80]}")
+        for name in ("label", "text"):
+            if not isinstance(region.get(name), str | None):
+                raise ValueError(f"{key}[{index}]: {name!r} must be text or null, found {_short(region[name])}")
+        regions.append(Region(region.get("label") or "", tuple(box), region.get("text") or ""))
+    return regions
 
 
 def _short(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Tables in what the model wrote, HTML and markdown's, as grids of cells."""
+"""The tables of a text, HTML and markdown's, as grids of cells: for reading, scoring and statements alike."""
 
 import html
 import re
@@ -6,20 +6,25 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import takewhile
+from typing import TYPE_CHECKING
 
-import pandas as pd
 from lxml import etree
 from lxml.html import HtmlElement, HTMLParser, document_fromstring
 
-from ocr2_hf.document.pipe_tables import escape_stray_brackets, find_pipe_tables
-from ocr2_hf.evaluation.tables import cell_span
+from ocr2_hf.document.grounding import text_pieces
+from ocr2_hf.document.pipe_tables import PipeTable, find_pipe_tables
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MAX_COLUMNS = 1000  # as browsers cap colspan; what stands further right is left out
 
-_TAG = re.compile(r"<(?P<close>/?)(?P<name>table|td|th)\b[^>]*>?|(?P<grounding><\|/?(?:ref|det|grounding)\|>)", re.I)
-_GROUNDING = re.compile(r"<\|/?(?:ref|det|grounding)\|>")
+_TAG = re.compile(r"<(?P<close>/?)(?P<name>table|td|th)\b[^>]*>?", re.I)
 # A number with a footnote mark must not become another number.
-_SUPERSCRIPT = str.maketrans("0123456789+-()n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿ")
+_SCRIPTS = {
+    "sup": str.maketrans("0123456789+-()n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿ"),
+    "sub": str.maketrans("0123456789+-()n", "₀₁₂₃₄₅₆₇₈₉₊₋₍₎ₙ"),
+}
 _APART = ("br", "p", "div", "li", "table", "tr", "td", "th")
 
 
@@ -68,8 +73,10 @@ class Table:
         """HTML that `parse_tables` reads back as this table: heads are `th`, spans are written where they are not 1."""
         return f"<table>{''.join('<tr>' + ''.join(map(_cell_html, row)) + '</tr>' for row in self.rows)}</table>"
 
-    def to_dataframe(self) -> pd.DataFrame:
+    def to_dataframe(self) -> "pd.DataFrame":
         """`grid` as text cells. Header rows become the columns, several of them a `MultiIndex`; else 0, 1, 2, ..."""
+        import pandas as pd  # takes longer to load than most tables to read
+
         grid, heads = self.grid(), self.header_rows
         columns = None
         if heads:
@@ -88,69 +95,85 @@ class Table:
 def parse_tables(text: str) -> list[Table]:
     """Every table of `text` with a cell in it, in order: HTML, and markdown's pipe tables (a line of dashes is needed).
 
-    HTML may be cut off or not closed: a table ends where the next begins, at a grounding tag and at the end. A table
+    HTML may be cut off or not closed: a table ends where the next begins, at a region's tag and at the end. A table
     inside a cell follows the one it is in, whose cell has its text too. Spans that are no numbers, or reach over other
-    cells or the last row, are cut. A pipe table's first row is its head; rows keep cells beyond it.
+    cells or the last row, are cut. A pipe table's first row is its head; rows that are shorter are filled up, longer
+    ones keep their cells.
     """
-    # NUL ends the input for libxml2. The same number of characters, so that places stay.
-    text = text.replace("\0", " ")
-    found = [(start, table) for start, end in _html_spans(text) for table in _html_tables(text[start:end])]
-    text = _blanked(text, _html_spans(text))
-    # The pipes of grounding tags part no cells.
-    text = _GROUNDING.sub(lambda match: " " * len(match[0]), text)
-    for pipes in find_pipe_tables(text):
-        markup = "".join("<tr>" + "".join(map(_pipe_cell, row)) + "</tr>" for row in pipes.rows[1:])
-        head = "".join(map(_pipe_cell, pipes.rows[0]))
-        tables = _html_tables(f"<table><thead><tr>{head}</tr></thead>{markup}</table>")
-        found += [(pipes.start, table) for table in tables]
-    return [table for _, table in sorted(found, key=lambda item: item[0])]
+    # NUL ends the input for libxml2.
+    return [table for piece in text_pieces(text.replace("\0", " ")) for table in _piece_tables(piece)]
 
 
-def read_tables(text: str) -> list[pd.DataFrame]:
+def read_tables(text: str) -> list["pd.DataFrame"]:
     """The tables of `text` (`parse_tables`) as data frames (`Table.to_dataframe`)."""
     return [table.to_dataframe() for table in parse_tables(text)]
+
+
+def cell_span(cell: HtmlElement, name: str) -> int:
+    """The attribute as an integer; 1 where it is missing or no number, as browsers read it."""
+    value = cell.get(name, "").strip()
+    return int(value) if value.isdecimal() and len(value) < 10 else 1
+
+
+def _piece_tables(text: str) -> list[Table]:
+    spans = list(_html_spans(text))
+    found = [(start, table) for start, end in spans for table in _html_tables(text[start:end])]
+    for pipes in find_pipe_tables(_blanked(text, spans)):
+        found += [(pipes.start, table) for table in _html_tables(_pipe_html(pipes))]
+    return [table for _, table in sorted(found, key=lambda item: item[0])]
 
 
 def _html_spans(text: str) -> Iterator[tuple[int, int]]:
     """Where outermost HTML tables begin and end."""
     start, in_cell = 0, []  # for each open table whether a cell is open in it
     for tag in _TAG.finditer(text):
-        name = (tag["name"] or "").lower()
-        if in_cell and (tag["grounding"] or (name == "table" and not tag["close"] and not in_cell[-1])):
+        name = tag["name"].lower()
+        begins = name == "table" and not tag["close"]
+        if begins and in_cell and not in_cell[-1]:  # the one before never ended
             yield start, tag.start()
             in_cell.clear()
-        if name == "table" and not tag["close"]:
+        if begins:
             start = start if in_cell else tag.start()
             in_cell.append(False)
         elif name == "table" and in_cell:
             in_cell.pop()
             if not in_cell:
                 yield start, tag.end()
-        elif in_cell and name:
+        elif in_cell:
             in_cell[-1] = not tag["close"]
     if in_cell:
         yield start, len(text)
 
 
-def _blanked(text: str, spans: Iterator[tuple[int, int]]) -> str:
-    """The text with spaces for what is in `spans`; lines stay lines."""
+def _blanked(text: str, spans: Sequence[tuple[int, int]]) -> str:
+    """The text with spaces for what is in `spans`; lines stay lines, places stay."""
     pieces, place = [], 0
     for start, end in spans:
-        pieces += [text[place:start], re.sub(r"[^\n]", " ", text[start:end])]
+        pieces += [text[place:start], re.sub(r"[^\r\n]", " ", text[start:end])]
         place = end
     return "".join([*pieces, text[place:]])
+
+
+def _pipe_html(table: PipeTable) -> str:
+    head, *rows = ("".join(f"<td>{cell}</td>" for cell in row) for row in table.rows)
+    return f"<table><thead><tr>{head}</tr></thead>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
+
+
+def _escape_stray_brackets(text: str) -> str:
+    """What is no tag is text: "a < b"."""
+    return re.sub(r"<(?![a-zA-Z/])", "&lt;", text)
 
 
 def _html_tables(markup: str) -> Iterator[Table]:
     parser = HTMLParser(remove_comments=True, remove_pis=True, encoding="utf-8")
     try:
-        root = document_fromstring(escape_stray_brackets(markup).encode("utf-8", "replace"), parser=parser)
+        root = document_fromstring(_escape_stray_brackets(markup).encode("utf-8", "replace"), parser=parser)
     except etree.ParserError:
         return
     for element in root.iter(*_APART):
         element.text, element.tail = f" {element.text or ''}", f" {element.tail or ''}"
-    for element in root.iter("sup"):
-        element.text = element.text and _superscript(element.text)
+    for element in root.iter(*_SCRIPTS):
+        element.text = element.text and _script(element.text, _SCRIPTS[element.tag])
     for element in root.iter("table"):
         table = _place([[_read_cell(cell) for cell in row] for row in _own_rows(element)])
         if table.width:
@@ -235,10 +258,7 @@ def _cell_html(cell: Cell) -> str:
     return f"<{name}{attributes}>{indent}{html.escape(cell.text, quote=False)}</{name}>"
 
 
-def _pipe_cell(markup: str) -> str:
-    return f"<td>{markup}</td>"
-
-
-def _superscript(text: str) -> str:
-    marks = text.strip().translate(_SUPERSCRIPT)
-    return marks if re.fullmatch("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿ]+", marks) else text
+def _script(text: str, small: dict[int, int]) -> str:
+    """The text in small digits, where it has them for all of it."""
+    stripped = text.strip()
+    return stripped.translate(small) if stripped and all(ord(character) in small for character in stripped) else text

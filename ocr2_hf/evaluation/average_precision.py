@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ocr2_hf.document.grounding import Region
+from ocr2_hf.document.predictions import Prediction
 from ocr2_hf.evaluation.boxes import box_iou
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
@@ -42,6 +44,12 @@ class Detections:
             for label in boxes.keys() & self._labels.keys():
                 self._labels[label].add_page(number, *boxes[label])
 
+    @classmethod
+    def of(cls, lines: Sequence[Prediction]) -> "Detections":
+        """Of the regions of prediction lines."""
+        sides = ([_labelled(line.regions) for line in lines], [_labelled(line.reference_regions) for line in lines])
+        return cls(*sides)
+
     def by_label(self) -> dict[str, float]:
         """The average precision of each label."""
         once = np.ones((1, self._pages))
@@ -59,6 +67,10 @@ class Detections:
         measured_S = (~np.isnan(scores_LS)).sum(axis=0)
         nothing = np.full(len(counts_SP), np.nan)
         return np.divide(np.nansum(scores_LS, axis=0), measured_S, out=nothing, where=measured_S > 0)
+
+
+def _labelled(regions: Sequence[Region] | None) -> list[LabelledBox]:
+    return [(region.label, region.box) for region in regions or ()]
 
 
 @dataclass

@@ -1,11 +1,16 @@
-"""What is counted on one page. Every figure is one sum over pages divided by another, so pages can be resampled."""
+"""What is counted on one page, a function for each group of metrics.
 
+Every figure is one sum over pages divided by another (see `registry`), so pages can be resampled.
+"""
+
+import re
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 
+from ocr2_hf.document.grounding import Region, has_tags, plain_text, text_pieces
+from ocr2_hf.document.predictions import Prediction
 from ocr2_hf.evaluation.boxes import box_iou, pair_boxes
 from ocr2_hf.evaluation.cdm import score_formulas
 from ocr2_hf.evaluation.formulas import find_formulas, formula_edits, match_formulas
@@ -13,100 +18,23 @@ from ocr2_hf.evaluation.page_tables import count_cells, find_tables, match_table
 from ocr2_hf.evaluation.reading_order import region_order_distance, text_blocks
 from ocr2_hf.evaluation.robustness import ends_in_loop, invented_characters
 from ocr2_hf.evaluation.tables import tree_similarity
-from ocr2_hf.evaluation.text import has_grounding, normalize_text, strip_grounding
+from ocr2_hf.evaluation.text import normalize_text
 
-Line = dict[str, Any]
 Measures = dict[str, float]
 
-# figure: (what is summed, what it is divided by, what the references must have some of for the figure to mean anything)
-RATIOS = {
-    "cer": ("character_edits", "characters", "characters"),
-    "wer": ("word_edits", "words", "words"),
-    "normalized_edit_distance": ("distance", "pages", "characters"),
-    "exact_match": ("exact", "pages", "characters"),
-    "cer_strict": ("strict_edits", "strict_characters", "strict_characters"),
-    "exact_match_strict": ("strict_exact", "pages", "characters"),
-    "bbox_iou": ("iou", "boxes", "boxes"),
-    "box_precision_50": ("found_50", "predicted_boxes", "boxes"),
-    "box_recall_50": ("found_50", "boxes", "boxes"),
-    "box_f1_50": ("found_50", "mean_boxes", "boxes"),
-    "box_precision_75": ("found_75", "predicted_boxes", "boxes"),
-    "box_recall_75": ("found_75", "boxes", "boxes"),
-    "box_f1_75": ("found_75", "mean_boxes", "boxes"),
-    "teds": ("teds", "all_tables", "tables"),
-    "teds_s": ("teds_s", "all_tables", "tables"),
-    "cell_precision": ("right_cells", "predicted_cells", "cells"),
-    "cell_recall": ("right_cells", "cells", "cells"),
-    "formula_edit": ("formula_edits", "formula_characters", "formulas"),
-    "cdm": ("cdm", "all_formulas", "cdm_formulas"),
-    "reading_order_edit": ("order_distance", "ordered_pages", "ordered_pages"),
-    "repetition_rate": ("loops", "pages", "pages"),
-    "missing_eos_rate": ("unfinished", "pages_with_finish", "pages_with_finish"),
-    "invented_text_rate": ("invented_characters", "predicted_characters", "predicted_characters"),
-    "empty_rate": ("empty", "pages_to_read", "pages_to_read"),
-    "inference_time": ("seconds", "pages_with_seconds", "pages_with_seconds"),
-    "pages_per_second": ("pages_with_seconds", "seconds", "pages_with_seconds"),
-    "tokens_per_page": ("tokens", "pages_with_tokens", "pages_with_tokens"),
-}
-COUNTS = {"pages": "pages", "missing_pages": "missing"}
-QUANTITIES = tuple(dict.fromkeys([*(quantity for ratio in RATIOS.values() for quantity in ratio), *COUNTS.values()]))
+_BLANK_LINES = re.compile(r"\n\s*\n")
 
 
-def measure_pages(lines: Sequence[Line], cdm_command: str | None = None) -> list[Measures]:
-    """`measure` of every line; with `cdm_command` (see `cdm`) the formulas' CDM too, by one run of the command."""
-    measures = [measure(line) for line in lines]
-    if cdm_command is not None:
-        _add_cdm(lines, measures, cdm_command)
-    return measures
+def plain_pair(line: Prediction) -> tuple[str, str]:
+    """Prediction and reference without grounding tags, as `ocr2 read` writes them."""
+    return plain_text(line.prediction), plain_text(line.reference)
 
 
-def measure(line: Line) -> Measures:
-    """The QUANTITIES of a prediction line that are not 0 (see `predictions`)."""
-    return {
-        "pages": 1,
-        "missing": bool(line.get("missing")),
-        **_text(line),
-        **_boxes(line),
-        **_tables(line),
-        **_formulas(line),
-        **_reading_order(line),
-        **_robustness(line),
-        **_cost(line),
-    }
-
-
-def measure_labels(line: Line) -> dict[str, Measures]:
-    """For each label on the page the box quantities of its own regions, and the edits of their texts.
-
-    The text of a reference region is compared with that of the predicted region, of any label, that its box is matched
-    to; it is lost where there is none.
-    """
-    predicted, reference = (line.get(key) or [] for key in ("regions", "reference_regions"))
-    iou = box_iou(*([region["box"] for region in side] for side in (predicted, reference)))
-    labels = [[region.get("label") or "" for region in side] for side in (predicted, reference)]
-    partner = {r: p for p, r, _ in pair_boxes(iou)}
-    measures = {}
-    for label in dict.fromkeys([*labels[1], *labels[0]]):
-        rows, columns = ([at for at, name in enumerate(side) if name == label] for side in labels)
-        texts = [(_region_text(predicted, partner.get(r)), _region_text(reference, r)) for r in columns]
-        measures[label] = _box_quantities(iou[np.ix_(rows, columns)]) | {
-            "character_edits": sum(Levenshtein.distance(*pair) for pair in texts),
-            "characters": sum(len(wanted) for _, wanted in texts),
-        }
-    return measures
-
-
-def plain_pair(line: Line) -> tuple[str, str]:
-    """Prediction and reference without grounding tags, for the comparison of their texts."""
-    return strip_grounding(line["prediction"]), strip_grounding(line["reference"])
-
-
-def _text(line: Line) -> Measures:
+def measure_text(line: Prediction) -> Measures:
+    """Edits of characters and words."""
     prediction, reference = map(normalize_text, plain_pair(line))
     words = prediction.split(), reference.split()
-    # Without tags the strict text is what was written, to the last line break.
-    tagged = has_grounding(line["prediction"]) or has_grounding(line["reference"])
-    strict = plain_pair(line) if tagged else (line["prediction"], line["reference"])
+    strict = _strict_pair(line)
     edits = Levenshtein.distance(prediction, reference)
     longer = max(len(prediction), len(reference))
     return {
@@ -122,26 +50,14 @@ def _text(line: Line) -> Measures:
     }
 
 
-def _boxes(line: Line) -> Measures:
-    sides = ([region["box"] for region in line.get(key) or []] for key in ("regions", "reference_regions"))
-    return _box_quantities(box_iou(*sides))
+def measure_boxes(line: Prediction) -> Measures:
+    """Boxes and how they overlap."""
+    return _box_quantities(box_iou(*line.boxes()))
 
 
-def _box_quantities(iou: np.ndarray) -> Measures:
-    """Of the IoU of predicted and reference boxes, [N, M]."""
-    predicted, reference = iou.shape
-    return {
-        "iou": sum(pair[2] for pair in pair_boxes(iou)),
-        "found_50": len(pair_boxes(iou, 0.5)),
-        "found_75": len(pair_boxes(iou, 0.75)),
-        "predicted_boxes": predicted,
-        "boxes": reference,
-        "mean_boxes": (predicted + reference) / 2,  # F1 = found / mean of both counts
-    }
-
-
-def _tables(line: Line) -> Measures:
-    predicted, reference = (find_tables(line[key]) for key in ("prediction", "reference"))
+def measure_tables(line: Prediction) -> Measures:
+    """Tables, their TEDS, and their cells; nothing where neither side has a table."""
+    predicted, reference = map(find_tables, (line.prediction, line.reference))
     if not predicted and not reference:
         return {}
     pairs = match_tables(predicted, reference)
@@ -157,15 +73,76 @@ def _tables(line: Line) -> Measures:
     }
 
 
-def _formulas(line: Line) -> Measures:
-    predicted, reference = (find_formulas(text) for text in plain_pair(line))
+def measure_formulas(line: Prediction) -> Measures:
+    """Edits of formulas; nothing where neither side has one."""
+    predicted, reference = map(find_formulas, plain_pair(line))
     if not predicted and not reference:
         return {}
     edits, characters = formula_edits(predicted, reference)
     return {"formula_edits": edits, "formula_characters": characters, "formulas": len(reference)}
 
 
-def _add_cdm(lines: Sequence[Line], measures: Sequence[Measures], command: str) -> None:
+def measure_order(line: Prediction) -> Measures:
+    """The reading order of regions, or where a side has none of blocks of text."""
+    sides = [[(region.box, region.text) for region in side or ()] for side in (line.regions, line.reference_regions)]
+    if not (sides[0] and sides[1]):
+        blocks = text_blocks(*map(_without_blank_lines, (line.prediction, line.reference)))
+        sides = [[(None, block) for block in side] for side in blocks]
+    distance = region_order_distance(*sides)
+    return {} if distance is None else {"order_distance": distance, "ordered_pages": 1}
+
+
+def measure_robustness(line: Prediction) -> Measures:
+    """What went wrong with the page as a whole."""
+    prediction, reference = plain_pair(line)
+    invented, predicted = invented_characters(prediction, reference)
+    to_read = bool(reference) and not line.missing
+    return {
+        "missing": bool(line.missing),
+        "loops": ends_in_loop(line.prediction),
+        "unfinished": line.finished is False,
+        "pages_with_finish": line.finished is not None,
+        "invented_characters": invented,
+        "predicted_characters": predicted,
+        "empty": to_read and not prediction,
+        "pages_to_read": to_read,
+    }
+
+
+def measure_cost(line: Prediction) -> Measures:
+    """Seconds and tokens, where they are known."""
+    return {
+        "seconds": line.seconds or 0,
+        "pages_with_seconds": line.seconds is not None,
+        "tokens": line.tokens or 0,
+        "pages_with_tokens": line.tokens is not None,
+    }
+
+
+def measure_labels(line: Prediction) -> dict[str, Measures]:
+    """For each label on the page the box quantities of its own regions, and the edits of their texts.
+
+    The text of a reference region is compared with that of the predicted region, of any label, that its box is matched
+    to; it is lost where there is none.
+    """
+    predicted, reference = line.regions or [], line.reference_regions or []
+    iou = box_iou(*line.boxes())
+    partner = {r: p for p, r, _ in pair_boxes(iou)}
+    measures = {}
+    for label in dict.fromkeys(region.label for region in [*reference, *predicted]):
+        rows, columns = (
+            [at for at, region in enumerate(side) if region.label == label] for side in (predicted, reference)
+        )
+        texts = [(_region_text(predicted, partner.get(r)), _region_text(reference, r)) for r in columns]
+        measures[label] = _box_quantities(iou[np.ix_(rows, columns)]) | {
+            "character_edits": sum(Levenshtein.distance(*pair) for pair in texts),
+            "characters": sum(len(wanted) for _, wanted in texts),
+        }
+    return measures
+
+
+def add_cdm(lines: Sequence[Prediction], measures: Sequence[Measures], command: str) -> None:
+    """Add the formulas' CDM to the pages' measures, by one run of a command (see `cdm`)."""
     formulas = [[find_formulas(text) for text in plain_pair(line)] for line in lines]
     pairs = [
         (page, predicted[p], reference[r])
@@ -180,42 +157,30 @@ def _add_cdm(lines: Sequence[Line], measures: Sequence[Measures], command: str) 
         measures[page]["cdm"] += score
 
 
-def _reading_order(line: Line) -> Measures:
-    sides = [
-        [(region["box"], region.get("text") or "") for region in line.get(key) or []]
-        for key in ("regions", "reference_regions")
-    ]
-    if not (sides[0] and sides[1]):
-        sides = [[(None, block) for block in blocks] for blocks in text_blocks(*plain_pair(line))]
-    distance = region_order_distance(*sides)
-    return {} if distance is None else {"order_distance": distance, "ordered_pages": 1}
+def _strict_pair(line: Prediction) -> tuple[str, str]:
+    """Both texts with their blanks and line breaks; without tags on either side exactly what was written."""
+    if has_tags(line.prediction) or has_tags(line.reference):
+        return _without_blank_lines(line.prediction), _without_blank_lines(line.reference)
+    return line.prediction, line.reference
 
 
-def _robustness(line: Line) -> Measures:
-    prediction, reference = plain_pair(line)
-    invented, predicted = invented_characters(prediction, reference)
-    to_read = bool(reference) and not line.get("missing")
-    finished = line.get("finished")
+def _without_blank_lines(text: str) -> str:
+    """The text without tags as it was written; blank lines, which part regions in some notations, are line breaks."""
+    return _BLANK_LINES.sub("\n", "\n".join(text_pieces(text))).strip()
+
+
+def _box_quantities(iou: np.ndarray) -> Measures:
+    """Of the IoU of predicted and reference boxes, [N, M]."""
+    predicted, reference = iou.shape
     return {
-        "loops": ends_in_loop(line["prediction"]),
-        "unfinished": finished is False,
-        "pages_with_finish": finished is not None,
-        "invented_characters": invented,
-        "predicted_characters": predicted,
-        "empty": to_read and not prediction,
-        "pages_to_read": to_read,
+        "iou": sum(pair[2] for pair in pair_boxes(iou)),
+        "found_50": len(pair_boxes(iou, 0.5)),
+        "found_75": len(pair_boxes(iou, 0.75)),
+        "predicted_boxes": predicted,
+        "boxes": reference,
+        "mean_boxes": (predicted + reference) / 2,  # F1 = found / mean of both counts
     }
 
 
-def _cost(line: Line) -> Measures:
-    seconds, tokens = line.get("seconds"), line.get("tokens")
-    return {
-        "seconds": seconds or 0,
-        "pages_with_seconds": seconds is not None,
-        "tokens": tokens or 0,
-        "pages_with_tokens": tokens is not None,
-    }
-
-
-def _region_text(regions: Sequence[dict[str, Any]], index: int | None) -> str:
-    return normalize_text(regions[index].get("text") or "") if index is not None else ""
+def _region_text(regions: Sequence[Region], index: int | None) -> str:
+    return normalize_text(regions[index].text) if index is not None else ""

@@ -5,31 +5,19 @@ Everything that is looked at in the report is computed here; the script in the p
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from rapidfuzz.distance import Levenshtein
 
+from ocr2_hf.document.grounding import Region, plain_text
+from ocr2_hf.document.predictions import Prediction
+from ocr2_hf.document.tables import Table
 from ocr2_hf.evaluation.boxes import match_boxes
-from ocr2_hf.evaluation.measures import Measures, measure
-from ocr2_hf.evaluation.page_tables import Table, find_tables, match_tables
+from ocr2_hf.evaluation.page_tables import find_tables, match_tables
+from ocr2_hf.evaluation.registry import Metric, counted_metrics
 from ocr2_hf.evaluation.robustness import ends_in_loop
-from ocr2_hf.evaluation.summary import Line, boxes, summarize
-from ocr2_hf.evaluation.text import strip_grounding
-
-# What pages are sorted by: metric -> (name, short name, form in the script, whether more is better).
-MEASURES = {
-    "cer": ("Character errors", "CER", "percent", False),
-    "wer": ("Word errors", "WER", "percent", False),
-    "bbox_iou": ("Box IoU", "IoU", "decimal", True),
-    "box_f1_50": ("Box F1 at 0.5", "F1", "decimal", True),
-    "teds": ("TEDS of tables", "TEDS", "decimal", True),
-    "reading_order_edit": ("Reading order", "order", "decimal", False),
-    "formula_edit": ("Formula edits", "formulas", "decimal", False),
-    "invented_text_rate": ("Invented text", "invented", "percent", False),
-    "inference_time": ("Seconds", "time", "seconds", False),
-    "tokens_per_page": ("Tokens", "tokens", "count", False),
-}
+from ocr2_hf.evaluation.summary import summarize
 
 # A word, a single character of a script without spaces, a run of blanks, or any other character.
 _SPACELESS = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
@@ -39,16 +27,16 @@ _TABLE_TAG = re.compile(r"</?(?:table|thead|tbody|tfoot|tr|td|th)\b[^<>]*>")
 _MAX_ROWS, _MAX_SPAN = 500, 100  # of a table that is drawn
 
 
-def report_item(sides: Sequence[Line], size: tuple[int, int] | None, image: str | None) -> dict[str, Any]:
+def report_item(sides: Sequence[Prediction], size: tuple[int, int] | None, image: str | None) -> dict[str, Any]:
     """One page: what one evaluation says about it, or two beside each other. `size` is (width, height) in pixels."""
     first = sides[0]
     return {
-        "id": first["id"],
+        "id": first.id,
         "image": image,
         "size": size,
-        "prompt": first.get("prompt"),
-        "reference": first["reference"],
-        "regions": [_region(region) for region in first.get("reference_regions") or []],
+        "prompt": first.prompt,
+        "reference": first.reference,
+        "regions": [_region(region) for region in first.reference_regions or []],
         "sides": [_side(line) for line in sides],
     }
 
@@ -59,7 +47,7 @@ def difference(prediction: str, reference: str) -> list[tuple[str, str]]:
     Extra is not in the reference, lost is only there. Grounding tags are left out; blanks of any kind are equal, as in
     the metrics. Of HTML tables the cells are shown, parted by bars: how they lie is seen where tables are drawn.
     """
-    texts = (unicodedata.normalize("NFC", _cells(strip_grounding(text))) for text in (prediction, reference))
+    texts = (unicodedata.normalize("NFC", _cells(plain_text(text))) for text in (prediction, reference))
     predicted, wanted = (_TOKEN.findall(text) for text in texts)
     same = [[" " if token.isspace() else token for token in side] for side in (predicted, wanted)]
     pieces = []
@@ -74,54 +62,58 @@ def _cells(text: str) -> str:
     return _TABLE_TAG.sub("", _ROW_END.sub("\n", _CELL_END.sub(" | ", text)))
 
 
-def page_scores(line: Line, counts: Measures | None = None) -> dict[str, float | None]:
-    """The MEASURES of one page."""
-    scores = summarize([line], [measure(line) if counts is None else counts])
-    return {name: scores[name] for name in MEASURES}
+def listed_metrics() -> list[Metric]:
+    """The metrics that each page of the list has, and is sorted by."""
+    return [metric for metric in counted_metrics() if metric.short]
 
 
-def _side(line: Line) -> dict[str, Any]:
-    pairs = match_boxes(boxes(line, "regions"), boxes(line, "reference_regions"))
+def page_scores(line: Prediction) -> dict[str, float | None]:
+    """The listed metrics of one page."""
+    scores = summarize([line])
+    return {metric.name: scores[metric.name] for metric in listed_metrics()}
+
+
+def _side(line: Prediction) -> dict[str, Any]:
+    pairs = match_boxes(*line.boxes())
     partner = {p: (r, iou) for p, r, iou in pairs}
     regions = [
         _region(region) | {"partner": partner.get(index, (None, 0.0))[0], "iou": partner.get(index, (None, 0.0))[1]}
-        for index, region in enumerate(line.get("regions") or [])
+        for index, region in enumerate(line.regions or [])
     ]
     return {
         "scores": page_scores(line),
         "marks": page_marks(line),
         "regions": regions,
-        "difference": difference(line["prediction"], line["reference"]),
+        "difference": difference(line.prediction, line.reference),
         "tables": _tables(line),
-        "prediction": line["prediction"],
+        "prediction": line.prediction,
     }
 
 
-def page_marks(line: Line) -> list[str]:
+def page_marks(line: Prediction) -> list[str]:
     """What went wrong with the page as a whole."""
     marks = {
-        "missing": bool(line.get("missing")),
-        "empty": not line.get("missing") and not line["prediction"].strip() and bool(line["reference"].strip()),
-        "loop": ends_in_loop(line["prediction"]),
-        "no end": line.get("finished") is False,
+        "missing": bool(line.missing),
+        "empty": not line.missing and not line.prediction.strip() and bool(line.reference.strip()),
+        "loop": ends_in_loop(line.prediction),
+        "no end": line.finished is False,
     }
     return [name for name, present in marks.items() if present]
 
 
-def _region(region: Mapping[str, Any]) -> dict[str, Any]:
-    box = [round(float(value), 1) for value in region["box"]]
-    return {"label": region.get("label") or "", "box": box, "text": region.get("text") or ""}
+def _region(region: Region) -> dict[str, Any]:
+    return region.to_dict() | {"box": [round(float(value), 1) for value in region.box]}
 
 
-def _tables(line: Line) -> list[dict[str, Any]]:
+def _tables(line: Prediction) -> list[dict[str, Any]]:
     """Pairs of tables as the metrics match them; then those that one side has alone."""
-    predicted, reference = (find_tables(line[key]) for key in ("prediction", "reference"))
+    predicted, reference = map(find_tables, (line.prediction, line.reference))
     pairs = match_tables(predicted, reference)
     alone = [(p, None, 0.0) for p in range(len(predicted)) if p not in {pair[0] for pair in pairs}]
     alone += [(None, r, 0.0) for r in range(len(reference)) if r not in {pair[1] for pair in pairs}]
     shown = []
     for p, r, score in [*pairs, *alone]:
-        a, b = None if p is None else predicted[p], None if r is None else reference[r]
+        a, b = None if p is None else predicted[p].table, None if r is None else reference[r].table
         shown.append({"teds": score, "predicted": _grid(a, b), "reference": _grid(b, a)})
     return shown
 
@@ -135,8 +127,8 @@ def _grid(table: Table | None, other: Table | None) -> list[list[tuple[str, int,
         [
             (
                 cell.text,
-                min(cell.columns, _MAX_SPAN),
-                min(cell.rows, _MAX_SPAN),
+                min(cell.column_span, _MAX_SPAN),
+                min(cell.row_span, _MAX_SPAN),
                 row < len(beside) and column < len(beside[row]) and beside[row][column] == cell.text,
             )
             for column, cell in enumerate(cells)

@@ -8,6 +8,7 @@ from lxml import etree, html
 from rapidfuzz.distance import Levenshtein
 from rapidfuzz.process import cdist
 
+from ocr2_hf.document.tables import cell_span
 from ocr2_hf.evaluation.tree_distance import tree_distance
 
 # Real tables nest a handful of levels; markup nested deeper than this is a broken prediction and is cut there.
@@ -141,12 +142,6 @@ def _cell_tokens(cell: html.HtmlElement) -> Iterator[str]:
         elif inner:
             yield f"</{element.tag}>"
             yield from element.tail or ""
-
-
-def cell_span(cell: html.HtmlElement, name: str) -> int:
-    """The attribute as an integer; 1 where it is missing or no number, as browsers read it."""
-    value = cell.get(name, "").strip()
-    return int(value) if value.isdecimal() and len(value) < 10 else 1
 
 
 def _count(table: html.HtmlElement) -> int:

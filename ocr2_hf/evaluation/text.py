@@ -9,25 +9,10 @@ whitespace parts, as in jiwer: in a script without spaces (Chinese, Japanese, Th
 the characters.
 """
 
-import re
 import unicodedata
 from collections.abc import Callable, Sequence
 
 from rapidfuzz.distance import Levenshtein
-
-# A grounding tag with its label and coordinates; the end tag may be missing where generation went wrong.
-_GROUNDING = re.compile(r"<\|ref\|>(?:(?!<\|).)*<\|/ref\|>\s*<\|det\|>(?:(?!<\||\n).)*(?:<\|/det\|>)?", re.DOTALL)
-_LOOSE_TAG = re.compile(r"<\|/?(?:ref|det|grounding)\|>")
-
-
-def strip_grounding(text: str) -> str:
-    """Grounded markdown without its tags, labels and coordinates: what can be read on the page."""
-    return re.sub(r"\n\s*\n", "\n", _LOOSE_TAG.sub("", _GROUNDING.sub("\n", text))).strip()
-
-
-def has_grounding(text: str) -> bool:
-    """Whether the text holds a grounding tag."""
-    return _LOOSE_TAG.search(text) is not None
 
 
 def normalize_text(text: str) -> str:

@@ -3,7 +3,6 @@
 import codecs
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from PIL import Image
@@ -13,6 +12,7 @@ from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from ocr2_hf.data.collator import GenerationCollator
 from ocr2_hf.document.grounding import parse_regions
+from ocr2_hf.document.predictions import Prediction
 from ocr2_hf.recipe_fields import NO_REPEAT_NGRAM, NO_REPEAT_WINDOW
 
 
@@ -146,27 +146,21 @@ def generate(
     return [_generation(tokenizer, *row, seconds, max_new_tokens) for row in rows]
 
 
-def prediction_line(
-    page: str, prompt: str, reference: str, size: tuple[int, int], answer: Generation
-) -> dict[str, Any]:
+def prediction_line(page: str, prompt: str, reference: str, size: tuple[int, int], answer: Generation) -> Prediction:
     """A line of predictions.jsonl; the reference's boxes are read from its text, on the grid the model speaks."""
-    return {
-        "id": page,
-        "prompt": prompt,
-        "prediction": answer.text,
-        "reference": reference,
-        "width": size[0],
-        "height": size[1],
-        "regions": _regions(answer.text, size),
-        "reference_regions": _regions(reference, size),
-        "seconds": answer.seconds,
-        "tokens": answer.tokens,
-        "finished": answer.finished,
-    }
-
-
-def _regions(text: str, size: tuple[int, int]) -> list[dict[str, Any]]:
-    return [region.to_dict() for region in parse_regions(text, *size)]
+    return Prediction(
+        id=page,
+        prompt=prompt,
+        prediction=answer.text,
+        reference=reference,
+        width=size[0],
+        height=size[1],
+        regions=parse_regions(answer.text, *size),
+        reference_regions=parse_regions(reference, *size),
+        seconds=answer.seconds,
+        tokens=answer.tokens,
+        finished=answer.finished,
+    )
 
 
 def _generation(

@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ocr2_hf.document.grounding import Region
 from ocr2_hf.document.overlay import example_picture
-from ocr2_hf.document.predictions import read_predictions
+from ocr2_hf.document.predictions import PREDICTIONS_FILE, read_predictions
 from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.evaluation.text import normalized_edit_distance
 from ocr2_hf.publishing.contents import BASE_FOLDER, read_json
 from ocr2_hf.reading.evaluation_settings import SETTINGS_FILE, fingerprint, read_settings
 
-METRICS, PREDICTIONS = "metrics.json", "predictions.jsonl"
+METRICS = "metrics.json"
 _NOT_HERE = ("checkpoint-", "stage-", f"{BASE_FOLDER}/")
 
 
@@ -89,15 +88,14 @@ def example_of(evaluation: Evaluation) -> tuple[bytes, str]:
     from ocr2_hf.reading.references import PageImages
 
     images = PageImages(load_dataset(evaluation.settings["dataset"], split=evaluation.settings["split"]))
-    lines = [line for line in read_predictions(evaluation.folder / PREDICTIONS) if not line.get("missing")]
+    lines = [line for line in read_predictions(evaluation.folder / PREDICTIONS_FILE) if not line.missing]
     if not lines:
-        raise WorkError(f"{evaluation.folder / PREDICTIONS} has no pages")
-    distances = [normalized_edit_distance([line["prediction"]], [line["reference"]]) for line in lines]
+        raise WorkError(f"{evaluation.folder / PREDICTIONS_FILE} has no pages")
+    distances = [normalized_edit_distance([line.prediction], [line.reference]) for line in lines]
     line = lines[sorted(range(len(lines)), key=distances.__getitem__)[len(lines) // 2]]
     image = images(line)
     if image is None:
-        raise WorkError(f"the image of page {line['id']!r} is not in {evaluation.dataset}")
-    regions = [Region(region["label"], tuple(region["box"])) for region in line.get("regions") or []]
+        raise WorkError(f"the image of page {line.id!r} is not in {evaluation.dataset}")
     buffer = io.BytesIO()
-    example_picture(image, regions).save(buffer, format="PNG")
-    return buffer.getvalue(), line["prediction"]
+    example_picture(image, line.regions or []).save(buffer, format="PNG")
+    return buffer.getvalue(), line.prediction

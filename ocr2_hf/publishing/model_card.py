@@ -1,7 +1,7 @@
 """The model card: what the Hub reads at its top, and for people what it is, how to use it, how good it is, how it was
 made."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -10,25 +10,13 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 
 from ocr2_hf.data.tasks import PROMPTS
-from ocr2_hf.evaluation.figures import FIGURES, figure
-from ocr2_hf.evaluation.omnidocbench.scores import FIGURES as OMNIDOCBENCH
+from ocr2_hf.evaluation.omnidocbench.scores import FIGURES, OVERALL
+from ocr2_hf.evaluation.registry import METRICS, Metric, shown_metrics
 from ocr2_hf.publishing.contents import EVALUATIONS, Contents, hub_id
 from ocr2_hf.publishing.evaluations import Evaluation
 
 TAG = "ocr2_hf"  # by it a later push knows a repository as its own
 TASK = "image-text-to-text"
-# What the Hub is told of an evaluation; the card's table has more.
-RESULTS = (
-    "cer",
-    "wer",
-    "normalized_edit_distance",
-    "bbox_iou",
-    "box_f1_50",
-    "map",
-    "teds",
-    "teds_s",
-    "repetition_rate",
-)
 LONGEST_ANSWER = 1500
 TINY_NAMES = ("tiny", "tiny_reader")  # built, not loaded
 
@@ -75,20 +63,25 @@ def _metadata(facts: CardFacts) -> ModelCardData:
 
 
 def _hub_results(evaluation: Evaluation) -> list[EvalResult]:
-    names = (*OMNIDOCBENCH, "overall") if evaluation.is_omnidocbench else RESULTS
-    values = {name: evaluation.metrics[name] for name in names if evaluation.metrics.get(name) is not None}
+    told = (metric for metric in METRICS.values() if metric.on_card)
     return [
         EvalResult(
             task_type=TASK,
             dataset_type=evaluation.dataset,
             dataset_name=evaluation.dataset,
             dataset_split=evaluation.split,
-            metric_type=name,
-            metric_name=FIGURES[name].label if name in FIGURES else name,
-            metric_value=round(value, 6),
+            metric_type=metric.name,
+            metric_name=metric.label,
+            metric_value=round(evaluation.metrics[metric.name], 6),
         )
-        for name, value in values.items()
+        for metric in _measured(evaluation, told)
     ]
+
+
+def _measured(evaluation: Evaluation, metrics: Iterable[Metric]) -> list[Metric]:
+    """Those of the metrics, of an evaluation on OmniDocBench of the benchmark's own, that were measured."""
+    metrics = (*FIGURES.values(), OVERALL) if evaluation.is_omnidocbench else metrics
+    return [metric for metric in metrics if evaluation.metrics.get(metric.name) is not None]
 
 
 def _name(facts: CardFacts) -> str:
@@ -198,25 +191,28 @@ def _results(facts: CardFacts) -> str:
             + _table(("", "value", "95 % interval"), rows)
         )
     if not parts and (row := _last_evaluation(facts.state)):
-        shown = [(FIGURES[name].label, figure(name, value), "") for name, value in row.items() if name in FIGURES]
-        shown = [("Loss", f"{row['loss']:.4f}", ""), *shown]
+        measured = (metric for name, metric in METRICS.items() if name in row)
+        shown = [(metric.directed_label, metric.shown(row[metric.name]), "") for metric in measured]
+        shown = [("Loss \N{DOWNWARDS ARROW}", f"{row['loss']:.4f}", ""), *shown]
         split, sample = _plain(facts.recipe.get("eval_split", "validation")), facts.recipe.get("eval_pages", "some")
         told = f"Measured in training on the split `{split}`; errors and boxes on {sample} pages of it:"
         parts.append(f"{told}\n\n" + _table(("", "value", ""), shown))
-    return "## Results\n\n" + "\n\n".join(parts) if parts else ""
+    if not parts:
+        return ""
+    return "\n\n".join(["## Results", *parts, "Arrows point to the better values."])
 
 
 def _rows(evaluation: Evaluation) -> list[tuple[str, str, str]]:
+    """Label with an arrow to the better values, value, interval."""
     metrics, intervals = evaluation.metrics, evaluation.metrics.get("intervals") or {}
-    if evaluation.is_omnidocbench:
-        names = [name for name in (*OMNIDOCBENCH, "overall") if metrics.get(name) is not None]
-        return [(name, f"{metrics[name]:.4f}", "") for name in names]
-    rows = []
-    for name in FIGURES:
-        if metrics.get(name) is not None:
-            low_high = " to ".join(figure(name, value) for value in intervals.get(name) or ())
-            rows.append((FIGURES[name].label, figure(name, metrics[name]), low_high))
-    return rows
+    return [
+        (
+            metric.directed_label,
+            metric.shown(metrics[metric.name]),
+            " to ".join(map(metric.shown, intervals.get(metric.name) or ())),
+        )
+        for metric in _measured(evaluation, shown_metrics())
+    ]
 
 
 def _last_evaluation(state: dict[str, Any]) -> dict[str, float]:

@@ -1,8 +1,8 @@
 """Predictions over a dataset, by one process or many, streamed line by line: a killed run goes on where it was."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,9 @@ from tqdm.auto import tqdm
 
 from ocr2_hf.data.table_crops import crop_table
 from ocr2_hf.data.tasks import build_prompt, build_target, chosen_table, suits
-from ocr2_hf.document.atomic_files import drop_half_line, write_whole
+from ocr2_hf.document.atomic_files import drop_half_line
 from ocr2_hf.document.page_files import to_rgb
-from ocr2_hf.document.predictions import read_predictions
+from ocr2_hf.document.predictions import Prediction, json_line, read_predictions, write_predictions
 from ocr2_hf.errors import WorkError
 from ocr2_hf.modeling.generation import prediction_line
 from ocr2_hf.reading.evaluation_settings import part_of, parts_of
@@ -31,7 +31,7 @@ def predict_dataset(
     batch_size: int = 8,
     max_new_tokens: int = MAX_NEW_TOKENS,
     processes: Processes | None = None,
-) -> list[dict[str, Any]]:
+) -> list[Prediction]:
     """Answer every page of `dataset` (page records) greedily, a line per page in `path`, in the dataset's order.
 
     Pages that are there already are skipped: the caller sees to it that they were made with the same settings
@@ -48,14 +48,14 @@ def predict_dataset(
         raise WorkError(f"none of the {len(ids)} pages suits the task {task!r}; choose another --task")
     if len(lengths) < len(ids) and processes.main:
         print(f"{len(ids) - len(lengths)} pages have nothing for the task {task!r} and are left out")
-    done = processes.share({line["id"] for line in _gather(path, ids)} if processes.main else None)
+    done = processes.share({line.id for line in _gather(path, ids)} if processes.main else None)
     pending = [batch for batch in plan_batches(lengths, batch_size) if any(ids[index] not in done for index in batch)]
     share = pending[processes.rank :: processes.count]
     with open(part_of(path, processes.rank), "a", encoding="utf-8") as file, _progress(share, processes) as progress:
         for batch in share:
             lines = _answer(reader, [dataset[index] for index in batch], task, max_new_tokens)
             # A batch that a kill cut in two is read again whole: answers can depend on a page's neighbours.
-            file.writelines(json.dumps(line) + "\n" for line in lines if line["id"] not in done)
+            file.writelines(json_line(line) for line in lines if line.id not in done)
             file.flush()
             progress.update(len(batch))
     processes.wait()
@@ -73,16 +73,16 @@ def plan_batches(lengths: Mapping[int, int], batch_size: int) -> list[list[int]]
     return [ordered[start : start + batch_size] for start in range(0, len(ordered), batch_size)]
 
 
-def _gather(path: Path, ids: Sequence[str]) -> list[dict[str, Any]]:
+def _gather(path: Path, ids: Sequence[str]) -> list[Prediction]:
     """What all processes wrote, in one file and in the order of `ids`; half a line at an end is dropped."""
     parts, lines = parts_of(path), {}
     for file in (path, *parts):
         if file.exists():
             drop_half_line(file)
             for line in read_predictions(file):
-                lines.setdefault(line["id"], line)
+                lines.setdefault(line.id, line)
     ordered = [lines[page] for page in ids if page in lines]
-    write_whole(path, "".join(json.dumps(line) + "\n" for line in ordered))
+    write_predictions(path, ordered)
     # After the whole file is in place: a kill in between leaves lines twice, never none.
     for file in parts:
         file.unlink()
@@ -102,15 +102,15 @@ def _unique(ids: Iterable[str]) -> list[str]:
     return ids
 
 
-def _answer(
-    reader: DocumentReader, rows: list[Mapping[str, Any]], task: str, max_new_tokens: int
-) -> list[dict[str, Any]]:
+def _answer(reader: DocumentReader, rows: list[Mapping[str, Any]], task: str, max_new_tokens: int) -> list[Prediction]:
     """The lines of one batch of page records."""
     prompts = [build_prompt(task, row, reader.prompts) for row in rows]
     answers = reader.generate([_image(row, task, reader) for row in rows], prompts, max_new_tokens)
     return [
-        prediction_line(row["id"], prompt, build_target(task, row), (row["width"], row["height"]), answer)
-        | page_facts(row, task)
+        replace(
+            prediction_line(row["id"], prompt, build_target(task, row), (row["width"], row["height"]), answer),
+            **page_facts(row, task),
+        )
         for row, prompt, answer in zip(rows, prompts, answers, strict=True)
     ]
 

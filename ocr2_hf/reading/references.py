@@ -1,26 +1,26 @@
 """What a dataset knows about pages that were read elsewhere: references, sizes, images."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from datasets import Dataset
 from PIL import Image
 
 from ocr2_hf.data.tasks import build_target, suits
-from ocr2_hf.document.grounding import has_tags, parse_regions
+from ocr2_hf.document.grounding import has_tags
 from ocr2_hf.document.page_files import to_rgb
+from ocr2_hf.document.predictions import Prediction
 from ocr2_hf.errors import WorkError
 
-Line = dict[str, Any]
 
-
-def add_references(lines: Sequence[Line], dataset: Dataset, task: str) -> list[Line]:
+def add_references(lines: Sequence[Prediction], dataset: Dataset, task: str) -> list[Prediction]:
     """A line for every page of `dataset` that suits `task`, in its order: `lines` with what they lack filled in.
 
     What a line says itself stays. A page that no line is about gets an empty prediction and `"missing": true`. Raises
     `WorkError` when lines are about pages that the dataset does not have, or when no page suits the task.
     """
-    by_id = {line["id"]: line for line in lines}
+    by_id = {line.id: line for line in lines}
     unknown = sorted(by_id.keys() - set(dataset["id"]))
     if unknown:
         raise WorkError(
@@ -33,24 +33,13 @@ def add_references(lines: Sequence[Line], dataset: Dataset, task: str) -> list[L
     return [_complete(by_id.get(row["id"]), row, task) for row in rows]
 
 
-def add_regions(line: Line) -> Line:
-    """The line with the regions that its texts tell, where it has none of its own and says how large the page is."""
-    size = line.get("width"), line.get("height")
-    found = {
-        key: [region.to_dict() for region in parse_regions(line[source], *size)]
-        for key, source in (("regions", "prediction"), ("reference_regions", "reference"))
-        if all(size) and line.get(key) is None and has_tags(line[source])
-    }
-    return line | found
-
-
-def task_of(lines: Sequence[Line], dataset: Dataset) -> str:
+def task_of(lines: Sequence[Prediction], dataset: Dataset) -> str:
     """`markdown` where predictions and pages have boxes, else `ocr`: a model that gives none is not asked for them."""
-    boxed = any(line.get("regions") or has_tags(line["prediction"]) for line in lines)
+    boxed = any(line.regions or has_tags(line.prediction) for line in lines)
     return "markdown" if boxed and any(dataset.select_columns("bboxes")[:100]["bboxes"]) else "ocr"
 
 
-def page_facts(row: Mapping[str, Any], task: str) -> Line:
+def page_facts(row: Mapping[str, Any], task: str) -> dict[str, str]:
     """What a line says about its page beside the reference: the task, and the language where the dataset tells it."""
     language = {"language": row["language"]} if isinstance(row.get("language"), str) else {}
     return {"task": task} | language
@@ -63,8 +52,8 @@ class PageImages:
         self._dataset = dataset
         self._index = {page: number for number, page in enumerate(dataset["id"])}
 
-    def __call__(self, line: Line) -> Image.Image | None:
-        number = self._index.get(line["id"])
+    def __call__(self, line: Prediction) -> Image.Image | None:
+        number = self._index.get(line.id)
         if number is None:
             return None
         try:
@@ -73,9 +62,11 @@ class PageImages:
             return None  # the figures matter more than one picture
 
 
-def _complete(line: Line | None, row: Mapping[str, Any], task: str) -> Line:
-    known = {"id": row["id"], "width": row["width"], "height": row["height"], "reference": build_target(task, row)}
+def _complete(line: Prediction | None, row: Mapping[str, Any], task: str) -> Prediction:
+    known = {"width": row["width"], "height": row["height"], "reference": build_target(task, row)}
     known |= page_facts(row, task)
     if line is None:
-        return add_regions(known | {"prediction": "", "missing": True})
-    return add_regions(known | {key: value for key, value in line.items() if value is not None})
+        line = Prediction(row["id"], "", missing=True)
+    # What a line says itself stays.
+    line = replace(line, **{name: value for name, value in known.items() if not getattr(line, name)})
+    return replace(line, **line.told_regions())

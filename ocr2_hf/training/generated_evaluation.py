@@ -12,6 +12,7 @@ from ocr2_hf.data.pages import PageTasks
 from ocr2_hf.document.atomic_files import write_whole
 from ocr2_hf.document.grounding import parse_regions
 from ocr2_hf.document.overlay import example_picture
+from ocr2_hf.document.predictions import Prediction
 from ocr2_hf.evaluation.summary import summarize
 from ocr2_hf.modeling.generation import Generation, generate, prediction_line
 from ocr2_hf.publishing.contents import EXAMPLE, EXAMPLE_ANSWER
@@ -67,7 +68,7 @@ def _read(trainer: "OCR2Trainer", examples: list[Example]) -> list[Generation]:
         )
 
 
-def _line(example: Example, answer: Generation) -> dict:
+def _line(example: Example, answer: Generation) -> Prediction:
     return prediction_line(example.id, example.prompt, example.target, example.image.size, answer)
 
 

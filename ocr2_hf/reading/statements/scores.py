@@ -7,16 +7,15 @@ Prints a row for each file of `ocr2 evaluate` and writes `statement_scores.json`
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
 
 from ocr2_hf.document.atomic_files import write_json
-from ocr2_hf.document.predictions import read_predictions
-from ocr2_hf.document.tables import parse_tables
+from ocr2_hf.document.predictions import Prediction, read_predictions
+from ocr2_hf.document.tables import Cell, Table, parse_tables
 from ocr2_hf.errors import run_command
-from ocr2_hf.evaluation.page_tables import Cell, Table, count_cells, right_cells
+from ocr2_hf.evaluation.page_tables import ScoredTable, count_cells, right_cells
 from ocr2_hf.evaluation.tables import teds
 from ocr2_hf.reading.statements.balance import check_balance
 from ocr2_hf.reading.statements.statement import Check, Line, Place
@@ -43,16 +42,16 @@ class StatementScores:
     wrong_but_closed: float | None
 
 
-def score_statements(lines: Sequence[Mapping[str, Any]]) -> StatementScores | None:
-    """Scores of prediction lines (`prediction`, `reference`); None where no reference is a statement."""
+def score_statements(lines: Sequence[Prediction]) -> StatementScores | None:
+    """Scores of prediction lines; None where no reference is a statement."""
     tables, similarity, figures, right, checks, closed, wrong, silent = 0, 0.0, 0, 0, 0, 0, 0, 0
     for line in lines:
-        reference, wanted = _read(line["reference"])
+        reference, wanted = _read(line.reference)
         if not reference:
             continue
-        predicted, found = _read(line["prediction"])
+        predicted, found = _read(line.prediction)
         tables += 1
-        similarity += teds(line["prediction"], line["reference"])
+        similarity += teds(line.prediction, line.reference)
         pair = _figures(predicted), _figures(reference)
         figures, right = figures + count_cells(pair[1]), right + right_cells(*pair)
         due = sum(map(_exact, wanted))
@@ -95,9 +94,13 @@ def _read(text: str) -> tuple[list[Line], list[Check]]:
     return content.lines, [*sums, *check_balance(content.lines, content.columns, parts)]
 
 
-def _figures(lines: Sequence[Line]) -> Table:
+def _figures(lines: Sequence[Line]) -> ScoredTable:
     """The values alone, as a table to compare."""
-    return Table(tuple(tuple(Cell(value.figure.text if value else "") for value in line.values) for line in lines))
+    rows = (
+        (Cell(value.figure.text if value else "", row=row, column=column) for column, value in enumerate(line.values))
+        for row, line in enumerate(lines)
+    )
+    return ScoredTable(Table(tuple(map(tuple, rows))))
 
 
 def _exact(check: Check) -> bool:

@@ -1,19 +1,7 @@
-"""Character error rate: character edits of all pages / characters of all references, after NFC and whitespace.
+"""`evaluate.load("ocr2_hf/evaluation/metrics/cer")`: see `ocr2_hf.evaluation.metric_module`."""
 
-One text per page on both sides; `strict=True` compares the characters as they are.
-"""
-
-import datasets
-import evaluate
-
-from ocr2_hf.evaluation.text import character_error_rate
+from ocr2_hf.evaluation import metric_module
 
 
-class CharacterErrorRate(evaluate.Metric):
-    def _info(self) -> evaluate.MetricInfo:
-        text = datasets.Value("string")
-        features = datasets.Features({"predictions": text, "references": text})
-        return evaluate.MetricInfo(description=__doc__, citation="", features=features)
-
-    def _compute(self, predictions: list[str], references: list[str], strict: bool = False) -> dict[str, float]:
-        return {"cer": character_error_rate(predictions, references, strict)}
+class Module(metric_module.MetricModule):
+    metric = "cer"

@@ -1,19 +1,7 @@
-"""Mean over pages of the character edits / the length of the longer text: 0 is perfect, 1 shares nothing.
+"""`evaluate.load("ocr2_hf/evaluation/metrics/normalized_edit_distance")`: see `ocr2_hf.evaluation.metric_module`."""
 
-One text per page on both sides; `strict=True` compares the characters as they are.
-"""
-
-import datasets
-import evaluate
-
-from ocr2_hf.evaluation.text import normalized_edit_distance
+from ocr2_hf.evaluation import metric_module
 
 
-class NormalizedEditDistance(evaluate.Metric):
-    def _info(self) -> evaluate.MetricInfo:
-        text = datasets.Value("string")
-        features = datasets.Features({"predictions": text, "references": text})
-        return evaluate.MetricInfo(description=__doc__, citation="", features=features)
-
-    def _compute(self, predictions: list[str], references: list[str], strict: bool = False) -> dict[str, float]:
-        return {"normalized_edit_distance": normalized_edit_distance(predictions, references, strict)}
+class Module(metric_module.MetricModule):
+    metric = "normalized_edit_distance"

@@ -1,18 +1,7 @@
-"""Share of pages whose text ends in a loop: one unit repeated to the end.
+"""`evaluate.load("ocr2_hf/evaluation/metrics/repetition_rate")`: see `ocr2_hf.evaluation.metric_module`."""
 
-One predicted text per page; there is no reference.
-"""
-
-import datasets
-import evaluate
-
-from ocr2_hf.evaluation.robustness import repetition_rate
+from ocr2_hf.evaluation import metric_module
 
 
-class RepetitionRate(evaluate.Metric):
-    def _info(self) -> evaluate.MetricInfo:
-        features = datasets.Features({"predictions": datasets.Value("string")})
-        return evaluate.MetricInfo(description=__doc__, citation="", features=features)
-
-    def _compute(self, predictions: list[str]) -> dict[str, float]:
-        return {"repetition_rate": repetition_rate(predictions)}
+class Module(metric_module.MetricModule):
+    metric = "repetition_rate"

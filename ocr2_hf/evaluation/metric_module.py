@@ -1,0 +1,119 @@
+"""Metrics as modules of the library `evaluate`, which loads them by path, offline.
+
+    evaluate.load("ocr2_hf/evaluation/metrics", "teds").compute(predictions=[...], references=[...])
+
+Every metric of the registry that texts or boxes are enough for is there by its name: the figure of `ocr2 evaluate`, an
+entry a page. `evaluate` wants a file for each path, so those of the first modules stay beside `metrics.py`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from statistics import fmean
+from typing import Any
+
+import datasets
+import evaluate
+
+from ocr2_hf.document.grounding import Region
+from ocr2_hf.document.predictions import Prediction
+from ocr2_hf.evaluation.boxes import box_scores, mean_box_iou
+from ocr2_hf.evaluation.reading_order import reading_order_distance
+from ocr2_hf.evaluation.registry import METRICS, Metric
+from ocr2_hf.evaluation.summary import figure
+
+_TEXT = datasets.Value("string")
+_BOXES = datasets.List(datasets.List(datasets.Value("float64")))
+_ORDER = datasets.List(datasets.Value("int64"))
+
+
+@dataclass(frozen=True)
+class ModuleSpec:
+    """What an entry of predictions and references is, and the function of both (of predictions alone where there is no
+    reference) and of options."""
+
+    meaning: str
+    entry: Any
+    compute: Callable[..., Any]
+    has_references: bool = True
+
+
+def module_spec(name: str) -> ModuleSpec:
+    """Of a module by its name. Raises ValueError, listing all, where there is none."""
+    if name in _NAMED:
+        return _NAMED[name]
+    specs = {metric.name: _spec(metric) for metric in METRICS.values() if metric.inputs}
+    if name not in specs:
+        raise ValueError(f"no metric {name!r}; there are {', '.join(sorted(specs | _NAMED))}")
+    return specs[name]
+
+
+class MetricModule(evaluate.Metric):
+    """The metric `metric`, or, where a module has none, the one its configuration names."""
+
+    metric: str | None = None
+
+    def _info(self) -> evaluate.MetricInfo:
+        spec = self._spec
+        sides = ("predictions", "references") if spec.has_references else ("predictions",)
+        features = datasets.Features(dict.fromkeys(sides, spec.entry))
+        return evaluate.MetricInfo(description=spec.meaning, citation="", features=features)
+
+    def _compute(self, **given: Any) -> dict[str, Any]:
+        sides = [given.pop(side) for side in ("predictions", "references") if side in given]
+        value = self._spec.compute(*sides, **given)
+        return value if isinstance(value, dict) else {self.metric or self.config_name: value}
+
+    @property
+    def _spec(self) -> ModuleSpec:
+        return module_spec(self.metric or self.config_name)
+
+
+def _spec(metric: Metric) -> ModuleSpec:
+    compute = metric.module or partial(_counted, metric)
+    entry = _BOXES if metric.inputs == "boxes" else _TEXT
+    return ModuleSpec(metric.directed_meaning, entry, compute, metric.inputs != "prediction")
+
+
+def _counted(metric: Metric, predictions: Sequence[Any], references: Sequence[Any]) -> float | None:
+    """The figure over pages of which no more is known."""
+    make = _boxed if metric.inputs == "boxes" else _written
+    lines = [make(str(at), *pair) for at, pair in enumerate(zip(predictions, references, strict=True))]
+    return figure(metric, lines, [{"pages": 1} | metric.measure(line) for line in lines])
+
+
+def _written(page: str, prediction: str, reference: str) -> Prediction:
+    return Prediction(page, prediction, reference)
+
+
+def _boxed(page: str, predicted: Sequence[Sequence[float]], reference: Sequence[Sequence[float]]) -> Prediction:
+    regions = ([Region("", tuple(box)) for box in side] for side in (predicted, reference))
+    return Prediction(page, "", "", **dict(zip(("regions", "reference_regions"), regions, strict=True)))
+
+
+def _teds(predictions: Sequence[str], references: Sequence[str], structure_only: bool = False) -> float | None:
+    return _counted(METRICS["teds_s" if structure_only else "teds"], predictions, references)
+
+
+def _box_f1(
+    predictions: Sequence[Any], references: Sequence[Any], min_iou: float = 0.5, greedy: bool = False
+) -> dict[str, float | None]:
+    return box_scores(predictions, references, min_iou, greedy)._asdict()
+
+
+def _reading_order(predictions: Sequence[Sequence[int]], references: Sequence[Sequence[int]]) -> float:
+    return fmean(reading_order_distance(*pair) for pair in zip(predictions, references, strict=True))
+
+
+# Modules with a name or options of their own.
+_NAMED = {
+    "teds": ModuleSpec("TEDS of the tables in each text; structure_only=True gives TEDS-S", _TEXT, _teds),
+    "box_iou": ModuleSpec("Mean IoU over reference boxes; a list of xyxy boxes a page", _BOXES, mean_box_iou),
+    "box_f1": ModuleSpec(
+        "Precision, recall and F1 of boxes of an IoU of at least min_iou (0.5); greedy=True takes the best pairs first",
+        *(_BOXES, _box_f1),
+    ),
+    "reading_order": ModuleSpec(
+        "Edit distance of two orders of block ids; a list of ids a page", _ORDER, _reading_order
+    ),
+}

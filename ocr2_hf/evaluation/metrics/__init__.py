@@ -1,1 +1,0 @@
-"""Metrics as modules of the library `evaluate`: `evaluate.load("ocr2_hf/evaluation/metrics/NAME")`, offline."""

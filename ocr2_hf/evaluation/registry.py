@@ -1,0 +1,350 @@
+"""Every metric, one row each: how it is counted, which way it points, how and where it is shown.
+
+Tables, report, comparison, curves, model card, `metric_for_best_model` and the modules of `evaluate` are made from
+these rows. A new metric is one more row, and one function of a page that counts what it needs (see `measures`).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from ocr2_hf.document.predictions import Prediction
+from ocr2_hf.evaluation.average_precision import Detections
+from ocr2_hf.evaluation.measures import (
+    Measures,
+    add_cdm,
+    measure_boxes,
+    measure_cost,
+    measure_formulas,
+    measure_order,
+    measure_robustness,
+    measure_tables,
+    measure_text,
+)
+from ocr2_hf.evaluation.robustness import repetition_rate
+from ocr2_hf.evaluation.text import character_error_rate, exact_match, normalized_edit_distance, word_error_rate
+
+# Counts up when a metric gives another figure for the same lines. 2: malformed answers and tables are scored as
+# `ocr2 read` reads them.
+DEFINITIONS = 2
+
+PERCENT, DECIMAL, SECONDS, RATE, COUNT = "{:.1%}", "{:.3f}", "{:.2f} s", "{:.2f}", "{:,.0f}"
+_ARROWS = {"higher": "\N{UPWARDS ARROW}", "lower": "\N{DOWNWARDS ARROW}"}
+
+
+class Whole(Protocol):
+    """A figure that is no ratio of sums over pages."""
+
+    def mean(self) -> float | None:
+        """Over all pages; None where it cannot be measured."""
+
+    def resampled(self, counts_SP: np.ndarray) -> np.ndarray:
+        """[S]: of S samples of the P pages; `counts_SP` says how often a page is in each. NaN where it cannot be."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One figure.
+
+    `measure` counts a page; the figure is `sum` over all pages divided by `normaliser` (quantities of `measure`; "" for
+    a mere count), where the references have some of `needs`; `turn` makes of that ratio what is shown. `over_all`
+    stands for all these where the figure is no such ratio.
+
+    `form` is a Python format. `group` is where it stands in the report; in none it is in metrics.json alone. `short` is
+    its name in the list of pages, "" where that does not show it. `training` says whether and how training measures it:
+    in the losses' forward pass, by reading pages, or by reading those of the guard.
+
+    `module`: the figure of (predictions, references) for `evaluate`, where that is not the one counted from texts;
+    `inputs` is what one entry of them is.
+    """
+
+    name: str
+    label: str
+    form: str
+    better: Literal["higher", "lower"]
+    meaning: str
+    sum: str = ""
+    normaliser: str = ""
+    needs: str = ""
+    group: str = ""
+    measure: Callable[[Prediction], Measures] | None = None
+    turn: Callable[[np.ndarray], np.ndarray] | None = None
+    over_all: Callable[[Sequence[Prediction]], Whole] | None = None
+    short: str = ""
+    training: Literal["", "forward", "reading", "guard"] = ""
+    always_printed: bool = False
+    on_card: bool = False
+    in_breakdown: bool = False
+    by_label: bool = False
+    inputs: Literal["text", "boxes", "prediction", ""] = ""
+    module: Callable[..., Any] | None = None
+
+    @property
+    def higher_is_better(self) -> bool:
+        return self.better == "higher"
+
+    @property
+    def directed_label(self) -> str:
+        """The label with an arrow that points to the better values."""
+        return f"{self.label} {_ARROWS[self.better]}"
+
+    @property
+    def directed_meaning(self) -> str:
+        return f"{self.meaning}; {self.better} is better"
+
+    def shown(self, value: float | int | None, signed: bool = False) -> str:
+        """A value as people read it, an en dash where it was not measured; `signed` for a change."""
+        form = self.form.replace("{:", "{:+") if signed else self.form
+        return "\N{EN DASH}" if value is None else form.format(value)
+
+
+_TEXT: dict[str, Any] = {"needs": "characters", "group": "Text", "measure": measure_text, "inputs": "text"}
+_BOXES = {"needs": "boxes", "group": "Boxes", "measure": measure_boxes, "inputs": "boxes", "by_label": True}
+_TABLES = {"needs": "tables", "group": "Tables", "measure": measure_tables, "inputs": "text"}
+_PAGES = {"group": "Robustness", "measure": measure_robustness}
+_COST = {"group": "Cost", "measure": measure_cost}
+
+_ROWS = (
+    Metric(
+        *("text_accuracy", "Text accuracy", PERCENT, "higher", "1 - character errors, at least 0"),
+        *("character_edits", "characters"),
+        **_TEXT,
+        turn=lambda errors: np.maximum(0.0, 1.0 - errors),
+        always_printed=True,
+    ),
+    Metric(
+        *("cer", "Character errors", PERCENT, "lower", "characters to change / characters of the reference"),
+        *("character_edits", "characters"),
+        **_TEXT,
+        short="CER",
+        training="reading",
+        always_printed=True,
+        on_card=True,
+        in_breakdown=True,
+        module=character_error_rate,
+    ),
+    Metric(
+        *("wer", "Word errors", PERCENT, "lower", "words to change / words of the reference"),
+        *("word_edits", "words"),
+        **_TEXT | {"needs": "words"},
+        short="WER",
+        always_printed=True,
+        on_card=True,
+        in_breakdown=True,
+        module=word_error_rate,
+    ),
+    Metric(
+        *("normalized_edit_distance", "Edit distance", DECIMAL, "lower", "edits / longer text, mean over pages"),
+        *("distance", "pages"),
+        **_TEXT,
+        training="reading",
+        on_card=True,
+        module=normalized_edit_distance,
+    ),
+    Metric(
+        *("exact_match", "Pages without error", PERCENT, "higher", "pages whose text is exactly the reference"),
+        *("exact", "pages"),
+        **_TEXT,
+        module=exact_match,
+    ),
+    Metric(
+        *("cer_strict", "Character errors, strict", PERCENT, "lower", "blanks and line breaks count as well"),
+        *("strict_edits", "strict_characters"),
+        **_TEXT | {"needs": "strict_characters"},
+    ),
+    Metric(
+        *(
+            "exact_match_strict",
+            "Pages without error, strict",
+            PERCENT,
+            "higher",
+            "blanks and line breaks count as well",
+        ),
+        *("strict_exact", "pages"),
+        **_TEXT | {"group": ""},
+    ),
+    Metric(
+        *("bbox_iou", "Box IoU", DECIMAL, "higher", "overlap with the matched box, mean over reference boxes"),
+        *("iou", "boxes"),
+        **_BOXES,
+        short="IoU",
+        training="reading",
+        always_printed=True,
+        on_card=True,
+        in_breakdown=True,
+    ),
+    Metric(
+        *("box_f1_50", "Box F1 at 0.5", DECIMAL, "higher", "a box is found when its IoU is at least 0.5"),
+        *("found_50", "mean_boxes"),
+        **_BOXES,
+        short="F1",
+        on_card=True,
+        in_breakdown=True,
+    ),
+    Metric(
+        *("box_precision_50", "Precision at 0.5", DECIMAL, "higher", "predicted boxes that are right"),
+        *("found_50", "predicted_boxes"),
+        **_BOXES,
+    ),
+    Metric(
+        *("box_recall_50", "Recall at 0.5", DECIMAL, "higher", "reference boxes that were found"),
+        *("found_50", "boxes"),
+        **_BOXES,
+    ),
+    Metric(
+        *("box_f1_75", "Box F1 at 0.75", DECIMAL, "higher", "a box is found when its IoU is at least 0.75"),
+        *("found_75", "mean_boxes"),
+        **_BOXES,
+    ),
+    Metric(
+        *("box_precision_75", "Precision at 0.75", DECIMAL, "higher", "predicted boxes that are right"),
+        *("found_75", "predicted_boxes"),
+        **_BOXES | {"group": ""},
+    ),
+    Metric(
+        *("box_recall_75", "Recall at 0.75", DECIMAL, "higher", "reference boxes that were found"),
+        *("found_75", "boxes"),
+        **_BOXES | {"group": ""},
+    ),
+    Metric(
+        *("map", "mAP", DECIMAL, "higher", "COCO mean average precision, IoU 0.5 to 0.95, by label"),
+        group="Boxes",
+        over_all=Detections.of,
+        on_card=True,
+    ),
+    Metric(
+        *("teds", "TEDS", DECIMAL, "higher", "tree similarity of tables, 1 is perfect"),
+        *("teds", "all_tables"),
+        **_TABLES,
+        short="TEDS",
+        on_card=True,
+        in_breakdown=True,
+    ),
+    Metric(
+        *("teds_s", "TEDS, structure", DECIMAL, "higher", "TEDS without the cells' text"),
+        *("teds_s", "all_tables"),
+        **_TABLES,
+        on_card=True,
+    ),
+    Metric(
+        *("cell_precision", "Cell precision", DECIMAL, "higher", "predicted cells that are right"),
+        *("right_cells", "predicted_cells"),
+        **_TABLES | {"needs": "cells"},
+    ),
+    Metric(
+        *("cell_recall", "Cell recall", DECIMAL, "higher", "reference cells that were read right"),
+        *("right_cells", "cells"),
+        **_TABLES | {"needs": "cells"},
+    ),
+    Metric(
+        *("reading_order_edit", "Reading order", DECIMAL, "lower", "edit distance, 0 is perfect"),
+        *("order_distance", "ordered_pages", "ordered_pages"),
+        group="Order and formulas",
+        measure=measure_order,
+        short="order",
+        inputs="text",
+    ),
+    Metric(
+        *("formula_edit", "Formula edits", DECIMAL, "lower", "normalised edit distance, 0 is perfect"),
+        *("formula_edits", "formula_characters", "formulas"),
+        group="Order and formulas",
+        measure=measure_formulas,
+        short="formulas",
+        inputs="text",
+    ),
+    Metric(  # counted by `add_cdm`, where the user has a scorer
+        *("cdm", "Formula CDM", DECIMAL, "higher", "by an external scorer, 1 is perfect"),
+        *("cdm", "all_formulas", "cdm_formulas"),
+        group="Order and formulas",
+    ),
+    Metric(
+        *("repetition_rate", "End in a loop", PERCENT, "lower", "pages that repeat themselves to the end"),
+        *("loops", "pages", "pages"),
+        **_PAGES,
+        training="reading",
+        on_card=True,
+        inputs="prediction",
+        module=repetition_rate,
+    ),
+    Metric(
+        *("missing_eos_rate", "Never end", PERCENT, "lower", "pages cut off at the token limit"),
+        *("unfinished", "pages_with_finish", "pages_with_finish"),
+        **_PAGES,
+        training="reading",
+    ),
+    Metric(
+        *("invented_text_rate", "Invented text", PERCENT, "lower", "predicted text that is nowhere on the page"),
+        *("invented_characters", "predicted_characters", "predicted_characters"),
+        **_PAGES,
+        short="invented",
+        inputs="text",
+    ),
+    Metric(
+        *("empty_rate", "Empty pages", PERCENT, "lower", "pages with text of which nothing was read"),
+        *("empty", "pages_to_read", "pages_to_read"),
+        **_PAGES,
+    ),
+    Metric(
+        *("missing_pages", "Missing pages", COUNT, "lower", "pages without a prediction", "missing"),
+        **_PAGES,
+    ),
+    Metric(
+        *("inference_time", "Time per page", SECONDS, "lower", "a batch's time / its pages"),
+        *("seconds", "pages_with_seconds", "pages_with_seconds"),
+        **_COST,
+        short="time",
+        always_printed=True,
+        in_breakdown=True,
+    ),
+    Metric(
+        *("pages_per_second", "Pages per second", RATE, "higher", "of one process"),
+        *("pages_with_seconds", "seconds", "pages_with_seconds"),
+        **_COST,
+    ),
+    Metric(
+        *("tokens_per_page", "Tokens per page", COUNT, "lower", "generated tokens, the end token included"),
+        *("tokens", "pages_with_tokens", "pages_with_tokens"),
+        **_COST,
+        short="tokens",
+    ),
+    Metric(
+        *("token_accuracy", "Token accuracy", PERCENT, "higher", "tokens that are right when the truth is fed"),
+        training="forward",
+    ),
+    Metric(
+        *("guard_cer", "Character errors, guard", PERCENT, "lower", "on the pages that must not be unlearned"),
+        training="guard",
+    ),
+)
+METRICS: dict[str, Metric] = {metric.name: metric for metric in _ROWS}
+
+
+def counted_metrics() -> list[Metric]:
+    """Those that are counted from prediction lines."""
+    return [metric for metric in METRICS.values() if metric.sum or metric.over_all]
+
+
+def shown_metrics() -> list[Metric]:
+    """Those that tables and the report show, in their order."""
+    return [metric for metric in counted_metrics() if metric.group]
+
+
+def training_metrics(*kinds: str) -> list[Metric]:
+    """Those that training measures in one of these ways; all without any."""
+    return [metric for metric in METRICS.values() if metric.training and (not kinds or metric.training in kinds)]
+
+
+def measure_page(line: Prediction) -> Measures:
+    """Every quantity of a page that a metric is counted from, and `pages`; what is 0 may be left out."""
+    functions = dict.fromkeys(metric.measure for metric in METRICS.values() if metric.measure)
+    return {"pages": 1} | {name: value for function in functions for name, value in function(line).items()}
+
+
+def measure_pages(lines: Sequence[Prediction], cdm_command: str | None = None) -> list[Measures]:
+    """`measure_page` of every line; with `cdm_command` (see `cdm`) the formulas' CDM too, by one run of the command."""
+    measures = [measure_page(line) for line in lines]
+    if cdm_command is not None:
+        add_cdm(lines, measures, cdm_command)
+    return measures
