@@ -5,15 +5,16 @@ import sys
 
 import pytest
 
+from ocr2_hf.document.predictions import Prediction
 from ocr2_hf.errors import WorkError
 from ocr2_hf.evaluation.cdm import score_formulas
 from ocr2_hf.evaluation.formulas import find_formulas, formula_edits, match_formulas, normalize_formula
-from ocr2_hf.evaluation.measures import measure_pages
+from ocr2_hf.evaluation.registry import measure_pages
 from ocr2_hf.evaluation.summary import summarize
 
 
 def line(prediction, reference):
-    return {"id": prediction, "prediction": prediction, "reference": reference}
+    return Prediction(prediction, prediction, reference)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,12 @@ from ocr2_hf.document.grounding import (
     plain_text,
     read_grounded,
 )
+from ocr2_hf.document.page_files import PageSource
+from ocr2_hf.document.predictions import Prediction
+from ocr2_hf.evaluation.measures import measure_text
+from ocr2_hf.evaluation.registry import measure_page
+from ocr2_hf.evaluation.text import normalize_text
+from ocr2_hf.reading.page import Page
 
 PAGE = (1000, 2000)
 
@@ -249,3 +255,74 @@ def test_real_outputs_of_the_model_are_read(real_pages):
     tags = {page.stem: page.read_text(encoding="utf-8").count("<|det|>") for page in pages}
     assert pages and counts == tags
     assert not any(read_grounded(page.read_text(encoding="utf-8"), 1000, 1000).repairs for page in pages)
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("no tags, a < b | c", "no tags, a < b | c"),
+        (
+            "<|ref|>title<|/ref|><|det|>[[1, 2, 3, 4]]<|/det|>\n# One\n\n"
+            "<|ref|>text<|/ref|><|det|>[[5, 6, 7, 8]]<|/det|>\nTwo",
+            "# One\nTwo",
+        ),
+        ("<|ref|>image<|/ref|><|det|>[[1, 2, 3, 4]]<|/det|>\n", ""),
+        ("before<|ref|>text<|/ref|><|det|>[[1, 2, 3, 4], [5, 6, 7, 8]]<|/det|>after", "before\nafter"),
+        ("<|ref|>text<|/ref|><|det|>[[1, 2,\nOne", "One"),  # the end tag is missing
+        ("One\n<|ref|>text<|/ref|><|det|>[[1, 2", "One"),  # cut off
+        ("<|ref|>\n" * 3, ""),
+    ],
+)
+def test_grounding_is_no_text(text, plain):
+    assert plain_text(text) == plain
+
+
+def test_grounding_of_an_endless_page_is_stripped_quickly():
+    assert plain_text("<|ref|>" * 20_000) == ""
+    assert plain_text("<|ref|>a<|/ref|><|det|>[[" * 20_000).strip() == ""
+
+
+# How answers were taken apart before one reader did it for all: right for what is well formed.
+_OLD_TAG = re.compile(r"<\|ref\|>(?:(?!<\|).)*<\|/ref\|>\s*<\|det\|>(?:(?!<\||\n).)*(?:<\|/det\|>)?", re.DOTALL)
+WORDS = st.text("ab c\n.|<é#", max_size=12)
+WELL_FORMED = st.lists(
+    st.builds(
+        lambda label, text, at, pad: (label, text + pad, at), st.sampled_from(["text", "title"]), WORDS,
+        st.integers(0, 900), st.sampled_from(["", "  ", "\n\n"]),
+    ),
+    max_size=4, unique_by=lambda region: region[2],
+)  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(WORDS, WELL_FORMED)
+def test_of_a_well_formed_answer_the_same_text_is_scored_as_ever(before, regions):
+    tags = [f"<|ref|>{label}<|/ref|><|det|>[[{at}, 1, {at + 9}, 2]]<|/det|>\n{text}" for label, text, at in regions]
+    answer = "\n\n".join([before, *tags])
+    old = re.sub(r"\n\s*\n", "\n", _OLD_TAG.sub("\n", answer)).strip()
+    assert normalize_text(plain_text(answer)) == normalize_text(old)
+    strict = measure_text(Prediction("page", answer, old + "<|grounding|>"))
+    assert strict["strict_edits"] == 0 and strict["strict_characters"] == len(old)
+
+
+MALFORMED = [
+    "<|ref|>text<|det|>[[1, 2, 30, 40]]<|/det|>\nOne",  # a label without its end tag
+    "<|det|>[[1, 2, 30, 40]]<|/det|>\nOne",  # a box without a label
+    "<|ref|>text<|/ref|><|det|>[[1, 2, 30, 40]]\nOne",  # a box without its end tag
+    "One\n<|ref|>text<|/ref|><|det|>[[1, 2",  # cut off in a box
+    "One\n<|ref|>te",  # cut off in a tag
+    "One\n<|re",
+    "<|ref|>text<|/ref|><|det|>[[1, 2, 30, 40]]<|/det|>\nOne\n\n" * 3,  # a repeated region
+    "<|ref|>text<|/ref|><|det|>[[1, 2, 30, 40], [5, 6, 70, 80]]<|/det|>\nOne",  # two boxes in a tag
+    "<|ref|>text<|/ref|><|det|>1, 2, 30, 40<|/det|>\nOne",  # without brackets
+    "One<|/det|><|grounding|>",  # stray tags
+    "<|ref|>text<|/ref|><|det|><|/det|>One",  # no box
+]
+
+
+@pytest.mark.parametrize("answer", MALFORMED)
+def test_what_is_scored_is_what_is_read(answer):
+    page = Page(answer, *PAGE, True, 1, 0.0, PageSource("page.png"))
+    assert page.text == "One"
+    counted = measure_page(Prediction("page", answer, "One"))
+    assert (counted["character_edits"], counted["strict_edits"], counted["exact"]) == (0, 0, True)

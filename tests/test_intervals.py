@@ -1,16 +1,22 @@
 """Bootstrap intervals, and the paired comparison of two evaluations."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from ocr2_hf.document.grounding import Region
+from ocr2_hf.document.predictions import Prediction
 from ocr2_hf.evaluation.comparison import compare
 from ocr2_hf.evaluation.intervals import interval, resamples
-from ocr2_hf.evaluation.measures import measure_pages
+from ocr2_hf.evaluation.registry import measure_pages
 from ocr2_hf.evaluation.summary import bootstrap, summarize, summarize_with_intervals
+
+NOT_RESAMPLED = ("pages", "missing_pages", "definitions", "intervals", "by")
 
 
 def line(number, prediction, reference, **more):
-    return {"id": str(number), "prediction": prediction, "reference": reference, **more}
+    return Prediction(str(number), prediction, reference, **more)
 
 
 def pages(count, wrong, seconds=1.0):
@@ -51,18 +57,13 @@ def test_interval_of_a_share_is_the_normal_one():
 
 
 def test_every_figure_that_was_measured_has_an_interval_around_it():
-    box = {"label": "text", "box": [0, 0, 10, 10], "text": "x"}
-    moved = {"label": "text", "box": [1, 1, 10, 10], "text": "x"}
-    lines = pages(30, range(10))
-    for number, page in enumerate(lines):
-        page |= {
-            "regions": [moved] * (number % 3),
-            "reference_regions": [box],
-            "finished": number % 5 > 0,
-            "tokens": number,
-        }
+    box, moved = Region("text", (0, 0, 10, 10), "x"), Region("text", (1, 1, 10, 10), "x")
+    lines = [
+        replace(page, regions=[moved] * (n % 3), reference_regions=[box], finished=n % 5 > 0, tokens=n)
+        for n, page in enumerate(pages(30, range(10)))
+    ]
     metrics = summarize_with_intervals(lines, samples=300)
-    flat = {name: value for name, value in metrics.items() if name not in ("pages", "missing_pages", "intervals", "by")}
+    flat = {name: value for name, value in metrics.items() if name not in NOT_RESAMPLED}
     assert flat == {name: value for name, value in summarize(lines).items() if name in flat}
     assert set(metrics["intervals"]) == {name for name, value in flat.items() if value is not None}
     for name, (low, high) in metrics["intervals"].items():
@@ -116,7 +117,7 @@ def test_an_evaluation_and_itself():
 
 @pytest.mark.timeout(60)
 def test_a_thousand_pages_take_no_minutes():
-    regions = [{"label": "text", "box": [0, 10 * n, 100, 10 * n + 9], "text": ""} for n in range(10)]
-    lines = [page | {"regions": regions, "reference_regions": regions} for page in pages(1000, range(50))]
+    regions = [Region("text", (0, 10 * n, 100, 10 * n + 9)) for n in range(10)]
+    lines = [replace(page, regions=regions, reference_regions=regions) for page in pages(1000, range(50))]
     measures = measure_pages(lines)
     bootstrap(lines, measures, samples=1000)

@@ -2,8 +2,10 @@
 
 import pytest
 
-from ocr2_hf.evaluation.measures import measure
-from ocr2_hf.evaluation.page_tables import Cell, count_cells, find_tables, match_tables, right_cells
+from ocr2_hf.document.predictions import Prediction
+from ocr2_hf.document.tables import Cell, parse_tables
+from ocr2_hf.evaluation.page_tables import count_cells, find_tables, match_tables, right_cells
+from ocr2_hf.evaluation.registry import measure_page
 from ocr2_hf.evaluation.summary import summarize
 
 MARKDOWN = """| Item | Price |
@@ -16,11 +18,11 @@ HTML = """<table border="1"><thead><tr><th>Item</th><th>Price</th></tr></thead>
 
 
 def texts(table):
-    return [[cell.text for cell in row] for row in table.rows]
+    return [[cell.text for cell in row] for row in table.table.rows]
 
 
 def scores(prediction, reference):
-    return summarize([{"id": "page", "prediction": prediction, "reference": reference}])
+    return summarize([Prediction("page", prediction, reference)])
 
 
 def html(*rows):
@@ -29,7 +31,7 @@ def html(*rows):
 
 def test_markdown_and_html_are_one_table():
     (markdown,), (tagged,) = find_tables(MARKDOWN), find_tables(HTML)
-    assert markdown == tagged
+    assert markdown.table == tagged.table and markdown.tree == tagged.tree
     assert texts(markdown) == [["Item", "Price"], ["Tea", "1.20"], ["Cake", "3.40"]]
     metrics = scores(f"Menu\n\n{MARKDOWN}\nThank you", f"Menu\n\n{HTML}\n\nThank you")
     assert [metrics[name] for name in ("teds", "teds_s", "cell_precision", "cell_recall")] == [1, 1, 1, 1]
@@ -39,7 +41,9 @@ def test_markdown_and_html_are_one_table():
     ("markdown", "cells"),
     [
         ("a | b\n--- | ---\n1 | 2", [["a", "b"], ["1", "2"]]),  # without outer pipes
-        ("|a|b|\n|-|-|\n|1|\n|1|2|3|", [["a", "b"], ["1", ""], ["1", "2"]]),  # filled up, cut
+        ("|a|b|\n|-|-|\n|1|\n|1|2|3|", [["a", "b"], ["1", ""], ["1", "2", "3"]]),  # filled up; nothing read is lost
+        ("|a|b|\r\n|-|-|\r\n|1|2|\r\n", [["a", "b"], ["1", "2"]]),
+        ("|a|b|\r|-|-|\r|1|2|", [["a", "b"], ["1", "2"]]),
         (r"|a|b|" + "\n|-|-|\n" + r"|x \| y|<b>z</b> & w|", [["a", "b"], ["x | y", "z & w"]]),
         ("|a|b|\n|-|-|\n|x < y|1<br>2|", [["a", "b"], ["x < y", "1 2"]]),
         ("|a|\n|---|", [["a"]]),
@@ -64,7 +68,7 @@ def test_spans_and_markup():
     (table,) = find_tables(
         '<table><tr><td rowspan="2"> a\n<b>b</b></td><td colspan=2>c</td></tr><tr><td>d<td>e</table>'
     )
-    assert table.rows[0] == (Cell("a b", 1, 2), Cell("c", 2, 1))
+    assert table.table.rows[0] == (Cell("a b", row_span=2, indent=1), Cell("c", column=1, column_span=2))
     # The cell above covers the first column of the second row.
     assert table.placed == [{(0, "a b"), (1, "c")}, {(1, "d"), (2, "e")}]
     assert count_cells(table) == 4
@@ -136,9 +140,9 @@ def test_many_tables_are_matched_by_their_text():
 def test_figures_are_over_all_tables_of_all_pages():
     table = html(["a"], ["b"])
     lines = [
-        {"id": "1", "prediction": table * 3, "reference": table * 3},
-        {"id": "2", "prediction": "", "reference": table},
-        {"id": "3", "prediction": "text", "reference": "text"},
+        Prediction("1", table * 3, table * 3),
+        Prediction("2", "", table),
+        Prediction("3", "text", "text"),
     ]
     assert summarize(lines)["teds"] == 0.75
 
@@ -149,4 +153,28 @@ def test_figures_are_over_all_tables_of_all_pages():
 )
 @pytest.mark.timeout(60)
 def test_hostile_text_takes_no_time(text):
-    measure({"id": "page", "prediction": text, "reference": MARKDOWN})
+    measure_page(Prediction("page", text, MARKDOWN))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<table><tr><td>12<sup>3</sup></td><td>H<sub>2</sub>O</td></tr></table>",
+        "<table><td>a</td><td>b</td><tr><td>c</td></tr></table>",  # cells outside a row
+        "<table><tr><td>a</td></tr><table><tr><td>b</td></tr></table>",  # begins before the last one ended
+        "|a|b|\r\n|-|-|\r\n|1|2|",
+        "<table><tr><td>a<table><tr><td>b</td></tr></table></td></tr></table>",
+        "<table><tr><td rowspan=9>a</td><td>b</td></tr></table>",
+        "<table><tr><td>margin < 5</td></tr></table>",
+        "<table><tr><td>a</td></tr><|ref|>text<|/ref|><|det|>[[1, 2, 3, 4]]<|/det|><tr><td>b</td></tr></table>",
+    ],
+)
+def test_what_is_scored_are_the_tables_that_are_read(text):
+    read = parse_tables(text)
+    assert read and [table.table for table in find_tables(text)] == read
+    metrics = scores(text, "\n".join(table.to_html() for table in read))
+    assert [metrics[name] for name in ("teds", "teds_s", "cell_precision", "cell_recall")] == [1, 1, 1, 1]
+
+
+def test_a_footnote_mark_is_another_number():
+    assert scores(html(["12<sup>3</sup>"]), html(["123"]))["cell_recall"] == 0

@@ -40,6 +40,8 @@ def grids(text):
         ),
         # A footnote's mark does not turn a number into another.
         ("<table><tr><td>1,234<sup>1</sup></td><td>21<sup>st</sup></td></tr></table>", [["1,234¹", "21st"]]),
+        ("<table><tr><td>H<sub>2</sub>O</td></tr></table>", [["H₂O"]]),
+        ("<table><tr><td>a\x1fb</td><td>c&#31;<br>d<sup>&#1;</sup></td></tr></table>", [["a b", "c d"]]),
         # Cut off, not closed, rows not begun.
         ("<table><tr><td>a</td></tr><tr><td>cut o", [["a"], ["cut o"]]),
         ("<table><tr><td>a</td></tr><tr><td", [["a"]]),

@@ -11,12 +11,14 @@ from lxml import html
 from PIL import Image
 from tiny_pages import noise
 
+from ocr2_hf.document.predictions import Prediction
 from ocr2_hf.errors import WorkError
 from ocr2_hf.evaluation import report_images
 from ocr2_hf.evaluation.comparison import compare, shared_pages
-from ocr2_hf.evaluation.figures import FIGURES, metrics_table
+from ocr2_hf.evaluation.metrics_table import metrics_table
+from ocr2_hf.evaluation.registry import shown_metrics
 from ocr2_hf.evaluation.report import write_comparison, write_report
-from ocr2_hf.evaluation.report_items import MEASURES, difference, report_item
+from ocr2_hf.evaluation.report_items import difference, listed_metrics, report_item
 from ocr2_hf.evaluation.summary import summarize, summarize_with_intervals
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'>&lt;</script><!--\u2028\0\ud800"
@@ -27,13 +29,8 @@ def region(*box, label="text", text=""):
 
 
 def line(id, prediction, reference, **more):
-    return {
-        "id": id,
-        "prompt": "<image>\nFree OCR.",
-        "prediction": prediction,
-        "reference": reference,
-        **more,
-    }
+    page = {"id": id, "prompt": "<image>\nFree OCR.", "prediction": prediction, "reference": reference}
+    return Prediction.from_dict(page | more)
 
 
 def written(path):
@@ -71,19 +68,23 @@ def test_every_metric_has_a_place():
         "box_precision_75",
         "box_recall_75",
     }
-    assert known == FIGURES.keys() and MEASURES.keys() <= FIGURES.keys()
+    shown = {metric.name for metric in shown_metrics()}
+    assert known == shown and {metric.name for metric in listed_metrics()} <= shown
 
 
 def test_printed_figures():
     table = metrics_table({"before": {"cer": 0.25}, "change": {"cer": -0.125}})
     rows = [row.split("  ") for row in table.splitlines()]
-    assert ["Character errors", "25.0%", "-12.5%"] in [[cell.strip() for cell in row if cell] for row in rows]
+    assert ["Character errors ↓", "25.0%", "-12.5%"] in [[cell.strip() for cell in row if cell] for row in rows]
     assert "Box IoU" in table and "TEDS" not in table
 
 
 def test_boxes_are_paired_and_the_page_is_downscaled(tmp_path):
-    boxed = line("a", "a", "a", width=3000, height=1000, regions=[region(0, 0, 1500, 1000, label="title", text="Hi")])
-    boxed["reference_regions"] = [region(5, 5, 1, 1), region(0, 0, 3000, 1000)]
+    sides = {
+        "regions": [region(0, 0, 1500, 1000, label="title", text="Hi")],
+        "reference_regions": [region(5, 5, 1, 1), region(0, 0, 3000, 1000)],
+    }
+    boxed = line("a", "a", "a", width=3000, height=1000, **sides)
     _, data = report(tmp_path / "r.html", [boxed], images=lambda line: Image.new("RGB", (3000, 1000), "red"))
     (item,) = data["items"]
     assert item["image"].startswith("data:image/jpeg;base64,")
@@ -94,8 +95,8 @@ def test_boxes_are_paired_and_the_page_is_downscaled(tmp_path):
 
 
 def test_what_was_read_is_data(tmp_path):
-    hostile = line(HOSTILE, HOSTILE, HOSTILE + "!", prompt=HOSTILE, width=10, height=10, image=HOSTILE)
-    hostile["regions"] = [region(0, 0, 5, 5, label=HOSTILE, text=HOSTILE)]
+    more = {"image": HOSTILE, "regions": [region(0, 0, 5, 5, label=HOSTILE, text=HOSTILE)]}
+    hostile = line(HOSTILE, HOSTILE, HOSTILE + "!", prompt=HOSTILE, width=10, height=10, **more)
     path = tmp_path / "r.html"
     tree, data = report(path, [hostile], title=HOSTILE)
     assert len(tree.xpath("//script")) == 2
@@ -141,11 +142,11 @@ def test_a_turned_photo_is_shown_upright(tmp_path):
 
 def test_images_over_the_limit_lie_beside_the_report(tmp_path, monkeypatch):
     pages = [line(f"../{n}", "a", "a") for n in range(3)]
-    images = {page["id"]: noise((200, 100), 90) for page in pages[1:]}
+    images = {page.id: noise((200, 100), 90) for page in pages[1:]}
 
     def write(limit):
         monkeypatch.setattr(report_images, "MAX_BYTES", limit)
-        _, data = report(tmp_path / "r.html", pages, images=lambda page: images.get(page["id"]))
+        _, data = report(tmp_path / "r.html", pages, images=lambda page: images.get(page.id))
         return [item["image"] for item in data["items"]]
 
     assert write(20_000) == [None, "r_images/00002.jpg", "r_images/00003.jpg"]
@@ -211,7 +212,7 @@ def test_breakdowns(tmp_path):
     pages = [line("a", "a", "a", language="fr"), line("b", "x", "b", language="de")]
     _, data = report(tmp_path / "r.html", pages)
     (table,) = [table for table in data["breakdowns"] if table["kind"] == "language"]
-    assert table["heads"][:3] == ["Language", "pages", "Character errors"]
+    assert table["heads"][:3] == ["Language", "pages", "Character errors ↓"]
     assert sorted(row[:3] for row in table["rows"]) == [["de", "1", "100.0%"], ["fr", "1", "0.0%"]]
 
 
@@ -219,7 +220,7 @@ def test_comparison_of_the_shared_pages(tmp_path):
     before = [line("a", "abcd", "abcd"), line("b", "xxcd", "abcd"), line("only here", "x", "x")]
     after = [line("b", "abcd", "abcd"), line("a", "xbcd", "abcd")]
     pages = shared_pages(before, after)
-    assert [[page["id"] for page in side] for side in pages] == [["a", "b"], ["a", "b"]]
+    assert [[page.id for page in side] for side in pages] == [["a", "b"], ["a", "b"]]
     metrics = compare(*pages)
     assert metrics["before"]["cer"] == 0.25 and metrics["after"]["cer"] == 0.125
     assert metrics["change"]["cer"] == -0.125 and metrics["change"]["bbox_iou"] is None

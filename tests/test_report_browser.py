@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -9,6 +10,7 @@ from browser import open_browser
 from playwright.sync_api import expect, sync_playwright
 from tiny_pages import noise
 
+from ocr2_hf.document.predictions import Prediction
 from ocr2_hf.evaluation import report_images
 from ocr2_hf.evaluation.comparison import compare
 from ocr2_hf.evaluation.report import write_comparison, write_report
@@ -27,7 +29,7 @@ def region(*box, label="text", text="words"):
 def page(id, prediction, reference, seconds=1.0, **more):
     boxes = {"regions": [region(10, 10, 100, 40)], "reference_regions": [region(10, 10, 110, 40, text="Words")]}
     size = {"width": 200, "height": 300, "seconds": seconds, "prompt": "<image>\nFree OCR."}
-    return {"id": id, "prediction": prediction, "reference": reference, **size, **boxes, **more}
+    return Prediction.from_dict({"id": id, "prediction": prediction, "reference": reference, **size, **boxes, **more})
 
 
 def pages():
@@ -62,9 +64,8 @@ def reports(tmp_path_factory):
         return noise((200, 300), 60)
 
     write_report(lines, summarize_with_intervals(lines, samples=50), folder / "one.html", image, HOSTILE)
-    after = [dict(line) for line in lines]
-    after[2] |= {"prediction": "abcd efgh", "finished": True}
-    after[0] |= {"prediction": "abcd"}
+    changes = {2: {"prediction": "abcd efgh", "finished": True}, 0: {"prediction": "abcd"}}
+    after = [replace(line, **changes.get(number, {})) for number, line in enumerate(lines)]
     write_comparison(
         lines, after, compare(lines, after, samples=50), folder / "two.html", ("old " + HOSTILE, "new"), image
     )
@@ -113,7 +114,7 @@ def test_it_opens_with_the_worst_page(opened):
     assert names(tab) == ["bad", "fair", HOSTILE, "table", "good"]
     expect(tab.locator("#page-name")).to_have_text("bad")
     expect(tab.locator(".detail-head .chip")).to_have_text(["ends in a loop", "never ends"])
-    assert tab.locator(".tile dt").all_inner_texts()[0] == "Text accuracy"
+    assert tab.locator(".tile dt").all_inner_texts()[0] == "Text accuracy ↑"
     assert "–" in tab.locator(".tile .interval").first.inner_text()
     assert tab.locator(".histogram").count() == 4
     assert tab.locator("#page img").evaluate("image => image.naturalWidth") == 200

@@ -2,23 +2,28 @@
 
 import json
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ocr2_hf.document.predictions import read_predictions
+from ocr2_hf.document.predictions import Prediction, read_predictions
 from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.evaluation.average_precision import mean_average_precision
 from ocr2_hf.evaluation.boxes import box_scores, mean_box_iou
-from ocr2_hf.evaluation.measures import measure_pages
+from ocr2_hf.evaluation.registry import measure_pages
 from ocr2_hf.evaluation.robustness import invented_text_rate
-from ocr2_hf.evaluation.summary import boxes, summarize, summarize_with_intervals
+from ocr2_hf.evaluation.summary import summarize, summarize_with_intervals
 from ocr2_hf.evaluation.text import character_error_rate, exact_match, normalized_edit_distance, word_error_rate
 
 
-def line(prediction, reference, **more):
+def written(prediction, reference, **more):
     return {"id": prediction, "prompt": "", "prediction": prediction, "reference": reference, **more}
+
+
+def line(prediction, reference, **more):
+    return Prediction.from_dict(written(prediction, reference, **more))
 
 
 def region(*box):
@@ -78,14 +83,14 @@ def test_figures_are_those_of_the_functions():
         sides = {"regions": [region(*box) for box in moved], "reference_regions": [region(*box) for box in shapes]}
         lines.append(line(prediction, reference, **sides))
     metrics = summarize(lines)
-    texts = [page["prediction"] for page in lines], [page["reference"] for page in lines]
+    texts = [page.prediction for page in lines], [page.reference for page in lines]
     assert metrics["cer"] == pytest.approx(character_error_rate(*texts))
     assert metrics["wer"] == pytest.approx(word_error_rate(*texts))
     assert metrics["cer_strict"] == pytest.approx(character_error_rate(*texts, strict=True))
     assert metrics["normalized_edit_distance"] == pytest.approx(normalized_edit_distance(*texts))
     assert metrics["exact_match"] == exact_match(*texts)
     assert metrics["invented_text_rate"] == invented_text_rate(*texts)
-    sides = [[boxes(page, key) for page in lines] for key in ("regions", "reference_regions")]
+    sides = list(zip(*(page.boxes() for page in lines), strict=True))
     assert metrics["bbox_iou"] == pytest.approx(mean_box_iou(*sides))
     for least, scores in ((50, box_scores(*sides, 0.5)), (75, box_scores(*sides, 0.75))):
         assert [metrics[f"box_{name}_{least}"] for name in scores._fields] == pytest.approx(list(scores))
@@ -234,13 +239,11 @@ LINES = st.lists(
 def test_whatever_was_predicted_is_scored(lines):
     metrics = summarize_with_intervals(lines, samples=5)
     json.dumps(metrics, allow_nan=False)
-    free = ("cer", "wer", "cer_strict", "pages", "missing_pages")
+    free = ("cer", "wer", "cer_strict", "pages", "missing_pages", "definitions")
     for name, value in metrics.items():
         if name not in (*free, "intervals", "by") and value is not None:
             assert -1e-9 <= value <= 1 + 1e-9, name
-    right = summarize(
-        [page | {"prediction": page["reference"], "regions": page["reference_regions"]} for page in lines]
-    )
+    right = summarize([replace(page, prediction=page.reference, regions=page.reference_regions) for page in lines])
     for name in ("cer", "wer", "cer_strict", "normalized_edit_distance", "formula_edit", "reading_order_edit"):
         assert right[name] in (0, None), name
     for name in ("teds", "teds_s", "cell_precision", "cell_recall", "exact_match", "exact_match_strict"):
@@ -253,10 +256,10 @@ def write(path, *lines):
 
 
 def test_lines_are_read_back(tmp_path):
-    lines = [line("a", "b", regions=[region(0, 0, 1, 1)], extra=1), line("c\u2028d\u0085e", "d")]
+    lines = [written("a", "b", regions=[region(0, 0, 1, 1)], extra=1), written("c\u2028d\u0085e", "d")]
     path = tmp_path / "p.jsonl"
     path.write_text("\n".join(json.dumps(text, ensure_ascii=False) for text in lines) + "\n\n", encoding="utf-8")
-    assert read_predictions(path) == lines
+    assert [page.to_dict() for page in read_predictions(path)] == lines
 
 
 @pytest.mark.parametrize(
@@ -265,18 +268,18 @@ def test_lines_are_read_back(tmp_path):
         ("{", "line 2"),
         ("[1]", "JSON object"),
         ({"id": "b", "prediction": "x"}, "'reference' must be text"),
-        (line("b", None), "'reference' must be text, found None"),
-        (line("b", "x", seconds="fast"), "'seconds' must be a number"),
-        (line("b", "x", tokens=float("nan")), "'tokens' must be a number"),
-        (line("b", "x", finished="yes"), "'finished' must be"),
-        (line("b", "x", regions=[{"label": "text"}]), r"regions\[0\] needs a 'box'"),
-        (line("b", "x", reference_regions=[{"box": [0, 0, "1", 2]}]), r"reference_regions\[0\]"),
-        (line("b", "x", regions="none"), "'regions' must be a list"),
-        (line("a", "x"), "'a' comes twice"),
+        (written("b", None), "'reference' must be text, found None"),
+        (written("b", "x", seconds="fast"), "'seconds' must be a number"),
+        (written("b", "x", tokens=float("nan")), "'tokens' must be a number"),
+        (written("b", "x", finished="yes"), "'finished' must be"),
+        (written("b", "x", regions=[{"label": "text"}]), r"regions\[0\] needs a 'box'"),
+        (written("b", "x", reference_regions=[{"box": [0, 0, "1", 2]}]), r"reference_regions\[0\]"),
+        (written("b", "x", regions="none"), "'regions' must be a list"),
+        (written("a", "x"), "'a' comes twice"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path, bad, message):
-    path = write(tmp_path / "p.jsonl", line("a", "b"), bad)
+    path = write(tmp_path / "p.jsonl", written("a", "b"), bad)
     with pytest.raises(WorkError, match=message) as caught:
         read_predictions(path)
     assert str(path) in str(caught.value) and "line 2" in str(caught.value)

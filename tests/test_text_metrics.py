@@ -12,7 +12,6 @@ from ocr2_hf.evaluation.text import (
     character_error_rate,
     exact_match,
     normalized_edit_distance,
-    strip_grounding,
     word_error_rate,
 )
 
@@ -122,28 +121,3 @@ def test_wrong_calls_are_refused(pages):
     for metric in (character_error_rate, word_error_rate, normalized_edit_distance, exact_match):
         with pytest.raises(ValueError):
             metric(*pages)
-
-
-@pytest.mark.parametrize(
-    ("text", "plain"),
-    [
-        ("no tags, a < b | c", "no tags, a < b | c"),
-        (
-            "<|ref|>title<|/ref|><|det|>[[1, 2, 3, 4]]<|/det|>\n# One\n\n"
-            "<|ref|>text<|/ref|><|det|>[[5, 6, 7, 8]]<|/det|>\nTwo",
-            "# One\nTwo",
-        ),
-        ("<|ref|>image<|/ref|><|det|>[[1, 2, 3, 4]]<|/det|>\n", ""),
-        ("before<|ref|>text<|/ref|><|det|>[[1, 2, 3, 4], [5, 6, 7, 8]]<|/det|>after", "before\nafter"),
-        ("<|ref|>text<|/ref|><|det|>[[1, 2,\nOne", "One"),  # the end tag is missing
-        ("One\n<|ref|>text<|/ref|><|det|>[[1, 2", "One"),  # cut off
-        ("<|ref|>\n" * 3, ""),
-    ],
-)
-def test_grounding_is_no_text(text, plain):
-    assert strip_grounding(text) == plain
-
-
-def test_grounding_of_an_endless_page_is_stripped_quickly():
-    assert strip_grounding("<|ref|>" * 20_000) == ""
-    assert strip_grounding("<|ref|>a<|/ref|><|det|>[[" * 20_000).strip() == ""

@@ -150,8 +150,8 @@ def encode_regions(regions: Iterable[Region], width: int, height: int) -> str:
 
 
 def has_tags(text: str) -> bool:
-    """Whether the text holds a grounding tag, and so perhaps coordinates."""
-    return _ANY_TAG.search(text) is not None
+    """Whether the text holds a grounding tag, or ends in one that was begun, and so perhaps coordinates."""
+    return bool(_ANY_TAG.search(text) or _CUT_OFF.search(text))
 
 
 def parse_regions(text: str, width: int, height: int) -> list[Region]:

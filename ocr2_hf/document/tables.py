@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MAX_COLUMNS = 1000  # as browsers cap colspan; what stands further right is left out
 
 _TAG = re.compile(r"<(?P<close>/?)(?P<name>table|td|th)\b[^>]*>?", re.I)
+_CONTROL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # A number with a footnote mark must not become another number.
 _SCRIPTS = {
     "sup": str.maketrans("0123456789+-()n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿ"),
@@ -171,9 +172,9 @@ def _html_tables(markup: str) -> Iterator[Table]:
     except etree.ParserError:
         return
     for element in root.iter(*_APART):
-        element.text, element.tail = f" {element.text or ''}", f" {element.tail or ''}"
+        element.text, element.tail = f" {_storable(element.text)}", f" {_storable(element.tail)}"
     for element in root.iter(*_SCRIPTS):
-        element.text = element.text and _script(element.text, _SCRIPTS[element.tag])
+        element.text = _script(_storable(element.text), _SCRIPTS[element.tag])
     for element in root.iter("table"):
         table = _place([[_read_cell(cell) for cell in row] for row in _own_rows(element)])
         if table.width:
@@ -217,11 +218,13 @@ def _place(rows: Sequence[Sequence[Cell]]) -> Table:
     taken: list[set[int]] = [set() for _ in rows]
     for number, row in enumerate(rows):
         column, cells = 0, []
-        for cell in row:
+        for left, cell in zip(range(len(row) - 1, -1, -1), row, strict=True):
             column = _free(taken[number], column)
             if column >= MAX_COLUMNS:
                 break
-            free = takewhile(lambda at: at not in taken[number], range(column, MAX_COLUMNS))  # noqa: B023
+            # A span leaves room for the cells that follow.
+            reach = range(column, max(column + 1, MAX_COLUMNS - left))
+            free = takewhile(lambda at: at not in taken[number], reach)  # noqa: B023
             columns = [at for at, _ in zip(free, range(cell.column_span), strict=False)]
             height = min(cell.row_span, len(rows) - number)
             for below in taken[number : number + height]:
@@ -256,6 +259,11 @@ def _cell_html(cell: Cell) -> str:
     attributes = "".join(f' {key}="{value}"' for key, value in spans.items() if value != 1)
     indent = "\xa0" * cell.indent
     return f"<{name}{attributes}>{indent}{html.escape(cell.text, quote=False)}</{name}>"
+
+
+def _storable(text: str | None) -> str:
+    """The text without the control characters that libxml2 reads (`&#31;`) but does not take back."""
+    return _CONTROL.sub(" ", text or "")
 
 
 def _script(text: str, small: dict[int, int]) -> str:

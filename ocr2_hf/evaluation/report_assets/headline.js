@@ -4,11 +4,14 @@ const HEADLINE = ["text_accuracy", "wer", "bbox_iou", "box_f1_50", "teds", "infe
 
 const COMPARED = "Certain or not: by the 95% interval of the difference, over samples of the same pages on both sides.";
 
+const ARROWS = "Arrows point to the better values.";
+
 function headline() {
   const byName = new Map(report.figures.map((figure) => [figure.name, figure]));
   const tiles = HEADLINE.filter((name) => byName.has(name)).map((name) => tile(byName.get(name)));
   return make("section", { class: "headline", "aria-label": "Headline figures" }, make("dl", { class: "tiles" }, tiles),
-    make("p", { class: "soft note" }, comparing ? COMPARED : `${plural(report.items.length, "page")}. Ranges are 95% intervals over samples of the pages.`));
+    make("p", { class: "soft note" }, `${comparing ? COMPARED : `${plural(report.items.length, "page")}. Ranges are 95% intervals over samples of the pages.`} ${ARROWS}`),
+    (report.notes ?? []).map((note) => make("p", { class: "note" }, note)));
 }
 
 function tile(figure) {
