@@ -12,7 +12,7 @@ def metrics_table(columns: Mapping[str, Mapping[str, Any]]) -> str:
     rows = [f"{'':26}" + "".join(f"{name:>12}" for name in columns)] if any(columns) else []
     for metric in shown_metrics():
         values = {column: metrics.get(metric.name) for column, metrics in columns.items()}
-        if metric.always_printed or any(value is not None for value in values.values()):
+        if "print" in metric.places or any(value is not None for value in values.values()):
             cells = (f"{metric.shown(value, column == 'change'):>12}" for column, value in values.items())
             rows.append(f"{metric.directed_label:26}" + "".join(cells))
     return "\n".join(rows)

@@ -4,7 +4,7 @@ Tables, report, comparison, curves, model card, `metric_for_best_model` and the 
 these rows. A new metric is one more row, and one function of a page that counts what it needs (see `measures`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -31,6 +31,7 @@ from ocr2_hf.evaluation.text import character_error_rate, exact_match, normalize
 DEFINITIONS = 2
 
 PERCENT, DECIMAL, SECONDS, RATE, COUNT = "{:.1%}", "{:.3f}", "{:.2f} s", "{:.2f}", "{:,.0f}"
+Place = Literal["print", "headline", "histogram", "breakdown", "card"]
 _ARROWS = {"higher": "\N{UPWARDS ARROW}", "lower": "\N{DOWNWARDS ARROW}"}
 
 
@@ -56,6 +57,9 @@ class Metric:
     its name in the list of pages, "" where that does not show it. `training` says whether and how training measures it:
     in the losses' forward pass, by reading pages, or by reading those of the guard.
 
+    `places`: where else it stands. print: a terminal's table, measured or not; headline, histogram, breakdown: of the
+    report; card: what the Hub is told.
+
     `module`: the figure of (predictions, references) for `evaluate`, where that is not the one counted from texts;
     `inputs` is what one entry of them is.
     """
@@ -74,10 +78,7 @@ class Metric:
     over_all: Callable[[Sequence[Prediction]], Whole] | None = None
     short: str = ""
     training: Literal["", "forward", "reading", "guard"] = ""
-    always_printed: bool = False
-    on_card: bool = False
-    in_breakdown: bool = False
-    by_label: bool = False
+    places: Set[Place] = frozenset()
     inputs: Literal["text", "boxes", "prediction", ""] = ""
     module: Callable[..., Any] | None = None
 
@@ -101,7 +102,7 @@ class Metric:
 
 
 _TEXT: dict[str, Any] = {"needs": "characters", "group": "Text", "measure": measure_text, "inputs": "text"}
-_BOXES = {"needs": "boxes", "group": "Boxes", "measure": measure_boxes, "inputs": "boxes", "by_label": True}
+_BOXES = {"needs": "boxes", "group": "Boxes", "measure": measure_boxes, "inputs": "boxes"}
 _TABLES = {"needs": "tables", "group": "Tables", "measure": measure_tables, "inputs": "text"}
 _PAGES = {"group": "Robustness", "measure": measure_robustness}
 _COST = {"group": "Cost", "measure": measure_cost}
@@ -112,7 +113,7 @@ _ROWS = (
         *("character_edits", "characters"),
         **_TEXT,
         turn=lambda errors: np.maximum(0.0, 1.0 - errors),
-        always_printed=True,
+        places={"headline", "print"},
     ),
     Metric(
         *("cer", "Character errors", PERCENT, "lower", "characters to change / characters of the reference"),
@@ -120,28 +121,24 @@ _ROWS = (
         **_TEXT,
         short="CER",
         training="reading",
-        always_printed=True,
-        on_card=True,
-        in_breakdown=True,
         module=character_error_rate,
+        places={"histogram", "print", "card", "breakdown"},
     ),
     Metric(
         *("wer", "Word errors", PERCENT, "lower", "words to change / words of the reference"),
         *("word_edits", "words"),
         **_TEXT | {"needs": "words"},
         short="WER",
-        always_printed=True,
-        on_card=True,
-        in_breakdown=True,
         module=word_error_rate,
+        places={"headline", "print", "card", "breakdown"},
     ),
     Metric(
         *("normalized_edit_distance", "Edit distance", DECIMAL, "lower", "edits / longer text, mean over pages"),
         *("distance", "pages"),
         **_TEXT,
         training="reading",
-        on_card=True,
         module=normalized_edit_distance,
+        places={"card"},
     ),
     Metric(
         *("exact_match", "Pages without error", PERCENT, "higher", "pages whose text is exactly the reference"),
@@ -171,17 +168,14 @@ _ROWS = (
         **_BOXES,
         short="IoU",
         training="reading",
-        always_printed=True,
-        on_card=True,
-        in_breakdown=True,
+        places={"headline", "histogram", "print", "card", "breakdown"},
     ),
     Metric(
         *("box_f1_50", "Box F1 at 0.5", DECIMAL, "higher", "a box is found when its IoU is at least 0.5"),
         *("found_50", "mean_boxes"),
         **_BOXES,
         short="F1",
-        on_card=True,
-        in_breakdown=True,
+        places={"headline", "card", "breakdown"},
     ),
     Metric(
         *("box_precision_50", "Precision at 0.5", DECIMAL, "higher", "predicted boxes that are right"),
@@ -212,21 +206,20 @@ _ROWS = (
         *("map", "mAP", DECIMAL, "higher", "COCO mean average precision, IoU 0.5 to 0.95, by label"),
         group="Boxes",
         over_all=Detections.of,
-        on_card=True,
+        places={"card"},
     ),
     Metric(
         *("teds", "TEDS", DECIMAL, "higher", "tree similarity of tables, 1 is perfect"),
         *("teds", "all_tables"),
         **_TABLES,
         short="TEDS",
-        on_card=True,
-        in_breakdown=True,
+        places={"headline", "histogram", "card", "breakdown"},
     ),
     Metric(
         *("teds_s", "TEDS, structure", DECIMAL, "higher", "TEDS without the cells' text"),
         *("teds_s", "all_tables"),
         **_TABLES,
-        on_card=True,
+        places={"card"},
     ),
     Metric(
         *("cell_precision", "Cell precision", DECIMAL, "higher", "predicted cells that are right"),
@@ -264,9 +257,9 @@ _ROWS = (
         *("loops", "pages", "pages"),
         **_PAGES,
         training="reading",
-        on_card=True,
         inputs="prediction",
         module=repetition_rate,
+        places={"card"},
     ),
     Metric(
         *("missing_eos_rate", "Never end", PERCENT, "lower", "pages cut off at the token limit"),
@@ -295,8 +288,7 @@ _ROWS = (
         *("seconds", "pages_with_seconds", "pages_with_seconds"),
         **_COST,
         short="time",
-        always_printed=True,
-        in_breakdown=True,
+        places={"headline", "histogram", "print", "breakdown"},
     ),
     Metric(
         *("pages_per_second", "Pages per second", RATE, "higher", "of one process"),

@@ -107,6 +107,7 @@ def _measured(metric: Metric, numbers: list[float | None], intervals: Mapping[st
         "name": metric.name,
         "label": metric.directed_label,
         "group": metric.group,
+        "headline": "headline" in metric.places,
         "meaning": metric.directed_meaning,
         "share": metric.form in (PERCENT, DECIMAL),  # lies in [0, 1], mostly
         "numbers": numbers,
@@ -140,6 +141,7 @@ def _measures(items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             "short": metric.short,
             "form": _SCRIPT_FORMS[metric.form],
             "more_is_better": metric.higher_is_better,
+            "histogram": "histogram" in metric.places,
         }
         for metric in listed_metrics()
         if any(page[metric.name] is not None for page in scores)
@@ -153,7 +155,7 @@ def _breakdowns(by: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[dict[
         metrics = [
             metric
             for metric in METRICS.values()
-            if metric.in_breakdown and any(group.get(metric.name) is not None for group in groups.values())
+            if "breakdown" in metric.places and any(group.get(metric.name) is not None for group in groups.values())
         ]
         if len(groups) > (0 if kind == "label" else 1) and metrics:
             counted = "boxes" if kind == "label" else "pages"

@@ -9,7 +9,7 @@ import numpy as np
 from ocr2_hf.document.predictions import Prediction
 from ocr2_hf.evaluation.average_precision import Detections
 from ocr2_hf.evaluation.intervals import interval, resamples
-from ocr2_hf.evaluation.measures import Measures, measure_labels, plain_pair
+from ocr2_hf.evaluation.measures import Measures, measure_boxes, measure_labels, plain_pair
 from ocr2_hf.evaluation.registry import DEFINITIONS, Metric, counted_metrics, measure_pages
 from ocr2_hf.evaluation.scripts import dominant_script
 
@@ -150,7 +150,9 @@ def _by_label(lines: Sequence[Prediction]) -> dict[str, dict[str, Any]]:
     for line in lines:
         for label, measures in measure_labels(line).items():
             pages[label].append(measures)
-    shown = [metric for metric in counted_metrics() if metric.by_label or (has_text and metric.name == "cer")]
+    shown = [
+        metric for metric in counted_metrics() if metric.measure is measure_boxes or (has_text and metric.name == "cer")
+    ]
     groups = {}
     for label, precision in Detections.of(lines).by_label().items():
         sums = _sums(pages[label])

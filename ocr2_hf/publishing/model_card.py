@@ -63,7 +63,7 @@ def _metadata(facts: CardFacts) -> ModelCardData:
 
 
 def _hub_results(evaluation: Evaluation) -> list[EvalResult]:
-    told = (metric for metric in METRICS.values() if metric.on_card)
+    told = (metric for metric in METRICS.values() if "card" in metric.places)
     return [
         EvalResult(
             task_type=TASK,

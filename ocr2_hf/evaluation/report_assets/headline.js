@@ -1,14 +1,11 @@
 // The figures of the whole evaluation: tiles, then all of them in groups, then breakdowns.
 
-const HEADLINE = ["text_accuracy", "wer", "bbox_iou", "box_f1_50", "teds", "inference_time"];
-
 const COMPARED = "Certain or not: by the 95% interval of the difference, over samples of the same pages on both sides.";
 
 const ARROWS = "Arrows point to the better values.";
 
 function headline() {
-  const byName = new Map(report.figures.map((figure) => [figure.name, figure]));
-  const tiles = HEADLINE.filter((name) => byName.has(name)).map((name) => tile(byName.get(name)));
+  const tiles = report.figures.filter((figure) => figure.headline).map(tile);
   return make("section", { class: "headline", "aria-label": "Headline figures" }, make("dl", { class: "tiles" }, tiles),
     make("p", { class: "soft note" }, `${comparing ? COMPARED : `${plural(report.items.length, "page")}. Ranges are 95% intervals over samples of the pages.`} ${ARROWS}`),
     (report.notes ?? []).map((note) => make("p", { class: "note" }, note)));

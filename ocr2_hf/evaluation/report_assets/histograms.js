@@ -1,11 +1,10 @@
 // Distributions over the pages, one panel a measure.
 
-const HISTOGRAMS = ["cer", "bbox_iou", "teds", "inference_time"];
 const BINS = 20;
 const WIDTH = 320, HEIGHT = 96;
 
 function histograms() {
-  const panels = report.measures.filter((measure) => HISTOGRAMS.includes(measure.name)).slice(0, 4).map(histogram);
+  const panels = report.measures.filter((measure) => measure.histogram).slice(0, 4).map(histogram);
   return panels.length === 0 || report.items.length < 2 ? null
     : make("section", { class: "histograms", "aria-label": "Distributions" }, panels);
 }
