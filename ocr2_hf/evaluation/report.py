@@ -4,11 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageOps
+from PIL import Image
 from tqdm.auto import tqdm
 
 from ocr2_hf.document.atomic_files import write_whole
+from ocr2_hf.document.page_files import PageSource
 from ocr2_hf.document.predictions import Prediction
+from ocr2_hf.errors import WorkError
 from ocr2_hf.evaluation.registry import COUNT, DECIMAL, METRICS, PERCENT, SECONDS, Metric, shown_metrics
 from ocr2_hf.evaluation.report_images import ReportImages
 from ocr2_hf.evaluation.report_items import listed_metrics, report_item
@@ -65,9 +67,8 @@ def open_image(line: Prediction) -> Image.Image | None:
     if line.image is None:
         return None
     try:
-        with Image.open(line.image) as image:
-            return ImageOps.exif_transpose(image).convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return PageSource(line.image).load_for_reading().image
+    except WorkError:
         return None  # the figures matter more than one picture
 
 

@@ -1,0 +1,80 @@
+"""The rooms of the house: imports run one way, also those inside functions and under TYPE_CHECKING."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Each imports from those before it alone; the names are folders or files of ocr2_hf.
+ORDER = ("errors", "document", "plots", "data", "evaluation", "recipe", "modeling", "reading", "publishing", "training")
+ORDER += ("planning", "benchmark", "commands", "__main__")
+
+
+def module_of(path: Path, root: Path) -> str:
+    parts = path.relative_to(root).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.fixture(scope="module")
+def imports(repo) -> dict[str, set[str]]:
+    """Module -> modules of this repository that it imports."""
+    paths = {}
+    for folder, root in ((repo / "ocr2_hf", repo), (repo / "data_scripts", repo / "data_scripts")):
+        paths |= {module_of(path, root): path for path in folder.rglob("*.py")}
+    known = set(paths) - {"ocr2_hf"}  # which hands names on, when they are asked for
+
+    def found(name: str) -> str | None:
+        return name if name in known else name.rpartition(".")[0] if name.rpartition(".")[0] in known else None
+
+    return {module: {found(name) for name in imported(paths[module])} - {None, module} for module in known}
+
+
+def room(module: str) -> str:
+    name = module.split(".")[1]
+    return "recipe" if name.startswith("recipe") else name
+
+
+def test_no_circles(imports):
+    """A module that nothing left imports is taken away, until none is left or those left import each other."""
+    left = {module: set(wanted) for module, wanted in imports.items()}
+    while free := [module for module, wanted in left.items() if not wanted]:
+        for module in free:
+            del left[module]
+        for wanted in left.values():
+            wanted.difference_update(free)
+    assert not left, f"these import each other: {sorted(left)}"
+
+
+def test_imports_run_one_way(imports):
+    back = [
+        f"{module} imports {wanted}"
+        for module, all_wanted in imports.items()
+        for wanted in all_wanted
+        if module.startswith("ocr2_hf.") and wanted.startswith("ocr2_hf.")
+        if ORDER.index(room(wanted)) > ORDER.index(room(module))
+    ]
+    assert not back
+    assert not [m for m, all_wanted in imports.items() if room_of_scripts(m, all_wanted)], "only commands know scripts"
+
+
+def room_of_scripts(module: str, wanted: set[str]) -> bool:
+    ours = module.startswith("ocr2_hf.") and room(module) != "commands"
+    return ours and any(not name.startswith("ocr2_hf") for name in wanted)
+
+
+def test_what_a_page_is_needs_no_torch_and_no_datasets(repo):
+    modules = sorted(f"ocr2_hf.document.{path.stem}" for path in (repo / "ocr2_hf/document").glob("[a-z]*.py"))
+    look = f"import {', '.join(modules)}, sys; print({{'torch', 'datasets', 'transformers'}} & sys.modules.keys())"
+    run = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True, cwd=repo)
+    assert run.stdout.strip() == "set()"
