@@ -40,10 +40,8 @@ def _reasons(name: str, value: Any, error: ValidationError) -> list[str]:
         for step in detail["loc"][:-2] if "[key]" in detail["loc"] else detail["loc"]:
             if isinstance(inner, dict) and step in inner:
                 where, inner = f"{where}: {step}", inner[step]
-        if detail["type"] == "value_error":  # ours, and names the value itself
-            told.setdefault(where, set()).add(str(detail["ctx"]["error"]))
-        else:
-            told.setdefault(f"{where}: {detail['input']!r}", set()).add(detail["msg"][0].lower() + detail["msg"][1:])
+        reason = detail["msg"].removeprefix("Value error, ")
+        told.setdefault(f"{where}: {detail['input']!r}", set()).add(reason[0].lower() + reason[1:])
     return [f"{where}: {'; or '.join(sorted(reasons))}" for where, reasons in told.items()]
 
 

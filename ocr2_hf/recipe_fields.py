@@ -7,25 +7,19 @@ declares itself; all other classes are ours.
 import inspect
 import os
 import typing
+from collections.abc import Callable
 from dataclasses import Field, dataclass, field, fields
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Annotated, Any, Literal
 
 import torch
 from accelerate.utils import DistributedType
-from pydantic import (
-    AfterValidator,
-    ConfigDict,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveInt,
-    TypeAdapter,
-)
+from pydantic import AfterValidator, ConfigDict, NonNegativeFloat, NonNegativeInt, PositiveInt, TypeAdapter
 from pydantic import Field as Range
 from transformers import TrainingArguments
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
-from ocr2_hf.data.augment import Augmentation
+from ocr2_hf.data.augment import augment_problems
 from ocr2_hf.data.collator import ROLES
 from ocr2_hf.data.tasks import PROMPTS
 
@@ -35,9 +29,9 @@ HIGHER_IS_BETTER = ("token_accuracy", "bbox_iou")
 READ_METRICS = ("cer", "normalized_edit_distance", "bbox_iou", "repetition_rate", "missing_eos_rate")
 METRICS = ("loss", "loss_text", "loss_box", "token_accuracy", *READ_METRICS, "guard_cer")
 
-
 TaskName = Literal[tuple(PROMPTS)]
 Role = Literal[ROLES]
+Tracker = Literal[("none", "all", *INTEGRATION_TO_CALLBACK)]
 
 
 def _key(default: Any, text: str, *, identity: bool = True, whole_run: bool = False) -> Any:
@@ -51,41 +45,31 @@ def _key(default: Any, text: str, *, identity: bool = True, whole_run: bool = Fa
     return field(default=default, metadata=about)
 
 
-def _has_a_share(tasks: dict[str, float]) -> dict[str, float]:
-    if not sum(tasks.values()) > 0:
-        raise ValueError("no task has a share above 0")
-    return tasks
+# A key that may change while a run goes on.
+_changeable = partial(_key, identity=False)
 
 
-def _shows_the_page(prompt: str) -> str:
-    if prompt.count("<image>") != 1:
-        raise ValueError(f"{prompt!r} must hold <image> exactly once")
-    return prompt
+def _must(hold: Callable[[Any], Any], otherwise: str) -> AfterValidator:
+    def check(value: Any) -> Any:
+        if not hold(value):
+            raise ValueError(otherwise)
+        return value
+
+    return AfterValidator(check)
 
 
-def _teaches_to_end(weights: dict[str, float]) -> dict[str, float]:
-    if weights.get("eos") == 0:
-        raise ValueError("eos: 0: a model that never learns to end does not end; give it a weight")
-    return weights
-
-
-def _can_augment(value: str | dict[str, Any]) -> str | dict[str, Any]:
-    Augmentation.of(value)
+def _augmentation(value: str | dict[str, Any]) -> str | dict[str, Any]:
+    if problems := augment_problems(value):
+        raise ValueError("; ".join(problems))
     return value
 
 
-def _known_trackers(value: str | list[str] | None) -> str | list[str] | None:
-    known = ("none", "all", *INTEGRATION_TO_CALLBACK)
-    for name in [value] if isinstance(value, str) else value or ():
-        if name not in known:
-            raise ValueError(f"{name!r} is none of {', '.join(known)}")
-    return value
-
-
-def _keeps_columns(remove: bool) -> bool:
-    if remove:
-        raise ValueError("must be false, the collator reads whole rows")
-    return remove
+_HAS_A_TASK = _must(lambda tasks: sum(tasks.values()) > 0, "no task has a share above 0")
+_HAS_THE_PAGE = _must(lambda prompt: prompt.count("<image>") == 1, "must hold <image> exactly once")
+_LEARNS_TO_END = _must(
+    lambda weights: weights.get("eos") != 0, "a model that never learns to end does not end; give eos a weight"
+)
+_OFF = _must(lambda value: not value, "must be false, the collator reads whole rows")
 
 
 @dataclass
@@ -104,8 +88,7 @@ class ModelArguments:
         whole_run=True,
     )
     attn_implementation: Literal["auto", "flash_attention_2", "sdpa", "eager"] = _key(
-        "auto",
-        "Attention of the text model. auto: flash_attention_2 where installed and the GPU allows it, else sdpa.",
+        "auto", "Attention of the text model. auto: flash_attention_2 where installed and the GPU allows it, else sdpa."
     )
     experts_implementation: Literal["grouped_mm", "batched_mm", "eager"] = _key(
         "grouped_mm",
@@ -139,8 +122,8 @@ class DataArguments:
 
     dataset: str = _key("", "Name of a built dataset or a Hub id to train on.")
     train_split: str = _key("train", "Split to train on.")
-    eval_dataset: str | None = _key(None, "Dataset to evaluate on; null: the same dataset.", identity=False)
-    eval_split: str = _key("validation", "Split to evaluate on.", identity=False)
+    eval_dataset: str | None = _changeable(None, "Dataset to evaluate on; null: the same dataset.")
+    eval_split: str = _changeable("validation", "Split to evaluate on.")
     guard_dataset: str | None = _key(
         None,
         "General pages that the model must not unlearn to read: their CER is measured on the base and at every "
@@ -154,10 +137,10 @@ class DataArguments:
 class PageArguments:
     """What is made of the pages: questions and answers, sequences, batches."""
 
-    tasks: Annotated[dict[TaskName, NonNegativeFloat], AfterValidator(_has_a_share)] = _key(
+    tasks: Annotated[dict[TaskName, NonNegativeFloat], _HAS_A_TASK] = _key(
         {"markdown": 1.0}, "Task -> share of the examples: ocr, markdown, locate, table, custom."
     )
-    prompts: dict[TaskName, Annotated[str, AfterValidator(_shows_the_page)]] = _key(
+    prompts: dict[TaskName, Annotated[str, _HAS_THE_PAGE]] = _key(
         {}, "Task -> prompt, where it differs from the model's own."
     )
     max_length: PositiveInt = _key(
@@ -171,22 +154,20 @@ class PageArguments:
     max_patches: Annotated[int, Range(ge=2, le=6)] | None = _key(
         None, "Tiles a page may be cut into, 2 to 6; null: as the processor says."
     )
-    augment: Annotated[str | dict[str, Any], AfterValidator(_can_augment)] = _key(
+    augment: Annotated[str | dict[str, Any], AfterValidator(_augmentation)] = _key(
         "light",
         "How images change in training, never in evaluation: none, light (colour jitter), scan, photo, or a mapping of "
         "operations to strengths (see ocr2_hf/data/augment.py). Boxes move with the pixels.",
     )
-    cache_vision_features: bool = _key(
+    cache_vision_features: bool = _changeable(
         False,
         "Run the frozen vision encoder over the pages once, before training, keep its outputs on disk and train from "
         "them; for train_vision: none and augment: none. Evaluation's loss is from them too; reading by generation is "
         "from the images.",
-        identity=False,
     )
-    vision_cache_dir: str | None = _key(
+    vision_cache_dir: str | None = _changeable(
         None,
         "Where they lie, on a disk all machines share; null: vision_features in the datasets cache.",
-        identity=False,
     )
     tokens_per_batch: PositiveInt | None = _key(
         None,
@@ -203,10 +184,9 @@ class LossArguments:
     box_weight: NonNegativeFloat = _key(0.5, "Weight of the box loss.")
     box_beta: NonNegativeFloat = _key(0.1, "Where SmoothL1 turns linear, in units of the page's side.")
     box_source: Literal["expectation", "head"] = _key(
-        "expectation",
-        "Predicted boxes: the mean of the coordinate softmax (no new weights), or the box head.",
+        "expectation", "Predicted boxes: the mean of the coordinate softmax (no new weights), or the box head."
     )
-    token_weights: Annotated[dict[Role, NonNegativeFloat], AfterValidator(_teaches_to_end)] = _key(
+    token_weights: Annotated[dict[Role, NonNegativeFloat], _LEARNS_TO_END] = _key(
         {}, "Role -> weight in the text loss: text, coordinate, tag, eos."
     )
     label_weights: dict[str, NonNegativeFloat] = _key({}, "Region label -> factor on the weights of its tokens.")
@@ -217,29 +197,24 @@ class LossArguments:
 class OCR2TrainingArguments(LossArguments, PageArguments, TrainingArguments):
     """The library's `TrainingArguments` with the tutorial's defaults, plus tasks, losses and evaluation."""
 
-    output_dir: str = _key(
-        "runs/ocr2", "Where checkpoints, the final model and recipe.yaml go.", identity=False, whole_run=True
-    )
+    output_dir: str = _changeable("runs/ocr2", "Where checkpoints, the final model and recipe.yaml go.", whole_run=True)
     learning_rate: NonNegativeFloat = _key(2e-5, "Peak learning rate of everything that has no own rate.")
     weight_decay: NonNegativeFloat = _key(0.01, "AdamW weight decay; not on biases and norms.")
-    lr_scheduler_type: str = _key("cosine", "Learning rate schedule.", identity=False)
-    num_train_epochs: float = _key(10.0, "Passes over the pages.", identity=False, whole_run=True)
-    logging_steps: float = _key(100, "Optimizer steps between two log rows.", identity=False)
-    remove_unused_columns: Annotated[bool, AfterValidator(_keeps_columns)] = _key(
-        False, "Must be false: the collator reads whole page records.", identity=False
+    lr_scheduler_type: str = _changeable("cosine", "Learning rate schedule.")
+    num_train_epochs: float = _changeable(10.0, "Passes over the pages.", whole_run=True)
+    logging_steps: float = _changeable(100, "Optimizer steps between two log rows.")
+    remove_unused_columns: Annotated[bool, _OFF] = _changeable(
+        False, "Must be false: the collator reads whole page records."
     )
-    report_to: Annotated[str | list[str] | None, AfterValidator(_known_trackers)] = _key(
-        "none", "Trackers, e.g. tensorboard.", identity=False
-    )
-    push_to_hub: bool = _key(
+    report_to: Tracker | list[Tracker] | None = _changeable("none", "Trackers, e.g. tensorboard.")
+    push_to_hub: bool = _changeable(
         False,
         "Push the model as `ocr2 push` does; the Hub is asked before training starts whether it may be.",
-        identity=False,
         whole_run=True,
     )
-    hub_model_id: str | None = _key(None, "ORG/NAME to push to.", identity=False, whole_run=True)
-    hub_strategy: Literal["end", "every_save"] = _key(
-        "end", "When to push: once trained, or at every save too, beside the training.", identity=False, whole_run=True
+    hub_model_id: str | None = _changeable(None, "ORG/NAME to push to.", whole_run=True)
+    hub_strategy: Literal["end", "every_save"] = _changeable(
+        "end", "When to push: once trained, or at every save too, beside the training.", whole_run=True
     )
 
     vision_learning_rate: NonNegativeFloat | None = _key(None, "Learning rate of SAM, encoder and queries.")
@@ -247,33 +222,26 @@ class OCR2TrainingArguments(LossArguments, PageArguments, TrainingArguments):
     box_head_learning_rate: NonNegativeFloat | None = _key(
         None, "Learning rate of the box head, which starts at random."
     )
-    eval_pages: NonNegativeInt = _key(
-        16, "Pages read by generation at each evaluation, for CER and box IoU; 0: none.", identity=False
+    eval_pages: NonNegativeInt = _changeable(
+        16, "Pages read by generation at each evaluation, for CER and box IoU; 0: none."
     )
-    eval_max_new_tokens: PositiveInt = _key(1024, "Longest answer of that generation, in tokens.", identity=False)
+    eval_max_new_tokens: PositiveInt = _changeable(1024, "Longest answer of that generation, in tokens.")
     guard_pages: PositiveInt = _key(
         32, "Pages of guard_dataset read by generation, the same at every evaluation.", whole_run=True
     )
-    guard_tolerance: NonNegativeFloat = _key(
-        0.02, "By how much the CER on them may be above the base's.", identity=False
-    )
-    early_stopping_patience: PositiveInt | None = _key(
+    guard_tolerance: NonNegativeFloat = _changeable(0.02, "By how much the CER on them may be above the base's.")
+    early_stopping_patience: PositiveInt | None = _changeable(
         None,
         "Evaluations in a row without a better metric_for_best_model after which training ends; null: never.",
-        identity=False,
     )
-    no_repeat_ngram: NonNegativeInt = _key(
+    no_repeat_ngram: NonNegativeInt = _changeable(
         NO_REPEAT_NGRAM,
         "Generation, in evaluation and later from the saved model, repeats no run of so many tokens; 0: it may.",
-        identity=False,
     )
-    no_repeat_window: NonNegativeInt = _key(
-        NO_REPEAT_WINDOW, "Among how many last tokens of the answer.", identity=False
-    )
-    hub_example: bool = _key(
+    no_repeat_window: NonNegativeInt = _changeable(NO_REPEAT_WINDOW, "Among how many last tokens of the answer.")
+    hub_example: bool = _changeable(
         True,
         "Push example.png too: a page of the evaluation with the regions found on it. False for pages of a secret.",
-        identity=False,
         whole_run=True,
     )
 

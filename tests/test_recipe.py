@@ -112,7 +112,7 @@ def test_problems_of_stages_are_told_beside_the_recipes(recipe):
         {"name": "three", "share": 0.5, "train_language": "none", 4: 4},
     ]
     message = problems(recipe, loss_chunks=0, vision_learning_rate=1e-5, stages=stages)
-    assert "8 problems" in message
+    assert "9 problems" in message
     for told in (
         "- loss_chunks: 0",
         "stage one: lora_r: 0",
@@ -121,6 +121,7 @@ def test_problems_of_stages_are_told_beside_the_recipes(recipe):
         "stage two: vision_learning_rate: -1",
         "stage three: 4: unknown key",
         "stage three: nothing trains",
+        "stage three: vision_learning_rate: without effect",
         "stages: the shares add up to 1.5",
     ):
         assert told in message
@@ -148,7 +149,7 @@ def test_problems_of_stages_are_told_beside_the_recipes(recipe):
         ({"tasks": {"ocr": 0}}, "no task has a share above 0"),
         ({"token_weights": {"word": 2}}, "token_weights: 'word': input should be 'text', 'coordinate', 'tag' or 'eos'"),
         ({"token_weights": {"eos": -1}}, "token_weights: eos: -1: input should be greater than or equal to 0"),
-        ({"token_weights": {"eos": 0}}, "token_weights: eos: 0: a model that never learns to end does not end"),
+        ({"token_weights": {"eos": 0}}, "token_weights: {'eos': 0}: a model that never learns to end does not end"),
         ({"overlong": "split", "tasks": {"ocr": 1}}, "overlong: split: only targets of the task markdown"),
         ({"overlong": "cut"}, "overlong: 'cut': input should be 'drop' or 'split'"),
         ({"no_repeat_window": 19}, "no_repeat_window: 19 is shorter than no_repeat_ngram: 20"),
@@ -181,9 +182,9 @@ def test_problems_of_stages_are_told_beside_the_recipes(recipe):
         ({"label_weights": {"table": -1}}, "label_weights: table: -1: input should be greater than or equal to 0"),
         ({"learning_rate": -1e-5}, "learning_rate: -1e-05: input should be greater than or equal to 0"),
         ({"gradient_checkpointing_kwargs": {"use_reentrant": True}}, "only the other kind is made for this model"),
-        ({"report_to": "tensorbord"}, "report_to: 'tensorbord' is none of none, all, "),
+        ({"report_to": "tensorbord"}, "report_to: 'tensorbord': input should be 'none', 'all', "),
         ({"dataset": ""}, "say which built dataset"),
-        ({"remove_unused_columns": True}, "remove_unused_columns: must be false"),
+        ({"remove_unused_columns": True}, "remove_unused_columns: True: must be false"),
         ({"bf16": True, "fp16": True}, "choose one"),
         ({"guard_dataset": "general"}, "guard_dataset: it is read at evaluations, and there are none"),
         ({"guard_pages": 4, "guard_tolerance": 0.1}, "guard_pages, guard_tolerance: without effect"),

@@ -10,15 +10,12 @@ import argparse
 import gc
 import logging
 from functools import partial
-from typing import TYPE_CHECKING
 
+from accelerate import Accelerator
 from transformers.utils.logging import set_verbosity_warning
 
 from ocr2_hf.recipe import OCR2TrainingArguments, Recipe, load_recipe
 from ocr2_hf.recipe_help import add_keys
-
-if TYPE_CHECKING:
-    from accelerate import Accelerator
 
 logger = logging.getLogger("ocr2_hf")
 
@@ -67,7 +64,7 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def train(recipe: Recipe, args: OCR2TrainingArguments) -> "Accelerator":
+def train(recipe: Recipe, args: OCR2TrainingArguments) -> Accelerator:
     """Build the trainer and run it, or the stages one after the other; what is returned outlives them."""
     from ocr2_hf.training.job import build_trainer, run
     from ocr2_hf.training.stages import run_stages

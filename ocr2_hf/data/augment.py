@@ -68,10 +68,10 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-def _problems(value: str | Mapping[str, Any]) -> list[str]:
+def augment_problems(value: str | Mapping[str, Any]) -> list[str]:
     """What is wrong with the name of a preset, or with operations and their strengths."""
     if isinstance(value, str):
-        return [] if value in PRESETS else [f"{value!r} is none of {', '.join(PRESETS)}, and no mapping"]
+        return [] if value in PRESETS else [f"is none of {', '.join(PRESETS)}, and no mapping"]
     problems = []
     for name, strength in value.items():
         if name not in OPERATIONS:
@@ -114,8 +114,8 @@ class Augmentation:
     @classmethod
     def of(cls, value: str | Mapping[str, Any]) -> "Augmentation":
         """From a recipe's `augment`. Raises `ValueError` with all that is wrong with it."""
-        if problems := _problems(value):
-            raise ValueError("; ".join(problems))
+        if problems := augment_problems(value):
+            raise ValueError(f"augment: {value!r}: {'; '.join(problems)}")
         given = dict(PRESETS[value] if isinstance(value, str) else value)
         return cls(**given.pop(JITTER, {}), **given)
 

@@ -48,13 +48,10 @@ def _machine_problems(recipe: Recipe, args: OCR2TrainingArguments) -> list[str]:
         problems.append(
             "fp16: there is no GPU here, and a CPU would train in float32 without a word; use bf16: true, or neither"
         )
-    trackers = {*args.report_to}
-    for stage in recipe.stages:
-        told = stage.values.get("report_to") or ()
-        trackers |= {told} if isinstance(told, str) else {*told}
-    for tracker in sorted(trackers - {"all", "none", *get_available_reporting_integrations()}):
-        problems.append(f"report_to: {tracker} is not installed here; install it, or set report_to: none")
-    return problems
+    asked = [args.report_to, *(stage.values.get("report_to") or [] for stage in recipe.stages)]
+    trackers = {name for names in asked for name in ([names] if isinstance(names, str) else names)}
+    missing = sorted(trackers - {"all", "none", *get_available_reporting_integrations()})
+    return problems + [f"report_to: {name} is not installed here; install it, or set none" for name in missing]
 
 
 def _process_problems(args: OCR2TrainingArguments) -> list[str]:
