@@ -113,11 +113,10 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     Raises `UsageError` with every problem found: unknown keys, wrong types and values, contradictions.
     """
     given = read_yaml(path) | parse_overrides(overrides)
-    listed = [] if given.get("stages") is None else given["stages"]
-    given.pop("stages", None)
+    listed = given.pop("stages", None)
     values, problems = checked(given)
     broken = given.keys() - values.keys()
-    stages, found = _stages(listed, values, broken)
+    stages, found = _stages([] if listed is None else listed, values, broken)
     problems += found
     if not listed:  # with stages, what counts is what each of them makes of the recipe
         problems += contradictions(values, broken)

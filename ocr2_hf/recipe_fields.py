@@ -31,7 +31,6 @@ METRICS = ("loss", "loss_text", "loss_box", "token_accuracy", *READ_METRICS, "gu
 
 TaskName = Literal[tuple(PROMPTS)]
 Role = Literal[ROLES]
-Tracker = Literal[("none", "all", *INTEGRATION_TO_CALLBACK)]
 
 
 def _key(default: Any, text: str, *, identity: bool = True, whole_run: bool = False) -> Any:
@@ -64,6 +63,8 @@ def _augmentation(value: str | dict[str, Any]) -> str | dict[str, Any]:
     return value
 
 
+_TRACKERS = ("none", "all", *INTEGRATION_TO_CALLBACK)
+Tracker = Annotated[str, _must(lambda name: name in _TRACKERS, f"is none of {', '.join(_TRACKERS)}")]
 _HAS_A_TASK = _must(lambda tasks: sum(tasks.values()) > 0, "no task has a share above 0")
 _HAS_THE_PAGE = _must(lambda prompt: prompt.count("<image>") == 1, "must hold <image> exactly once")
 _LEARNS_TO_END = _must(

@@ -29,12 +29,15 @@ _BOUNDS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusive
 
 def add_keys(parser: argparse.ArgumentParser) -> None:
     """Add every key to a parser that only prints help."""
-    for title, classes in _BLOCKS.items():
-        block = parser.add_argument_group(title)
-        for name, key in KEYS.items():
-            if key.declared_in in classes:
-                kind, text = _told(key)
-                block.add_argument(f"--{name}", metavar=kind, help=text.replace("%", "%%"))
+    groups = {title: parser.add_argument_group(title) for title in _BLOCKS}
+    for name, key in KEYS.items():
+        kind, text = _told(key)
+        groups[block_of(key)].add_argument(f"--{name}", metavar=kind, help=text.replace("%", "%%"))
+
+
+def block_of(key: Key) -> str:
+    """The title of the key's block."""
+    return next(title for title, classes in _BLOCKS.items() if key.declared_in in classes)
 
 
 def _told(key: Key) -> tuple[str, str]:
