@@ -42,5 +42,7 @@ def test_a_tracker_that_is_not_installed_is_told_before_anything_loads(tmp_path,
 
 
 def test_an_unknown_tracker_is_told_with_the_known_ones(tmp_path):
-    with pytest.raises(UsageError, match=r"report_to: 'tensorbord': input should be a valid list; or is none of .*tensorboard"):
+    with pytest.raises(
+        UsageError, match=r"report_to: 'tensorbord': input should be a valid list; or is none of .*tensorboard"
+    ):
         arguments(tmp_path, "tensorbord")
