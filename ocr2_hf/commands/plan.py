@@ -19,7 +19,6 @@ from ocr2_hf.planning.plan import Plan, make_plan
 from ocr2_hf.planning.sharding import Launch, read_launches
 from ocr2_hf.planning.step_memory import PARTS, fits, verdict
 from ocr2_hf.recipe import load_recipe
-from ocr2_hf.training.limits import check_machine
 
 SIZES = ((640, 640), (1024, 1024), (1240, 1754), (1754, 1240), (1700, 2200), (2480, 3508))
 
@@ -27,9 +26,7 @@ SIZES = ((640, 640), (1024, 1024), (1240, 1754), (1754, 1240), (1700, 2200), (24
 def main(argv: list[str] | None = None) -> int:
     options, overrides = _parser().parse_known_args(argv)
     recipe = load_recipe(options.recipe, overrides)
-    args = recipe.training_arguments()
-    check_machine(recipe, args)
-    plan = make_plan(recipe, args, options.page, options.target_tokens)
+    plan = make_plan(recipe, recipe.training_arguments(), options.page, options.target_tokens)
     print(f"{options.recipe}: {recipe.model.model}, weights in {plan.dtype}")
     for tell in (_print_parameters, _print_tokens, _print_flops):
         tell(plan)
