@@ -1,41 +1,42 @@
-"""Recipes: a flat YAML whose keys are the fields of `recipe_fields`, read, overridden, checked.
+"""Recipes: a flat YAML whose keys `recipe_fields` declares, read, overridden, checked.
 
 `--key value` on the command line overrides. All problems of a recipe are told in one message, before anything loads.
 """
 
-import difflib
+import math
 import re
-import typing
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from ocr2_hf.document.atomic_files import write_whole
 from ocr2_hf.errors import UsageError
-from ocr2_hf.recipe_checks import contradictions, machine_problems
+from ocr2_hf.recipe_checks import checked, contradictions
 from ocr2_hf.recipe_fields import (
     BLOCKS,
     IDENTITY,
+    KEYS,
     LIBRARY,
     OURS,
     DataArguments,
     ModelArguments,
     OCR2TrainingArguments,
-    default_of,
-    known_fields,
 )
+from ocr2_hf.recipe_file import RECIPE_FILE, read_yaml
 
-__all__ = ["DataArguments", "ModelArguments", "OCR2TrainingArguments", "Recipe", "Stage", "load_recipe"]
-
-# What a stage cannot set for itself.
-WHOLE_RUN = (
-    *("model", "dtype", "output_dir", "num_train_epochs", "max_steps", "seed"),
-    *("deepspeed", "fsdp", "bf16", "fp16", "guard_dataset", "guard_split", "guard_pages"),
-    *("push_to_hub", "hub_model_id", "hub_private_repo", "hub_strategy", "hub_example"),
-)
+__all__ = [
+    "RECIPE_FILE",
+    "DataArguments",
+    "ModelArguments",
+    "OCR2TrainingArguments",
+    "Recipe",
+    "Stage",
+    "load_recipe",
+    "read_yaml",
+]
 
 
 @dataclass(frozen=True)
@@ -70,39 +71,29 @@ class Recipe:
         # What pushes is `ocr2_hf.publishing`: the library would upload the whole folder, pickles and evaluations too.
         values = _renamed(self._of(OCR2TrainingArguments)) | {"push_to_hub": False}
         try:
-            args = OCR2TrainingArguments(**values)
+            return OCR2TrainingArguments(**values)
         except (ValueError, ImportError) as error:
             raise UsageError(f"the recipe's training block is refused: {error}") from error
-        problems = machine_problems(args)
-        if problems:
-            raise UsageError("; ".join(problems))
-        return args
 
     def library_arguments(self) -> dict[str, Any]:
         """The fields of the library's own `TrainingArguments` as this recipe sets them, for a stock `Trainer`."""
-        redefined = [name for name in OCR2TrainingArguments.__annotations__ if name in LIBRARY]
-        defaults = {name: default_of(OCR2TrainingArguments, name) for name in redefined}
+        defaults = {name: KEYS[name].default for name in OCR2TrainingArguments.__annotations__ if name in LIBRARY}
         return _renamed(defaults | {name: value for name, value in self.values.items() if name in LIBRARY})
 
     def training(self, name: str) -> Any:
         """A field of the training block, given or default, without building the block."""
-        return self.values.get(name, default_of(OCR2TrainingArguments, name))
+        return self.values.get(name, KEYS[name].default)
 
     def resolved(self) -> dict[str, Any]:
         """Every field of ours and every other key that was given, as plain values for a YAML file."""
-        known = known_fields()
-        names = [name for name in known if name in OURS or name in IDENTITY or name in self.values]
-        resolved = {name: self.values.get(name, default_of(known[name], name)) for name in names}
+        names = [name for name in KEYS if name in OURS or name in IDENTITY or name in self.values]
+        resolved = {name: self.values.get(name, KEYS[name].default) for name in names}
         stages = [{"name": stage.name, "share": stage.share, **stage.values} for stage in self.stages]
         return resolved | ({"stages": stages} if stages else {})
 
     def save(self, path: str | Path) -> None:
-        """Write the resolved recipe; written beside and moved into place."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_suffix(".yaml.tmp")
-        beside.write_text(yaml.safe_dump(self.resolved(), sort_keys=False, allow_unicode=True), encoding="utf-8")
-        beside.replace(path)
+        """Write the resolved recipe; the file is whole or not there."""
+        write_whole(path, yaml.safe_dump(self.resolved(), sort_keys=False, allow_unicode=True))
 
     def _of(self, block: type) -> dict[str, Any]:
         names = {item.name for item in fields(block)}
@@ -119,75 +110,51 @@ def _renamed(values: dict[str, Any]) -> dict[str, Any]:
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe and the command line's `--key value` over it.
 
-    Raises `UsageError` with every problem found: unknown keys, wrong types, contradictions.
+    Raises `UsageError` with every problem found: unknown keys, wrong types and values, contradictions.
     """
     given = read_yaml(path) | parse_overrides(overrides)
-    problems: list[str] = []
-    stages = _stages(given.pop("stages", None), problems)
-    values = dict(_typed(given, problems))
-    if not problems:
-        # With stages, what counts is what each of them makes of the recipe.
-        problems += [] if stages else contradictions(values)
-        problems += [
-            f"stage {stage.name}: {problem}" for stage in stages for problem in contradictions(values | stage.values)
-        ]
+    listed = given.pop("stages", None)
+    values, problems = checked(given)
+    broken = given.keys() - values.keys()
+    stages, found = _stages([] if listed is None else listed, values, broken)
+    problems += found
+    if not listed:  # with stages, what counts is what each of them makes of the recipe
+        problems += contradictions(values, broken)
     if problems:
-        listed = "\n".join(f"  - {problem}" for problem in problems)
-        raise UsageError(f"{path}: {len(problems)} problem{'s' if len(problems) > 1 else ''} in the recipe\n{listed}")
+        told = "\n".join(f"  - {problem}" for problem in problems)
+        raise UsageError(f"{path}: {len(problems)} problem{'s' if len(problems) > 1 else ''} in the recipe\n{told}")
     return Recipe.of(values, stages)
 
 
-def _stages(given: Any, problems: list[str]) -> list[Stage]:
-    """The `stages` of a recipe; what is wrong with them is added to `problems`."""
-    if given is None:
-        return []
-    if not isinstance(given, list) or not all(isinstance(stage, dict) and "name" in stage for stage in given):
-        problems.append("stages: must be a list of mappings, each with a name")
-        return []
-    stages = []
-    for stage in given:
-        found: list[str] = []
-        values = dict(_typed({k: v for k, v in stage.items() if k not in ("name", "share")}, found))
-        share = stage.get("share", 1 / len(given))
-        if not re.fullmatch(r"[\w-]+", str(stage["name"])):
-            found.append("its name becomes a folder's: letters, digits, _ and - only")
-        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
-            found.append(f"share: {share!r} is not a number above 0 and up to 1")
-            share = 0.0
-        found += [f"{name}: is the same in all stages; set it above" for name in values if name in WHOLE_RUN]
-        problems += [f"stage {stage['name']}: {problem}" for problem in found]
-        stages.append(Stage(str(stage["name"]), float(share), values))
+def _stages(listed: Any, values: dict[str, Any], broken: Set[str]) -> tuple[list[Stage], list[str]]:
+    """The stages of a recipe with these values, and what is wrong with them."""
+    if not isinstance(listed, list) or not all(isinstance(stage, dict) and "name" in stage for stage in listed):
+        return [], ["stages: must be a list of mappings, each with a name"]
+    stages, problems = [], []
+    for each in listed:
+        stage, found = _stage({"share": 1 / len(listed)} | each, values, broken)
+        stages.append(stage)
+        problems += [f"stage {stage.name}: {problem}" for problem in found]
     if len({stage.name for stage in stages}) < len(stages):
         problems.append("stages: two have one name")
-    if not problems and abs(sum(stage.share for stage in stages) - 1) > 1e-6:
-        problems.append(f"stages: the shares add up to {sum(stage.share for stage in stages):g}, not to 1")
-    return stages
+    total = sum(stage.share for stage in stages)
+    if stages and abs(total - 1) > 1e-6:  # nan, where a share is no share, is not told twice
+        problems.append(f"stages: the shares add up to {total:g}, not to 1")
+    return stages, problems
 
 
-class _NoDuplicates(yaml.SafeLoader):
-    """YAML takes the last of two equal keys without a word; in a recipe that is a mistake."""
-
-    def construct_mapping(self, node, deep=False):
-        names = [self.construct_object(key, deep=deep) for key, _ in node.value]
-        for name in names:
-            if names.count(name) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {name!r} stands twice", node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
-def read_yaml(path: str | Path) -> dict[str, Any]:
-    """A YAML mapping; `UsageError` for a missing file, broken YAML, or anything that is not a mapping."""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-        # The safe loader plus the check above: plain values only.
-        content = yaml.load(text, Loader=_NoDuplicates)  # noqa: S506
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read the recipe {path}: {error}") from error
-    except yaml.YAMLError as error:
-        raise UsageError(f"{path} is not valid YAML: {error}") from error
-    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
-        raise UsageError(f"{path} must be a YAML mapping of recipe keys to values")
-    return content
+def _stage(given: dict[str, Any], values: dict[str, Any], broken: Set[str]) -> tuple[Stage, list[str]]:
+    name, share = str(given.pop("name")), given.pop("share")
+    own, problems = checked(given)
+    not_its = {key for key in own if KEYS[key].whole_run}
+    problems += [f"{key}: is the same in all stages; set it above" for key in own if key in not_its]
+    if not re.fullmatch(r"[\w-]+", name):
+        problems.append("its name becomes a folder's: letters, digits, _ and - only")
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
+        problems.append(f"share: {share!r} is not a number above 0 and up to 1")
+        share = math.nan
+    unknown = (broken - own.keys()) | (given.keys() - own.keys()) | not_its
+    return Stage(name, float(share), own), problems + contradictions(values | own, unknown)
 
 
 def parse_overrides(words: Sequence[str]) -> dict[str, Any]:
@@ -217,19 +184,3 @@ def _plain(name: str, text: str) -> Any:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise UsageError(f"--{name} {text}: not valid YAML ({str(error).splitlines()[0]})") from error
-
-
-def _typed(given: dict[str, Any], problems: list[str]) -> typing.Iterator[tuple[str, Any]]:
-    known = known_fields()
-    hints = {block: typing.get_type_hints(block) for block in BLOCKS}
-    for name, value in given.items():
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            problems.append(f"{name}: unknown key" + (f"; did you mean {close[0]}?" if close else ""))
-            continue
-        try:
-            adapter = TypeAdapter(hints[known[name]][name], config=ConfigDict(arbitrary_types_allowed=True))
-            yield name, adapter.validate_python(value)
-        except ValidationError as error:
-            reasons = {detail["msg"][0].lower() + detail["msg"][1:] for detail in error.errors()}
-            problems.append(f"{name}: {value!r}: {'; or '.join(sorted(reasons))}")

@@ -1,16 +1,27 @@
-"""The fields of a recipe: name, type, default, and what each means.
+"""The keys of a recipe, each declared once: type, range, default, help, and whether it is part of a run's identity.
 
-`ModelArguments` and `DataArguments` are ours; `OCR2TrainingArguments` is the library's `TrainingArguments`,
-unchanged, plus the fields declared here.
+`OCR2TrainingArguments` is the library's `TrainingArguments`, unchanged, plus the keys of pages and losses and what it
+declares itself; all other classes are ours.
 """
 
+import inspect
 import os
-from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+import typing
+from collections.abc import Callable
+from dataclasses import Field, dataclass, field, fields
+from functools import cached_property, partial
+from typing import Annotated, Any, Literal
 
 import torch
 from accelerate.utils import DistributedType
+from pydantic import AfterValidator, ConfigDict, NonNegativeFloat, NonNegativeInt, PositiveInt, TypeAdapter
+from pydantic import Field as Range
 from transformers import TrainingArguments
+from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
+
+from ocr2_hf.data.augment import augment_problems
+from ocr2_hf.data.collator import ROLES
+from ocr2_hf.data.tasks import PROMPTS
 
 NO_REPEAT_NGRAM, NO_REPEAT_WINDOW = 20, 90  # as the model's authors decode single pages
 # What evaluation measures: from the losses' forward pass, and by generation.
@@ -18,49 +29,88 @@ HIGHER_IS_BETTER = ("token_accuracy", "bbox_iou")
 READ_METRICS = ("cer", "normalized_edit_distance", "bbox_iou", "repetition_rate", "missing_eos_rate")
 METRICS = ("loss", "loss_text", "loss_box", "token_accuracy", *READ_METRICS, "guard_cer")
 
+TaskName = Literal[tuple(PROMPTS)]
+Role = Literal[ROLES]
 
-def _field(default: Any, text: str) -> Any:
-    """A recipe field with its documentation; mutable defaults are copied."""
+
+def _key(default: Any, text: str, *, identity: bool = True, whole_run: bool = False) -> Any:
+    """A recipe key with its help; mutable defaults are copied.
+
+    `identity`: a checkpoint made with another value is not resumed. `whole_run`: a stage cannot set it for itself.
+    """
+    about = {"help": text, "identity": identity, "whole_run": whole_run}
     if isinstance(default, dict | list):
-        return field(default_factory=lambda: type(default)(default), metadata={"help": text})
-    return field(default=default, metadata={"help": text})
+        return field(default_factory=lambda: type(default)(default), metadata=about)
+    return field(default=default, metadata=about)
+
+
+# A key that may change while a run goes on.
+_changeable = partial(_key, identity=False)
+
+
+def _must(hold: Callable[[Any], Any], otherwise: str) -> AfterValidator:
+    def check(value: Any) -> Any:
+        if not hold(value):
+            raise ValueError(otherwise)
+        return value
+
+    return AfterValidator(check)
+
+
+def _augmentation(value: str | dict[str, Any]) -> str | dict[str, Any]:
+    if problems := augment_problems(value):
+        raise ValueError("; ".join(problems))
+    return value
+
+
+_TRACKERS = ("none", "all", *INTEGRATION_TO_CALLBACK)
+Tracker = Annotated[str, _must(lambda name: name in _TRACKERS, f"is none of {', '.join(_TRACKERS)}")]
+_HAS_A_TASK = _must(lambda tasks: sum(tasks.values()) > 0, "no task has a share above 0")
+_HAS_THE_PAGE = _must(lambda prompt: prompt.count("<image>") == 1, "must hold <image> exactly once")
+_LEARNS_TO_END = _must(
+    lambda weights: weights.get("eos") != 0, "a model that never learns to end does not end; give eos a weight"
+)
+_OFF = _must(lambda value: not value, "must be false, the collator reads whole rows")
 
 
 @dataclass
 class ModelArguments:
     """Which model, and what of it trains."""
 
-    model: str = _field(
+    model: str = _key(
         "deepseek-community/DeepSeek-OCR-2",
         "Hub id, directory, or `tiny` or `tiny_reader` for a fresh tiny model.",
+        whole_run=True,
     )
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = _field(
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = _key(
         "auto",
         "Dtype the weights are loaded in. auto: bfloat16 where bf16 is on and every trained weight is an adapter's "
         "(adapters stay float32), else float32, with bf16 as mixed precision.",
+        whole_run=True,
     )
-    attn_implementation: Literal["auto", "flash_attention_2", "sdpa", "eager"] = _field(
-        "auto",
-        "Attention of the text model. auto: flash_attention_2 where installed and the GPU allows it, else sdpa.",
+    attn_implementation: Literal["auto", "flash_attention_2", "sdpa", "eager"] = _key(
+        "auto", "Attention of the text model. auto: flash_attention_2 where installed and the GPU allows it, else sdpa."
     )
-    experts_implementation: Literal["grouped_mm", "batched_mm", "eager"] = _field(
+    experts_implementation: Literal["grouped_mm", "batched_mm", "eager"] = _key(
         "grouped_mm",
         "How the text model's experts are multiplied: all in one grouped product, in one with the weights copied for "
         "every token, or one expert after the other.",
     )
-    train_vision: Literal["none", "encoder", "all", "lora"] = _field(
+    train_vision: Literal["none", "encoder", "all", "lora"] = _key(
         "none", "encoder: the 24-layer encoder and its queries; all: SAM too; lora: adapters on the encoder."
     )
-    train_projector: bool = _field(False, "Train the linear projector; without adapters the view separator too.")
-    train_language: Literal["none", "lora", "full"] = _field("lora", "The text model with embeddings and head.")
-    train_box_head: bool = _field(False, "Train the box head (box_source: head).")
-    lora_targets: Literal["attention", "attention+shared", "attention+shared+routed"] = _field(
+    train_projector: bool = _key(False, "Train the linear projector; without adapters the view separator too.")
+    train_language: Literal["none", "lora", "full"] = _key("lora", "The text model with embeddings and head.")
+    train_box_head: bool = _key(False, "Train the box head (box_source: head).")
+    lora_targets: Literal["attention", "attention+shared", "attention+shared+routed"] = _key(
         "attention+shared",
         "Text model layers with adapters; shared: the dense and shared experts; routed: all experts.",
     )
-    lora_r: int = _field(16, "Rank of the adapters.")
-    lora_alpha: int = _field(32, "Scale of the adapters: alpha / r.")
-    lora_dropout: float = _field(0.0, "Dropout before the adapters; not possible with routed experts.")
+    lora_r: PositiveInt = _key(16, "Rank of the adapters.")
+    lora_alpha: PositiveInt = _key(32, "Scale of the adapters: alpha / r.")
+    lora_dropout: Annotated[float, Range(ge=0, lt=1)] = _key(
+        0.0, "Dropout before the adapters; not possible with routed experts."
+    )
 
     @property
     def uses_lora(self) -> bool:
@@ -71,96 +121,129 @@ class ModelArguments:
 class DataArguments:
     """Which pages."""
 
-    dataset: str = _field("", "Name of a built dataset or a Hub id to train on.")
-    train_split: str = _field("train", "Split to train on.")
-    eval_dataset: str | None = _field(None, "Dataset to evaluate on; none: the same dataset.")
-    eval_split: str = _field("validation", "Split to evaluate on.")
-    guard_dataset: str | None = _field(
+    dataset: str = _key("", "Name of a built dataset or a Hub id to train on.")
+    train_split: str = _key("train", "Split to train on.")
+    eval_dataset: str | None = _changeable(None, "Dataset to evaluate on; null: the same dataset.")
+    eval_split: str = _changeable("validation", "Split to evaluate on.")
+    guard_dataset: str | None = _key(
         None,
         "General pages that the model must not unlearn to read: their CER is measured on the base and at every "
         "evaluation, and the run ends with status 1 when it gets worse.",
+        whole_run=True,
     )
-    guard_split: str = _field("test", "Split of guard_dataset to read.")
+    guard_split: str = _key("test", "Split of guard_dataset to read.", whole_run=True)
 
 
 @dataclass
-class OCR2TrainingArguments(TrainingArguments):
-    """The library's `TrainingArguments` with the tutorial's defaults, plus tasks, losses and evaluation."""
+class PageArguments:
+    """What is made of the pages: questions and answers, sequences, batches."""
 
-    output_dir: str = _field("runs/ocr2", "Where checkpoints, the final model and recipe.yaml go.")
-    learning_rate: float = _field(2e-5, "Peak learning rate of everything that has no own rate.")
-    weight_decay: float = _field(0.01, "AdamW weight decay; not on biases and norms.")
-    lr_scheduler_type: str = _field("cosine", "Learning rate schedule.")
-    num_train_epochs: float = _field(10.0, "Passes over the pages.")
-    logging_steps: float = _field(100, "Optimizer steps between two log rows.")
-    remove_unused_columns: bool = _field(False, "Must be false: the collator reads whole page records.")
-    report_to: str | list[str] | None = _field("none", "Trackers, e.g. tensorboard.")
-    push_to_hub: bool = _field(
-        False, "Push the model as `ocr2 push` does; the Hub is asked before training starts whether it may be."
-    )
-    hub_model_id: str | None = _field(None, "ORG/NAME to push to.")
-    hub_strategy: Literal["end", "every_save"] = _field(
-        "end", "When to push: once trained, or at every save too, beside the training."
-    )
-
-    tasks: dict[str, float] = _field(
+    tasks: Annotated[dict[TaskName, NonNegativeFloat], _HAS_A_TASK] = _key(
         {"markdown": 1.0}, "Task -> share of the examples: ocr, markdown, locate, table, custom."
     )
-    prompts: dict[str, str] = _field({}, "Task -> prompt, where it differs from the model's own.")
-    max_length: int = _field(4096, "Longest sequence in tokens, visual ones included; for longer pages see overlong.")
-    overlong: Literal["drop", "split"] = _field(
+    prompts: dict[TaskName, Annotated[str, _HAS_THE_PAGE]] = _key(
+        {}, "Task -> prompt, where it differs from the model's own."
+    )
+    max_length: PositiveInt = _key(
+        4096, "Longest sequence in tokens, visual ones included; for longer pages see overlong."
+    )
+    overlong: Literal["drop", "split"] = _key(
         "drop",
         "Pages longer than max_length. drop: left out; split: pages of the markdown task become several, cut between "
         "regions, each with the part of the image that shows its regions. Both are counted.",
     )
-    max_patches: int | None = _field(None, "Tiles a page may be cut into, 2 to 6; none: as the processor says.")
-    augment: str | dict[str, Any] = _field(
+    max_patches: Annotated[int, Range(ge=2, le=6)] | None = _key(
+        None, "Tiles a page may be cut into, 2 to 6; null: as the processor says."
+    )
+    augment: Annotated[str | dict[str, Any], AfterValidator(_augmentation)] = _key(
         "light",
         "How images change in training, never in evaluation: none, light (colour jitter), scan, photo, or a mapping of "
         "operations to strengths (see ocr2_hf/data/augment.py). Boxes move with the pixels.",
     )
-    cache_vision_features: bool = _field(
+    cache_vision_features: bool = _changeable(
         False,
         "Run the frozen vision encoder over the pages once, before training, keep its outputs on disk and train from "
         "them; for train_vision: none and augment: none. Evaluation's loss is from them too; reading by generation is "
         "from the images.",
     )
-    vision_cache_dir: str | None = _field(
-        None, "Where they lie, on a disk all machines share; none: vision_features in the datasets cache."
+    vision_cache_dir: str | None = _changeable(
+        None,
+        "Where they lie, on a disk all machines share; null: vision_features in the datasets cache.",
     )
-    tokens_per_batch: int | None = _field(
+    tokens_per_batch: PositiveInt | None = _key(
         None,
         "Micro-batches of pages of like length with so many tokens at most, visual and text, padding included; "
-        "per_device_train_batch_size is then the most pages of one. none: that many pages each, whatever their length.",
+        "per_device_train_batch_size is then the most pages of one. null: that many pages each, whatever their length.",
     )
-    text_weight: float = _field(1.0, "Weight of the text loss.")
-    box_weight: float = _field(0.5, "Weight of the box loss.")
-    box_beta: float = _field(0.1, "Where SmoothL1 turns linear, in units of the page's side.")
-    box_source: Literal["expectation", "head"] = _field(
-        "expectation",
-        "Predicted boxes: the mean of the coordinate softmax (no new weights), or the box head.",
+
+
+@dataclass
+class LossArguments:
+    """The terms of the loss and their weights."""
+
+    text_weight: NonNegativeFloat = _key(1.0, "Weight of the text loss.")
+    box_weight: NonNegativeFloat = _key(0.5, "Weight of the box loss.")
+    box_beta: NonNegativeFloat = _key(0.1, "Where SmoothL1 turns linear, in units of the page's side.")
+    box_source: Literal["expectation", "head"] = _key(
+        "expectation", "Predicted boxes: the mean of the coordinate softmax (no new weights), or the box head."
     )
-    token_weights: dict[str, float] = _field({}, "Role -> weight in the text loss: text, coordinate, tag, eos.")
-    label_weights: dict[str, float] = _field({}, "Region label -> factor on the weights of its tokens.")
-    loss_chunks: int = _field(8, "In how many pieces logits are computed; more takes less memory.")
-    vision_learning_rate: float | None = _field(None, "Learning rate of SAM, encoder and queries.")
-    projector_learning_rate: float | None = _field(None, "Learning rate of the projector.")
-    box_head_learning_rate: float | None = _field(None, "Learning rate of the box head, which starts at random.")
-    eval_pages: int = _field(16, "Pages read by generation at each evaluation, for CER and box IoU; 0: none.")
-    eval_max_new_tokens: int = _field(1024, "Longest answer of that generation, in tokens.")
-    guard_pages: int = _field(32, "Pages of guard_dataset read by generation, the same at every evaluation.")
-    guard_tolerance: float = _field(0.02, "By how much the CER on them may be above the base's.")
-    early_stopping_patience: int | None = _field(
-        None, "Evaluations in a row without a better metric_for_best_model after which training ends; none: never."
+    token_weights: Annotated[dict[Role, NonNegativeFloat], _LEARNS_TO_END] = _key(
+        {}, "Role -> weight in the text loss: text, coordinate, tag, eos."
     )
-    no_repeat_ngram: int = _field(
+    label_weights: dict[str, NonNegativeFloat] = _key({}, "Region label -> factor on the weights of its tokens.")
+    loss_chunks: PositiveInt = _key(8, "In how many pieces logits are computed; more takes less memory.")
+
+
+@dataclass
+class OCR2TrainingArguments(LossArguments, PageArguments, TrainingArguments):
+    """The library's `TrainingArguments` with the tutorial's defaults, plus tasks, losses and evaluation."""
+
+    output_dir: str = _changeable("runs/ocr2", "Where checkpoints, the final model and recipe.yaml go.", whole_run=True)
+    learning_rate: NonNegativeFloat = _key(2e-5, "Peak learning rate of everything that has no own rate.")
+    weight_decay: NonNegativeFloat = _key(0.01, "AdamW weight decay; not on biases and norms.")
+    lr_scheduler_type: str = _changeable("cosine", "Learning rate schedule.")
+    num_train_epochs: float = _changeable(10.0, "Passes over the pages.", whole_run=True)
+    logging_steps: float = _changeable(100, "Optimizer steps between two log rows.")
+    remove_unused_columns: Annotated[bool, _OFF] = _changeable(
+        False, "Must be false: the collator reads whole page records."
+    )
+    report_to: Tracker | list[Tracker] | None = _changeable("none", "Trackers, e.g. tensorboard.")
+    push_to_hub: bool = _changeable(
+        False,
+        "Push the model as `ocr2 push` does; the Hub is asked before training starts whether it may be.",
+        whole_run=True,
+    )
+    hub_model_id: str | None = _changeable(None, "ORG/NAME to push to.", whole_run=True)
+    hub_strategy: Literal["end", "every_save"] = _changeable(
+        "end", "When to push: once trained, or at every save too, beside the training.", whole_run=True
+    )
+
+    vision_learning_rate: NonNegativeFloat | None = _key(None, "Learning rate of SAM, encoder and queries.")
+    projector_learning_rate: NonNegativeFloat | None = _key(None, "Learning rate of the projector.")
+    box_head_learning_rate: NonNegativeFloat | None = _key(
+        None, "Learning rate of the box head, which starts at random."
+    )
+    eval_pages: NonNegativeInt = _changeable(
+        16, "Pages read by generation at each evaluation, for CER and box IoU; 0: none."
+    )
+    eval_max_new_tokens: PositiveInt = _changeable(1024, "Longest answer of that generation, in tokens.")
+    guard_pages: PositiveInt = _key(
+        32, "Pages of guard_dataset read by generation, the same at every evaluation.", whole_run=True
+    )
+    guard_tolerance: NonNegativeFloat = _changeable(0.02, "By how much the CER on them may be above the base's.")
+    early_stopping_patience: PositiveInt | None = _changeable(
+        None,
+        "Evaluations in a row without a better metric_for_best_model after which training ends; null: never.",
+    )
+    no_repeat_ngram: NonNegativeInt = _changeable(
         NO_REPEAT_NGRAM,
         "Generation, in evaluation and later from the saved model, repeats no run of so many tokens; 0: it may.",
     )
-    no_repeat_window: int = _field(NO_REPEAT_WINDOW, "Among how many last tokens of the answer.")
-    hub_example: bool = _field(
+    no_repeat_window: NonNegativeInt = _changeable(NO_REPEAT_WINDOW, "Among how many last tokens of the answer.")
+    hub_example: bool = _changeable(
         True,
         "Push example.png too: a page of the evaluation with the regions found on it. False for pages of a secret.",
+        whole_run=True,
     )
 
     def __post_init__(self) -> None:
@@ -185,25 +268,56 @@ class OCR2TrainingArguments(TrainingArguments):
             self.distributed_state.distributed_type = DistributedType.MULTI_GPU
 
 
+# The class behind the Training block is that of supervised training; a key `method` is to choose among others here.
 BLOCKS = (ModelArguments, DataArguments, OCR2TrainingArguments)
 LIBRARY = {item.name for item in fields(TrainingArguments)}
-OURS = tuple(item.name for block in BLOCKS for item in fields(block) if item.name not in LIBRARY)
-# Stored features change nothing but the time a step takes.
-_NOT_IDENTITY = (
-    *("eval_", "no_repeat_", "early_stopping_", "guard_tolerance", "hub_"),
-    *("cache_vision_features", "vision_cache_dir"),
-)
-# What makes a run this run: a checkpoint made with another value of one of these is not resumed.
-IDENTITY = (
-    *(name for name in OURS if not name.startswith(_NOT_IDENTITY)),
-    *("learning_rate", "weight_decay", "seed", "per_device_train_batch_size", "gradient_accumulation_steps", "stages"),
-)
+# What `_key` says of our keys, for those that only the library declares.
+_LIBRARY_IDENTITY = ("seed", "per_device_train_batch_size", "gradient_accumulation_steps")
+_LIBRARY_WHOLE_RUN = ("max_steps", "seed", "deepspeed", "fsdp", "bf16", "fp16", "hub_private_repo")
 
 
-def known_fields() -> dict[str, type]:
-    return {item.name: block for block in BLOCKS for item in fields(block) if item.init}
+@dataclass(frozen=True)
+class Key:
+    """A recipe key as it was declared: in which block, with which type and range."""
+
+    field: Field
+    block: type
+    type: Any
+
+    @property
+    def default(self) -> Any:
+        made = self.field.default_factory
+        return made() if callable(made) else self.field.default
+
+    @property
+    def help(self) -> str:
+        return " ".join(self.field.metadata.get("help", "").split())
+
+    @property
+    def identity(self) -> bool:
+        return self.field.metadata.get("identity", self.field.name in _LIBRARY_IDENTITY)
+
+    @property
+    def whole_run(self) -> bool:
+        return self.field.metadata.get("whole_run", self.field.name in _LIBRARY_WHOLE_RUN)
+
+    @property
+    def declared_in(self) -> type:
+        """The class that declares it: the block, or one that the block inherits from."""
+        return next(each for each in self.block.__mro__ if self.field.name in inspect.get_annotations(each))
+
+    @cached_property
+    def adapter(self) -> TypeAdapter:
+        """Checks and coerces a value."""
+        return TypeAdapter(self.type, config=ConfigDict(arbitrary_types_allowed=True))
 
 
-def default_of(block: type, name: str) -> Any:
-    item = next(item for item in fields(block) if item.name == name)
-    return item.default_factory() if callable(item.default_factory) else item.default
+def _declared(block: type) -> dict[str, Key]:
+    types = typing.get_type_hints(block, include_extras=True)
+    return {item.name: Key(item, block, types[item.name]) for item in fields(block) if item.init}
+
+
+KEYS: dict[str, Key] = {name: key for block in BLOCKS for name, key in _declared(block).items()}
+OURS = tuple(name for name in KEYS if name not in LIBRARY)
+# What makes a run this run.
+IDENTITY = (*(name for name, key in KEYS.items() if key.identity), "stages")

@@ -10,6 +10,7 @@ from commands import BIN, python, run
 
 from ocr2_hf.errors import UsageError
 from ocr2_hf.recipe import load_recipe
+from ocr2_hf.training import limits
 from ocr2_hf.training.limits import check_limits
 
 # A dataset and a model that are not there: who looks for them before the limits says so.
@@ -102,6 +103,16 @@ def test_batches_that_are_cut_by_rows(recipe):
     args.parallelism_config = SimpleNamespace(tp_size=2, cp_size=1)
     message = refused(loaded, args)
     assert "dispatch_batches" in message and "parallelism_config: tp_size 2" in message
+
+
+def test_what_the_machine_has_not_is_told_beside_what_the_launch_cannot(recipe, monkeypatch):
+    monkeypatch.setattr(limits, "get_available_reporting_integrations", lambda: ["mlflow"])
+    stages = [{"name": "one", "report_to": "none"}, {"name": "two", "report_to": ["mlflow", "wandb"]}]
+    loaded = recipe(accelerator_config={"dispatch_batches": True}, report_to="tensorboard", stages=stages)
+    args = loaded.training_arguments()
+    message = refused(loaded, args)
+    assert "report_to: tensorboard is not installed here" in message and "report_to: wandb is not" in message
+    assert "dispatch_batches" in message and message.count("\n") == 3
 
 
 def test_batches_of_unequal_size_are_not_split(recipe):

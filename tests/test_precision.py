@@ -12,6 +12,7 @@ from ocr2_hf.errors import UsageError
 from ocr2_hf.modeling.adapters import apply_policy
 from ocr2_hf.modeling.tiny import build_tiny_model
 from ocr2_hf.recipe import ModelArguments, OCR2TrainingArguments, load_recipe
+from ocr2_hf.training.limits import check_machine
 
 SOURCES = {"expectation": {}, "head": {"train_box_head": True}}
 
@@ -111,7 +112,10 @@ def test_gradient_checkpointing_changes_no_gradient(tmp_path, name):
 def recipe_arguments(tmp_path, **values):
     path = tmp_path / "recipe.yaml"
     path.write_text(yaml.safe_dump({"model": "tiny", "dataset": "x", "output_dir": str(tmp_path)} | values))
-    return load_recipe(path).training_arguments()
+    recipe = load_recipe(path)
+    args = recipe.training_arguments()
+    check_machine(recipe, args)
+    return args
 
 
 def test_fp16_without_a_gpu_is_refused(tmp_path):

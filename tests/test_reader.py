@@ -15,6 +15,7 @@ from ocr2_hf.document.page_files import PageSource, list_pages
 from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.modeling.tiny import save_tiny
 from ocr2_hf.reading.reader import Page
+from ocr2_hf.reading.saved_recipe import read_saved_recipe
 
 TABLE = "<table><tr><td>Total</td><td>7</td></tr></table>"
 ANSWER = (
@@ -220,6 +221,12 @@ def test_the_guard_against_loops_is_the_recipes_unless_told_otherwise(model, tmp
     assert loops(free.read(drawn(), max_new_tokens=40)) and not loops(reader.read(drawn(), max_new_tokens=40))
 
 
+def test_a_recipe_of_another_version_is_read_for_what_is_known(tmp_path):
+    (tmp_path / "recipe.yaml").write_text("tasks: {ocr: 2}\nprompts: {}\nmethod: rewards\nlora_r: seven\n")
+    recipe = read_saved_recipe(tmp_path)
+    assert (recipe.tasks, recipe.prompts, recipe.no_repeat_ngram) == ({"ocr": 2.0}, {}, 20)
+
+
 def guard(reader) -> tuple[int, int]:
     return reader.no_repeat_ngram, reader.no_repeat_window
 
@@ -250,6 +257,9 @@ def test_a_guard_that_guards_nothing_is_refused_before_the_model_loads(tmp_path,
         "tasks: [ocr]",
         "prompts: {translate: x}",
         "tasks: {ocr: 1",
+        "tasks: {ocr: -1}",
+        "prompts: {ocr: Read.}",
+        "no_repeat_ngram: 3\nno_repeat_ngram: 4",
         "\x00",
     ],
 )

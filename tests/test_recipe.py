@@ -5,6 +5,7 @@ import yaml
 
 from ocr2_hf.errors import UsageError
 from ocr2_hf.recipe import OCR2TrainingArguments, load_recipe, parse_overrides
+from ocr2_hf.recipe_fields import IDENTITY
 from ocr2_hf.training.runs import check_same_run
 
 MINIMAL = {"model": "tiny", "dataset": "letters"}
@@ -83,6 +84,49 @@ def test_three_mistakes_are_told_at_once(recipe):
     assert "train_vision: 'some': input should be 'none', 'encoder', 'all' or 'lora'" in message
 
 
+def test_problems_of_every_kind_are_told_in_one_message(recipe):
+    message = problems(
+        recipe, learning_rte=1e-4, lora_r="many", loss_chunks=0, tasks={"ocr": -1, "translate": 1}, push_to_hub=True
+    )
+    assert message.splitlines()[0].endswith("6 problems in the recipe")
+    for told in (
+        "learning_rte: unknown key; did you mean learning_rate?",
+        "lora_r: 'many': input should be a valid integer",
+        "loss_chunks: 0: input should be greater than 0",
+        "tasks: ocr: -1: input should be greater than or equal to 0",
+        "tasks: 'translate': input should be 'ocr', 'markdown'",
+        "hub_model_id: None is not ORG/NAME",
+    ):
+        assert told in message
+
+
+def test_what_depends_on_a_broken_value_is_not_guessed(recipe):
+    message = problems(recipe, train_language="none", train_vision="some", cache_vision_features=True, augment="fog")
+    assert "2 problems" in message and "nothing trains" not in message and "cache_vision_features" not in message
+
+
+def test_problems_of_stages_are_told_beside_the_recipes(recipe):
+    stages = [
+        {"name": "one", "share": 0.5, "lora_r": 0, "seed": 1},
+        {"name": "two", "share": 0.5, "train_vision": "all", "vision_learning_rate": -1, "train_language": "none"},
+        {"name": "three", "share": 0.5, "train_language": "none", 4: 4},
+    ]
+    message = problems(recipe, loss_chunks=0, vision_learning_rate=1e-5, stages=stages)
+    assert "9 problems" in message
+    for told in (
+        "- loss_chunks: 0",
+        "stage one: lora_r: 0",
+        "stage one: seed: is the same in all stages",
+        "stage one: vision_learning_rate: without effect",
+        "stage two: vision_learning_rate: -1",
+        "stage three: 4: unknown key",
+        "stage three: nothing trains",
+        "stage three: vision_learning_rate: without effect",
+        "stages: the shares add up to 1.5",
+    ):
+        assert told in message
+
+
 @pytest.mark.parametrize(
     ("values", "told"),
     [
@@ -98,11 +142,14 @@ def test_three_mistakes_are_told_at_once(recipe):
         ({"box_source": "head", "train_box_head": True, "box_weight": 0}, "no gradient"),
         ({"vision_learning_rate": 1e-5}, "vision_learning_rate: without effect"),
         ({"text_weight": 0, "box_weight": 0}, "nothing to learn"),
-        ({"tasks": {"ocr": 1, "translate": 1}}, "tasks: 'translate' is none of"),
+        (
+            {"tasks": {"ocr": 1, "translate": 1}},
+            "tasks: 'translate': input should be 'ocr', 'markdown', ",
+        ),
         ({"tasks": {"ocr": 0}}, "no task has a share above 0"),
-        ({"token_weights": {"word": 2}}, "token_weights: 'word' is none of text, coordinate, tag, eos"),
-        ({"token_weights": {"eos": -1}}, "token_weights: eos: -1.0 is negative"),
-        ({"token_weights": {"eos": 0}}, "token_weights: eos: 0: a model that never learns to end does not end"),
+        ({"token_weights": {"word": 2}}, "token_weights: 'word': input should be 'text', 'coordinate', 'tag' or 'eos'"),
+        ({"token_weights": {"eos": -1}}, "token_weights: eos: -1: input should be greater than or equal to 0"),
+        ({"token_weights": {"eos": 0}}, "token_weights: {'eos': 0}: a model that never learns to end does not end"),
         ({"overlong": "split", "tasks": {"ocr": 1}}, "overlong: split: only targets of the task markdown"),
         ({"overlong": "cut"}, "overlong: 'cut': input should be 'drop' or 'split'"),
         ({"no_repeat_window": 19}, "no_repeat_window: 19 is shorter than no_repeat_ngram: 20"),
@@ -126,24 +173,35 @@ def test_three_mistakes_are_told_at_once(recipe):
         ({"tokens_per_batch": 4000}, "tokens_per_batch: 4000 is less than max_length: 4096"),
         ({"tokens_per_batch": 8192, "train_sampling_strategy": "sequential"}, "puts pages of like length together"),
         ({"tokens_per_batch": 8192, "dataloader_drop_last": True}, "dataloader_drop_last: with tokens_per_batch"),
-        ({"no_repeat_ngram": -1}, "no_repeat_ngram: -1: must be 0 (off) or at least 2"),
+        ({"no_repeat_ngram": -1}, "no_repeat_ngram: -1: input should be greater than or equal to 0"),
         ({"prompts": {"ocr": "Free OCR."}}, "must hold <image> exactly once"),
-        ({"max_patches": 9}, "not between 2 and 6"),
-        ({"loss_chunks": 0}, "loss_chunks: 0 is less than 1"),
-        ({"box_beta": -0.1}, "box_beta: -0.1 is less than 0"),
+        ({"max_patches": 9}, "max_patches: 9: input should be less than or equal to 6"),
+        ({"loss_chunks": 0}, "loss_chunks: 0: input should be greater than 0"),
+        ({"box_beta": -0.1}, "box_beta: -0.1: input should be greater than or equal to 0"),
+        ({"lora_dropout": 1}, "lora_dropout: 1: input should be less than 1"),
+        ({"label_weights": {"table": -1}}, "label_weights: table: -1: input should be greater than or equal to 0"),
+        ({"learning_rate": -1e-5}, "learning_rate: -1e-05: input should be greater than or equal to 0"),
+        ({"gradient_checkpointing_kwargs": {"use_reentrant": True}}, "only the other kind is made for this model"),
+        (
+            {"report_to": "tensorbord"},
+            "report_to: 'tensorbord': input should be a valid list; or is none of none, ",
+        ),
         ({"dataset": ""}, "say which built dataset"),
-        ({"remove_unused_columns": True}, "remove_unused_columns: must be false"),
+        ({"remove_unused_columns": True}, "remove_unused_columns: True: must be false"),
         ({"bf16": True, "fp16": True}, "choose one"),
         ({"guard_dataset": "general"}, "guard_dataset: it is read at evaluations, and there are none"),
         ({"guard_pages": 4, "guard_tolerance": 0.1}, "guard_pages, guard_tolerance: without effect"),
-        ({"guard_dataset": "general", "eval_strategy": "epoch", "guard_pages": 0}, "guard_pages: 0 is less than 1"),
+        (
+            {"guard_dataset": "general", "eval_strategy": "epoch", "guard_pages": 0},
+            "guard_pages: 0: input",
+        ),
         (
             {"guard_dataset": "general", "eval_strategy": "epoch", "guard_tolerance": -1},
-            "guard_tolerance: -1.0 is less",
+            "guard_tolerance: -1: input should be greater than or equal to 0",
         ),
         ({"early_stopping_patience": 3}, "counts evaluations, and eval_strategy is no"),
         ({"early_stopping_patience": 3, "eval_strategy": "epoch"}, "set load_best_model_at_end: true"),
-        ({"early_stopping_patience": 0}, "early_stopping_patience: 0 is less than 1"),
+        ({"early_stopping_patience": 0}, "early_stopping_patience: 0: input should be greater than 0"),
         ({"metric_for_best_model": "accuracy"}, "metric_for_best_model: 'accuracy' is none of loss, "),
         ({"metric_for_best_model": "eval_cer", "eval_pages": 0}, "cer is measured by generation, and eval_pages is 0"),
         ({"metric_for_best_model": "guard_cer"}, "there is no guard_dataset"),
@@ -215,6 +273,19 @@ def test_the_best_checkpoint_by_cer_is_the_lowest(tmp_path):
     ):
         arguments = OCR2TrainingArguments(output_dir=str(tmp_path), metric_for_best_model=name)
         assert arguments.greater_is_better is greater, name
+
+
+def test_what_makes_a_run_this_run_is_as_it_was():
+    """Runs of the version before go on: a name that comes or goes would compare what they did not mean."""
+    assert set(IDENTITY) == {
+        *("model", "dtype", "attn_implementation", "experts_implementation", "train_vision", "train_projector"),
+        *("train_language", "train_box_head", "lora_targets", "lora_r", "lora_alpha", "lora_dropout"),
+        *("dataset", "train_split", "guard_dataset", "guard_split", "guard_pages", "tasks", "prompts", "max_length"),
+        *("overlong", "max_patches", "augment", "tokens_per_batch", "text_weight", "box_weight", "box_beta"),
+        *("box_source", "token_weights", "label_weights", "loss_chunks", "learning_rate", "vision_learning_rate"),
+        *("projector_learning_rate", "box_head_learning_rate", "weight_decay", "seed", "stages"),
+        *("per_device_train_batch_size", "gradient_accumulation_steps"),
+    }
 
 
 def test_more_patience_or_tolerance_goes_on_with_the_same_run(recipe, tmp_path):

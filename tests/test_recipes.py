@@ -9,7 +9,8 @@ import pytest
 
 from ocr2_hf.modeling.adapters import fully_trained_groups, lora_config
 from ocr2_hf.recipe import load_recipe, read_yaml
-from ocr2_hf.recipe_fields import BLOCKS, OURS
+from ocr2_hf.recipe_fields import BLOCKS, KEYS, OURS
+from ocr2_hf.recipe_help import block_of
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPES = sorted(
@@ -43,6 +44,14 @@ def test_its_first_comment_is_its_launch_command(path):
 def test_its_blocks_stand_in_order(path):
     blocks = re.findall(r"^# (Model|Data|Loss|Training)$", path.read_text(encoding="utf-8"), re.MULTILINE)
     assert blocks == ["Model", "Data", "Loss", "Training"]
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=IDS)
+def test_its_keys_stand_in_the_block_that_help_lists_them_in(path):
+    parts = re.split(r"^# (Model|Data|Loss|Training)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    for title, text in zip(parts[1::2], parts[2::2], strict=True):
+        for name in re.findall(r"^(\w+):", text.partition("\nstages:")[0], re.MULTILINE):
+            assert block_of(KEYS[name]).startswith(title), name
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=IDS)

@@ -5,9 +5,9 @@ import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from test_trainer import rows, trainer_for
 
-from ocr2_hf import recipe_checks
 from ocr2_hf.errors import UsageError
 from ocr2_hf.recipe import load_recipe
+from ocr2_hf.training import limits
 
 
 def test_tensorboard_has_the_loss_terms_of_every_step(tmp_path):
@@ -28,16 +28,21 @@ def arguments(tmp_path, tracker: str):
     path.write_text(
         yaml.safe_dump({"model": "tiny", "dataset": "x", "report_to": tracker, "output_dir": str(tmp_path)})
     )
-    return load_recipe(path).training_arguments()
+    recipe = load_recipe(path)
+    args = recipe.training_arguments()
+    limits.check_machine(recipe, args)
+    return args
 
 
 def test_a_tracker_that_is_not_installed_is_told_before_anything_loads(tmp_path, monkeypatch):
     assert arguments(tmp_path, "tensorboard").report_to == ["tensorboard"]
-    monkeypatch.setattr(recipe_checks, "get_available_reporting_integrations", lambda: ["mlflow"])
-    with pytest.raises(UsageError, match="report_to: tensorboard is not installed here; install it, or set report_to"):
+    monkeypatch.setattr(limits, "get_available_reporting_integrations", lambda: ["mlflow"])
+    with pytest.raises(UsageError, match="report_to: tensorboard is not installed here; install it, or set none"):
         arguments(tmp_path, "tensorboard")
 
 
 def test_an_unknown_tracker_is_told_with_the_known_ones(tmp_path):
-    with pytest.raises(UsageError, match=r"report_to: 'tensorbord' is none of .*tensorboard"):
+    with pytest.raises(
+        UsageError, match=r"report_to: 'tensorbord': input should be a valid list; or is none of .*tensorboard"
+    ):
         arguments(tmp_path, "tensorbord")

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import subprocess
 import sys
 import time
@@ -11,10 +12,12 @@ import pytest
 import yaml
 from commands import BIN, ROOT, build, environment, python, run, write_pages
 from tiny_pages import page_row
-from transformers import AutoModelForImageTextToText
+from transformers import AutoModelForImageTextToText, TrainingArguments
 
 from ocr2_hf.commands import train as train_command
 from ocr2_hf.errors import run_command
+from ocr2_hf.recipe_fields import KEYS
+from ocr2_hf.recipe_help import default_text
 from ocr2_hf.training.checkpoints import COMPLETE, complete_checkpoints
 
 RECIPE = {
@@ -100,6 +103,34 @@ def test_killed_and_started_again_it_goes_on_and_takes_the_same_steps(workplace,
     assert run_command(train_command.main, [recipe, "--output_dir", str(whole), "--learning_rate", "5e-4"]) == 2
     told = capfd.readouterr().err
     assert "holds a run of another recipe" in told and "learning_rate: 0.001 there, 0.0005 now" in told
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_help_lists_every_key_with_its_default(monkeypatch, capsys, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    with pytest.raises(SystemExit):
+        train_command.main(["--help"])
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= columns
+    told = dict(re.findall(r"^  --(\w+) (.*(?:\n {8}.*)*)", text, re.MULTILINE))
+    assert told.keys() == KEYS.keys()
+    for name, key in KEYS.items():
+        words = re.sub(r"(?<=\w-)\n\s+", "", told[name])  # a default is broken at its hyphen
+        default = default_text(key.default)
+        assert (
+            words.startswith(f"{default}\n")
+            if key.declared_in is TrainingArguments
+            else (" ".join(words.split()).endswith(f" (default: {default})"))
+        ), name
+    assert told["lora_r"].startswith("integer>0\n") and "Rank of the adapters" in told["lora_r"]
+    assert told["train_vision"].startswith("none|encoder|all|lora\n")
+    blocks = [text.index(f"\n{block}:\n") for block in ("Model", "Data", "Loss", "Training")]
+    assert blocks == sorted(blocks) and blocks[2] < text.index("--box_weight") < blocks[3]
+
+
+def test_help_loads_no_trainer():
+    code = "import sys, ocr2_hf.commands.train; print([m for m in sys.modules if m.startswith('ocr2_hf.training')])"
+    assert python("-c", code).stdout.strip() == "[]"
 
 
 def test_three_mistakes_stop_it_at_once_with_one_message(workplace):

@@ -27,11 +27,13 @@ from ocr2_hf.commands.arguments import opponent, page_size, positive_integer, po
 from ocr2_hf.document.atomic_files import write_json
 from ocr2_hf.errors import run_command
 from ocr2_hf.recipe import Recipe
+from ocr2_hf.training.limits import check_machine
 
 
 def main(argv: list[str] | None = None) -> int:
     options, overrides = _parser().parse_known_args(argv)
     recipe = bench_recipe(options.recipe, overrides)
+    check_machine(recipe, recipe.training_arguments())
     batch_sizes = options.batch_sizes or (recipe.training("per_device_train_batch_size"),)
     work = Work(
         PageMix(options.tiles, options.target_tokens),

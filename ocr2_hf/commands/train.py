@@ -1,35 +1,50 @@
-"""Fine-tune by a recipe.
+r"""Fine-tune by a recipe.
 
-accelerate launch [--config_file accelerate_configs/ddp.yaml] -m ocr2_hf train RECIPE [--key value ...]
-deepspeed --module ocr2_hf train RECIPE --deepspeed accelerate_configs/ds_zero3.json
+    accelerate launch [--config_file accelerate_configs/ddp.yaml] \
+        -m ocr2_hf train RECIPE [--key value ...]
+    deepspeed --module ocr2_hf train RECIPE \
+        --deepspeed accelerate_configs/ds_zero3.json
 """
 
 import argparse
 import gc
 import logging
+from functools import partial
 
-import transformers
 from accelerate import Accelerator
+from transformers.utils.logging import set_verbosity_warning
 
-from ocr2_hf.publishing.hub import PushOptions, push_model
-from ocr2_hf.publishing.upload import check_target
 from ocr2_hf.recipe import OCR2TrainingArguments, Recipe, load_recipe
-from ocr2_hf.training.job import build_trainer, run
-from ocr2_hf.training.limits import check_limits
-from ocr2_hf.training.runs import already_finished, check_same_run
-from ocr2_hf.training.stages import run_stages
+from ocr2_hf.recipe_help import add_keys
 
 logger = logging.getLogger("ocr2_hf")
 
 
+class _Parser(argparse.ArgumentParser):
+    """Knows the recipe's keys when it is asked for help; `load_recipe` parses them."""
+
+    def format_help(self) -> str:
+        add_keys(self)
+        return super().format_help()
+
+
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="ocr2 train", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    parser = _Parser(
+        prog="ocr2 train",
+        usage="ocr2 train RECIPE [--key value ...]",
+        description=__doc__,
+        formatter_class=partial(argparse.RawDescriptionHelpFormatter, max_help_position=8),
+        allow_abbrev=False,
     )
-    parser.add_argument("recipe", help="a recipe YAML; every further --key value overrides one of its keys")
+    parser.add_argument("recipe", metavar="RECIPE", help="a recipe YAML; --key value overrides one of its keys")
     options, overrides = parser.parse_known_args(argv)
     recipe = load_recipe(options.recipe, overrides)
     args = recipe.training_arguments()
+    from ocr2_hf.publishing.hub import PushOptions, push_model
+    from ocr2_hf.publishing.upload import check_target
+    from ocr2_hf.training.limits import check_limits
+    from ocr2_hf.training.runs import already_finished, check_same_run
+
     check_limits(recipe, args)
     _set_up_logging(args)
     check_same_run(recipe, args.output_dir)
@@ -51,6 +66,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def train(recipe: Recipe, args: OCR2TrainingArguments) -> Accelerator:
     """Build the trainer and run it, or the stages one after the other; what is returned outlives them."""
+    from ocr2_hf.training.job import build_trainer, run
+    from ocr2_hf.training.stages import run_stages
+
     if recipe.stages:
         return run_stages(recipe, args)
     trainer = build_trainer(recipe, args)
@@ -64,4 +82,4 @@ def _set_up_logging(args: OCR2TrainingArguments) -> None:
     level = logging.INFO if args.process_index == 0 else logging.ERROR
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logger.setLevel(level)
-    transformers.utils.logging.set_verbosity_warning()
+    set_verbosity_warning()

@@ -71,13 +71,13 @@ PRESETS: dict[str, dict[str, Any]] = {
 def augment_problems(value: str | Mapping[str, Any]) -> list[str]:
     """What is wrong with the name of a preset, or with operations and their strengths."""
     if isinstance(value, str):
-        return [] if value in PRESETS else [f"augment: {value!r} is none of {', '.join(PRESETS)}, and no mapping"]
+        return [] if value in PRESETS else [f"is none of {', '.join(PRESETS)}, and no mapping"]
     problems = []
     for name, strength in value.items():
         if name not in OPERATIONS:
-            problems.append(f"augment: {name!r} is none of {', '.join(OPERATIONS)}")
+            problems.append(f"{name!r} is none of {', '.join(OPERATIONS)}")
         elif name == JITTER and not isinstance(strength, Mapping):
-            problems.append(f"augment: {JITTER}: {strength!r} is not a mapping of {' and '.join(JITTERED)}")
+            problems.append(f"{JITTER}: {strength!r} is not a mapping of {' and '.join(JITTERED)}")
         elif name == JITTER:
             problems += [problem for key, number in strength.items() for problem in _jitter_problems(key, number)]
         else:
@@ -87,7 +87,7 @@ def augment_problems(value: str | Mapping[str, Any]) -> list[str]:
 
 def _jitter_problems(name: Any, strength: Any) -> list[str]:
     if name not in JITTERED:
-        return [f"augment: {JITTER}: {name!r} is none of {', '.join(JITTERED)}"]
+        return [f"{JITTER}: {name!r} is none of {', '.join(JITTERED)}"]
     return _strength_problems(name, f"{JITTER}: {name}", strength)
 
 
@@ -95,7 +95,7 @@ def _strength_problems(name: str, where: str, strength: Any) -> list[str]:
     low, high = RANGES[name]
     if type(strength) in (int, float) and low <= strength <= high:  # a bool is an int for isinstance
         return []
-    return [f"augment: {where}: {strength!r} is not a number from {low} to {high}"]
+    return [f"{where}: {strength!r} is not a number from {low} to {high}"]
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Augmentation:
     def of(cls, value: str | Mapping[str, Any]) -> "Augmentation":
         """From a recipe's `augment`. Raises `ValueError` with all that is wrong with it."""
         if problems := augment_problems(value):
-            raise ValueError("; ".join(problems))
+            raise ValueError(f"augment: {value!r}: {'; '.join(problems)}")
         given = dict(PRESETS[value] if isinstance(value, str) else value)
         return cls(**given.pop(JITTER, {}), **given)
 

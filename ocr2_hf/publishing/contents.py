@@ -11,8 +11,9 @@ from typing import Any
 
 from ocr2_hf.errors import UsageError
 from ocr2_hf.publishing.generation_config import reading_config
+from ocr2_hf.recipe_file import RECIPE_FILE
 
-ADAPTER_CONFIG, BASE_FOLDER, RECIPE, STATE = "adapter_config.json", "base", "recipe.yaml", "trainer_state.json"
+ADAPTER_CONFIG, BASE_FOLDER, STATE = "adapter_config.json", "base", "trainer_state.json"
 CARD, EVALUATIONS = "README.md", "evaluation"
 # A page as the model reads it, and what it wrote for it: kept by training.
 EXAMPLE, EXAMPLE_ANSWER = "example.png", "example.txt"
@@ -22,7 +23,7 @@ MODEL_FILES = (
     *("processor_config.json", "preprocessor_config.json", "chat_template.jinja"),
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
 )
-RUN_FILES = (RECIPE, "trainable.json", STATE, "curves.png", EXAMPLE)
+RUN_FILES = (RECIPE_FILE, "trainable.json", STATE, "curves.png", EXAMPLE)
 _SHARD = re.compile(r"model-\d{5}-of-\d{5,}\.safetensors")
 _HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+")
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HTTPError
 
@@ -15,7 +14,6 @@ from ocr2_hf.publishing.contents import (
     EVALUATIONS,
     EXAMPLE,
     EXAMPLE_ANSWER,
-    RECIPE,
     STATE,
     Contents,
     read_contents,
@@ -24,6 +22,7 @@ from ocr2_hf.publishing.contents import (
 from ocr2_hf.publishing.evaluations import METRICS, Evaluation, example_of, find_evaluations, read_evaluations
 from ocr2_hf.publishing.model_card import CardFacts, card_license, model_card
 from ocr2_hf.publishing.upload import check_target, upload
+from ocr2_hf.recipe_file import RECIPE_FILE, read_saved
 
 logger = logging.getLogger(__name__)
 
@@ -76,17 +75,11 @@ def push_model(source: str | Path, repo: str, options: PushOptions = PushOptions
 
 
 def _recipe(source: Path) -> dict[str, Any]:
-    path = source / RECIPE
-    if not path.is_file():
-        return {}
-    try:
-        recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is no YAML: {error}") from None
-    if not isinstance(recipe, dict):
-        raise UsageError(f"{path} is no recipe: expected keys and values, found {type(recipe).__name__}")
+    recipe = read_saved(source)
     if recipe.get("hub_token"):
-        raise UsageError(f"{path} holds a hub_token, which would be published: take it out, and revoke it")
+        raise UsageError(
+            f"{source / RECIPE_FILE} holds a hub_token, which would be published: take it out, and revoke it"
+        )
     return recipe
 
 

@@ -11,9 +11,9 @@ from ocr2_hf.document.atomic_files import whole_folder
 from ocr2_hf.modeling.load import ADAPTER_FILE, base_of_adapter, load_model, load_processor
 from ocr2_hf.modeling.model import OCR2Model
 from ocr2_hf.publishing.generation_config import reading_config
+from ocr2_hf.recipe_file import RECIPE_FILE
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
-RECIPE_FILE = "recipe.yaml"
 
 
 def merge(source: str | Path, output_dir: str | Path, dtype: str = "auto") -> Path:

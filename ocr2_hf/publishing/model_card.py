@@ -14,6 +14,7 @@ from ocr2_hf.evaluation.omnidocbench.scores import FIGURES, OVERALL
 from ocr2_hf.evaluation.registry import METRICS, Metric, shown_metrics
 from ocr2_hf.publishing.contents import EVALUATIONS, Contents, hub_id
 from ocr2_hf.publishing.evaluations import Evaluation
+from ocr2_hf.recipe_file import RECIPE_FILE
 
 TAG = "ocr2_hf"  # by it a later push knows a repository as its own
 TASK = "image-text-to-text"
@@ -233,7 +234,7 @@ def _training(facts: CardFacts) -> str:
     if state:
         shown += [("steps", f"{state.get('global_step', 0):,}"), ("epochs", f"{state.get('epoch') or 0:g}")]
     curves = "\n\n![Losses and figures over the steps](curves.png)" if "curves.png" in facts.contents.files else ""
-    return "## Training\n\n" + _table(("", ""), shown) + "\n\nAll of it is in `recipe.yaml`." + curves
+    return "## Training\n\n" + _table(("", ""), shown) + f"\n\nAll of it is in `{RECIPE_FILE}`." + curves
 
 
 def _reproduce(facts: CardFacts) -> str:
@@ -254,7 +255,7 @@ def _reproduce(facts: CardFacts) -> str:
     if facts.recipe.get("push_to_hub"):
         overrides.append("--push_to_hub false")
     lines = [f"hf download {facts.repo} --local-dir {folder}"]
-    lines.append(f"accelerate launch -m ocr2_hf train {folder}/recipe.yaml {' '.join(overrides)}")
+    lines.append(f"accelerate launch -m ocr2_hf train {folder}/{RECIPE_FILE} {' '.join(overrides)}")
     lines += [
         f"ocr2 evaluate --model {run} --dataset {each.dataset} --split {each.split} --output_dir {run}/{each.name}"
         for each in facts.evaluations

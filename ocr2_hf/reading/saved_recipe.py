@@ -1,16 +1,15 @@
-"""What a trained directory says about how it was trained: its `recipe.yaml`."""
+"""What a trained directory says about how it was trained: its recipe."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-import yaml
 from datasets import Dataset
 
-from ocr2_hf.data.tasks import PROMPTS
 from ocr2_hf.errors import UsageError
 from ocr2_hf.modeling.hub_files import files_beside
-from ocr2_hf.recipe_checks import loop_guard_problems
+from ocr2_hf.recipe_checks import checked, loop_guard_problems
 from ocr2_hf.recipe_fields import NO_REPEAT_NGRAM, NO_REPEAT_WINDOW
+from ocr2_hf.recipe_file import RECIPE_FILE, read_saved
 
 
 @dataclass(frozen=True)
@@ -24,27 +23,18 @@ class SavedRecipe:
 
 
 def read_saved_recipe(model: str | Path) -> SavedRecipe:
-    """The recipe beside a model, a directory or a Hub id; an empty one where there is none. Raises `UsageError` when it
-    is broken."""
-    path = files_beside(model) / "recipe.yaml"
-    if not path.is_file():
-        return SavedRecipe()
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is no YAML: {error}") from None
-    if not isinstance(values, dict):
-        raise UsageError(f"{path} is no recipe: expected keys and values, found {type(values).__name__}")
-    tasks, prompts = values.get("tasks") or {}, values.get("prompts") or {}
-    for key, value in (("tasks", tasks), ("prompts", prompts)):
-        if not isinstance(value, dict) or not value.keys() <= PROMPTS.keys():
-            raise UsageError(f"{path}: {key} must map tasks ({', '.join(PROMPTS)}), found {value!r}")
-    guard = {name: values[name] for name in ("no_repeat_ngram", "no_repeat_window") if name in values}
-    if not all(type(value) is int for value in guard.values()):
-        raise UsageError(f"{path}: no_repeat_ngram and no_repeat_window must be whole numbers, found {guard}")
-    recipe = SavedRecipe(tasks, prompts, **guard)
-    for problem in loop_guard_problems(recipe.no_repeat_ngram, recipe.no_repeat_window):
-        raise UsageError(f"{path}: {problem}")
+    """The recipe beside a model, a directory or a Hub id; an empty one where there is none.
+
+    Its other keys may be those of another version. Raises `UsageError` when it is broken.
+    """
+    folder = files_beside(model)
+    saved = read_saved(folder)
+    names = [item.name for item in fields(SavedRecipe)]
+    values, problems = checked({name: saved[name] for name in names if saved.get(name) not in (None, {})})
+    recipe = SavedRecipe(**values)
+    problems = problems or loop_guard_problems(recipe.no_repeat_ngram, recipe.no_repeat_window)
+    if problems:
+        raise UsageError(f"{folder / RECIPE_FILE}: {'; '.join(problems)}")
     return recipe
 
 

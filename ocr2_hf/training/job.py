@@ -13,10 +13,10 @@ from ocr2_hf.errors import WorkError
 from ocr2_hf.modeling.adapters import apply_policy, base_of, continue_adapter, counts_table, same_adapter
 from ocr2_hf.modeling.load import BASE_FOLDER, load_model, load_processor
 from ocr2_hf.modeling.tiny import TINY_SIZES
-from ocr2_hf.recipe import OCR2TrainingArguments, Recipe
+from ocr2_hf.recipe import RECIPE_FILE, OCR2TrainingArguments, Recipe
 from ocr2_hf.training.checkpoints import COMPLETE, mark_complete
 from ocr2_hf.training.hub_saves import HubSaves
-from ocr2_hf.training.runs import RECIPE_FILE, resume_from
+from ocr2_hf.training.runs import resume_from
 from ocr2_hf.training.trainer import OCR2Trainer
 
 logger = logging.getLogger(__name__)

@@ -1,7 +1,7 @@
-"""What the libraries cannot do with a recipe as it was launched: refused by name, before anything heavy loads.
+"""What cannot be done with a recipe here, as it was launched: refused by name, before anything heavy loads.
 
-What is wrong with a recipe wherever it runs is `ocr2_hf.recipe_checks`'s; here are the launcher, its settings and the
-machine.
+What is wrong with a recipe wherever it runs is `ocr2_hf.recipe_checks`'s; here are the machine, the launcher and its
+settings.
 """
 
 import os
@@ -10,6 +10,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from accelerate.utils import broadcast_object_list, gather_object
+from transformers.integrations.integration_utils import get_available_reporting_integrations
 from transformers.training_args import ParallelMode
 
 from ocr2_hf.errors import UsageError
@@ -20,11 +21,37 @@ OWN_RATES = ("vision_learning_rate", "projector_learning_rate", "box_head_learni
 
 def check_limits(recipe: Recipe, args: OCR2TrainingArguments) -> None:
     """Raise `UsageError` with everything that this launch of the recipe cannot do; `args` are the recipe's."""
-    problems = [*_process_problems(args), *_deepspeed_problems(recipe, args), *_fsdp_problems(), *_batch_problems(args)]
-    problems += [] if problems else _folder_problems(args)
+    problems = [
+        *_machine_problems(recipe, args),
+        *_process_problems(args),
+        *_deepspeed_problems(recipe, args),
+        *_fsdp_problems(),
+        *_batch_problems(args),
+    ]
+    _refuse(problems or _folder_problems(args))
+
+
+def check_machine(recipe: Recipe, args: OCR2TrainingArguments) -> None:
+    """Raise `UsageError` with what the recipe asks for and this machine has not, however it was launched."""
+    _refuse(_machine_problems(recipe, args))
+
+
+def _refuse(problems: list[str]) -> None:
     if problems:
         listed = "\n".join(f"  - {problem}" for problem in problems)
         raise UsageError(f"this recipe cannot be trained as it was launched\n{listed}")
+
+
+def _machine_problems(recipe: Recipe, args: OCR2TrainingArguments) -> list[str]:
+    problems = []
+    if args.fp16 and args.device.type == "cpu":
+        problems.append(
+            "fp16: there is no GPU here, and a CPU would train in float32 without a word; use bf16: true, or neither"
+        )
+    asked = [args.report_to, *(stage.values.get("report_to") or [] for stage in recipe.stages)]
+    trackers = {name for names in asked for name in ([names] if isinstance(names, str) else names)}
+    missing = sorted(trackers - {"all", "none", *get_available_reporting_integrations()})
+    return problems + [f"report_to: {name} is not installed here; install it, or set none" for name in missing]
 
 
 def _process_problems(args: OCR2TrainingArguments) -> list[str]:

@@ -5,23 +5,20 @@ import logging
 from pathlib import Path
 
 from ocr2_hf.errors import UsageError
-from ocr2_hf.recipe import OCR2TrainingArguments, Recipe, read_yaml
+from ocr2_hf.recipe import OCR2TrainingArguments, Recipe
 from ocr2_hf.recipe_fields import IDENTITY
+from ocr2_hf.recipe_file import read_saved
 from ocr2_hf.training.checkpoints import COMPLETE, complete_checkpoints, remove_incomplete
 from ocr2_hf.training.early_stopping import stopped_early
 
 logger = logging.getLogger(__name__)
 
-RECIPE_FILE = "recipe.yaml"
 STATE_FILE = "trainer_state.json"
 
 
 def check_same_run(recipe: Recipe, output_dir: str | Path) -> None:
     """Raise `UsageError` when the folder holds a run of another recipe: going on from it would mix two runs."""
-    path = Path(output_dir) / RECIPE_FILE
-    if not path.is_file():
-        return
-    before, now = read_yaml(path), recipe.resolved()
+    before, now = read_saved(output_dir), recipe.resolved()
     changed = [name for name in IDENTITY if name in before and before[name] != now.get(name)]
     if changed:
         told = "\n".join(f"  - {name}: {before[name]!r} there, {now.get(name)!r} now" for name in changed)

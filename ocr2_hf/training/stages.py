@@ -12,12 +12,12 @@ from pathlib import Path
 from accelerate import Accelerator
 
 from ocr2_hf.modeling.load import ADAPTER_FILE, BASE_FOLDER, base_of_adapter
-from ocr2_hf.recipe import OCR2TrainingArguments, Recipe
+from ocr2_hf.recipe import RECIPE_FILE, OCR2TrainingArguments, Recipe
 from ocr2_hf.training.checkpoints import COMPLETE, mark_complete
 from ocr2_hf.training.curves import CURVES_FILE, draw_curves
 from ocr2_hf.training.guard import hand_base_on
 from ocr2_hf.training.job import build_trainer, run
-from ocr2_hf.training.runs import RECIPE_FILE, STATE_FILE, already_finished
+from ocr2_hf.training.runs import STATE_FILE, already_finished
 
 logger = logging.getLogger(__name__)
 
