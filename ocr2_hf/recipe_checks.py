@@ -10,7 +10,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ocr2_hf.recipe_fields import HIGHER_IS_BETTER, KEYS, METRICS, READ_METRICS
+from ocr2_hf.evaluation.registry import METRICS
+from ocr2_hf.recipe_fields import KEYS, best_model_metrics
 
 Get = Callable[[str], Any]
 Check = Callable[[Get], Iterable[str]]
@@ -244,16 +245,17 @@ def _early_stopping(get: Get) -> Iterator[str]:
 
 
 def _best_model(get: Get) -> Iterator[str]:
-    metric = (get("metric_for_best_model") or "loss").removeprefix("eval_")
-    if metric not in METRICS:
-        yield f"metric_for_best_model: {metric!r} is none of {', '.join(METRICS)}"
+    metric, known = (get("metric_for_best_model") or "loss").removeprefix("eval_"), best_model_metrics()
+    if metric not in known:
+        yield f"metric_for_best_model: {metric!r} is none of {', '.join(known)}"
     greater = get("greater_is_better")
-    if greater is not None and metric in METRICS and greater != (metric in HIGHER_IS_BETTER):
+    if greater is not None and greater != known.get(metric, greater):
         yield f"greater_is_better: {greater}: would keep the worst checkpoint by {metric}; leave it out"
-    if metric in READ_METRICS and get("eval_pages") == 0:
+    measured = METRICS[metric].training if metric in METRICS else ""
+    if measured == "reading" and get("eval_pages") == 0:
         yield f"metric_for_best_model: {metric} is measured by generation, and eval_pages is 0"
-    if metric == "guard_cer" and get("guard_dataset") is None:
-        yield "metric_for_best_model: guard_cer: there is no guard_dataset"
+    if measured == "guard" and get("guard_dataset") is None:
+        yield f"metric_for_best_model: {metric}: there is no guard_dataset"
 
 
 def _hub(get: Get) -> Iterator[str]:

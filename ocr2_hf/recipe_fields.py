@@ -22,12 +22,9 @@ from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 from ocr2_hf.data.augment import augment_problems
 from ocr2_hf.data.collator import ROLES
 from ocr2_hf.data.tasks import PROMPTS
+from ocr2_hf.evaluation.registry import training_metrics
 
 NO_REPEAT_NGRAM, NO_REPEAT_WINDOW = 20, 90  # as the model's authors decode single pages
-# What evaluation measures: from the losses' forward pass, and by generation.
-HIGHER_IS_BETTER = ("token_accuracy", "bbox_iou")
-READ_METRICS = ("cer", "normalized_edit_distance", "bbox_iou", "repetition_rate", "missing_eos_rate")
-METRICS = ("loss", "loss_text", "loss_box", "token_accuracy", *READ_METRICS, "guard_cer")
 
 TaskName = Literal[tuple(PROMPTS)]
 Role = Literal[ROLES]
@@ -179,7 +176,7 @@ class PageArguments:
 
 @dataclass
 class LossArguments:
-    """The terms of the loss and their weights."""
+    """The terms of the loss and their weights: `NAME_weight` is that of the term NAME in `ocr2_hf.modeling.losses`."""
 
     text_weight: NonNegativeFloat = _key(1.0, "Weight of the text loss.")
     box_weight: NonNegativeFloat = _key(0.5, "Weight of the box loss.")
@@ -250,8 +247,8 @@ class OCR2TrainingArguments(LossArguments, PageArguments, TrainingArguments):
         # The library takes every metric that is not called a loss for one that should grow: with `cer` it would keep
         # the worst checkpoint.
         metric = (self.metric_for_best_model or "").removeprefix("eval_")
-        if self.greater_is_better is None and metric in METRICS:
-            self.greater_is_better = metric in HIGHER_IS_BETTER
+        if self.greater_is_better is None:
+            self.greater_is_better = best_model_metrics().get(metric)
         # Without this, launched processes on a machine without a GPU would each train alone.
         self.use_cpu = self.use_cpu or not torch.accelerator.is_available()
         self.dataloader_pin_memory = self.dataloader_pin_memory and not self.use_cpu
@@ -266,6 +263,13 @@ class OCR2TrainingArguments(LossArguments, PageArguments, TrainingArguments):
         fsdp = os.environ.get("ACCELERATE_USE_FSDP") == "true"
         if fsdp and self.device.type == "cpu" and self.distributed_state.distributed_type == DistributedType.MULTI_CPU:
             self.distributed_state.distributed_type = DistributedType.MULTI_GPU
+
+
+def best_model_metrics() -> dict[str, bool]:
+    """What `metric_for_best_model` can be -> whether more of it is better."""
+    weights = (item.name for item in fields(LossArguments) if item.name.endswith("_weight"))
+    losses = ("loss", *(f"loss_{name.removesuffix('_weight')}" for name in weights))
+    return dict.fromkeys(losses, False) | {metric.name: metric.higher_is_better for metric in training_metrics()}
 
 
 # The class behind the Training block is that of supervised training; a key `method` is to choose among others here.
