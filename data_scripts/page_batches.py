@@ -7,12 +7,12 @@ pages.
 
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
@@ -20,8 +20,11 @@ import pyarrow as pa
 from formats import page_reader
 from formats.page import Page
 from ocr2_hf.data.features import FEATURES
+from ocr2_hf.document.atomic_files import write_whole
+from ocr2_hf.document.page_files import SEVERAL_PAGES
 from ocr2_hf.document.records import PageRecord, RecordError, check_record
-from page_image import MAX_BYTES, PDF_SUFFIX, ImageError, check_image
+from page_drawing import draw_page
+from page_image import MAX_BYTES, ImageError, check_image
 from page_options import PageOptions
 
 if TYPE_CHECKING:
@@ -48,7 +51,7 @@ class Report:
 
 @dataclass
 class _Item:
-    """A page whose image is to be read; `size` in bytes. `image` is a page of a PDF, which is drawn beforehand."""
+    """A page whose image is to be read; `size` in bytes. `image` is the page as PNG where it is drawn beforehand."""
 
     page: Page
     record: PageRecord
@@ -102,12 +105,9 @@ def read_batches(pages: list[Page], split: str, options: PageOptions) -> Iterato
 
 
 def _item(page: Page, record: PageRecord) -> _Item:
-    if not record.image_path.lower().endswith(PDF_SUFFIX):
-        return _Item(page, record, _file_size(record.image_path))
-    from pdf_image import draw_pdf_page  # loads PDFium and more, which few builds need
-
-    image = draw_pdf_page(record.image_path, record.pdf_page)
-    return _Item(page, record, len(image), image)
+    path = record.image_path
+    image = draw_page(path, record.page_number) if path.lower().endswith(SEVERAL_PAGES) else None
+    return _Item(page, record, _file_size(path) if image is None else len(image), image)
 
 
 def _file_size(path: str) -> int:
@@ -197,10 +197,8 @@ def _box_column(pages: list[list[list[float]]], kind: pa.DataType) -> pa.Array:
 
 def write_report(folder: str, report: Report) -> None:
     """Leave a report in `folder`, under a name that no other process uses."""
-    handle, path = tempfile.mkstemp(dir=folder, suffix=".tmp")
-    with os.fdopen(handle, "w") as file:
-        json.dump(asdict(report), file)
-    os.rename(path, path.removesuffix(".tmp") + (".bad" if report.rejects else ".good"))
+    name = f"{uuid4().hex}.{'bad' if report.rejects else 'good'}"
+    write_whole(Path(folder) / name, json.dumps(asdict(report)))
 
 
 def has_rejects(folder: str) -> bool:

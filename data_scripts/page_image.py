@@ -7,23 +7,21 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from PIL import ExifTags, Image
+from PIL import Image
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
-PDF_SUFFIX = ".pdf"
+from ocr2_hf.document.page_files import MAX_PIXELS, check_size, is_turned, page_frames
 
-# Above this Pillow itself warns of a decompression bomb: about 9,500 x 9,400 pixels, A3 at 800 dpi.
-MAX_PIXELS = 89_478_485
 MAX_BYTES = 256 * 2**20
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8"
-_TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 _PNG_METADATA = (
     b"Raw profile type",
     b"XML:com.adobe.xmp",
 )  # keywords of text chunks that may hold EXIF or XMP
 _FRAME_MARKERS = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF")
+_DECODED = ("BMP", "GIF")  # they have no checksum, and no end that every program writes
 _TIFF_BLOCKS = ((273, 279), (324, 325))  # tags of (offsets, byte counts) of strips, of tiles
 
 
@@ -35,7 +33,7 @@ def check_image(data: memoryview, full: bool = False) -> tuple[int, int]:
     """(width, height) in pixels as displayed, that is after EXIF rotation, of the image file in `data`.
 
     PNG is checked by the CRC of every chunk, JPEG by its frame header and end marker, TIFF and WebP by
-    Pillow and the extent of their data; `full` decodes every pixel too. Raises `ImageError` with the
+    Pillow and the extent of their data; BMP, GIF and with `full` every file are decoded. Raises `ImageError` with the
     reason.
     """
     if not len(data):
@@ -52,8 +50,10 @@ def check_image(data: memoryview, full: bool = False) -> tuple[int, int]:
         raise ImageError("image is cut off in its header") from None
     if width < 1 or height < 1:
         raise ImageError(f"image has no pixels: {width}x{height}")
-    if width * height > MAX_PIXELS:
-        raise ImageError(f"image of {width}x{height} pixels is over the limit of {MAX_PIXELS:,} pixels")
+    try:
+        check_size(width, height)
+    except ValueError as error:
+        raise ImageError(f"image of {error}") from None
     if full:
         _decode(data)
     return (height, width) if has_metadata and _is_turned(data) else (width, height)
@@ -108,11 +108,14 @@ def _check_jpeg(data: memoryview) -> tuple[int, int, bool]:
 def _check_other(data: memoryview) -> tuple[int, int]:
     image = _open(data)
     with _pillow(f"{image.format} is damaged"):
-        if getattr(image, "n_frames", 1) > 1:
-            raise ImageError(f"{image.format} has {image.n_frames} pages; one file must be one page")
+        if page_frames(image) != [0]:
+            raise ImageError("TIFF of several frames: its name must end in .tif for its page to be found")
         if _is_cut_off(image, data):
             raise ImageError(f"{image.format} is cut off after {len(data)} bytes")
-        image.verify()
+        if image.format in _DECODED:
+            image.load()
+        else:
+            image.verify()
         # As stored: the size that Pillow gives for a TIFF is turned already, for other files it is not.
         return (image.tag_v2[256], image.tag_v2[257]) if image.format == "TIFF" else image.size
 
@@ -129,7 +132,7 @@ def _is_cut_off(image: Image.Image, data: memoryview) -> bool:
 
 def _open(data: memoryview) -> Image.Image:
     with _pillow("image cannot be opened"):
-        return Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "TIFF", "WEBP"))
+        return Image.open(io.BytesIO(data), formats=_FORMATS)
 
 
 def _decode(data: memoryview) -> None:
@@ -139,7 +142,7 @@ def _decode(data: memoryview) -> None:
 
 def _is_turned(data: memoryview) -> bool:
     with _pillow("image has unreadable EXIF data"):
-        return _open(data).getexif().get(ExifTags.Base.Orientation) in _TURNED
+        return is_turned(_open(data))
 
 
 @contextmanager
@@ -147,13 +150,13 @@ def _pillow(fault: str) -> Iterator[None]:
     """Every exception of Pillow as an `ImageError` that begins with `fault`."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit decides
             yield
     except ImageError:
         raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise ImageError(f"image is over the limit of {MAX_PIXELS:,} pixels") from None
+    except Image.DecompressionBombError:
+        raise ImageError(f"image is more than {MAX_PIXELS:,} pixels: scale it down") from None
     except Image.UnidentifiedImageError:
-        raise ImageError("file is no PNG, JPEG, TIFF or WebP image, or is damaged in its header") from None
+        raise ImageError(f"file is no {', '.join(_FORMATS)} image, or is damaged in its header") from None
     except Exception as error:
         raise ImageError(f"{fault}: {error}") from error

@@ -163,7 +163,7 @@ def test_when_every_page_is_rejected_nothing_is_built(pages, capsys):
     status, error = refusal(capsys, pages, "--max_bad", 1)
     assert status == 1
     assert "all 7 pages are rejected" in error
-    assert "p0.json: no image p0 (.png .jpg .jpeg .tif .tiff .webp .pdf) in" in error
+    assert "p0.json: no image p0 (.png .jpg .jpeg .tif .tiff .webp .bmp .gif .pdf) in" in error
     assert "and 2 more" in error
 
 
@@ -176,7 +176,7 @@ def test_when_every_page_is_rejected_nothing_is_built(pages, capsys):
         ({"bboxes": [[5, 5, 70, 20]]}, "bboxes[0] [5, 5, 70, 20] leaves the page of 60x40 pixels"),
         ({"labels": ["a", "b"]}, "lists of unequal length: 1 bboxes, 2 labels, 1 texts"),
         ({"text": "a\u0007"}, "text has the control character U+0007 at offset 1"),
-        ({"file": b"no image at all"}, "file is no PNG, JPEG, TIFF or WebP image"),
+        ({"file": b"no image at all"}, "file is no PNG, JPEG, TIFF, WEBP, BMP, GIF image"),
     ],
 )
 def test_every_kind_of_bad_page_is_named_with_its_reason(pages, capsys, changes, reason):

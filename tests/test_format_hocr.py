@@ -137,7 +137,7 @@ def test_many_pages_of_one_pdf(tmp_path):
     (tmp_path / "book.pdf").write_bytes(b"%PDF")
     tree = list_files(tmp_path)
     records = [hocr_format.read_page(page, "region") for page in hocr_format.list_pages(tree, tree)]
-    assert {record.id: record.pdf_page for record in records} == {f"book#page={n}": n for n in range(1, 13)}
+    assert {record.id: record.page_number for record in records} == {f"book#page={n}": n for n in range(1, 13)}
     assert {record.image_path for record in records} == {f"{tmp_path}/book.pdf"}
 
 
