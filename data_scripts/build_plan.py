@@ -101,10 +101,11 @@ def _plan_folders(args: argparse.Namespace) -> _Planned:
 
 def _digest(args: argparse.Namespace, options: PageOptions, trees: list[FileTree]) -> str:
     choices = {name: getattr(args, name) for name in ("split", "val", "test", "on_error", "max_bad")}
-    choices |= {"group_by": args.group_by.pattern if args.group_by else None, "recipe": _recipe(trees)}
+    choices |= {"group_by": args.group_by.pattern if args.group_by else None, "recipe": recipe_number(trees)}
     return digest_trees(trees, choices | asdict(options))
 
 
-def _recipe(trees: list[FileTree]) -> int:
+def recipe_number(trees: list[FileTree]) -> int:
+    """The version of the rows that these files give."""
     names = (name.lower() for tree in trees for name in tree.files)
     return RECIPE + any(name.endswith(PAGE_SUFFIXES) and not name.endswith(_UNCHANGED) for name in names)

@@ -11,7 +11,9 @@ import pytest
 from page_folders import image_bytes, run_script, start_script, write_page, write_pages
 from PIL import ExifTags, Image
 
+import build_plan
 from build_dataset import main
+from file_tree import FileTree
 from formats import FORMATS
 from ocr2_hf.data.load import built_datasets, load_dataset
 from ocr2_hf.errors import UsageError, run_command
@@ -204,6 +206,15 @@ def test_broken_and_leaving_annotations_are_named_with_their_reason(pages, capsy
     status, error = refusal(capsys, pages)
     assert status == 1
     assert f"{pages}/bad.json: {reason}" in error
+
+
+@pytest.mark.parametrize(
+    ("names", "counted"),
+    [(["a.png", "b.JPG", "c.pdf", "a.json"], 0), (["a.png", "b.GIF"], 1), (["a.bmp"], 1), (["a.json", "b.tif"], 1)],
+)
+def test_folders_that_give_the_rows_of_before_are_not_built_again(names, counted):
+    tree = FileTree("/pages", dict.fromkeys(names, (1, 1)))
+    assert build_plan.recipe_number([FileTree("/other", {}), tree]) == build_plan.RECIPE + counted
 
 
 def test_boxes_of_a_turned_image_are_in_displayed_pixels(pages, capsys):

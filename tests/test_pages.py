@@ -5,12 +5,17 @@ import zlib
 
 import numpy as np
 import pytest
+from commands import ROOT
 from page_folders import write_tiff
 from PIL import Image, ImageDraw
 
+import page_image
+import splits
+from formats import images
 from ocr2_hf.document import page_files as pages
 from ocr2_hf.document.page_files import is_pdf, list_pages, to_rgb
 from ocr2_hf.errors import UsageError, WorkError
+from ocr2_hf.reading import inputs
 
 
 def only_page(path):
@@ -24,6 +29,14 @@ def test_one_image_is_one_page(tmp_path, suffix):
     image = only_page(tmp_path / f"page.{suffix}")
     assert image.mode == "RGB" and image.size == (30, 20)
     assert image.getpixel((15, 10)) == pytest.approx((255, 0, 0), abs=12)
+
+
+def test_what_a_page_may_be_is_said_once():
+    """Reading and building had lists of suffixes and limits of their own."""
+    assert inputs.PAGE_SUFFIXES is images.PAGE_SUFFIXES is pages.PAGE_SUFFIXES
+    assert splits.IMAGE_SUFFIXES is pages.IMAGE_SUFFIXES and page_image.check_size is pages.check_size
+    product = [path for folder in ("ocr2_hf", "data_scripts") for path in (ROOT / folder).rglob("*.py")]
+    assert [path.name for path in product if '".webp"' in path.read_text(encoding="utf-8")] == ["page_files.py"]
 
 
 def test_an_image_in_memory_is_a_page():
