@@ -23,8 +23,9 @@ from ocr2_hf.data.features import FEATURES
 from ocr2_hf.document.atomic_files import write_whole
 from ocr2_hf.document.page_files import SEVERAL_PAGES
 from ocr2_hf.document.records import PageRecord, RecordError, check_record
+from ocr2_hf.errors import WorkError
 from page_drawing import draw_page
-from page_image import MAX_BYTES, ImageError, check_image
+from page_image import MAX_BYTES, check_image
 from page_options import PageOptions
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def read_batches(pages: list[Page], split: str, options: PageOptions) -> Iterato
     for page in pages:
         try:
             item = _item(page, read_page(page))
-        except (RecordError, ImageError) as error:
+        except (RecordError, WorkError) as error:
             report.reject(page, error)
             continue
         if not batch.has_room(item.size):
@@ -114,9 +115,9 @@ def _file_size(path: str) -> int:
     try:
         size = os.stat(path).st_size
     except OSError as error:
-        raise ImageError(f"image cannot be read: {error.strerror}") from error
+        raise WorkError(f"image cannot be read: {error.strerror}") from error
     if size > MAX_BYTES:
-        raise ImageError(f"image file of {size:,} bytes is over the limit of {MAX_BYTES:,} bytes")
+        raise WorkError(f"image file of {size:,} bytes is over the limit of {MAX_BYTES:,} bytes")
     return size
 
 
@@ -133,7 +134,7 @@ def _read_images(batch: _Batch, report: Report, check: Callable[[PageRecord, mem
             else:
                 place[:] = item.image
             checked = check(item.record, place)
-        except (RecordError, ImageError) as error:
+        except (RecordError, WorkError) as error:
             report.reject(item.page, error)
             continue
         offsets.append(offsets[-1] + item.size)
@@ -168,9 +169,9 @@ def _read_into(place: memoryview, path: str) -> None:
                 done += count
             changed = done < len(place) or file.read(1)
     except OSError as error:
-        raise ImageError(f"image cannot be read: {error.strerror}") from error
+        raise WorkError(f"image cannot be read: {error.strerror}") from error
     if changed:
-        raise ImageError("image changed while it was read")
+        raise WorkError("image changed while it was read")
 
 
 def _table(pages: list[_Checked], buffer: pa.Buffer, offsets: list[int]) -> pa.Table:

@@ -2,14 +2,12 @@
 
 import io
 import struct
-import warnings
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from PIL import Image
 
-from ocr2_hf.document.page_files import MAX_PIXELS, check_size, is_turned, page_frames
+from ocr2_hf.document.page_files import check_size, explained, is_turned, page_frames
+from ocr2_hf.errors import WorkError
 
 MAX_BYTES = 256 * 2**20
 
@@ -25,19 +23,15 @@ _DECODED = ("BMP", "GIF")  # they have no checksum, and no end that every progra
 _TIFF_BLOCKS = ((273, 279), (324, 325))  # tags of (offsets, byte counts) of strips, of tiles
 
 
-class ImageError(ValueError):
-    """The file is no readable page image; the message is the reason."""
-
-
 def check_image(data: memoryview, full: bool = False) -> tuple[int, int]:
     """(width, height) in pixels as displayed, that is after EXIF rotation, of the image file in `data`.
 
     PNG is checked by the CRC of every chunk, JPEG by its frame header and end marker, TIFF and WebP by
-    Pillow and the extent of their data; BMP, GIF and with `full` every file are decoded. Raises `ImageError` with the
+    Pillow and the extent of their data; BMP, GIF and with `full` every file are decoded. Raises `WorkError` with the
     reason.
     """
     if not len(data):
-        raise ImageError("image file is empty")
+        raise WorkError("image file is empty")
     try:
         if data[:8] == _PNG:
             width, height, has_metadata = _check_png(data)
@@ -47,13 +41,13 @@ def check_image(data: memoryview, full: bool = False) -> tuple[int, int]:
             width, height = _check_other(data)
             has_metadata = True
     except (struct.error, IndexError):
-        raise ImageError("image is cut off in its header") from None
+        raise WorkError("image is cut off in its header") from None
     if width < 1 or height < 1:
-        raise ImageError(f"image has no pixels: {width}x{height}")
+        raise WorkError(f"image has no pixels: {width}x{height}")
     try:
         check_size(width, height)
     except ValueError as error:
-        raise ImageError(f"image of {error}") from None
+        raise WorkError(f"image of {error}") from None
     if full:
         _decode(data)
     return (height, width) if has_metadata and _is_turned(data) else (width, height)
@@ -71,15 +65,15 @@ def _check_png(data: memoryview) -> tuple[int, int, bool]:
         kind = bytes(data[position + 4 : position + 8])
         (crc,) = struct.unpack_from(">I", data, end - 4)
         if zlib.crc32(data[position + 4 : end - 4]) != crc:
-            raise ImageError(f"PNG is damaged: checksum of chunk {ascii(kind)[2:-1]} at byte {position} is wrong")
+            raise WorkError(f"PNG is damaged: checksum of chunk {ascii(kind)[2:-1]} at byte {position} is wrong")
         if position == len(_PNG) and kind != b"IHDR":
-            raise ImageError("PNG does not begin with IHDR")
+            raise WorkError("PNG does not begin with IHDR")
         if kind == b"IEND" and has_pixels:
             return width, height, has_metadata
         has_pixels |= kind == b"IDAT"
         has_metadata |= kind == b"eXIf" or bytes(data[position + 8 : position + 40]).startswith(_PNG_METADATA)
         position = end
-    raise ImageError(f"PNG is cut off after {len(data)} bytes")
+    raise WorkError(f"PNG is cut off after {len(data)} bytes")
 
 
 def _check_jpeg(data: memoryview) -> tuple[int, int, bool]:
@@ -87,13 +81,13 @@ def _check_jpeg(data: memoryview) -> tuple[int, int, bool]:
     position = 2
     while True:
         if data[position] != 0xFF:
-            raise ImageError(f"JPEG is damaged: no marker at byte {position}")
+            raise WorkError(f"JPEG is damaged: no marker at byte {position}")
         marker = data[position + 1]
         if marker == 0xFF:  # a fill byte
             position += 1
             continue
         if marker in (0xD9, 0xDA):
-            raise ImageError("JPEG is damaged: it has no frame header")
+            raise WorkError("JPEG is damaged: it has no frame header")
         if marker in _FRAME_MARKERS:
             break
         has_metadata |= marker == 0xE1  # APP1: EXIF or XMP
@@ -101,17 +95,17 @@ def _check_jpeg(data: memoryview) -> tuple[int, int, bool]:
     height, width = struct.unpack_from(">HH", data, position + 5)
     # The end marker cannot occur inside compressed pixels; cameras may append data after it.
     if b"\xff\xd9" not in bytes(data[-64:]) and b"\xff\xd9" not in bytes(data[position:]):
-        raise ImageError(f"JPEG is cut off after {len(data)} bytes: no end marker")
+        raise WorkError(f"JPEG is cut off after {len(data)} bytes: no end marker")
     return width, height, has_metadata
 
 
 def _check_other(data: memoryview) -> tuple[int, int]:
     image = _open(data)
-    with _pillow(f"{image.format} is damaged"):
+    with explained(f"{image.format} is damaged"):
         if page_frames(image) != [0]:
-            raise ImageError("TIFF of several frames: its name must end in .tif for its page to be found")
+            raise WorkError("TIFF of several frames: its name must end in .tif for its page to be found")
         if _is_cut_off(image, data):
-            raise ImageError(f"{image.format} is cut off after {len(data)} bytes")
+            raise WorkError(f"{image.format} is cut off after {len(data)} bytes")
         if image.format in _DECODED:
             image.load()
         else:
@@ -131,32 +125,15 @@ def _is_cut_off(image: Image.Image, data: memoryview) -> bool:
 
 
 def _open(data: memoryview) -> Image.Image:
-    with _pillow("image cannot be opened"):
+    with explained(f"image is not opened as one of {', '.join(_FORMATS)}"):
         return Image.open(io.BytesIO(data), formats=_FORMATS)
 
 
 def _decode(data: memoryview) -> None:
-    with _pillow("image cannot be decoded"):
+    with explained("image is not decoded"):
         _open(data).load()
 
 
 def _is_turned(data: memoryview) -> bool:
-    with _pillow("image has unreadable EXIF data"):
+    with explained("image has EXIF data"):
         return is_turned(_open(data))
-
-
-@contextmanager
-def _pillow(fault: str) -> Iterator[None]:
-    """Every exception of Pillow as an `ImageError` that begins with `fault`."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit decides
-            yield
-    except ImageError:
-        raise
-    except Image.DecompressionBombError:
-        raise ImageError(f"image is more than {MAX_PIXELS:,} pixels: scale it down") from None
-    except Image.UnidentifiedImageError:
-        raise ImageError(f"file is no {', '.join(_FORMATS)} image, or is damaged in its header") from None
-    except Exception as error:
-        raise ImageError(f"{fault}: {error}") from error

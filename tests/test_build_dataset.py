@@ -178,7 +178,10 @@ def test_when_every_page_is_rejected_nothing_is_built(pages, capsys):
         ({"bboxes": [[5, 5, 70, 20]]}, "bboxes[0] [5, 5, 70, 20] leaves the page of 60x40 pixels"),
         ({"labels": ["a", "b"]}, "lists of unequal length: 1 bboxes, 2 labels, 1 texts"),
         ({"text": "a\u0007"}, "text has the control character U+0007 at offset 1"),
-        ({"file": b"no image at all"}, "file is no PNG, JPEG, TIFF, WEBP, BMP, GIF image"),
+        (
+            {"file": b"no image at all"},
+            "image is not opened as one of PNG, JPEG, TIFF, WEBP, BMP, GIF: not a readable image",
+        ),
     ],
 )
 def test_every_kind_of_bad_page_is_named_with_its_reason(pages, capsys, changes, reason):

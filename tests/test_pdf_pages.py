@@ -79,7 +79,7 @@ def test_pdfs_that_cannot_be_a_page_are_rejected_with_the_reason(tmp_path, datas
     assert "PDF has 2 pages: name the one that is annotated, as in doc.pdf#page=3" in reasons["two"]
     assert "PDF has 2 pages, no page 3" in reasons["absent"]
     assert "leaves the image folder" in reasons["outside"]
-    assert "PDF page cannot be drawn" in reasons["broken"] and "broken PDF" in reasons["broken"]
+    assert "broken.pdf: broken PDF" in reasons["broken"]
     assert reasons["other"] == "file is no PDF"
 
 

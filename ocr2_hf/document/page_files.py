@@ -75,7 +75,7 @@ class PageSource:
         return self._load(READ_PIXELS)
 
     def _load(self, most: int) -> LoadedPage:
-        with _explained(self.name):
+        with explained(self.name):
             if isinstance(self.source, Image.Image):
                 check_size(*self.source.size)
                 return _shrunk(self.source.copy(), most)
@@ -93,7 +93,7 @@ def list_pages(source: Source, pages: Pages | None = None) -> list[PageSource]:
     path = Path(source)
     if not path.is_file():
         raise WorkError(f"{source}: {'a folder: name its files' if path.is_dir() else 'no such file'}")
-    with _explained(str(source)):
+    with explained(str(source)):
         if not path.stat().st_size:
             raise WorkError(f"{source}: the file is empty")
         frames = _pdf_frames(path) if is_pdf(path) else _image_frames(path)
@@ -236,8 +236,8 @@ def check_size(width: float, height: float) -> None:
 
 
 @contextmanager
-def _explained(name: str) -> Iterator[None]:
-    """Turn what Pillow and PDFium raise on a bad file into a `WorkError` that names it."""
+def explained(name: str) -> Iterator[None]:
+    """Turn what Pillow and PDFium raise on a bad file into a `WorkError` that begins with its name."""
     try:
         with warnings.catch_warnings():
             # Our own limit decides, not Pillow's warning at half of its.
