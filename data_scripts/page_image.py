@@ -26,9 +26,8 @@ _TIFF_BLOCKS = ((273, 279), (324, 325))  # tags of (offsets, byte counts) of str
 def check_image(data: memoryview, full: bool = False) -> tuple[int, int]:
     """(width, height) in pixels as displayed, that is after EXIF rotation, of the image file in `data`.
 
-    PNG is checked by the CRC of every chunk, JPEG by its frame header and end marker, TIFF and WebP by
-    Pillow and the extent of their data; BMP, GIF and with `full` every file are decoded. Raises `WorkError` with the
-    reason.
+    PNG is checked by the CRC of every chunk, JPEG by its frame header and end marker, TIFF and WebP by Pillow and the
+    extent of their data. BMP and GIF are decoded, with `full` every file. Raises `WorkError` with the reason.
     """
     if not len(data):
         raise WorkError("image file is empty")
@@ -130,10 +129,10 @@ def _open(data: memoryview) -> Image.Image:
 
 
 def _decode(data: memoryview) -> None:
-    with explained("image is not decoded"):
+    with explained("pixels of the image"):
         _open(data).load()
 
 
 def _is_turned(data: memoryview) -> bool:
-    with explained("image has EXIF data"):
+    with explained("EXIF data of the image"):
         return is_turned(_open(data))

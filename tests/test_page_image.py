@@ -67,7 +67,7 @@ def test_data_after_the_end_of_a_jpeg_is_no_damage():
 def test_pixels_that_do_not_decode_are_found_by_the_full_check_alone():
     content = png_header(60, 40) + png_chunk(b"IDAT", zlib.compress(b"\0" * 30)) + png_chunk(b"IEND", b"")
     assert check(content) == (60, 40)
-    with pytest.raises(WorkError, match="image is not decoded"):
+    with pytest.raises(WorkError, match="pixels of the image: cannot be read"):
         check(content, full=True)
 
 

@@ -4,7 +4,7 @@ The person corrects NAME.json: under `pages` the `regions` of each page, their `
 was read without boxes, its `text`. All else (`raw`, `markdown`, NAME.md) stays as the model said it. Where NAME.md or
 `text` was corrected and the regions were not, the page is rejected, or the correction would be lost.
 
-Pages of PDFs and of TIFFs of several are drawn again, as they were read.
+Pages of PDFs, and of TIFFs of several pages, are drawn again, as they were read.
 """
 
 import os
@@ -96,7 +96,7 @@ def _record(page: dict[str, Any], markdown_edited: bool) -> PageRecord:
         labels=[string(region.get("label"), f"label of regions[{i}]") for i, region in enumerate(found)],
         texts=texts,
         page_size=tuple(size),
-        page_number=1,  # of a TIFF that may have more, which were not read; a number in the image's name goes before
+        page_number=1,  # counts for a TIFF of several pages of which only the first was read
     )
     if markdown_edited or page.get("text") != record.text:
         _check_correction(page, record, markdown_edited)
