@@ -11,12 +11,16 @@ from file_tree import FileTree, digest_trees, list_files
 from formats import FORMATS, choose_format, choose_level
 from formats.page import Page
 from label_map import load_label_map
+from ocr2_hf.document.page_files import PAGE_SUFFIXES, PDF_SUFFIX
 from ocr2_hf.errors import UsageError
 from page_options import PageOptions
 from splits import FOLDERS, find_folders, find_split_folders, split_by_hash
 
 # Count up when the same files would give other rows than before: built datasets are then built again.
 RECIPE = 2
+# Files of which earlier builds gave the same rows. Folders with others count one more: BMPs, GIFs and TIFFs of several
+# pages were rejected.
+_UNCHANGED = (".png", ".jpg", ".jpeg", PDF_SUFFIX)
 
 
 @dataclass
@@ -97,5 +101,11 @@ def _plan_folders(args: argparse.Namespace) -> _Planned:
 
 def _digest(args: argparse.Namespace, options: PageOptions, trees: list[FileTree]) -> str:
     choices = {name: getattr(args, name) for name in ("split", "val", "test", "on_error", "max_bad")}
-    choices |= {"group_by": args.group_by.pattern if args.group_by else None, "recipe": RECIPE}
+    choices |= {"group_by": args.group_by.pattern if args.group_by else None, "recipe": recipe_number(trees)}
     return digest_trees(trees, choices | asdict(options))
+
+
+def recipe_number(trees: list[FileTree]) -> int:
+    """The version of the rows that these files give."""
+    names = (name.lower() for tree in trees for name in tree.files)
+    return RECIPE + any(name.endswith(PAGE_SUFFIXES) and not name.endswith(_UNCHANGED) for name in names)

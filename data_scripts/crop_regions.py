@@ -11,7 +11,6 @@ pixels, are left out and counted. The folder is there whole or not at all.
 import argparse
 import json
 import re
-import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -22,6 +21,7 @@ from tqdm import tqdm
 
 from arguments import count, share
 from ocr2_hf.data.load import load_dataset
+from ocr2_hf.document.atomic_files import whole_folder
 from ocr2_hf.document.page_files import to_rgb
 from ocr2_hf.errors import UsageError, WorkError, run_command
 
@@ -32,18 +32,13 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_arguments(argv)
     if args.out_dir.exists():
         raise UsageError(f"{args.out_dir} is there already: name a new folder")
-    beside = args.out_dir.with_name(f".{args.out_dir.name}.part")
-    shutil.rmtree(beside, ignore_errors=True)  # what a killed run left
     counts: Counter[str] = Counter()
-    try:
+    with whole_folder(args.out_dir) as beside:
         for split, rows in dict(load_dataset(args.name)).items():
             for number, row in enumerate(tqdm(rows, desc=f"cutting {split}", unit=" pages")):
                 counts += cut_page(row, f"{number:06d}-{_plain(row['id'])}", beside, split, args)
         if not counts["crops"]:
             raise WorkError(f"{args.name} has no region with text to cut out ({_told(counts)})")
-        beside.replace(args.out_dir)
-    except OSError as error:
-        raise WorkError(f"cannot write {args.out_dir}: {error}") from error
     print(f"{counts.pop('crops')} crops in {args.out_dir}; left out: {_told(counts) or 'none'}")
     return 0
 

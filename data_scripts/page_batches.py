@@ -7,12 +7,12 @@ pages.
 
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
@@ -20,8 +20,12 @@ import pyarrow as pa
 from formats import page_reader
 from formats.page import Page
 from ocr2_hf.data.features import FEATURES
+from ocr2_hf.document.atomic_files import write_whole
+from ocr2_hf.document.page_files import SEVERAL_PAGES
 from ocr2_hf.document.records import PageRecord, RecordError, check_record
-from page_image import MAX_BYTES, PDF_SUFFIX, ImageError, check_image
+from ocr2_hf.errors import WorkError
+from page_drawing import draw_page
+from page_image import MAX_BYTES, check_image
 from page_options import PageOptions
 
 if TYPE_CHECKING:
@@ -48,7 +52,7 @@ class Report:
 
 @dataclass
 class _Item:
-    """A page whose image is to be read; `size` in bytes. `image` is a page of a PDF, which is drawn beforehand."""
+    """A page whose image is to be read; `size` in bytes. `image` is the page as PNG where it is drawn beforehand."""
 
     page: Page
     record: PageRecord
@@ -91,7 +95,7 @@ def read_batches(pages: list[Page], split: str, options: PageOptions) -> Iterato
     for page in pages:
         try:
             item = _item(page, read_page(page))
-        except (RecordError, ImageError) as error:
+        except (RecordError, WorkError) as error:
             report.reject(page, error)
             continue
         if not batch.has_room(item.size):
@@ -102,21 +106,18 @@ def read_batches(pages: list[Page], split: str, options: PageOptions) -> Iterato
 
 
 def _item(page: Page, record: PageRecord) -> _Item:
-    if not record.image_path.lower().endswith(PDF_SUFFIX):
-        return _Item(page, record, _file_size(record.image_path))
-    from pdf_image import draw_pdf_page  # loads PDFium and more, which few builds need
-
-    image = draw_pdf_page(record.image_path, record.pdf_page)
-    return _Item(page, record, len(image), image)
+    path = record.image_path
+    image = draw_page(path, record.page_number) if path.lower().endswith(SEVERAL_PAGES) else None
+    return _Item(page, record, _file_size(path) if image is None else len(image), image)
 
 
 def _file_size(path: str) -> int:
     try:
         size = os.stat(path).st_size
     except OSError as error:
-        raise ImageError(f"image cannot be read: {error.strerror}") from error
+        raise WorkError(f"image cannot be read: {error.strerror}") from error
     if size > MAX_BYTES:
-        raise ImageError(f"image file of {size:,} bytes is over the limit of {MAX_BYTES:,} bytes")
+        raise WorkError(f"image file of {size:,} bytes is over the limit of {MAX_BYTES:,} bytes")
     return size
 
 
@@ -133,7 +134,7 @@ def _read_images(batch: _Batch, report: Report, check: Callable[[PageRecord, mem
             else:
                 place[:] = item.image
             checked = check(item.record, place)
-        except (RecordError, ImageError) as error:
+        except (RecordError, WorkError) as error:
             report.reject(item.page, error)
             continue
         offsets.append(offsets[-1] + item.size)
@@ -168,9 +169,9 @@ def _read_into(place: memoryview, path: str) -> None:
                 done += count
             changed = done < len(place) or file.read(1)
     except OSError as error:
-        raise ImageError(f"image cannot be read: {error.strerror}") from error
+        raise WorkError(f"image cannot be read: {error.strerror}") from error
     if changed:
-        raise ImageError("image changed while it was read")
+        raise WorkError("image changed while it was read")
 
 
 def _table(pages: list[_Checked], buffer: pa.Buffer, offsets: list[int]) -> pa.Table:
@@ -197,10 +198,8 @@ def _box_column(pages: list[list[list[float]]], kind: pa.DataType) -> pa.Array:
 
 def write_report(folder: str, report: Report) -> None:
     """Leave a report in `folder`, under a name that no other process uses."""
-    handle, path = tempfile.mkstemp(dir=folder, suffix=".tmp")
-    with os.fdopen(handle, "w") as file:
-        json.dump(asdict(report), file)
-    os.rename(path, path.removesuffix(".tmp") + (".bad" if report.rejects else ".good"))
+    name = f"{uuid4().hex}.{'bad' if report.rejects else 'good'}"
+    write_whole(Path(folder) / name, json.dumps(asdict(report)))
 
 
 def has_rejects(folder: str) -> bool:

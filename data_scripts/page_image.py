@@ -2,44 +2,35 @@
 
 import io
 import struct
-import warnings
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-from PIL import ExifTags, Image
+from PIL import Image
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
-PDF_SUFFIX = ".pdf"
+from ocr2_hf.document.page_files import check_size, explained, is_turned, page_frames
+from ocr2_hf.errors import WorkError
 
-# Above this Pillow itself warns of a decompression bomb: about 9,500 x 9,400 pixels, A3 at 800 dpi.
-MAX_PIXELS = 89_478_485
 MAX_BYTES = 256 * 2**20
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8"
-_TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 _PNG_METADATA = (
     b"Raw profile type",
     b"XML:com.adobe.xmp",
 )  # keywords of text chunks that may hold EXIF or XMP
 _FRAME_MARKERS = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF")
+_DECODED = ("BMP", "GIF")  # they have no checksum, and no end that every program writes
 _TIFF_BLOCKS = ((273, 279), (324, 325))  # tags of (offsets, byte counts) of strips, of tiles
-
-
-class ImageError(ValueError):
-    """The file is no readable page image; the message is the reason."""
 
 
 def check_image(data: memoryview, full: bool = False) -> tuple[int, int]:
     """(width, height) in pixels as displayed, that is after EXIF rotation, of the image file in `data`.
 
-    PNG is checked by the CRC of every chunk, JPEG by its frame header and end marker, TIFF and WebP by
-    Pillow and the extent of their data; `full` decodes every pixel too. Raises `ImageError` with the
-    reason.
+    PNG is checked by the CRC of every chunk, JPEG by its frame header and end marker, TIFF and WebP by Pillow and the
+    extent of their data. BMP and GIF are decoded, with `full` every file. Raises `WorkError` with the reason.
     """
     if not len(data):
-        raise ImageError("image file is empty")
+        raise WorkError("image file is empty")
     try:
         if data[:8] == _PNG:
             width, height, has_metadata = _check_png(data)
@@ -49,11 +40,13 @@ def check_image(data: memoryview, full: bool = False) -> tuple[int, int]:
             width, height = _check_other(data)
             has_metadata = True
     except (struct.error, IndexError):
-        raise ImageError("image is cut off in its header") from None
+        raise WorkError("image is cut off in its header") from None
     if width < 1 or height < 1:
-        raise ImageError(f"image has no pixels: {width}x{height}")
-    if width * height > MAX_PIXELS:
-        raise ImageError(f"image of {width}x{height} pixels is over the limit of {MAX_PIXELS:,} pixels")
+        raise WorkError(f"image has no pixels: {width}x{height}")
+    try:
+        check_size(width, height)
+    except ValueError as error:
+        raise WorkError(f"image of {error}") from None
     if full:
         _decode(data)
     return (height, width) if has_metadata and _is_turned(data) else (width, height)
@@ -71,15 +64,15 @@ def _check_png(data: memoryview) -> tuple[int, int, bool]:
         kind = bytes(data[position + 4 : position + 8])
         (crc,) = struct.unpack_from(">I", data, end - 4)
         if zlib.crc32(data[position + 4 : end - 4]) != crc:
-            raise ImageError(f"PNG is damaged: checksum of chunk {ascii(kind)[2:-1]} at byte {position} is wrong")
+            raise WorkError(f"PNG is damaged: checksum of chunk {ascii(kind)[2:-1]} at byte {position} is wrong")
         if position == len(_PNG) and kind != b"IHDR":
-            raise ImageError("PNG does not begin with IHDR")
+            raise WorkError("PNG does not begin with IHDR")
         if kind == b"IEND" and has_pixels:
             return width, height, has_metadata
         has_pixels |= kind == b"IDAT"
         has_metadata |= kind == b"eXIf" or bytes(data[position + 8 : position + 40]).startswith(_PNG_METADATA)
         position = end
-    raise ImageError(f"PNG is cut off after {len(data)} bytes")
+    raise WorkError(f"PNG is cut off after {len(data)} bytes")
 
 
 def _check_jpeg(data: memoryview) -> tuple[int, int, bool]:
@@ -87,13 +80,13 @@ def _check_jpeg(data: memoryview) -> tuple[int, int, bool]:
     position = 2
     while True:
         if data[position] != 0xFF:
-            raise ImageError(f"JPEG is damaged: no marker at byte {position}")
+            raise WorkError(f"JPEG is damaged: no marker at byte {position}")
         marker = data[position + 1]
         if marker == 0xFF:  # a fill byte
             position += 1
             continue
         if marker in (0xD9, 0xDA):
-            raise ImageError("JPEG is damaged: it has no frame header")
+            raise WorkError("JPEG is damaged: it has no frame header")
         if marker in _FRAME_MARKERS:
             break
         has_metadata |= marker == 0xE1  # APP1: EXIF or XMP
@@ -101,18 +94,21 @@ def _check_jpeg(data: memoryview) -> tuple[int, int, bool]:
     height, width = struct.unpack_from(">HH", data, position + 5)
     # The end marker cannot occur inside compressed pixels; cameras may append data after it.
     if b"\xff\xd9" not in bytes(data[-64:]) and b"\xff\xd9" not in bytes(data[position:]):
-        raise ImageError(f"JPEG is cut off after {len(data)} bytes: no end marker")
+        raise WorkError(f"JPEG is cut off after {len(data)} bytes: no end marker")
     return width, height, has_metadata
 
 
 def _check_other(data: memoryview) -> tuple[int, int]:
     image = _open(data)
-    with _pillow(f"{image.format} is damaged"):
-        if getattr(image, "n_frames", 1) > 1:
-            raise ImageError(f"{image.format} has {image.n_frames} pages; one file must be one page")
+    with explained(f"{image.format} is damaged"):
+        if page_frames(image) != [0]:
+            raise WorkError("TIFF of several frames: its name must end in .tif for its page to be found")
         if _is_cut_off(image, data):
-            raise ImageError(f"{image.format} is cut off after {len(data)} bytes")
-        image.verify()
+            raise WorkError(f"{image.format} is cut off after {len(data)} bytes")
+        if image.format in _DECODED:
+            image.load()
+        else:
+            image.verify()
         # As stored: the size that Pillow gives for a TIFF is turned already, for other files it is not.
         return (image.tag_v2[256], image.tag_v2[257]) if image.format == "TIFF" else image.size
 
@@ -128,32 +124,15 @@ def _is_cut_off(image: Image.Image, data: memoryview) -> bool:
 
 
 def _open(data: memoryview) -> Image.Image:
-    with _pillow("image cannot be opened"):
-        return Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "TIFF", "WEBP"))
+    with explained(f"image is not opened as one of {', '.join(_FORMATS)}"):
+        return Image.open(io.BytesIO(data), formats=_FORMATS)
 
 
 def _decode(data: memoryview) -> None:
-    with _pillow("image cannot be decoded"):
+    with explained("pixels of the image"):
         _open(data).load()
 
 
 def _is_turned(data: memoryview) -> bool:
-    with _pillow("image has unreadable EXIF data"):
-        return _open(data).getexif().get(ExifTags.Base.Orientation) in _TURNED
-
-
-@contextmanager
-def _pillow(fault: str) -> Iterator[None]:
-    """Every exception of Pillow as an `ImageError` that begins with `fault`."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            yield
-    except ImageError:
-        raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise ImageError(f"image is over the limit of {MAX_PIXELS:,} pixels") from None
-    except Image.UnidentifiedImageError:
-        raise ImageError("file is no PNG, JPEG, TIFF or WebP image, or is damaged in its header") from None
-    except Exception as error:
-        raise ImageError(f"{fault}: {error}") from error
+    with explained("EXIF data of the image"):
+        return is_turned(_open(data))

@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 
 from formats.page import Page
+from ocr2_hf.document.page_files import IMAGE_SUFFIXES
 from ocr2_hf.errors import UsageError
-from page_image import SUFFIXES
 
 FOLDERS = {"train": ("train",), "validation": ("validation", "val", "valid"), "test": ("test",)}
 
@@ -68,7 +68,7 @@ def find_folders(annotations: Path, images: Path | None) -> tuple[Path, Path]:
 
 
 def _holds_image(folder: Path) -> bool:
-    return folder.is_dir() and any(path.suffix.lower() in SUFFIXES for path in folder.iterdir())
+    return folder.is_dir() and any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.iterdir())
 
 
 def find_split_folders(annotations: Path, images: Path | None) -> dict[str, tuple[Path, Path]]:

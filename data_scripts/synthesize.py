@@ -17,7 +17,6 @@ is completed by the same command.
 import argparse
 import hashlib
 import json
-import os
 import random
 import sys
 from pathlib import Path
@@ -26,6 +25,7 @@ from typing import Any
 from tqdm import tqdm
 
 from arguments import count, page_size, share
+from ocr2_hf.document.atomic_files import PARTIAL, whole_file, write_whole
 from ocr2_hf.errors import UsageError, WorkError, run_command
 from synthetic.articles import draw_article
 from synthetic.damage import damage_image, damage_page
@@ -135,10 +135,9 @@ def prepare_folder(folder: Path, settings: dict[str, Any], pages: int) -> None:
         there = sum(1 for _ in folder.glob("annotations/*.json"))
         if there > pages:
             raise UsageError(f"{folder} already has {there} pages, more than --pages {pages}: name another folder")
-    elif folder.is_dir() and any(path.name != f".{SETTINGS_FILE}" for path in folder.iterdir()):
+    elif folder.is_dir() and any(path.suffix != PARTIAL for path in folder.iterdir()):
         raise UsageError(f"{folder} is not empty and was not made by synthesize.py: name a new folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    _write(marker, json.dumps(settings, indent=1).encode())
+    write_whole(marker, json.dumps(settings, indent=1))
     for part in ("images", "annotations"):
         (folder / part).mkdir(exist_ok=True)
 
@@ -154,16 +153,9 @@ def draw_page(args: argparse.Namespace, fonts: list[Fonts], number: int) -> None
     image = page.image()
     if args.damage:
         image = damage_image(image, rng, args.damage)
-    part = args.out_dir / "images" / f".{number:06d}.png"
-    image.save(part, "PNG", compress_level=1 if args.damage else 6)  # noise takes long to compress, and in vain
-    os.replace(part, part.with_name(f"{number:06d}.png"))
-    _write(args.out_dir / "annotations" / f"{number:06d}.json", json.dumps(page.annotation(), indent=1).encode())
-
-
-def _write(path: Path, content: bytes) -> None:
-    part = path.with_name(f".{path.name}")
-    part.write_bytes(content)
-    os.replace(part, path)
+    with whole_file(args.out_dir / "images" / f"{number:06d}.png") as beside:
+        image.save(beside, "PNG", compress_level=1 if args.damage else 6)  # noise takes long to compress, and in vain
+    write_whole(args.out_dir / "annotations" / f"{number:06d}.json", json.dumps(page.annotation(), indent=1))
 
 
 if __name__ == "__main__":

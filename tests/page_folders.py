@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -20,6 +20,15 @@ def image_bytes(width: int = 60, height: int = 40, kind: str = "PNG", seed: int 
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, kind, **options)
     return file.getvalue()
+
+
+def write_tiff(path: Path, *frames: tuple[Image.Image, int], **options: Any) -> Path:
+    """A TIFF of these frames, each with its NewSubfileType; `options` are those of Pillow for every frame."""
+    with TiffImagePlugin.AppendingTiffWriter(str(path), new=True) as file:
+        for image, kind in frames:
+            image.save(file, "TIFF", tiffinfo={254: kind}, **options)
+            file.newFrame()
+    return path
 
 
 def write_page(folder: Path, name: str, file: bytes | None = b"", suffix: str = ".png", **changes: Any) -> Path:

@@ -29,7 +29,7 @@ def read_all(folder, **limits):
     return list(read_batches(json_format.list_pages(tree, tree), "train", PageOptions()))
 
 
-@pytest.mark.parametrize("suffix", [".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".PNG"])
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif", ".PNG"])
 def test_an_annotation_pairs_with_the_image_of_its_name(tmp_path, suffix):
     write_page(tmp_path, "a.b", suffix=suffix, prompt="Read.", target="{}")
     record = read_one(tmp_path)

@@ -11,7 +11,9 @@ import pytest
 from page_folders import image_bytes, run_script, start_script, write_page, write_pages
 from PIL import ExifTags, Image
 
+import build_plan
 from build_dataset import main
+from file_tree import FileTree
 from formats import FORMATS
 from ocr2_hf.data.load import built_datasets, load_dataset
 from ocr2_hf.errors import UsageError, run_command
@@ -163,7 +165,7 @@ def test_when_every_page_is_rejected_nothing_is_built(pages, capsys):
     status, error = refusal(capsys, pages, "--max_bad", 1)
     assert status == 1
     assert "all 7 pages are rejected" in error
-    assert "p0.json: no image p0 (.png .jpg .jpeg .tif .tiff .webp .pdf) in" in error
+    assert "p0.json: no image p0 (.png .jpg .jpeg .tif .tiff .webp .bmp .gif .pdf) in" in error
     assert "and 2 more" in error
 
 
@@ -176,7 +178,10 @@ def test_when_every_page_is_rejected_nothing_is_built(pages, capsys):
         ({"bboxes": [[5, 5, 70, 20]]}, "bboxes[0] [5, 5, 70, 20] leaves the page of 60x40 pixels"),
         ({"labels": ["a", "b"]}, "lists of unequal length: 1 bboxes, 2 labels, 1 texts"),
         ({"text": "a\u0007"}, "text has the control character U+0007 at offset 1"),
-        ({"file": b"no image at all"}, "file is no PNG, JPEG, TIFF or WebP image"),
+        (
+            {"file": b"no image at all"},
+            "image is not opened as one of PNG, JPEG, TIFF, WEBP, BMP, GIF: not a readable image",
+        ),
     ],
 )
 def test_every_kind_of_bad_page_is_named_with_its_reason(pages, capsys, changes, reason):
@@ -204,6 +209,15 @@ def test_broken_and_leaving_annotations_are_named_with_their_reason(pages, capsy
     status, error = refusal(capsys, pages)
     assert status == 1
     assert f"{pages}/bad.json: {reason}" in error
+
+
+@pytest.mark.parametrize(
+    ("names", "counted"),
+    [(["a.png", "b.JPG", "c.pdf", "a.json"], 0), (["a.png", "b.GIF"], 1), (["a.bmp"], 1), (["a.json", "b.tif"], 1)],
+)
+def test_folders_that_give_the_rows_of_before_are_not_built_again(names, counted):
+    tree = FileTree("/pages", dict.fromkeys(names, (1, 1)))
+    assert build_plan.recipe_number([FileTree("/other", {}), tree]) == build_plan.RECIPE + counted
 
 
 def test_boxes_of_a_turned_image_are_in_displayed_pixels(pages, capsys):

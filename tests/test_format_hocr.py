@@ -137,8 +137,27 @@ def test_many_pages_of_one_pdf(tmp_path):
     (tmp_path / "book.pdf").write_bytes(b"%PDF")
     tree = list_files(tmp_path)
     records = [hocr_format.read_page(page, "region") for page in hocr_format.list_pages(tree, tree)]
-    assert {record.id: record.pdf_page for record in records} == {f"book#page={n}": n for n in range(1, 13)}
+    assert {record.id: record.page_number for record in records} == {f"book#page={n}": n for n in range(1, 13)}
     assert {record.image_path for record in records} == {f"{tmp_path}/book.pdf"}
+
+
+@pytest.mark.parametrize(
+    ("annotation", "named", "images", "numbers"),
+    [
+        ("scan.hocr", "scan.tif", ["scan.tif"], [1, 2]),
+        ("other.hocr", "/in/scan.tif", ["scan.tif"], [1, 2]),
+        ("scan.hocr", "p{}.tif", ["p1.tif", "p2.tif"], [None, None]),
+    ],
+)
+def test_many_pages_of_tiffs(tmp_path, annotation, named, images, numbers):
+    pages = [hocr_page("", f'image "{named.format(n)}"; bbox 0 0 200 100') for n in (1, 2)]
+    write(tmp_path, annotation, hocr(*pages), None)
+    for image in images:
+        (tmp_path / image).touch()
+    tree = list_files(tmp_path)
+    records = [hocr_format.read_page(page, "region") for page in hocr_format.list_pages(tree, tree)]
+    assert [record.page_number for record in records] == numbers
+    assert list(dict.fromkeys(record.image_path for record in records)) == [f"{tmp_path}/{image}" for image in images]
 
 
 def test_many_pages_and_one_image_of_the_files_name(tmp_path):

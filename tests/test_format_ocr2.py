@@ -2,14 +2,20 @@
 
 import json
 import os
+from functools import partial
 
+import datasets
 import pytest
 from format_folders import build, read_folder, write_images
+from page_folders import write_tiff
 from parrot import Parrot
+from PIL import ExifTags, Image, TiffImagePlugin
 from tiny_pages import noise
 
+from ocr2_hf import load_dataset
 from ocr2_hf.commands import read
 from ocr2_hf.data.tasks import build_example
+from ocr2_hf.document.page_files import to_rgb
 from ocr2_hf.errors import run_command
 from ocr2_hf.reading.reader import DocumentReader
 
@@ -21,11 +27,11 @@ ANSWER = (
 
 @pytest.fixture
 def read_files(tmp_path, monkeypatch):
-    """Run `ocr2 read` with a given answer on files of tmp_path/scans; the folder of its output."""
+    """Run `ocr2 read` with a given answer on files of tmp_path/scans, and options; the folder of its output."""
 
     def run(*files, answer=ANSWER):
         monkeypatch.setattr(DocumentReader, "from_pretrained", lambda *args, **options: Parrot(answer))
-        paths = [str(tmp_path / "scans" / file) for file in files]
+        paths = [str(tmp_path / "scans" / file) if "." in str(file) else str(file) for file in files]
         output = str(tmp_path / "out")
         assert run_command(read.main, [*paths, "--model", "m", "--output_dir", output]) == 0
         return tmp_path / "out"
@@ -75,6 +81,90 @@ def test_pages_of_a_pdf_are_drawn_as_they_were_read(scans, read_files, datasets_
     assert (first["id"], second["id"]) == ("book#page=1", "book#page=2")
     assert [(row["width"], row["height"]) for row in (first, second)] == [(200, 100), (120, 120)]
     assert second["texts"][0] == "Page two" and build_example("markdown", first)[1] == ANSWER
+
+
+def frames(*sizes):
+    return [noise(size, 80, seed) for seed, size in enumerate(sizes)]
+
+
+PAGE, OTHER, SMALL = frames((200, 100), (120, 140), (40, 20))
+
+
+def turned(orientation):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    return exif
+
+
+def two_turned(path):
+    with TiffImagePlugin.AppendingTiffWriter(str(path), new=True) as file:
+        for image, orientation in ((PAGE, 6), (OTHER, 8)):
+            image.save(file, "TIFF", tiffinfo={ExifTags.Base.Orientation: orientation})
+            file.newFrame()
+
+
+UPRIGHT = {6: Image.Transpose.ROTATE_270, 8: Image.Transpose.ROTATE_90}
+# A file's name, how it is written, and the pages that a person sees in it.
+FILES = {
+    "bmp": ("scan.bmp", PAGE.save, [PAGE]),
+    "gif": ("scan.gif", PAGE.save, [PAGE]),
+    "animation": ("scan.gif", partial(PAGE.save, save_all=True, append_images=[PAGE.rotate(180)]), [PAGE]),
+    "moving webp": (
+        "scan.webp",
+        partial(PAGE.save, save_all=True, append_images=[PAGE.rotate(180)], lossless=True),
+        [PAGE],
+    ),
+    "one page": ("scan.tif", PAGE.save, [PAGE]),
+    "two pages": ("scan.tif", partial(PAGE.save, save_all=True, append_images=[OTHER]), [PAGE, OTHER]),
+    "thumbnail first": ("scan.tiff", lambda path: write_tiff(path, (SMALL, 1), (PAGE, 0)), [PAGE]),
+    "thumbnail between": (
+        "scan.tif",
+        lambda path: write_tiff(path, (PAGE, 2), (SMALL, 1), (OTHER, 2)),
+        [PAGE, OTHER],
+    ),
+    "pyramid": (
+        "scan.tif",
+        lambda path: write_tiff(path, (PAGE, 0), (SMALL, 1), (SMALL, 1), compression="tiff_lzw"),
+        [PAGE],
+    ),
+    "turned png": ("scan.png", partial(PAGE.save, exif=turned(6)), [PAGE.transpose(UPRIGHT[6])]),
+    "turned tiff": ("scan.tif", partial(PAGE.save, exif=turned(8)), [PAGE.transpose(UPRIGHT[8])]),
+    "turned pages": ("scan.tif", two_turned, [PAGE.transpose(UPRIGHT[6]), OTHER.transpose(UPRIGHT[8])]),
+}
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_what_was_read_is_built_with_the_same_pixels(tmp_path, read_files, datasets_cache, kind):
+    name, write, pages = FILES[kind]
+    (tmp_path / "scans").mkdir()
+    write(tmp_path / "scans" / name)
+    read = []
+    out = read_files(name, answer=lambda image: read.append(image) or ANSWER)
+    rows = build("read", out, "--images", tmp_path / "scans")
+    written = json.loads((out / "scan.json").read_text())["pages"]
+    ids = [f"scan#page={number}" for number in range(1, len(pages) + 1)] if len(pages) > 1 else ["scan"]
+    assert [row["id"] for row in rows] == ids
+    loaded = load_dataset("read", split="train")
+    stored = loaded.cast_column("image", datasets.Image(decode=False))["image"]
+    is_first_frame = len(pages) == 1 and kind != "thumbnail first"
+    for number, (row, page) in enumerate(zip(rows, pages, strict=True)):
+        pixels = to_rgb(loaded[number]["image"])
+        assert pixels.tobytes() == read[number].tobytes() == page.convert("RGB").tobytes()
+        assert (row["width"], row["height"]) == pixels.size == page.size
+        boxes = [region["box"] for region in written[number]["regions"]]
+        assert row["bboxes"] == [pytest.approx(box, abs=1e-4) for box in boxes]
+        assert (stored[number]["bytes"] == (tmp_path / "scans" / name).read_bytes()) == is_first_frame
+
+
+def test_one_page_of_a_tiff_of_two_is_that_page(tmp_path, read_files, datasets_cache):
+    (tmp_path / "scans").mkdir()
+    PAGE.save(tmp_path / "scans" / "scan.tif", save_all=True, append_images=[OTHER])
+    for number, (page_id, image) in enumerate((("scan", PAGE), ("scan#page=2", OTHER)), 1):
+        out = read_files("scan.tif", "--pages", number)
+        (row,) = build("read", out, "--images", tmp_path / "scans")
+        assert (row["id"], row["width"], row["height"]) == (page_id, *image.size)
+        shown = to_rgb(load_dataset("read", split="train")[0]["image"])
+        assert shown.tobytes() == image.convert("RGB").tobytes()
 
 
 def test_a_page_beside_a_corrected_one_is_kept(scans, read_files, datasets_cache):

@@ -18,6 +18,7 @@ from PIL import Image
 from test_pages import LOCKED_PDF, turned
 from tiny_pages import noise
 
+from ocr2_hf.document.atomic_files import PARTIAL
 from ocr2_hf.errors import run_command
 from ocr2_hf.evaluation.text import character_error_rate
 from ocr2_hf.reading.ledger import LEDGER_FILE
@@ -197,4 +198,5 @@ def test_a_killed_run_goes_on_where_it_was(slip, tmp_path):
     assert len(unchanged) >= len(done) - 1
     texts = [path.read_text() for path in output.glob("scan-*.md")]
     assert len(texts) == 8 and len(set(texts)) == 1
-    assert [path.name for path in output.iterdir() if path.name.startswith(".")] == [LEDGER_FILE]
+    hidden = [path.name for path in output.iterdir() if path.name.startswith(".") and path.suffix != PARTIAL]
+    assert hidden == [LEDGER_FILE]

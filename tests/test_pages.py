@@ -5,11 +5,17 @@ import zlib
 
 import numpy as np
 import pytest
+from commands import ROOT
+from page_folders import write_tiff
 from PIL import Image, ImageDraw
 
+import page_image
+import splits
+from formats import images
 from ocr2_hf.document import page_files as pages
 from ocr2_hf.document.page_files import is_pdf, list_pages, to_rgb
 from ocr2_hf.errors import UsageError, WorkError
+from ocr2_hf.reading import inputs
 
 
 def only_page(path):
@@ -23,6 +29,14 @@ def test_one_image_is_one_page(tmp_path, suffix):
     image = only_page(tmp_path / f"page.{suffix}")
     assert image.mode == "RGB" and image.size == (30, 20)
     assert image.getpixel((15, 10)) == pytest.approx((255, 0, 0), abs=12)
+
+
+def test_what_a_page_may_be_is_said_once():
+    """Reading and building had lists of suffixes and limits of their own."""
+    assert inputs.PAGE_SUFFIXES is images.PAGE_SUFFIXES is pages.PAGE_SUFFIXES
+    assert splits.IMAGE_SUFFIXES is pages.IMAGE_SUFFIXES and page_image.check_size is pages.check_size
+    product = [path for folder in ("ocr2_hf", "data_scripts") for path in (ROOT / folder).rglob("*.py")]
+    assert [path.name for path in product if '".webp"' in path.read_text(encoding="utf-8")] == ["page_files.py"]
 
 
 def test_an_image_in_memory_is_a_page():
@@ -62,6 +76,46 @@ def test_a_multi_page_tiff_and_an_animation(tmp_path):
     assert [page.name for page in found][1].endswith("scan.tif, page 2")
     frames[0].save(tmp_path / "page.gif", save_all=True, append_images=frames[1:])
     assert len(list_pages(tmp_path / "page.gif")) == 1
+
+
+COLOURS = ("red", "lime", "blue", "yellow")
+PIXELS = {"red": (255, 0, 0), "lime": (0, 255, 0), "blue": (0, 0, 255), "yellow": (255, 255, 0)}
+
+
+@pytest.mark.parametrize(
+    ("kinds", "found"),
+    [
+        ((1, 0), ["lime"]),
+        ((2, 1, 2), ["red", "blue"]),
+        ((0, 1, 1, 1), ["red"]),
+        ((3, 2), ["lime"]),
+        ((0, 4), ["red"]),
+        ((1, 1), ["red"]),
+    ],
+    ids=["thumbnail first", "between pages", "pyramid", "thumbnail of a page", "mask", "nothing else"],
+)
+def test_what_is_reduced_or_a_mask_is_no_page_of_a_tiff(tmp_path, kinds, found):
+    frames = [Image.new("RGB", (30 + i, 20), colour) for i, colour in zip(range(len(kinds)), COLOURS)]
+    write_tiff(tmp_path / "scan.tif", *zip(frames, kinds))
+    listed = list_pages(tmp_path / "scan.tif")
+    assert [page.number for page in listed] == list(range(len(found)))
+    assert [page.load().getpixel((0, 0)) for page in listed] == [PIXELS[colour] for colour in found]
+    assert [page.load_for_reading().image.size for page in listed] == [(30 + COLOURS.index(c), 20) for c in found]
+    last = list_pages(tmp_path / "scan.tif", str(len(found)))
+    assert [page.load().getpixel((0, 0)) for page in last] == [PIXELS[found[-1]]]
+    with pytest.raises(WorkError, match=f"no page {len(found) + 1}"):
+        list_pages(tmp_path / "scan.tif", str(len(found) + 1))
+
+
+def test_a_mask_that_pillow_cannot_decode_does_not_hide_the_pages(tmp_path):
+    page, path = Image.new("RGB", (30, 20), "red"), tmp_path / "scan.tif"
+    write_tiff(path, (page, 0), (Image.new("1", (30, 20)), 4), (Image.new("RGB", (31, 20), "blue"), 0))
+    photometric = [struct.pack("<HHLHH", 262, 3, 1, value, 0) for value in (1, 4)]
+    assert path.read_bytes().count(photometric[0]) == 1
+    path.write_bytes(path.read_bytes().replace(*photometric))
+    with pytest.raises(SyntaxError), Image.open(path) as image:
+        image.seek(1)
+    assert [page.load().getpixel((0, 0)) for page in list_pages(path)] == [PIXELS["red"], PIXELS["blue"]]
 
 
 def test_a_pdf_is_rendered_at_144_dpi(tmp_path):
@@ -105,7 +159,7 @@ def noisy_jpeg(tmp_path):
     [
         (b"", "the file is empty"),
         (b"plain text", "not a readable image or PDF"),
-        (png_header(20_000, 20_000), "more than 180,000,000"),
+        (png_header(20_000, 20_000), "more than 178,956,970"),
         (png_header(100, 100), "cannot be read"),
         (b"%PDF-1.7\nbroken", "broken PDF"),
     ],
@@ -180,7 +234,12 @@ def turned(orientation):
     return exif
 
 
-KINDS = {"jpg": ["RGB", "L", "CMYK"], "png": ["RGB", "1", "P", "I;16", "RGBA"], "tif": ["RGB", "1"], "webp": ["RGBA"]}
+KINDS = {
+    "jpg": ["RGB", "L", "CMYK"],
+    "png": ["RGB", "1", "P", "I;16", "RGBA"],
+    "tif": ["RGB", "1", "L", "RGBA"],
+    "webp": ["RGBA"],
+}
 
 
 @pytest.mark.parametrize(("kind", "mode"), [(kind, mode) for kind, modes in KINDS.items() for mode in modes])
@@ -210,7 +269,7 @@ def test_a_large_page_in_memory_and_in_a_pdf(tmp_path, monkeypatch):
     assert (small.image.size, small.width, small.height) == ((30, 20), 30, 20)
 
 
-def test_a_pdf_page_of_too_many_pixels_is_refused(tmp_path, monkeypatch):
+def test_a_page_number_of_too_many_pixels_is_refused(tmp_path, monkeypatch):
     Image.new("RGB", (300, 200)).save(tmp_path / "scan.pdf", resolution=72)
     monkeypatch.setattr(pages, "MAX_PIXELS", 600 * 400 - 1)
     with pytest.raises(WorkError, match=r"scan\.pdf: .*600 x 400 is more"):

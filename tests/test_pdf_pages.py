@@ -1,11 +1,11 @@
-"""PDFs as page images, and boxes drawn on a page of another size than the image's."""
+"""PDFs and TIFFs of several pages as page images, and boxes drawn on a page of another size than the image's."""
 
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-from page_folders import image_bytes, write_page
+from page_folders import image_bytes, write_page, write_tiff
 from PIL import Image, ImageDraw
 
 from build_dataset import main
@@ -79,8 +79,47 @@ def test_pdfs_that_cannot_be_a_page_are_rejected_with_the_reason(tmp_path, datas
     assert "PDF has 2 pages: name the one that is annotated, as in doc.pdf#page=3" in reasons["two"]
     assert "PDF has 2 pages, no page 3" in reasons["absent"]
     assert "leaves the image folder" in reasons["outside"]
-    assert "PDF page cannot be drawn" in reasons["broken"] and "broken PDF" in reasons["broken"]
+    assert "broken.pdf: broken PDF" in reasons["broken"]
     assert reasons["other"] == "file is no PDF"
+
+
+def drawn(box: tuple[int, int, int, int]) -> Image.Image:
+    page = Image.new("L", (100, 140), "white")
+    page.paste("black", box)
+    return page
+
+
+def test_pages_of_a_tiff_by_number_and_by_name(tmp_path, datasets_cache):
+    pages, boxes = tmp_path / "pages", [(10, 10, 30, 30), (40, 50, 90, 100)]
+    pages.mkdir()
+    thumbnail = Image.new("L", (10, 14))
+    write_tiff(pages / "all.TIFF", (drawn(boxes[0]), 2), (thumbnail, 1), (drawn(boxes[1]), 2))
+    for number, box in enumerate(boxes, 1):
+        write_page(pages, f"p{number}", None, image=f"all.TIFF#page={number}", bboxes=[box])
+    write_tiff(pages / "q.tif", (thumbnail, 1), (drawn(boxes[1]), 0))
+    write_page(pages, "q", None, bboxes=[boxes[1]])
+    rows = build(pages, "--num_proc", 2)
+    assert [row["id"] for row in rows] == ["p1", "p2", "q"]
+    for row, box in zip(rows, (*boxes, boxes[1]), strict=True):
+        assert (row["width"], row["height"]) == row["image"].size == (100, 140)
+        assert ink(row["image"]) == row["bboxes"][0] == list(box)
+
+
+def test_tiffs_that_cannot_be_a_page_are_rejected_with_the_reason(tmp_path, datasets_cache, capsys):
+    pages, page = tmp_path / "pages", drawn((10, 10, 30, 30))
+    write_page(pages, "good")
+    for name, frames in {"two": [(page, 0), (page, 0)], "one": [(page, 0)]}.items():
+        write_page(pages, name, None, image=f"{name}.tif" + ("#page=2" if name == "one" else ""))
+        write_tiff(pages / f"{name}.tif", *frames)
+    write_page(pages, "cut", (pages / "one.tif").read_bytes()[:9000], suffix=".tif")
+    write_page(pages, "text", b"no image", suffix=".tif")
+    write_page(pages, "lie", (pages / "two.tif").read_bytes())
+    assert [row["id"] for row in build(pages)] == ["good"]
+    reasons = rejects(capsys)
+    assert reasons["two"] == "TIFF has 2 pages: name the one that is annotated, as in scan.tif#page=2"
+    assert reasons["one"] == "TIFF has 1 page, no page 2"
+    assert "TIFF" in reasons["cut"] and "text.tif: not a readable image" in reasons["text"]
+    assert reasons["lie"] == "TIFF of several frames: its name must end in .tif for its page to be found"
 
 
 def test_boxes_drawn_on_another_size_are_scaled_and_on_another_shape_refused(tmp_path, datasets_cache, capsys):

@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 import build_dataset
 from ocr2_hf.data.load import load_dataset
+from ocr2_hf.document.atomic_files import PARTIAL
 from ocr2_hf.errors import run_command
 from synthesize import main
 from synthetic.damage import rotate
@@ -27,7 +28,9 @@ def draw(folder: Path, *options: object) -> int:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    """What is in the files of a folder, but for what a kill left beside one."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != PARTIAL]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def annotations(folder: Path) -> list[dict]:

@@ -7,12 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from file_tree import FileTree
-from formats.images import named_image
+from formats.images import PAGE_MARK, named_image
 from formats.page import Page
 from ocr2_hf.document.records import PageRecord, RecordError, shown
 
 _LONGEST_NAME = 4096
-_PDF_PAGE = "#page="
 
 
 def list_entry(
@@ -20,14 +19,16 @@ def list_entry(
 ) -> Page:
     """The page of entry `number` (from 1) of the file `annotation`, with the record that `read` makes of it.
 
-    `named` is its image as the annotation names it. A fault becomes the page's entry, to be raised by `read_entry`.
+    `named` is its image as the annotation names it; the page that it names in a PDF or TIFF goes before the record's. A
+    fault becomes the page's entry, to be raised by `read_entry`.
     """
     page_id, found = entry_id(annotation, number), ()
     try:
         found = (find_image(images, named),)
         page_id = image_id(found[0])
-        path, pdf_page = named_image(images.root, found[0])
-        entry = replace(read(), id=page_id, image_path=path, pdf_page=pdf_page)
+        path, page_number = named_image(images.root, found[0])
+        record = read()
+        entry = replace(record, id=page_id, image_path=path, page_number=page_number or record.page_number)
     except RecordError as error:
         entry = error
     return Page(page_id, annotation, images.root, found, entry)
@@ -59,8 +60,8 @@ def _twin(page: Page, count: int) -> Page:
 
 
 def image_id(image: str) -> str:
-    """The id of the page of an image: its path without the suffix, for a page of a PDF with its number."""
-    path, mark, number = image.partition(_PDF_PAGE)
+    """The id of the page of an image: its path without the suffix, for one of several pages with its number."""
+    path, mark, number = image.partition(PAGE_MARK)
     return os.path.splitext(path)[0] + mark + number
 
 
@@ -72,7 +73,7 @@ def find_image(images: FileTree, named: Any) -> str:
     """
     if not isinstance(named, str) or not named.isprintable() or len(named) > _LONGEST_NAME:
         raise RecordError(f"image is {shown(named)}, not the path of a file in the image folder")
-    path, mark, number = named.partition(_PDF_PAGE)
+    path, mark, number = named.partition(PAGE_MARK)
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if ".." in parts:
         raise RecordError(f"image {shown(named)} leaves the image folder {images.root}")

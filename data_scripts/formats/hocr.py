@@ -1,8 +1,9 @@
 """hOCR: pages as OCR engines write them, in HTML, one or many to a file.
 
 A file of one page belongs to the image that the page's title names, or to that of its own name. Where a file holds
-many, they are NAME#page=1, NAME#page=2, ..., each of the image that it names, or of a page of NAME.pdf. A region is a
-paragraph (`ocr_par`), else an area (`ocr_carea`), a float such as `ocr_photo`, or a run of lines outside of these.
+many, they are NAME#page=1, NAME#page=2, ..., each of the image that it names, or of a page of NAME.pdf or NAME.tif. A
+region is a paragraph (`ocr_par`), else an area (`ocr_carea`), a float such as `ocr_photo`, or a run of lines outside of
+these.
 """
 
 import os
@@ -19,8 +20,8 @@ from formats.layout import page_record
 from formats.page import Page
 from formats.page_files import find_image, list_page_files
 from formats.xml_text import heads, read_bytes
+from ocr2_hf.document.page_files import SEVERAL_PAGES
 from ocr2_hf.document.records import PageRecord, RecordError
-from page_image import PDF_SUFFIX
 
 FILES = "*.hocr *.html, hOCR"
 LEVELS = ("region", "line", "word")
@@ -40,7 +41,7 @@ def list_pages(annotations: FileTree, images: FileTree) -> list[Page]:
     """Every page of every file. Their number is looked up only where there is no image of the file's name."""
     pages = []
     for page in list_page_files(annotations, images, _SUFFIXES):
-        is_one = len(page.images) == 1 and not page.images[0].lower().endswith(PDF_SUFFIX)
+        is_one = len(page.images) == 1 and not page.images[0].lower().endswith(SEVERAL_PAGES)
         count = 1 if is_one else _count_pages(page.annotation)
         numbered = [replace(page, id=f"{page.id}#page={n}", entry=n) for n in range(1, count + 1)]
         pages += numbered if count > 1 else [page]
@@ -67,19 +68,29 @@ def read_page(page: Page, level: str) -> PageRecord:
     if number > len(sheets) or (page.entry is None and len(sheets) != 1):
         of_one = ", and one image has its name" if page.images else ""
         raise RecordError(f"annotation holds {len(sheets)} pages of class ocr_page{of_one}")
-    sheet = sheets[number - 1]
-    title = _IMAGE.search(sheet.get("title", ""))
-    path, pdf_page = find_image(page, title and (title[1] or title[2] or title[3]))
-    if path.lower().endswith(PDF_SUFFIX) and pdf_page is None:
-        pdf_page = page.entry
+    sheet, named = sheets[number - 1]
+    path, page_number = find_image(page, named)
+    if page_number is None and path.lower().endswith(SEVERAL_PAGES) and not _is_own(path, named, sheets):
+        page_number = page.entry
     box = box_of(sheet)
     size = (box[2], box[3]) if box and box[:2] == [0, 0] else None
-    return page_record(page, (path, pdf_page), list_regions(sheet), level, size)
+    return page_record(page, (path, page_number), list_regions(sheet), level, size)
+
+
+def _is_own(path: str, named: str | None, sheets: list[tuple[Any, str | None]]) -> bool:
+    """Whether the image is of one page, as a single page names it."""
+    return os.path.basename(path) == os.path.basename(named or "") and [name for _, name in sheets].count(named) == 1
 
 
 @lru_cache(maxsize=1)  # the pages of a book follow one another
-def _sheets(path: str, size: int, time: int) -> list[Any]:
+def _sheets(path: str, size: int, time: int) -> list[tuple[Any, str | None]]:
+    """The pages, each with the image that its title names."""
     sheets = [element for element in parse_hocr(read_bytes(path)).iter() if kind_of(element) == "ocr_page"]
     if any(kind_of(inner) == "ocr_page" for sheet in sheets for inner in sheet.iterfind(".//*")):
         raise RecordError("annotation has an ocr_page in another one: is a tag not closed?")
-    return sheets
+    return [(sheet, _image_name(sheet)) for sheet in sheets]
+
+
+def _image_name(sheet: Any) -> str | None:
+    title = _IMAGE.search(sheet.get("title", ""))
+    return title and (title[1] or title[2] or title[3])

@@ -8,10 +8,11 @@ from typing import Any
 
 from file_tree import FileTree
 from formats.page import Page
+from ocr2_hf.document.page_files import PAGE_SUFFIXES, SEVERAL_PAGES
 from ocr2_hf.document.records import RecordError
-from page_image import PDF_SUFFIX, SUFFIXES
 
-_PAGE_OF_PDF = re.compile(r"(.*\.pdf)#page=([1-9]\d{0,5})", re.IGNORECASE | re.DOTALL)
+PAGE_MARK = "#page="
+_NUMBERED = re.compile(rf"(.*){PAGE_MARK}([1-9]\d{{0,5}})", re.DOTALL)
 
 
 def images_by_stem(images: FileTree) -> dict[str, list[str]]:
@@ -22,7 +23,7 @@ def images_by_stem(images: FileTree) -> dict[str, list[str]]:
     named: dict[str, list[str]] = {}
     for image in images.files:
         stem, suffix = os.path.splitext(image)
-        if suffix.lower() in (*SUFFIXES, PDF_SUFFIX):
+        if suffix.lower() in PAGE_SUFFIXES:
             named.setdefault(same_name(stem), []).append(image)
     return named
 
@@ -35,7 +36,7 @@ def same_name(path: str) -> str:
 def paired_image(page: Page) -> str:
     """The path of the one image that has the page's name; `RecordError` where there is none, or several."""
     if not page.images:
-        suffixes = " ".join((*SUFFIXES, PDF_SUFFIX))
+        suffixes = " ".join(PAGE_SUFFIXES)
         raise RecordError(f"no image {page.id} ({suffixes}) in {page.image_root}; --images names their folder")
     if len(page.images) > 1:
         raise RecordError(f"several images: {', '.join(page.images)}; keep one, or name it under the key image")
@@ -50,13 +51,13 @@ def named_image(image_root: str, named: Any) -> tuple[str, int | None]:
     if not isinstance(named, str) or not named.isprintable():
         raise RecordError(f"image is {named!a}, not the path of a file in the image folder")
     number = None
-    if of_pdf := _PAGE_OF_PDF.fullmatch(named):
-        named, number = of_pdf[1], int(of_pdf[2])
+    if (numbered := _NUMBERED.fullmatch(named)) and numbered[1].lower().endswith(SEVERAL_PAGES):
+        named, number = numbered[1], int(numbered[2])
     path = PurePosixPath(named)
     if path.is_absolute() or ".." in path.parts or "\\" in named or ":" in named:
         raise RecordError(f"image {named!a} leaves the image folder {image_root}")
-    if path.suffix.lower() not in (*SUFFIXES, PDF_SUFFIX):
-        raise RecordError(f"image {named!a} is none of {' '.join((*SUFFIXES, PDF_SUFFIX))}")
+    if path.suffix.lower() not in PAGE_SUFFIXES:
+        raise RecordError(f"image {named!a} is none of {' '.join(PAGE_SUFFIXES)}")
     if not os.path.isfile(f"{image_root}/{path}"):
         raise RecordError(f"no image {named!a} in {image_root}; --images names their folder")
     return f"{image_root}/{path}", number

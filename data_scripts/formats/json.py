@@ -1,8 +1,8 @@
-"""The plain annotation folder: NAME.json pairs with NAME.png (or .jpg .jpeg .tif .tiff .webp).
+"""The plain annotation folder: NAME.json pairs with NAME.png (or another image, or a PDF).
 
 The JSON is an object with `text` (the page), `bboxes` (pixel xyxy), `labels`, and optionally `texts` (of
 the regions), `prompt` and `target` (for the task `custom`), `image` (the image's path in the image folder, where it
-does not have the annotation's name; "doc.pdf#page=3" is a page of a PDF), and `width` and `height` (of the page that
+does not have the annotation's name; "doc.pdf#page=3" is a page of several), and `width` and `height` (of the page that
 the boxes were drawn on, where the image has other pixels). Other keys are left alone.
 """
 
@@ -46,11 +46,11 @@ def read_page(page: Page) -> PageRecord:
     """The page's annotation with the path of its image; values are not yet checked (see `check_record`)."""
     annotation = parse_object(read_bytes(page.annotation))
     image = annotation.get("image")
-    path, pdf_page = (paired_image(page), None) if image is None else named_image(page.image_root, image)
-    return plain_record(annotation, page.id, path, pdf_page)
+    path, page_number = (paired_image(page), None) if image is None else named_image(page.image_root, image)
+    return plain_record(annotation, page.id, path, page_number)
 
 
-def plain_record(annotation: dict[str, Any], page_id: str, image_path: str, pdf_page: int | None) -> PageRecord:
+def plain_record(annotation: dict[str, Any], page_id: str, image_path: str, page_number: int | None) -> PageRecord:
     """The record of an annotation of the plain format."""
     absent = [key for key in _REQUIRED if key not in annotation]
     if absent:
@@ -58,7 +58,7 @@ def plain_record(annotation: dict[str, Any], page_id: str, image_path: str, pdf_
     return PageRecord(
         id=page_id,
         image_path=image_path,
-        pdf_page=pdf_page,
+        page_number=page_number,
         page_size=_page_size(annotation),
         text=annotation["text"],
         bboxes=annotation["bboxes"],

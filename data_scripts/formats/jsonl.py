@@ -73,12 +73,12 @@ def _page(path: str, row_id: str, entry: Any, row: Any, images: FileTree, rows_o
 def read_page(page: Page) -> PageRecord:
     """The row's chat as a custom record, or its plain page."""
     row = parse_object(page.entry) if isinstance(page.entry, bytes) else read_row(page)
-    path, pdf_page = named_image(page.image_root, page.images[0])
+    path, page_number = named_image(page.image_root, page.images[0])
     messages = messages_of(row)
     if messages is None:
-        return plain_record(row, page.id, path, pdf_page)
+        return plain_record(row, page.id, path, page_number)
     prompt, target = question(messages)
-    return PageRecord(page.id, path, "", prompt=prompt, target=target, pdf_page=pdf_page)
+    return PageRecord(page.id, path, "", prompt=prompt, target=target, page_number=page_number)
 
 
 def _image(row: dict[str, Any] | RecordError) -> str:

@@ -76,13 +76,13 @@ def page_record(
     level: str,
     page_size: tuple[float, float] | None,
 ) -> PageRecord:
-    """The record of a page with these regions, in reading order, at `level`; `image` is its path and PDF page."""
+    """The record of a page with these regions, in reading order, at `level`; `image` is its path and number of page."""
     regions = [region for region in regions if not region.is_empty]
     parts = [(region.label, part) for region in regions for part in region.at(level)]
     return PageRecord(
         id=page.id,
         image_path=image[0],
-        pdf_page=image[1],
+        page_number=image[1],
         page_size=page_size,
         text="\n\n".join(text for region in regions if (text := region.text)),
         bboxes=[part.box for _, part in parts],

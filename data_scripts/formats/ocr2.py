@@ -4,7 +4,7 @@ The person corrects NAME.json: under `pages` the `regions` of each page, their `
 was read without boxes, its `text`. All else (`raw`, `markdown`, NAME.md) stays as the model said it. Where NAME.md or
 `text` was corrected and the regions were not, the page is rejected, or the correction would be lost.
 
-Pages of PDFs are drawn again, as they were read.
+Pages of PDFs, and of TIFFs of several pages, are drawn again, as they were read.
 """
 
 import os
@@ -13,12 +13,13 @@ from typing import Any
 
 from file_tree import FileTree
 from formats.entries import list_entry, read_entry, unique_pages
+from formats.images import PAGE_MARK
 from formats.json_head import first_key_paths
 from formats.json_text import MAX_FILE_BYTES, numbers, parse_object, read_bytes, string
 from formats.page import Page
 from ocr2_hf.document.grounding import parse_regions, plain_text
+from ocr2_hf.document.page_files import PDF_SUFFIX, SEVERAL_PAGES
 from ocr2_hf.document.records import PageRecord, RecordError, shown
-from page_image import PDF_SUFFIX
 
 FILES = "*.json that ocr2 read wrote"
 LABELS: dict[str, str] = {}
@@ -48,9 +49,10 @@ def _file_pages(root: str, name: str, images: FileTree) -> list[Page]:
         written = _markdown(f"{path.removesuffix('.json')}.md")
     except RecordError as error:
         return [Page(name.removesuffix(".json"), path, images.root, (), error)]
+    names = [_image_name(page, several=len(pages) > 1) for page in pages]
     return [
-        list_entry(path, number, images, _image_name(page), partial(_record, page, _is_edited(page, written)))
-        for number, page in enumerate(pages, 1)
+        list_entry(path, number, images, named, partial(_record, page, _is_edited(page, written)))
+        for number, (named, page) in enumerate(zip(names, pages, strict=True), 1)
     ]
 
 
@@ -71,11 +73,13 @@ def _is_edited(page: dict[str, Any], written: str | None) -> bool:
     return written is not None and isinstance(said, str) and said.encode(errors="replace").decode() not in written
 
 
-def _image_name(page: dict[str, Any]) -> Any:
+def _image_name(page: dict[str, Any], several: bool) -> Any:
+    """The page's file; with the page's number where it is a PDF, or a TIFF of `several` pages or of a later one."""
     file, number = page.get("file"), page.get("page")
-    if isinstance(file, str) and file.lower().endswith(PDF_SUFFIX):
-        return f"{file}#page={shown(number)}"
-    return file
+    if not isinstance(file, str) or not file.lower().endswith(SEVERAL_PAGES):
+        return file
+    is_numbered = file.lower().endswith(PDF_SUFFIX) or several or number != 1
+    return f"{file}{PAGE_MARK}{shown(number)}" if is_numbered else file
 
 
 def _record(page: dict[str, Any], markdown_edited: bool) -> PageRecord:
@@ -92,6 +96,7 @@ def _record(page: dict[str, Any], markdown_edited: bool) -> PageRecord:
         labels=[string(region.get("label"), f"label of regions[{i}]") for i, region in enumerate(found)],
         texts=texts,
         page_size=tuple(size),
+        page_number=1,  # counts for a TIFF of several pages of which only the first was read
     )
     if markdown_edited or page.get("text") != record.text:
         _check_correction(page, record, markdown_edited)

@@ -30,7 +30,7 @@ def list_page_files(annotations: FileTree, images: FileTree, suffixes: tuple[str
 
 
 def find_image(page: Page, named: str | None) -> tuple[str, int | None]:
-    """The path and PDF page of the image that the annotation names; where that is not there, the one of its own name.
+    """The path and page of the image that the annotation names; where that is not there, the one of its own name.
 
     The name counts beside the annotation and in the image folder. It may be a path of another machine: then its last
     part counts there.

@@ -18,8 +18,8 @@ from formats.json_head import first_key_paths
 from formats.json_lines import list_rows, read_row
 from formats.json_text import numbers
 from formats.page import Page
+from ocr2_hf.document.page_files import PDF_SUFFIX
 from ocr2_hf.document.records import PageRecord, RecordError
-from page_image import PDF_SUFFIX
 
 FILES = "*.jsonl with html tokens and cells"
 LABELS = {"cell": "table_cell"}
@@ -56,7 +56,7 @@ def _page(path: str, row_id: str, place: Any, row: dict[str, Any] | RecordError,
 def read_page(page: Page, level: str) -> PageRecord:
     """The row's table, as `level` has it."""
     row = read_row(page)
-    path, pdf_page = named_image(page.image_root, page.images[0])
+    path, page_number = named_image(page.image_root, page.images[0])
     if path.lower().endswith(PDF_SUFFIX):
         raise RecordError("image is a PDF: the boxes are not PubTabNet's, which are pixels (FinTabNet counts upwards)")
     structure, cells = _structure(row)
@@ -67,7 +67,7 @@ def read_page(page: Page, level: str) -> PageRecord:
         x0, y0, x1, y1 = zip(*boxes)
         boxes, texts = [[min(x0), min(y0), max(x1), max(y1)]], [html]
     label = "table" if level == "region" else "cell"
-    return PageRecord(page.id, path, html, boxes, [label] * len(boxes), texts, pdf_page=pdf_page)
+    return PageRecord(page.id, path, html, boxes, [label] * len(boxes), texts, page_number=page_number)
 
 
 def _structure(row: dict[str, Any]) -> tuple[list[str], list[dict[str, Any]]]:

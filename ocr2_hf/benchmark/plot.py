@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from ocr2_hf.benchmark.clock import PARTS
 from ocr2_hf.benchmark.sides import OURS, STOCK
+from ocr2_hf.document.atomic_files import whole_file
 from ocr2_hf.plots import INK, dress
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart too.
@@ -27,7 +28,7 @@ _GB = 1e9
 
 
 def draw_benchmark(results: dict[str, Any], path: str | Path) -> None:
-    """Draw what `bench` returned as a PNG, 1800 pixels wide; written beside and moved into place."""
+    """Draw what `bench` returned as a PNG, 1800 pixels wide, whole or not at all."""
     sweeps = results["sweeps"]
     lines = 1 + len(sweeps)
     figure = Figure(figsize=(12, 3.6 * lines), dpi=150, layout="constrained", facecolor="white")
@@ -36,9 +37,8 @@ def draw_benchmark(results: dict[str, Any], path: str | Path) -> None:
     _draw_runs([figure.add_subplot(grid[0, column]) for column in range(3)], results["runs"])
     for line, (name, points) in enumerate(sweeps.items(), start=1):
         _draw_sweep([figure.add_subplot(grid[line, column]) for column in range(3)], name, points)
-    beside = Path(path).with_suffix(".tmp")
-    figure.savefig(beside, format="png")
-    beside.replace(path)
+    with whole_file(path) as beside:
+        figure.savefig(beside, format="png")
 
 
 def _draw_runs(axes: Sequence[Axes], runs: Sequence[dict[str, Any]]) -> None:

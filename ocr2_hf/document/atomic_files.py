@@ -14,13 +14,15 @@ from uuid import uuid4
 
 from ocr2_hf.errors import UsageError, WorkError
 
+PARTIAL = ".partial"  # the suffix of what a kill may leave beside; it is hidden
+
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
     """A path beside `path` to write to, moved into place at the end; removed where the work fails. Folders are made."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{uuid4().hex}.partial")  # its own name may be as long as names can be
+    beside = path.with_name(f".{uuid4().hex}{PARTIAL}")  # its own name may be as long as names can be
     try:
         yield beside
         os.replace(beside, path)
@@ -63,7 +65,7 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
         path.rmdir()
     if path.exists():
         raise UsageError(f"--output_dir {path} is there already: name a new folder, or remove it")
-    beside = path.with_name(f".{path.name}.partial")
+    beside = path.with_name(f".{path.name}{PARTIAL}")
     shutil.rmtree(beside, ignore_errors=True)
     try:
         beside.mkdir(parents=True)

@@ -1,11 +1,16 @@
-"""Pages from files: an image is one page, a multi-page TIFF and a PDF are several."""
+"""Pages from files, for everybody: what files are called, how large a page may be, and which pages a file has.
+
+An image file is one page, the first frame of an animation too. A TIFF has the pages among its frames, without the
+thumbnails, pyramid levels and masks that lie between them. A PDF has its own.
+"""
 
 import math
 import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +19,24 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from ocr2_hf.errors import UsageError, WorkError
 
+PDF_SUFFIX = ".pdf"
+_TIFF_SUFFIXES = (".tif", ".tiff")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", *_TIFF_SUFFIXES, ".webp", ".bmp", ".gif")
+PAGE_SUFFIXES = (*IMAGE_SUFFIXES, PDF_SUFFIX)
+SEVERAL_PAGES = (*_TIFF_SUFFIXES, PDF_SUFFIX)  # files called so may have several pages
+
 PDF_DPI = 144  # what the authors of the model render at
-# An A0 sheet at 300 dpi has 140 million pixels; beyond this a file is more likely an attack.
-MAX_PIXELS = 180_000_000
+# Beyond this Pillow refuses to open a file, also from a built dataset. An A0 sheet at 300 dpi has 140 million pixels.
+MAX_PIXELS = 178_956_970
 # Larger pages are scaled down before they are read: the model sees six tiles of 768 pixels a side, 3.5 million pixels.
 READ_PIXELS = 25_000_000
 MAX_RATIO = 100  # a thinner page vanishes when it is scaled to what the model sees
 
 Source = str | Path | Image.Image
 Pages = str | Iterable[int]
+_TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
+_NEW_SUBFILE_TYPE = 254  # a TIFF's tag for what a frame is; bits, by the TIFF 6.0 specification
+_REDUCED, _MASK = 1, 4
 _SCALABLE = ("L", "LA", "RGB", "RGBA", "CMYK", "YCbCr")  # modes whose pixels can be averaged as they are
 
 
@@ -37,10 +51,14 @@ class LoadedPage:
 
 @dataclass(frozen=True)
 class PageSource:
-    """Where a page comes from: a file (or an image in memory) and the page's number in it, from 0."""
+    """Where a page comes from: a file (or an image in memory) and the page's number in it, from 0.
+
+    `frame` is its place in the file, which counts what is no page too: `list_pages` looks it up.
+    """
 
     source: Source
     number: int = 0
+    frame: int = 0
 
     @property
     def name(self) -> str:
@@ -57,11 +75,11 @@ class PageSource:
         return self._load(READ_PIXELS)
 
     def _load(self, most: int) -> LoadedPage:
-        with _explained(self.name):
+        with explained(self.name):
             if isinstance(self.source, Image.Image):
-                _check_size(*self.source.size)
+                check_size(*self.source.size)
                 return _shrunk(self.source.copy(), most)
-            return (_render if is_pdf(self.source) else _decode)(self.source, self.number, most)
+            return (_render if is_pdf(self.source) else _decode)(self.source, self.frame, most)
 
 
 def list_pages(source: Source, pages: Pages | None = None) -> list[PageSource]:
@@ -75,19 +93,48 @@ def list_pages(source: Source, pages: Pages | None = None) -> list[PageSource]:
     path = Path(source)
     if not path.is_file():
         raise WorkError(f"{source}: {'a folder: name its files' if path.is_dir() else 'no such file'}")
-    with _explained(str(source)):
+    with explained(str(source)):
         if not path.stat().st_size:
             raise WorkError(f"{source}: the file is empty")
-        if is_pdf(source):
-            with pypdfium2.PdfDocument(source) as document:
-                count = len(document)
-        else:
-            with Image.open(source) as image:
-                # Frames of other formats are an animation or thumbnails, not pages.
-                count = image.n_frames if image.format == "TIFF" else 1
-    if not count:
+        frames = _pdf_frames(path) if is_pdf(path) else _image_frames(path)
+    if not frames:
         raise WorkError(f"{source}: the document has no pages")
-    return [PageSource(source, number) for number in _chosen(ranges, count, source)]
+    return [PageSource(source, number, frames[number]) for number in _chosen(ranges, len(frames), source)]
+
+
+def _pdf_frames(path: Path) -> Sequence[int]:
+    with pypdfium2.PdfDocument(path) as document:
+        return range(len(document))
+
+
+def _image_frames(path: Path) -> Sequence[int]:
+    with Image.open(path) as image:
+        return page_frames(image)
+
+
+def page_frames(image: Image.Image) -> list[int]:
+    """The frames of an open image file that are pages; it is left at its first frame.
+
+    Of a TIFF these are all but reduced ones (thumbnails, pyramid levels) and masks, the first where no other is left;
+    of another file the first.
+    """
+    if image.format != "TIFF":
+        return [0]
+    kinds = list(_subfile_types(image))
+    image.seek(0)
+    return [frame for frame, kind in enumerate(kinds) if not kind & (_REDUCED | _MASK)] or [0]
+
+
+def _subfile_types(image: Image.Image) -> Iterator[int]:
+    for frame in count():
+        try:
+            image.seek(frame)
+        except EOFError:
+            return
+        except SyntaxError:
+            pass  # Pillow cannot decode the frame, a mask for one, but has read its tags
+        kind = image.tag_v2.get(_NEW_SUBFILE_TYPE, 0)
+        yield kind if isinstance(kind, int) else 0
 
 
 def page_ranges(pages: Pages | None) -> list[tuple[int, int | None]]:
@@ -131,18 +178,19 @@ def is_pdf(source: Source) -> bool:
 
 
 def _decode(path: str | Path, frame: int, most: int) -> LoadedPage:
-    with Image.open(path) as image:
+    # Of a path Pillow would map an uncompressed TIFF into memory, and a turned one with width and height swapped.
+    with open(path, "rb") as file, Image.open(file) as image:
         image.seek(frame)
-        _check_size(*image.size)
+        check_size(*image.size)
         return _shrunk(image, most)
 
 
-def _render(path: str | Path, number: int, most: int) -> LoadedPage:
+def _render(path: str | Path, frame: int, most: int) -> LoadedPage:
     with pypdfium2.PdfDocument(path) as document:
         document.init_forms()  # what was filled in is on the page too
-        page = document[number]
+        page = document[frame]
         size = [side * PDF_DPI / 72 for side in page.get_size()]
-        _check_size(*size)
+        check_size(*size)
         share = min(1.0, math.sqrt(most / math.prod(size)))
         image = page.render(scale=share * PDF_DPI / 72).to_pil().convert("RGB")
     return LoadedPage(image, *(image.size if share == 1 else map(math.ceil, size)))
@@ -152,8 +200,7 @@ def _shrunk(image: Image.Image, most: int) -> LoadedPage:
     """The page in at most so many pixels. JPEGs are decoded that small; `image` is used up."""
     if image.format != "JPEG":
         image.load()  # which turns a TIFF upright
-    turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-    size = image.size[::-1] if turned else image.size
+    size = image.size[::-1] if is_turned(image) else image.size
     share = math.sqrt(most / math.prod(size))
     if share < 1:
         if image.mode not in _SCALABLE:
@@ -175,7 +222,13 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _check_size(width: float, height: float) -> None:
+def is_turned(image: Image.Image) -> bool:
+    """Whether the image is displayed with width and height swapped, by its EXIF tag."""
+    return image.getexif().get(ExifTags.Base.Orientation) in _TURNED
+
+
+def check_size(width: float, height: float) -> None:
+    """`ValueError` where a page of so many pixels is too large or too thin to be read."""
     if width * height > MAX_PIXELS:
         raise ValueError(f"{width:.0f} x {height:.0f} is more than {MAX_PIXELS:,} pixels: scale it down")
     if max(width, height) > MAX_RATIO * min(width, height):
@@ -183,13 +236,15 @@ def _check_size(width: float, height: float) -> None:
 
 
 @contextmanager
-def _explained(name: str) -> Iterator[None]:
-    """Turn what Pillow and PDFium raise on a bad file into a `WorkError` that names it."""
+def explained(name: str) -> Iterator[None]:
+    """Turn what Pillow and PDFium raise on a bad file into a `WorkError` that begins with its name."""
     try:
         with warnings.catch_warnings():
             # Our own limit decides, not Pillow's warning at half of its.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             yield
+    except WorkError:
+        raise
     except UnidentifiedImageError:
         raise WorkError(f"{name}: not a readable image or PDF") from None
     except pypdfium2.PdfiumError as error:
@@ -197,5 +252,5 @@ def _explained(name: str) -> Iterator[None]:
         raise WorkError(f"{name}: {hint}") from None
     except Image.DecompressionBombError:
         raise WorkError(f"{name}: more than {MAX_PIXELS:,} pixels: scale it down first") from None
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
-        raise WorkError(f"{name}: cannot be read ({error})") from None
+    except Exception as error:  # Pillow raises whatever a broken file makes it stumble over
+        raise WorkError(f"{name}: cannot be read ({str(error) or type(error).__name__})") from error

@@ -38,8 +38,8 @@ class PageRecord:
 
     Values are as the annotation has them, possibly of a wrong type: `check_record` makes them trustworthy.
     `texts` None means that the texts of the regions are unknown. `page_size` is the (width, height) of the page that
-    the boxes were drawn on, in their units; None where that is the image. `pdf_page` is the page of an image file that
-    is a PDF, from 1; None where it has one.
+    the boxes were drawn on, in their units; None where that is the image. `page_number` is the page of a file that may
+    have several (PDF, TIFF), from 1; None where it has one.
     """
 
     id: str
@@ -51,7 +51,7 @@ class PageRecord:
     prompt: Any = None
     target: Any = None
     page_size: Any = None
-    pdf_page: int | None = None
+    page_number: int | None = None
 
 
 def check_record(record: PageRecord, width: int, height: int) -> tuple[PageRecord, int]:

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from ocr2_hf.document.page_files import PAGE_SUFFIXES
 from ocr2_hf.errors import UsageError
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif", ".pdf")
 
 
 @dataclass(frozen=True)
@@ -46,12 +45,12 @@ def find_inputs(paths: Sequence[str], output: Path | None = None) -> Inputs:
             raise UsageError(f"--output_dir {output} is what is to be read; name another directory")
         above = PurePath(Path(path).resolve().name if len(paths) > 1 else "")
         for file in _walk(path, output, failed):
-            if file.lower().endswith(SUFFIXES):
+            if file.lower().endswith(PAGE_SUFFIXES):
                 found.setdefault(os.path.normpath(file), above / os.path.relpath(file, path))
             else:
                 left_out += 1
     if not found and not failed:
-        raise UsageError(f"{', '.join(paths)}: no images or PDFs in it ({' '.join(SUFFIXES)})")
+        raise UsageError(f"{', '.join(paths)}: no images or PDFs in it ({' '.join(PAGE_SUFFIXES)})")
     return Inputs(_named(found), left_out, failed)
 
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from PIL import Image
 
-from ocr2_hf.document.atomic_files import drop_half_line, write_whole
+from ocr2_hf.document.atomic_files import drop_half_line, whole_file, write_whole
 from ocr2_hf.errors import WorkError
 from ocr2_hf.reading.inputs import Input
 from ocr2_hf.reading.ledger import Ledger, stamp
@@ -118,10 +118,8 @@ class Document:
 
 
 def _save(image: Image.Image, path: Path) -> None:
-    """Write a PNG beside `path` and move it into place."""
-    beside = path.with_name(f".{path.name}.partial")
-    image.save(beside, "PNG", compress_level=1)
-    os.replace(beside, path)
+    with whole_file(path) as beside:
+        image.save(beside, "PNG", compress_level=1)
 
 
 @contextmanager

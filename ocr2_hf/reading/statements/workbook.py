@@ -1,12 +1,12 @@
 """Statements as XLSX: a sheet for each, one for the checks, figures as numbers in the way they were printed."""
 
-import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
 import xlsxwriter
 
+from ocr2_hf.document.atomic_files import whole_file
 from ocr2_hf.reading.statements.csv_file import STATUSES
 from ocr2_hf.reading.statements.statement import Check, Line, Statement, StatementDocument, Value
 
@@ -20,17 +20,13 @@ _CHECK_HEADS = ("Statement", "Rule", "Line", "Column", "Result", "Difference", "
 
 def write_workbook(document: StatementDocument, path: str | Path) -> None:
     """Write a document, whole or not at all. No text becomes a formula or a link, whatever it begins with."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.partial")
     options = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
-    with xlsxwriter.Workbook(str(beside), options) as book:
+    with whole_file(path) as beside, xlsxwriter.Workbook(str(beside), options) as book:
         formats = _Formats(book)
         names = _sheet_names(document.statements)
         for name, statement in zip(names, document.statements, strict=True):
             _write_statement(book.add_worksheet(name), formats, statement)
         _write_checks(book.add_worksheet("Checks"), formats, document, names)
-    os.replace(beside, path)
 
 
 class _Formats:
