@@ -9,10 +9,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from inspection import SplitCounts
+from ocr2_hf.document.colors import BLUE, GREEN, ORANGE, PINK, RED
+from ocr2_hf.plots import INK, PALE
 
-# Okabe and Ito's palette, as the overlays.
-_COLORS = {"train": "#0072B2", "validation": "#E69F00", "test": "#009E73"}
-_OTHER, _LIMIT, _INK, _PALE = "#CC79A7", "#D55E00", "#3C4043", "#E3E5E8"
+_COLORS = {"train": BLUE, "validation": ORANGE, "test": GREEN}
 _BINS = 30
 
 
@@ -24,12 +24,12 @@ def draw_histograms(counts: Mapping[str, SplitCounts], context: int, tokenizer: 
     longest = max((max(part.lengths) for part in counts.values() if part.lengths), default=0)
     _draw_spread(left, {name: part.lengths for name, part in counts.items()})
     if longest > context / 2:  # far from it, the line would squeeze the bars
-        left.axvline(context, color=_LIMIT, linestyle="--", linewidth=1.2)
+        left.axvline(context, color=RED, linestyle="--", linewidth=1.2)
         place = {"transform": left.get_xaxis_transform(), "ha": "right", "va": "top", "rotation": 90}
-        left.text(context, 0.97, f"context {context:,} ", color=_LIMIT, fontsize=8, **place)
-    left.set_title(f"Tokens per page: image, prompt and target ({tokenizer})", color=_INK, fontsize=10, loc="left")
+        left.text(context, 0.97, f"context {context:,} ", color=RED, fontsize=8, **place)
+    left.set_title(f"Tokens per page: image, prompt and target ({tokenizer})", color=INK, fontsize=10, loc="left")
     _draw_values(right, {name: part.visual for name, part in counts.items()})
-    right.set_title("Visual tokens per page", color=_INK, fontsize=10, loc="left")
+    right.set_title("Visual tokens per page", color=INK, fontsize=10, loc="left")
     if len(counts) > 1:
         handles, names = right.get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower center", ncols=9, frameon=False, fontsize=9)
@@ -58,14 +58,14 @@ def _draw_values(axes: Axes, values: Mapping[str, list[int]]) -> None:
 
 
 def _color(split: str) -> str:
-    return _COLORS.get(split, _OTHER)
+    return _COLORS.get(split, PINK)
 
 
 def _dress(axes: Axes) -> None:
-    axes.set_xlabel("tokens", color=_INK, fontsize=9)
-    axes.set_ylabel("pages", color=_INK, fontsize=9)
+    axes.set_xlabel("tokens", color=INK, fontsize=9)
+    axes.set_ylabel("pages", color=INK, fontsize=9)
     axes.yaxis.get_major_locator().set_params(integer=True)
-    axes.grid(axis="y", color=_PALE)
+    axes.grid(axis="y", color=PALE)
     axes.set_axisbelow(True)
-    axes.tick_params(colors=_INK, labelsize=8)
+    axes.tick_params(colors=INK, labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)

@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 from ocr2_hf.benchmark.clock import PARTS
 from ocr2_hf.benchmark.sides import OURS, STOCK
 from ocr2_hf.document.atomic_files import whole_file
-from ocr2_hf.plots import INK, dress
+from ocr2_hf.document.colors import BLUE, GREEN, ORANGE, PINK, RED, SKY
+from ocr2_hf.plots import GREY, INK, dress
 
-# Okabe and Ito's palette, which colour-blind readers can tell apart too.
-_COLOURS = ("#0072B2", "#E69F00")  # ours, the other's
-_PART_COLOURS = ("#CC79A7", "#009E73", "#0072B2", "#56B4E9", "#E69F00", "#D55E00", "#9AA0A6")
+_COLOURS = (BLUE, ORANGE)  # ours, the other's
+_PART_COLOURS = (PINK, GREEN, BLUE, SKY, ORANGE, RED, GREY)
 _LABELS = {OURS: "this trainer", STOCK: "stock Trainer"}
 _AXES = {
     "tiles": "tiles of a page",

@@ -5,10 +5,9 @@ from dataclasses import replace
 
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
+from ocr2_hf.document.colors import PALETTE
 from ocr2_hf.document.grounding import Region
 
-# Okabe and Ito's palette without its yellow, which white paper swallows; colour-blind readers can tell these apart.
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _FILL = 26  # of 255: the ink stays readable
 _SMALLEST_FONT = 9
 # Sides of a picture for people, in pixels: between them text can be read, and it is no heavy file.
@@ -28,7 +27,7 @@ def draw_overlay(image: Image.Image, regions: Sequence[Region]) -> Image.Image:
     colors: dict[str, str] = {}
     frames = []
     for region in regions:
-        color = colors.setdefault(region.label, _COLORS[len(colors) % len(_COLORS)])
+        color = colors.setdefault(region.label, PALETTE[len(colors) % len(PALETTE)])
         left, top, right, bottom = map(round, region.box)
         frames.append((left - line, top - line, right + line, bottom + line))  # around the ink, not over it
         if left <= right and top <= bottom:  # what a model writes may be turned round
