@@ -252,11 +252,11 @@ def test_what_a_killed_write_left_goes_and_a_fresh_one_stays(tmp_path):
     cache = cache_of(tmp_path)
     folder = cache.folder(pages_of())
     folder.mkdir(parents=True)
-    for name, age in (("old.tmp", 7200), ("new.tmp", 10)):
+    for name, age in ((".old.partial", 7200), (".new.partial", 10)):
         (folder / name).write_bytes(b"half")
         os.utime(folder / name, (time.time() - age, time.time() - age))
     cache.fill(pages_of(), "training")
-    assert {path.name for path in folder.glob("*.tmp")} == {"new.tmp"}
+    assert {path.name for path in folder.glob("*.partial")} == {".new.partial"}
 
 
 # --- what is refused

@@ -136,7 +136,7 @@ def _shortened(policy: ModelArguments) -> DeepseekOcr2Config:
 
 def _prepare(model: nn.Module, checkpointing: bool) -> None:
     """From the meta device, which has no autocast, to a CPU's tensors without values."""
-    base_of(model).model.language_model.set_experts_implementation("grouped_mm")
+    base_of(model).choose_experts("grouped_mm")
     for module in model.modules():
         for name, parameter in module.named_parameters(recurse=False):
             setattr(

@@ -8,11 +8,11 @@ import hashlib
 import json
 import logging
 import shutil
+from collections.abc import Mapping
 from contextlib import nullcontext
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import datasets
 import torch
@@ -21,17 +21,14 @@ from accelerate.utils import broadcast, broadcast_object_list, gather_object
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
+from transformers.integrations import is_deepspeed_zero3_enabled
 
 from ocr2_hf.data.collator import PromptEncoder
 from ocr2_hf.data.images import ImageSettings
 from ocr2_hf.data.pages import PageTasks
 from ocr2_hf.data.vision_features import VisionFeatures, clean_up, feature_bytes, write_shard
 from ocr2_hf.errors import UsageError, WorkError
-from ocr2_hf.modeling.model import OCR2Model
 from ocr2_hf.recipe import OCR2TrainingArguments
-
-if TYPE_CHECKING:
-    from ocr2_hf.training.trainer import OCR2Trainer
 
 logger = logging.getLogger(__name__)
 
@@ -39,26 +36,26 @@ SHARD_BYTES = 64_000_000  # what a killed pass loses at most, by process
 _FORMAT = 1  # of the folder; a change of what is stored raises it
 
 
-def cache_vision(trainer: "OCR2Trainer", model: OCR2Model) -> None:
-    """Give the trainer's training and evaluation pages their stored features, computing those that are not there yet.
+def cache_vision(
+    pages: Mapping[str, PageTasks | None], tower: nn.Module, processor, args: OCR2TrainingArguments
+) -> None:
+    """Give the pages of a run, named by what they are for, their stored features, computing those that are not there.
 
-    All processes take part, before `model` is wrapped. Raises `UsageError` where training would change what is stored,
-    and `WorkError` where the disk is full; the shards that are whole by then stay.
+    All processes take part, before the model of the `tower` is wrapped. Raises `UsageError` where training would change
+    what is stored, and `WorkError` where the disk is full; the shards that are whole by then stay.
     """
-    named = {"training": trainer.train_dataset, "evaluation": trainer.eval_dataset}
-    waiting = {name: pages for name, pages in named.items() if isinstance(pages, PageTasks) and pages.features is None}
+    waiting = {name: wanted for name, wanted in pages.items() if wanted is not None and wanted.features is None}
     if not waiting:
         return
-    tower = model.model.vision_tower
     if any(parameter.requires_grad for parameter in tower.parameters()):
         raise UsageError("cache_vision_features: the vision encoder trains, so its outputs change; freeze it")
-    if any(pages.augment for pages in waiting.values()):
+    if any(wanted.augment for wanted in waiting.values()):
         raise UsageError("cache_vision_features: images are encoded once, so augment has no effect; set augment: none")
-    if any("table" in pages.tasks for pages in waiting.values()):
+    if any("table" in wanted.tasks for wanted in waiting.values()):
         raise UsageError("cache_vision_features: pages are encoded whole, the task table shows pieces of them")
-    cache = VisionCache(tower, trainer.processor, trainer.args, trainer.is_deepspeed_enabled)
-    for name, pages in waiting.items():
-        pages.features = cache.fill(pages, name)
+    cache = VisionCache(tower, processor, args)
+    for name, wanted in waiting.items():
+        wanted.features = cache.fill(wanted, name)
 
 
 class VisionCache:
@@ -68,9 +65,9 @@ class VisionCache:
     (ZeRO-3), without values on some (FSDP), or not on the device yet.
     """
 
-    def __init__(self, tower: nn.Module, processor, args: OCR2TrainingArguments, deepspeed: bool = False):
+    def __init__(self, tower: nn.Module, processor, args: OCR2TrainingArguments):
         self.args, self.encoder = args, PromptEncoder(processor)
-        self.tower = _whole(tower, args, deepspeed)
+        self.tower = _whole(tower, args)
         self.width = tower.config.encoder_config.hidden_size
         self.half = torch.bfloat16 if args.bf16 else torch.float16 if args.fp16 else None
         self.made_by = broadcast_object_list([self._made_by() if args.process_index == 0 else None])[0]
@@ -175,7 +172,7 @@ def _with_pixels(encoder: PromptEncoder, views: list[tuple]) -> tuple[tuple[str,
     return keys, encoder.images(list(images))
 
 
-def _whole(tower: nn.Module, args: OCR2TrainingArguments, deepspeed: bool) -> nn.Module:
+def _whole(tower: nn.Module, args: OCR2TrainingArguments) -> nn.Module:
     """A copy of the vision tower on this process's device, with the first process's weights. Draws no random number:
     training takes the same steps with and without a cache."""
     with torch.device("meta"):
@@ -183,7 +180,7 @@ def _whole(tower: nn.Module, args: OCR2TrainingArguments, deepspeed: bool) -> nn
     shapes = {name: parameter.shape for name, parameter in whole.named_parameters()}
     for name, parameter in tower.named_parameters():
         values = torch.empty(shapes[name], dtype=parameter.dtype, device=args.device)
-        with _gathered(parameter) if deepspeed else nullcontext():
+        with _gathered(parameter):
             if args.process_index == 0:
                 values.copy_(parameter.detach())
         _put(whole, name, nn.Parameter(broadcast(values), requires_grad=False))
@@ -199,6 +196,8 @@ def _put(module: nn.Module, name: str, tensor: Tensor) -> None:
 
 def _gathered(parameter: nn.Parameter):
     """ZeRO-3 may have split it over the processes when it was loaded."""
+    if not is_deepspeed_zero3_enabled():
+        return nullcontext()
     import deepspeed
 
     return deepspeed.zero.GatheredParameters([parameter])
