@@ -23,19 +23,12 @@ logger = logging.getLogger("ocr2_hf")
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="ocr2 train", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("recipe", help="a recipe YAML; every further --key value overrides one of its keys")
-    options, overrides = parser.parse_known_args(argv)
+    options, overrides = _parser().parse_known_args(argv)
     recipe = load_recipe(options.recipe, overrides)
     args = recipe.training_arguments()
-    check_limits(recipe, args)
-    _set_up_logging(args)
-    check_same_run(recipe, args.output_dir)
     pushes = bool(recipe.training("push_to_hub")) and args.process_index == 0
-    if pushes:  # now, not after hours of training
-        check_target(args.hub_model_id, bool(args.hub_private_repo), False, "nothing was started")
+    _set_up_logging(args)
+    check(recipe, args, pushes)
     if already_finished(args):
         logger.info("%s is finished; train longer with --num_train_epochs or --max_steps", args.output_dir)
     else:
@@ -44,9 +37,17 @@ def main(argv: list[str] | None = None) -> int:
         gc.collect()
         accelerator.end_training()
     if pushes:
-        options = PushOptions(private=bool(args.hub_private_repo), example=args.hub_example)
-        logger.info("pushed: %s", push_model(args.output_dir, args.hub_model_id, options))
+        pushed = PushOptions(private=bool(args.hub_private_repo), example=args.hub_example)
+        logger.info("pushed: %s", push_model(args.output_dir, args.hub_model_id, pushed))
     return 0
+
+
+def check(recipe: Recipe, args: OCR2TrainingArguments, pushes: bool) -> None:
+    """Raise `UsageError` or `WorkError` for what would go wrong after hours of training."""
+    check_limits(recipe, args)
+    check_same_run(recipe, args.output_dir)
+    if pushes:
+        check_target(args.hub_model_id, bool(args.hub_private_repo), False, "nothing was started")
 
 
 def train(recipe: Recipe, args: OCR2TrainingArguments) -> Accelerator:
@@ -58,6 +59,14 @@ def train(recipe: Recipe, args: OCR2TrainingArguments) -> Accelerator:
     run(trainer, recipe)
     accelerator.wait_for_everyone()
     return accelerator
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ocr2 train", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("recipe", help="a recipe YAML; every further --key value overrides one of its keys")
+    return parser
 
 
 def _set_up_logging(args: OCR2TrainingArguments) -> None:
