@@ -32,11 +32,6 @@ class LossSettings:
     box_source: str = "expectation"
     chunks: int = 8
 
-    @classmethod
-    def of(cls, args: OCR2TrainingArguments, coordinate_ids: tuple[int, ...]) -> "LossSettings":
-        """As a recipe says."""
-        return cls(coordinate_ids, term_weights(args), args.box_beta, args.box_source, args.loss_chunks)
-
 
 @dataclass(frozen=True)
 class ForwardPass:

@@ -6,7 +6,7 @@ import numpy as np
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import nn
-from torch.utils.data import Dataset
+from torch.utils.data import Subset
 
 from ocr2_hf.data.collator import Example
 from ocr2_hf.data.pages import PageTasks
@@ -21,20 +21,6 @@ from ocr2_hf.recipe import OCR2TrainingArguments
 from ocr2_hf.recipe_fields import READ_METRICS
 
 
-class Sample(Dataset):
-    """`count` pages, evenly spaced, the same at every evaluation."""
-
-    def __init__(self, pages: PageTasks, count: int):
-        self.pages = pages
-        self.indices = np.linspace(0, len(pages) - 1, min(count, len(pages))).round().astype(int).tolist()
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, index: int):
-        return self.pages[self.indices[index]]
-
-
 def score_sample(
     model: nn.Module,
     processor,
@@ -46,9 +32,11 @@ def score_sample(
 ) -> dict[str, float]:
     """Read `count` of the pages, each process its share, and score them; the same result on every process.
 
-    With `keep_example` the first of them lies in the run's folder then, as the model reads it now.
+    The pages are evenly spaced, the same at every evaluation. With `keep_example` the first of them lies in the run's
+    folder then, as the model reads it now.
     """
-    share = ProcessShare(Sample(pages, count), accelerator.process_index, accelerator.num_processes)
+    indices = np.linspace(0, len(pages) - 1, min(count, len(pages))).round().astype(int).tolist()
+    share = ProcessShare(Subset(pages, indices), accelerator.process_index, accelerator.num_processes)
     size = args.per_device_eval_batch_size
     lines = []
     for start in range(0, len(share), size):
