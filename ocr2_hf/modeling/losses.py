@@ -13,6 +13,8 @@ from torch import Tensor
 
 from ocr2_hf.recipe import OCR2TrainingArguments
 
+_TINY = torch.finfo(torch.float32).tiny
+
 
 @dataclass(frozen=True)
 class LossSettings:
@@ -95,13 +97,8 @@ def _boxes(batch: Mapping[str, Tensor]) -> Tensor:
     return torch.tensor(float(len(rows)), device=rows.device)
 
 
-_TEXT = LossTerm(
-    "text",
-    sum=lambda forward: forward.text_sum,
-    count=lambda batch: batch["token_weights"].sum(),
-    least=torch.finfo(torch.float32).tiny,
-)
-_BOX = LossTerm("box", sum=_box_sum, count=_boxes, least=1.0)
+_TEXT = LossTerm("text", lambda forward: forward.text_sum, lambda batch: batch["token_weights"].sum(), least=_TINY)
+_BOX = LossTerm("box", _box_sum, _boxes, least=1.0)
 # By name, in the order of the log. Whoever asks for terms loops over it when asked, so one more is one more entry.
 TERMS = {term.name: term for term in (_TEXT, _BOX)}
 
