@@ -128,7 +128,8 @@ class OCR2Trainer(Trainer):
         Raises `WorkError` where the disk is full."""
         if self.args.cache_vision_features:
             named = {"training": self.train_dataset, "evaluation": self.eval_dataset}
-            cache_vision(named, base_of(self.model).model.vision_tower, self.processor, self.args)
+            tower = base_of(self.model).model.vision_tower
+            cache_vision(named, tower, self.processor, self.args, self.is_deepspeed_enabled)
 
     def get_train_dataloader(self) -> DataLoader:
         """As the library's; with `tokens_per_batch` its batches are `TokenBatches`."""

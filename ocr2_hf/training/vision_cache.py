@@ -21,7 +21,6 @@ from accelerate.utils import broadcast, broadcast_object_list, gather_object
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
-from transformers.integrations import is_deepspeed_zero3_enabled
 
 from ocr2_hf.data.collator import PromptEncoder
 from ocr2_hf.data.images import ImageSettings
@@ -37,14 +36,20 @@ _FORMAT = 1  # of the folder; a change of what is stored raises it
 
 
 def cache_vision(
-    pages: Mapping[str, PageTasks | None], tower: nn.Module, processor, args: OCR2TrainingArguments
+    pages: Mapping[str, PageTasks | None],
+    tower: nn.Module,
+    processor,
+    args: OCR2TrainingArguments,
+    deepspeed: bool = False,
 ) -> None:
     """Give the pages of a run, named by what they are for, their stored features, computing those that are not there.
 
     All processes take part, before the model of the `tower` is wrapped. Raises `UsageError` where training would change
     what is stored, and `WorkError` where the disk is full; the shards that are whole by then stay.
     """
-    waiting = {name: wanted for name, wanted in pages.items() if wanted is not None and wanted.features is None}
+    waiting = {
+        name: wanted for name, wanted in pages.items() if isinstance(wanted, PageTasks) and wanted.features is None
+    }
     if not waiting:
         return
     if any(parameter.requires_grad for parameter in tower.parameters()):
@@ -53,7 +58,7 @@ def cache_vision(
         raise UsageError("cache_vision_features: images are encoded once, so augment has no effect; set augment: none")
     if any("table" in wanted.tasks for wanted in waiting.values()):
         raise UsageError("cache_vision_features: pages are encoded whole, the task table shows pieces of them")
-    cache = VisionCache(tower, processor, args)
+    cache = VisionCache(tower, processor, args, deepspeed)
     for name, wanted in waiting.items():
         wanted.features = cache.fill(wanted, name)
 
@@ -65,9 +70,9 @@ class VisionCache:
     (ZeRO-3), without values on some (FSDP), or not on the device yet.
     """
 
-    def __init__(self, tower: nn.Module, processor, args: OCR2TrainingArguments):
+    def __init__(self, tower: nn.Module, processor, args: OCR2TrainingArguments, deepspeed: bool = False):
         self.args, self.encoder = args, PromptEncoder(processor)
-        self.tower = _whole(tower, args)
+        self.tower = _whole(tower, args, deepspeed)
         self.width = tower.config.encoder_config.hidden_size
         self.half = torch.bfloat16 if args.bf16 else torch.float16 if args.fp16 else None
         self.made_by = broadcast_object_list([self._made_by() if args.process_index == 0 else None])[0]
@@ -172,7 +177,7 @@ def _with_pixels(encoder: PromptEncoder, views: list[tuple]) -> tuple[tuple[str,
     return keys, encoder.images(list(images))
 
 
-def _whole(tower: nn.Module, args: OCR2TrainingArguments) -> nn.Module:
+def _whole(tower: nn.Module, args: OCR2TrainingArguments, deepspeed: bool) -> nn.Module:
     """A copy of the vision tower on this process's device, with the first process's weights. Draws no random number:
     training takes the same steps with and without a cache."""
     with torch.device("meta"):
@@ -180,7 +185,7 @@ def _whole(tower: nn.Module, args: OCR2TrainingArguments) -> nn.Module:
     shapes = {name: parameter.shape for name, parameter in whole.named_parameters()}
     for name, parameter in tower.named_parameters():
         values = torch.empty(shapes[name], dtype=parameter.dtype, device=args.device)
-        with _gathered(parameter):
+        with _gathered(parameter) if deepspeed else nullcontext():
             if args.process_index == 0:
                 values.copy_(parameter.detach())
         _put(whole, name, nn.Parameter(broadcast(values), requires_grad=False))
@@ -196,8 +201,6 @@ def _put(module: nn.Module, name: str, tensor: Tensor) -> None:
 
 def _gathered(parameter: nn.Parameter):
     """ZeRO-3 may have split it over the processes when it was loaded."""
-    if not is_deepspeed_zero3_enabled():
-        return nullcontext()
     import deepspeed
 
     return deepspeed.zero.GatheredParameters([parameter])
