@@ -40,16 +40,12 @@ def trainer_for(folder, **values) -> OCR2Trainer:
 def test_a_third_term_trains_is_logged_and_evaluated(tmp_path, third):
     trainer = trainer_for(tmp_path, eval_strategy="epoch")
     trainer.train()
-    for row in rows(trainer):
-        parts = (row["loss_text"], row["loss_box"], row["loss_centre"])
-        assert row["loss_centre"] > 0 and row["loss"] == pytest.approx(
-            torch.tensor(parts) @ torch.tensor((1, 0.5, 3.0))
-        )
     measured = [row for row in trainer.state.log_history if "eval_loss" in row]
-    assert len(measured) == 2
-    for row in measured:
-        whole = row["eval_loss_text"] + 0.5 * row["eval_loss_box"] + 3.0 * row["eval_loss_centre"]
-        assert row["eval_loss_centre"] > 0 and row["eval_loss"] == pytest.approx(whole)
+    assert len(rows(trainer)) == 4 and len(measured) == 2
+    for prefix, log in (("", rows(trainer)), ("eval_", measured)):
+        for row in log:
+            text, box, centre = (row[f"{prefix}loss_{name}"] for name in TERMS)
+            assert centre > 0 and row[f"{prefix}loss"] == pytest.approx(text + 0.5 * box + 3.0 * centre, rel=1e-5)
     assert list(rows(trainer)[0])[:4] == ["loss", "loss_text", "loss_box", "loss_centre"]
 
 
