@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ocr2_hf.evaluation.registry import METRICS
-from ocr2_hf.recipe_fields import KEYS, best_model_metrics
+from ocr2_hf.recipe_fields import KEYS, LOSS_WEIGHTS, best_model_metrics
 
 Get = Callable[[str], Any]
 Check = Callable[[Get], Iterable[str]]
@@ -94,8 +94,8 @@ def _nothing_trains(get: Get) -> Iterator[str]:
 
 
 def _nothing_to_learn(get: Get) -> Iterator[str]:
-    if get("text_weight") == 0 and get("box_weight") == 0:
-        yield "text_weight and box_weight are both 0: there is nothing to learn"
+    if not any(map(get, LOSS_WEIGHTS)):
+        yield f"{', '.join(LOSS_WEIGHTS)}: all are 0, so there is nothing to learn"
 
 
 def _adapters(get: Get) -> Iterator[str]:

@@ -265,10 +265,12 @@ class OCR2TrainingArguments(LossArguments, PageArguments, TrainingArguments):
             self.distributed_state.distributed_type = DistributedType.MULTI_GPU
 
 
+LOSS_WEIGHTS = tuple(item.name for item in fields(LossArguments) if item.name.endswith("_weight"))
+
+
 def best_model_metrics() -> dict[str, bool]:
     """What `metric_for_best_model` can be -> whether more of it is better."""
-    weights = (item.name for item in fields(LossArguments) if item.name.endswith("_weight"))
-    losses = ("loss", *(f"loss_{name.removesuffix('_weight')}" for name in weights))
+    losses = ("loss", *(f"loss_{name.removesuffix('_weight')}" for name in LOSS_WEIGHTS))
     return dict.fromkeys(losses, False) | {metric.name: metric.higher_is_better for metric in training_metrics()}
 
 

@@ -168,7 +168,7 @@ def test_both_sides_see_the_same_pages_and_the_same_loss():
     target = ours["labels"] != IGNORED
     assert torch.equal(ours["labels"][target], theirs["labels"][target])
     model = build_tiny_model().eval()
-    model.loss_settings = LossSettings(tuple(range(1000)), box_weight=0.0)
+    model.loss_settings = LossSettings(tuple(range(1000)), {"text": 1.0, "box": 0.0})
     with torch.no_grad():
         text = model(**ours).loss
         plain = as_stock(model)(**theirs | {"labels": ours["labels"]}).loss

@@ -60,7 +60,7 @@ def test_panels_appear_with_what_there_is(tmp_path):
     assert both.shape[0] > train.shape[0], "two more panels"
     assert has_colour(train, "#0072B2") and not has_colour(train, "#D55E00"), "training alone is blue"
     assert has_colour(both, "#D55E00"), "evaluation is red"
-    assert not list(tmp_path.glob("*.tmp"))
+    assert not list(tmp_path.glob("*.partial"))
 
 
 @pytest.mark.parametrize(

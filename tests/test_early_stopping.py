@@ -11,6 +11,7 @@ from ocr2_hf import OCR2Trainer
 from ocr2_hf.errors import WorkError
 from ocr2_hf.modeling.tiny import build_tiny_model
 from ocr2_hf.recipe import OCR2TrainingArguments
+from ocr2_hf.training.checkpoint_weights import load_weights
 from ocr2_hf.training.checkpoints import complete_checkpoints, mark_complete
 from ocr2_hf.training.curves import CurvesCallback
 from ocr2_hf.training.early_stopping import evaluations_waited, stopped_early
@@ -71,7 +72,7 @@ def test_it_stops_after_its_patience_and_keeps_the_best(undisturbed):
     kept = complete_checkpoints(undisturbed.args.output_dir)
     assert [path.name for path in kept] == ["checkpoint-4", "checkpoint-10"]
     saved = OCR2Trainer(build_tiny_model(), undisturbed.args, processor=processor(), eval_dataset=page_dataset())
-    saved._load_weights(str(kept[0]))
+    load_weights(saved.model, str(kept[0]))
     for name, weight in saved.model.named_parameters():
         assert torch.equal(weight, dict(undisturbed.model.named_parameters())[name]), name
 

@@ -36,6 +36,13 @@ def gradients(model) -> dict[str, torch.Tensor]:
     return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
 
 
+def figures(out) -> dict[str, float]:
+    """Everything a batch is counted by."""
+    sums = {f"sum of {name}": total.item() for name, total in out.sums.items()}
+    counts = {f"count of {name}": count.item() for name, count in out.counts.items()}
+    return sums | counts | {"correct": out.correct.item(), "tokens": out.tokens.item()}
+
+
 def plain(batch) -> dict[str, torch.Tensor]:
     """What the stock model takes."""
     return {name: batch[name] for name in batch if not name.startswith(("box_", "token_weights"))}
@@ -69,7 +76,7 @@ def test_the_weight_of_the_end_scales_what_the_end_costs_and_nothing_else(model)
     one, five = (TrainingCollator(processor(), {"eos": weight})([page]) for weight in (1.0, 5.0))
     logits = model(**plain(one)).logits[0, -2]
     end = F.cross_entropy(logits, torch.tensor(processor().tokenizer.eos_token_id))
-    costs = [model(**batch).text_sum for batch in (one, five)]
+    costs = [model(**batch).sums["text"] for batch in (one, five)]
     assert (costs[1] - costs[0]).item() == pytest.approx(4 * end.item(), rel=1e-4)
 
 
@@ -78,8 +85,8 @@ def test_weighted_text_loss_and_boxes_by_hand(model, batch):
     logits = model(**plain(batch)).logits[:, :-1]
     labels, weights = batch["labels"][:, 1:], batch["token_weights"][:, 1:]
     each = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none", ignore_index=IGNORED)
-    assert out.text_sum.item() == pytest.approx((each * weights.flatten()).sum().item(), rel=1e-5)
-    assert out.weight_sum.item() == pytest.approx(weights.sum().item())
+    assert out.sums["text"].item() == pytest.approx((each * weights.flatten()).sum().item(), rel=1e-5)
+    assert out.counts["text"].item() == pytest.approx(weights.sum().item())
     assert out.tokens.item() == (weights > 0).sum().item()
     right = (logits.argmax(-1) == labels) & (labels != IGNORED)
     assert out.correct.item() == right.sum().item()
@@ -87,8 +94,10 @@ def test_weighted_text_loss_and_boxes_by_hand(model, batch):
     expected = probability @ (torch.arange(1000) / 999)
     torch.testing.assert_close(out.bbox_preds, expected, rtol=1e-4, atol=1e-5)
     by_hand = F.smooth_l1_loss(expected, batch["box_values"] / 999, beta=0.1) * len(expected)
-    assert out.box_sum.item() == pytest.approx(by_hand.item(), rel=1e-4)
-    assert out.loss.item() == pytest.approx((out.text_sum / out.weight_sum + 0.5 * out.box_sum / 6).item(), rel=1e-6)
+    assert out.sums["box"].item() == pytest.approx(by_hand.item(), rel=1e-4)
+    assert out.loss.item() == pytest.approx(
+        (out.sums["text"] / out.counts["text"] + 0.5 * out.sums["box"] / 6).item(), rel=1e-6
+    )
 
 
 def test_an_error_of_a_twentieth_costs_what_the_docs_say():
@@ -105,8 +114,8 @@ def test_a_batch_without_boxes_gives_a_zero_attached_to_the_graph(batch, source)
         model.add_box_head()
     empty = {name: batch[name][:0] for name in ("box_rows", "box_tokens", "box_values")}
     out = model(**(batch | empty))
-    assert out.box_sum.item() == 0 and out.box_sum.requires_grad and out.bbox_preds.shape == (0, 4)
-    out.box_sum.backward()
+    assert out.sums["box"].item() == 0 and out.sums["box"].requires_grad and out.bbox_preds.shape == (0, 4)
+    out.sums["box"].backward()
     assert all(p.grad is None or not p.grad.any() for p in model.parameters())
     if source == "head":
         assert model.box_head.box.weight.grad is not None
@@ -118,7 +127,7 @@ def test_boxes_of_the_head_train_the_head_and_reach_the_text_model(batch):
     model.add_box_head()
     out = model(**batch)
     assert out.bbox_preds.shape == (6, 4) and ((out.bbox_preds > 0) & (out.bbox_preds < 1)).all()
-    out.box_sum.backward()
+    out.sums["box"].backward()
     assert model.box_head.hidden.weight.grad.abs().sum() > 0
     assert model.model.language_model.layers[0].self_attn.q_proj.weight.grad.abs().sum() > 0
 
@@ -129,10 +138,9 @@ def test_padding_and_order_change_nothing(model, batch):
     alone = [model(**collate([pages[i]])) for i in range(4)]
     turned = model(**collate([pages[i] for i in (3, 1, 0, 2)]))
     together = model(**batch)
-    for name in ("text_sum", "box_sum", "weight_sum", "boxes", "correct", "tokens"):
-        total = sum(getattr(out, name).item() for out in alone)
-        assert getattr(together, name).item() == pytest.approx(total, rel=1e-5), name
-        assert getattr(turned, name).item() == pytest.approx(total, rel=1e-5), name
+    for name, total in figures(together).items():
+        assert sum(figures(out)[name] for out in alone) == pytest.approx(total, rel=1e-5), name
+        assert figures(turned)[name] == pytest.approx(total, rel=1e-5), name
 
 
 def test_loss_settings_must_be_set_first(batch):
@@ -142,7 +150,7 @@ def test_loss_settings_must_be_set_first(batch):
 
 def test_weights_handed_over_as_bits_are_the_same(model, batch):
     bits = batch | {"token_weights": batch["token_weights"].view(torch.int32)}
-    assert torch.equal(model(**bits).text_sum, model(**batch).text_sum)
+    assert torch.equal(model(**bits).sums["text"], model(**batch).sums["text"])
 
 
 def test_it_saves_as_the_stock_class_and_loads_with_the_stock_loaders(model, batch, tmp_path):

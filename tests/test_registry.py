@@ -5,8 +5,11 @@ from pathlib import Path
 
 import evaluate
 import pytest
+from accelerate import Accelerator
 from lxml import html
+from tiny_pages import page_dataset, processor, text_model
 
+from ocr2_hf.data.pages import PageTasks
 from ocr2_hf.document.predictions import Prediction
 from ocr2_hf.evaluation.comparison import compare, definitions_note
 from ocr2_hf.evaluation.metrics_table import metrics_table
@@ -16,6 +19,9 @@ from ocr2_hf.evaluation.summary import summarize, summarize_with_intervals
 from ocr2_hf.publishing.contents import Contents
 from ocr2_hf.publishing.evaluations import Evaluation
 from ocr2_hf.publishing.model_card import CardFacts, model_card
+from ocr2_hf.recipe import OCR2TrainingArguments, load_recipe
+from ocr2_hf.training.curves import all_panels
+from ocr2_hf.training.generated_evaluation import score_sample
 
 LABEL = "Digits lost ↓"
 
@@ -135,3 +141,19 @@ def test_an_evaluation_of_other_definitions_is_told():
     assert "definitions 1" in definitions_note("runs/old", {"cer": 0.1})
     assert definitions_note("runs/new", {"cer": 0.1, "definitions": DEFINITIONS}) is None
     assert definitions_note("runs/none", {}) is None
+
+
+def test_a_recipe_can_choose_the_best_model_by_it(added, tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text("dataset: pages\neval_strategy: epoch\neval_pages: 4\nmetric_for_best_model: digits_lost\n")
+    recipe = load_recipe(path, ["--output_dir", str(tmp_path)])
+    assert recipe.training_arguments().greater_is_better is False
+
+
+def test_training_measures_it_and_its_curve_is_drawn(added, tmp_path):
+    pages = PageTasks(page_dataset(), processor(), {"ocr": 1.0})
+    args = OCR2TrainingArguments(output_dir=str(tmp_path), eval_max_new_tokens=2)
+    read = score_sample(text_model().eval(), processor(), Accelerator(cpu=True), args, pages, 1)
+    assert 0 < read["digits_lost"] <= 1
+    (errors,) = [panel for panel in all_panels() if "lower" in panel.title]
+    assert errors.columns["eval_digits_lost"][0] == "Digits lost"

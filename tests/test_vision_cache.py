@@ -1,10 +1,13 @@
 """Stored vision features: the same training without vision and without images; damage, kills, a full disk, stages."""
 
+import errno
 import json
 import logging
+import os
 import shutil
 import subprocess
 import sys
+import time
 from types import SimpleNamespace
 
 import datasets
@@ -246,17 +249,14 @@ def test_a_bit_that_flipped_stops_training_and_the_next_run_computes_it_anew(tmp
 
 
 def test_what_a_killed_write_left_goes_and_a_fresh_one_stays(tmp_path):
-    import os
-    import time
-
     cache = cache_of(tmp_path)
     folder = cache.folder(pages_of())
     folder.mkdir(parents=True)
-    for name, age in (("old.tmp", 7200), ("new.tmp", 10)):
+    for name, age in ((".old.partial", 7200), (".new.partial", 10)):
         (folder / name).write_bytes(b"half")
         os.utime(folder / name, (time.time() - age, time.time() - age))
     cache.fill(pages_of(), "training")
-    assert {path.name for path in folder.glob("*.tmp")} == {"new.tmp"}
+    assert {path.name for path in folder.glob("*.partial")} == {".new.partial"}
 
 
 # --- what is refused
@@ -283,9 +283,14 @@ def test_a_place_that_cannot_be_is_refused(tmp_path):
         trainer_for(tmp_path, vision_cache_dir=str(tmp_path / "file")).train()
 
 
-def test_a_shard_that_cannot_be_written_leaves_nothing(tmp_path):
-    with pytest.raises(OSError, match="No such file"):
-        write_shard(tmp_path / "missing", {"0": torch.zeros(3, 4)})
+def test_a_shard_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as disk, pytest.raises(OSError, match="No space left"):
+        disk.setattr(os, "fsync", full)
+        write_shard(tmp_path, {"0": torch.zeros(3, 4)})
+    assert not list(tmp_path.iterdir())
     write_shard(tmp_path, {"0": torch.zeros(3, 4)})
     assert len(VisionFeatures(tmp_path)) == 1
 

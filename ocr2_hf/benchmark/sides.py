@@ -77,7 +77,7 @@ def bench_model(recipe: Recipe, args: OCR2TrainingArguments, processor) -> nn.Mo
         model.config.image_token_id = model.model.config.image_token_id = processor.image_token_id
     if args.box_source == "head":
         model.add_box_head()
-    model.model.language_model.set_experts_implementation(policy.experts_implementation)
+    model.choose_experts(policy.experts_implementation)
     return apply_policy(model, policy)
 
 

@@ -29,28 +29,15 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = _Parser(
-        prog="ocr2 train",
-        usage="ocr2 train RECIPE [--key value ...]",
-        description=__doc__,
-        formatter_class=partial(argparse.RawDescriptionHelpFormatter, max_help_position=8),
-        allow_abbrev=False,
-    )
-    parser.add_argument("recipe", metavar="RECIPE", help="a recipe YAML; --key value overrides one of its keys")
-    options, overrides = parser.parse_known_args(argv)
+    options, overrides = _parser().parse_known_args(argv)
     recipe = load_recipe(options.recipe, overrides)
     args = recipe.training_arguments()
     from ocr2_hf.publishing.hub import PushOptions, push_model
-    from ocr2_hf.publishing.upload import check_target
-    from ocr2_hf.training.limits import check_limits
-    from ocr2_hf.training.runs import already_finished, check_same_run
+    from ocr2_hf.training.runs import already_finished
 
-    check_limits(recipe, args)
-    _set_up_logging(args)
-    check_same_run(recipe, args.output_dir)
     pushes = bool(recipe.training("push_to_hub")) and args.process_index == 0
-    if pushes:  # now, not after hours of training
-        check_target(args.hub_model_id, bool(args.hub_private_repo), False, "nothing was started")
+    _set_up_logging(args)
+    check(recipe, args, pushes)
     if already_finished(args):
         logger.info("%s is finished; train longer with --num_train_epochs or --max_steps", args.output_dir)
     else:
@@ -59,9 +46,21 @@ def main(argv: list[str] | None = None) -> int:
         gc.collect()
         accelerator.end_training()
     if pushes:
-        options = PushOptions(private=bool(args.hub_private_repo), example=args.hub_example)
-        logger.info("pushed: %s", push_model(args.output_dir, args.hub_model_id, options))
+        pushed = PushOptions(private=bool(args.hub_private_repo), example=args.hub_example)
+        logger.info("pushed: %s", push_model(args.output_dir, args.hub_model_id, pushed))
     return 0
+
+
+def check(recipe: Recipe, args: OCR2TrainingArguments, pushes: bool) -> None:
+    """Raise `UsageError` or `WorkError` for what would go wrong after hours of training."""
+    from ocr2_hf.publishing.upload import check_target
+    from ocr2_hf.training.limits import check_limits
+    from ocr2_hf.training.runs import check_same_run
+
+    check_limits(recipe, args)
+    check_same_run(recipe, args.output_dir)
+    if pushes:
+        check_target(args.hub_model_id, bool(args.hub_private_repo), False, "nothing was started")
 
 
 def train(recipe: Recipe, args: OCR2TrainingArguments) -> Accelerator:
@@ -76,6 +75,18 @@ def train(recipe: Recipe, args: OCR2TrainingArguments) -> Accelerator:
     run(trainer, recipe)
     accelerator.wait_for_everyone()
     return accelerator
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="ocr2 train",
+        usage="ocr2 train RECIPE [--key value ...]",
+        description=__doc__,
+        formatter_class=partial(argparse.RawDescriptionHelpFormatter, max_help_position=8),
+        allow_abbrev=False,
+    )
+    parser.add_argument("recipe", metavar="RECIPE", help="a recipe YAML; --key value overrides one of its keys")
+    return parser
 
 
 def _set_up_logging(args: OCR2TrainingArguments) -> None:

@@ -17,10 +17,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from ocr2_hf.document.atomic_files import whole_file
 from ocr2_hf.errors import WorkError
 
 DTYPE = torch.bfloat16
-_SHARD, _UNFINISHED = ".safetensors", ".tmp"
+_SHARD, _UNFINISHED = ".safetensors", ".partial"  # the second is `whole_file`'s
 _CHECKSUMS = "crc32"
 _STALE = 3600  # seconds after which an unfinished shard belongs to a run that was killed
 
@@ -77,15 +78,10 @@ def write_shard(folder: Path, features: dict[str, Tensor]) -> None:
     """Write features by key as one more shard: whole or, where the disk is full, not at all (`OSError`)."""
     stored = {key: tensor.to("cpu", DTYPE).contiguous() for key, tensor in features.items()}
     content = save(stored, {_CHECKSUMS: json.dumps({key: _checksum(tensor) for key, tensor in stored.items()})})
-    unfinished = folder / f"{uuid.uuid4().hex}{_UNFINISHED}"
-    try:
-        with unfinished.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(unfinished.with_suffix(_SHARD))
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with whole_file(folder / f"{uuid.uuid4().hex}{_SHARD}") as unfinished, unfinished.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def clean_up(folder: Path, damaged: Iterable[Path]) -> None:

@@ -12,6 +12,8 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from ocr2_hf.document.atomic_files import whole_file
+from ocr2_hf.modeling.file_names import ADAPTER_WEIGHTS
 from ocr2_hf.modeling.model import OCR2Model
 from ocr2_hf.recipe import ModelArguments
 
@@ -173,8 +175,7 @@ def write_portable_adapter(directory: str | Path) -> None:
     library's (`model.language_model.layers.`), and take `language_model.layers.` itself for such a name: every
     adapter weight of the text model would be silently left out (seen with peft 0.21 and transformers 5.17 to 5.23).
     """
-    path = Path(directory) / "adapter_model.safetensors"
+    path = Path(directory) / ADAPTER_WEIGHTS
     tensors = {re.sub(r"\bmodel\.language_model\.", "model.", name): t for name, t in load_file(path).items()}
-    beside = path.with_name("adapter_model.tmp")
-    save_file(tensors, beside, metadata={"format": "pt"})
-    beside.replace(path)
+    with whole_file(path) as beside:
+        save_file(tensors, beside, metadata={"format": "pt"})

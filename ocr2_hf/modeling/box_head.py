@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-BOX_HEAD_FILE = "box_head.safetensors"
+from ocr2_hf.modeling.file_names import BOX_HEAD_FILE
+
 BOX_HEAD_PREFIX = "box_head."
 
 

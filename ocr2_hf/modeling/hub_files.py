@@ -8,10 +8,11 @@ from pathlib import Path
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
 
+from ocr2_hf.modeling.file_names import ADAPTER_FILE, ADAPTER_WEIGHTS, BASE_FOLDER, BOX_HEAD_FILE
 from ocr2_hf.recipe_file import RECIPE_FILE
 
 BESIDE_WEIGHTS = (
-    *("adapter_config.json", "adapter_model.safetensors", "base/*", "box_head.safetensors", RECIPE_FILE),
+    *(ADAPTER_FILE, ADAPTER_WEIGHTS, f"{BASE_FOLDER}/*", BOX_HEAD_FILE, RECIPE_FILE),
     *("processor_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
 )
 

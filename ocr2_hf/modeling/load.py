@@ -11,6 +11,7 @@ from transformers.utils import is_flash_attn_2_available
 
 from ocr2_hf.errors import UsageError
 from ocr2_hf.modeling.box_head import load_box_head
+from ocr2_hf.modeling.file_names import ADAPTER_FILE, BASE_FOLDER
 from ocr2_hf.modeling.hub_files import files_beside
 from ocr2_hf.modeling.model import OCR2Model
 from ocr2_hf.modeling.tiny import TINY_SIZES, build_tiny_model, build_tiny_processor
@@ -18,8 +19,6 @@ from ocr2_hf.modeling.tiny import TINY_SIZES, build_tiny_model, build_tiny_proce
 logger = logging.getLogger(__name__)
 
 MODEL_TYPE = "deepseek_ocr2"
-BASE_FOLDER = "base"  # where a run that starts from the tiny model keeps its base, beside the adapter
-ADAPTER_FILE = "adapter_config.json"
 
 
 def load_model(

@@ -1,19 +1,26 @@
-"""What the loss terms are made of, and the box term; the text term is computed in the head (`modeling.head`).
+"""The terms of the loss, one object each.
 
 No term is averaged here: the trainer divides each by a normaliser that is summed over the whole optimizer step (every
 micro-batch, every process), so how a batch is split changes nothing.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from ocr2_hf.recipe import OCR2TrainingArguments
+
+_TINY = torch.finfo(torch.float32).tiny
 
 
 @dataclass(frozen=True)
 class LossSettings:
-    """What the loss terms of a model are made of.
+    """What the loss of a model is made of.
 
+    `weights`: of each term, by its name; as a recipe has them by default.
     `box_source`: where predicted boxes come from. `expectation`: the mean of the softmax over the 1000 coordinate
     tokens at the four coordinate positions; `head`: the box head on the hidden state at `<|det|>`.
     `box_beta`: where SmoothL1 turns from quadratic to linear, in units of the page's side.
@@ -22,11 +29,54 @@ class LossSettings:
     """
 
     coordinate_ids: tuple[int, ...]
-    text_weight: float = 1.0
-    box_weight: float = 0.5
+    weights: Mapping[str, float] = field(default_factory=lambda: term_weights(OCR2TrainingArguments))
     box_beta: float = 0.1
     box_source: str = "expectation"
     chunks: int = 8
+
+
+@dataclass(frozen=True)
+class ForwardPass:
+    """What a forward pass over B sequences of length L with N boxes hands to the terms.
+
+    `hidden_BLH`: the last hidden states; `text_sum`: the tokens' cross-entropies times their weights, summed;
+    `predicted_N4`, `target_N4`: boxes in [0, 1].
+    """
+
+    hidden_BLH: Tensor
+    text_sum: Tensor
+    predicted_N4: Tensor
+    target_N4: Tensor
+    settings: LossSettings
+
+
+@dataclass(frozen=True)
+class LossTerm:
+    """One term of the loss: a sum over a batch, and by what it is divided.
+
+    `sum`: the term of a forward pass, float32; without anything to sum a
+    zero that is attached to the graph. `count`: its normaliser in a collated batch, a scalar; padding examples count
+    for nothing. `least`: what is divided by at least.
+    """
+
+    name: str
+    sum: Callable[[ForwardPass], Tensor]
+    count: Callable[[Mapping[str, Tensor]], Tensor]
+    least: float
+
+    @property
+    def weight_key(self) -> str:
+        """The recipe's key of its weight."""
+        return f"{self.name}_weight"
+
+    @property
+    def log_name(self) -> str:
+        """Its column in the log; evaluation puts `eval_` before it."""
+        return f"loss_{self.name}"
+
+    def mean(self, total: Tensor, count: Tensor) -> Tensor:
+        """The term, of a sum and a normaliser over the same batches."""
+        return total / count.clamp(min=self.least)
 
 
 def box_sum(predicted_N4: Tensor, target_N4: Tensor, beta: float) -> Tensor:
@@ -36,3 +86,38 @@ def box_sum(predicted_N4: Tensor, target_N4: Tensor, beta: float) -> Tensor:
     graph.
     """
     return F.smooth_l1_loss(predicted_N4.float(), target_N4.float(), beta=beta, reduction="none").mean(dim=-1).sum()
+
+
+def _box_sum(forward: ForwardPass) -> Tensor:
+    return box_sum(forward.predicted_N4, forward.target_N4, forward.settings.box_beta)
+
+
+def _boxes(batch: Mapping[str, Tensor]) -> Tensor:
+    rows = batch["box_rows"]
+    return torch.tensor(float(len(rows)), device=rows.device)
+
+
+_TEXT = LossTerm("text", lambda forward: forward.text_sum, lambda batch: batch["token_weights"].sum(), least=_TINY)
+_BOX = LossTerm("box", _box_sum, _boxes, least=1.0)
+# By name, in the order of the log. Whoever asks for terms loops over it when asked, so one more is one more entry.
+TERMS = {term.name: term for term in (_TEXT, _BOX)}
+
+
+def term_weights(args: OCR2TrainingArguments | type[OCR2TrainingArguments]) -> dict[str, float]:
+    """The weight of each term in the arguments, or, of their class, by default."""
+    return {name: getattr(args, term.weight_key) for name, term in TERMS.items()}
+
+
+def term_counts(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The normaliser of each term in a collated batch."""
+    return {name: term.count(batch) for name, term in TERMS.items()}
+
+
+def term_means(sums: Mapping[str, Tensor], counts: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Each term, of its sum and its normaliser over the same batches."""
+    return {name: term.mean(sums[name], counts[name]) for name, term in TERMS.items()}
+
+
+def weighted_sum(means: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
+    """The loss: each term times its weight."""
+    return sum(weights[name] * mean for name, mean in means.items())

@@ -21,7 +21,7 @@ from ocr2_hf.document.grounding import COORDINATE_MAX
 from ocr2_hf.modeling.box_head import BoxHead, new_box_head, save_box_head, split_box_head
 from ocr2_hf.modeling.experts import OCR2Experts
 from ocr2_hf.modeling.head import OCR2Head
-from ocr2_hf.modeling.losses import LossSettings, box_sum
+from ocr2_hf.modeling.losses import TERMS, ForwardPass, LossSettings, term_counts, term_means, weighted_sum
 
 VIEWS_AT_ONCE = 6  # a page's tiles: enough work for a GPU
 
@@ -30,17 +30,15 @@ VIEWS_AT_ONCE = 6  # a page's tiles: enough work for a GPU
 class OCR2Output(ModelOutput):
     """What a training forward returns.
 
-    `loss`: the loss of this batch on its own. `text_sum`, `box_sum`: the terms before they are normalised;
-    `weight_sum`, `boxes`: their normalisers; `correct` of `tokens` tokens with a weight are right when
-    the truth is fed.
+    `loss`: the loss of this batch on its own. `sums`: its terms by name (`losses.TERMS`) before they are normalised,
+    `counts`: their normalisers; plain dicts, through which every wrapper finds the tensors. `correct` of `tokens`
+    tokens with a weight are right when the truth is fed.
     `bbox_preds` [boxes, 4]: predicted boxes in [0, 1], in the order of `box_tokens`.
     """
 
     loss: Tensor | None = None
-    text_sum: Tensor | None = None
-    box_sum: Tensor | None = None
-    weight_sum: Tensor | None = None
-    boxes: Tensor | None = None
+    sums: dict[str, Tensor] | None = None
+    counts: dict[str, Tensor] | None = None
     correct: Tensor | None = None
     tokens: Tensor | None = None
     bbox_preds: Tensor | None = None
@@ -162,6 +160,10 @@ class OCR2Model(_LibraryModel, DeepseekOcr2ForConditionalGeneration):
         backward pass, three times its cost. Only reentrant checkpointing needs it, which recipes refuse.
         """
 
+    def choose_experts(self, implementation: str) -> None:
+        """How the experts are multiplied (`experts_implementation`); the library takes it on the text model only."""
+        self.model.language_model.set_experts_implementation(implementation)
+
     def add_box_head(self, weights: dict[str, Tensor] | None = None) -> None:
         """Give the model a box head, with these weights or fresh ones."""
         self.box_head = new_box_head(self.config.text_config.hidden_size, like=self.lm_head.weight)
@@ -205,25 +207,42 @@ class OCR2Model(_LibraryModel, DeepseekOcr2ForConditionalGeneration):
         }
         if token_weights is None:
             return super().forward(**inputs, labels=labels, logits_to_keep=logits_to_keep, **kwargs)
-        if token_weights.dtype == torch.int32:
-            token_weights = token_weights.view(torch.float32)
+        targets = {"labels": labels, "token_weights": token_weights}
+        targets |= {"box_rows": box_rows, "box_tokens": box_tokens, "box_values": box_values}
+        return self._loss_terms(inputs, targets)
+
+    def _loss_terms(self, inputs: dict[str, Tensor | None], targets: dict[str, Tensor]) -> OCR2Output:
+        settings = self._settings()
+        labels, weights_BL = targets["labels"][:, 1:], targets["token_weights"]
+        if weights_BL.dtype == torch.int32:
+            weights_BL = weights_BL.view(torch.float32)
+        box_rows, box_tokens = targets["box_rows"], targets["box_tokens"]
         # Rows are right-padded: no token looks ahead at the padding, and attention is faster without a mask.
-        inputs["attention_mask"] = None
-        hidden_BLH = self.model(**inputs, use_cache=False).last_hidden_state
-        supervised_BL = labels[:, 1:] != IGNORED
-        weights_N = token_weights[:, 1:][supervised_BL]
+        hidden_BLH = self.model(**inputs | {"attention_mask": None}, use_cache=False).last_hidden_state
+        supervised_BL = labels != IGNORED
+        weights_N = weights_BL[:, 1:][supervised_BL]
         # Which supervised token predicts a coordinate: the one before it.
         row_of = (supervised_BL.flatten().cumsum(0) - 1).view_as(supervised_BL)
-        terms = self.lm_head(
+        text_sum, correct, expected = self.lm_head(
             hidden_BLH[:, :-1][supervised_BL],
-            labels[:, 1:][supervised_BL],
+            labels[supervised_BL],
             weights_N,
             row_of[box_rows[:, None], box_tokens[:, 1:] - 1].flatten(),
-            torch.tensor(self._settings().coordinate_ids, device=hidden_BLH.device),
-            self._settings().chunks,
+            torch.tensor(settings.coordinate_ids, device=hidden_BLH.device),
+            settings.chunks,
         )
-        predicted = self._boxes(hidden_BLH, terms[2], box_rows, box_tokens)
-        return self._output(*terms[:2], weights_N, predicted, box_values)
+        predicted = self._boxes(hidden_BLH, expected, box_rows, box_tokens)
+        done = ForwardPass(hidden_BLH, text_sum, predicted, targets["box_values"].float() / COORDINATE_MAX, settings)
+        sums = {name: term.sum(done) for name, term in TERMS.items()}
+        counts = term_counts(inputs | targets | {"token_weights": weights_BL})
+        return OCR2Output(
+            loss=weighted_sum(term_means(sums, counts), settings.weights),
+            sums=sums,
+            counts=counts,
+            correct=correct,
+            tokens=(weights_N > 0).sum(),
+            bbox_preds=predicted,
+        )
 
     def _boxes(self, hidden: Tensor, expected: Tensor, box_rows: Tensor, box_tokens: Tensor) -> Tensor:
         """Predicted boxes [N, 4] in [0, 1]; attached to the graph also when N is 0."""
@@ -232,24 +251,6 @@ class OCR2Model(_LibraryModel, DeepseekOcr2ForConditionalGeneration):
         states = hidden[box_rows, box_tokens[:, 0]]
         # The first position is only there so that the head runs, and gets a (zero) gradient, on pages without boxes.
         return self.box_head(torch.cat([hidden[:1, 0], states]))[1:]
-
-    def _output(
-        self, text_sum: Tensor, correct: Tensor, weights: Tensor, predicted: Tensor, box_values: Tensor
-    ) -> OCR2Output:
-        settings = self._settings()
-        boxes = box_sum(predicted, box_values.float() / COORDINATE_MAX, settings.box_beta)
-        weight_sum, count = weights.sum(), torch.tensor(float(len(box_values)), device=weights.device)
-        loss = settings.text_weight * text_sum / weight_sum + settings.box_weight * boxes / count.clamp(min=1)
-        return OCR2Output(
-            loss=loss,
-            text_sum=text_sum,
-            box_sum=boxes,
-            weight_sum=weight_sum,
-            boxes=count,
-            correct=correct,
-            tokens=(weights > 0).sum(),
-            bbox_preds=predicted,
-        )
 
     def _settings(self) -> LossSettings:
         if self.loss_settings is None:

@@ -116,7 +116,7 @@ def step_work(policy: ModelArguments, images: ImageSettings, step: Step) -> Step
     """Count a micro-batch's work, with activations in bfloat16, which the experts' kernel wants."""
     model = outline(policy, "bfloat16").to(torch.bfloat16)
     base = base_of(model)
-    base.model.language_model.set_experts_implementation("grouped_mm")
+    base.choose_experts("grouped_mm")
     vision = count(lambda: _vision_forward(base, images, step), model)
     text = count(lambda: _text_forward(base, step, input_trains=vision.backward > 0), model)
     head = count(lambda: base.lm_head(_empty(base, step.batch * step.target_tokens).requires_grad_()), model)

@@ -17,6 +17,7 @@ from transformers import DeepseekOcr2Config
 
 from ocr2_hf.data.images import ImageSettings
 from ocr2_hf.modeling.adapters import base_of
+from ocr2_hf.modeling.losses import TERMS, ForwardPass, LossSettings
 from ocr2_hf.modeling.model import OCR2Model
 from ocr2_hf.planning.budget import Step, model_config, outline
 from ocr2_hf.planning.trace import LiveBytes, stand_ins
@@ -136,7 +137,7 @@ def _shortened(policy: ModelArguments) -> DeepseekOcr2Config:
 
 def _prepare(model: nn.Module, checkpointing: bool) -> None:
     """From the meta device, which has no autocast, to a CPU's tensors without values."""
-    base_of(model).model.language_model.set_experts_implementation("grouped_mm")
+    base_of(model).choose_experts("grouped_mm")
     for module in model.modules():
         for name, parameter in module.named_parameters(recurse=False):
             setattr(
@@ -190,7 +191,9 @@ def _micro_batch(base: OCR2Model, images: ImageSettings, step: Step, mixed: torc
         labels, weights = torch.zeros(len(rows), dtype=torch.long), torch.ones(len(rows))
         no_boxes, ids = torch.empty(0, dtype=torch.long), torch.zeros(1000, dtype=torch.long)
         text_sum, _, expected = base.lm_head(rows, labels, weights, no_boxes, ids, step.chunks)
-    (text_sum + expected.sum()).backward()
+        done = ForwardPass(hidden, text_sum, expected.view(-1, 4), torch.empty(0, 4), LossSettings(()))
+        loss = sum(term.sum(done) for term in TERMS.values())
+    loss.backward()
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:

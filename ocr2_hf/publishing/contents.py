@@ -10,20 +10,22 @@ from pathlib import Path
 from typing import Any
 
 from ocr2_hf.errors import UsageError
+from ocr2_hf.modeling.file_names import ADAPTER_FILE, ADAPTER_WEIGHTS, BASE_FOLDER, BOX_HEAD_FILE
 from ocr2_hf.publishing.generation_config import reading_config
 from ocr2_hf.recipe_file import RECIPE_FILE
 
-ADAPTER_CONFIG, BASE_FOLDER, STATE = "adapter_config.json", "base", "trainer_state.json"
+# What a run leaves beside the model: the trainer state, what trains, the curves.
+STATE_FILE, POLICY_FILE, CURVES_FILE = "trainer_state.json", "trainable.json", "curves.png"
 CARD, EVALUATIONS = "README.md", "evaluation"
 # A page as the model reads it, and what it wrote for it: kept by training.
 EXAMPLE, EXAMPLE_ANSWER = "example.png", "example.txt"
 MODEL_FILES = (
     *("model.safetensors", "model.safetensors.index.json", "config.json", "generation_config.json"),
-    *("adapter_model.safetensors", ADAPTER_CONFIG, "box_head.safetensors"),
+    *(ADAPTER_WEIGHTS, ADAPTER_FILE, BOX_HEAD_FILE),
     *("processor_config.json", "preprocessor_config.json", "chat_template.jinja"),
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
 )
-RUN_FILES = (RECIPE_FILE, "trainable.json", STATE, "curves.png", EXAMPLE)
+RUN_FILES = (RECIPE_FILE, POLICY_FILE, STATE_FILE, CURVES_FILE, EXAMPLE)
 _SHARD = re.compile(r"model-\d{5}-of-\d{5,}\.safetensors")
 _HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+")
 
@@ -59,25 +61,25 @@ def read_contents(source: Path, repo: str, recipe: dict[str, Any], base: str | N
     """
     model = _model_files(source)
     files: dict[str, Path | bytes] = {name: source / name for name in RUN_FILES if (source / name).is_file()} | model
-    if ADAPTER_CONFIG not in model:
+    if ADAPTER_FILE not in model:
         trained_from = str(recipe.get("model") or "")
         folder = Path(trained_from) if trained_from and Path(trained_from).is_dir() else None
         files["generation_config.json"] = _generation(source)
         return Contents(files, False, base or hub_id(trained_from), folder)
-    config = read_json(source / ADAPTER_CONFIG)
+    config = read_json(source / ADAPTER_FILE)
     named = config.get("base_model_name_or_path") or ""
     folder = _base_folder(source, named)
     if base or (folder is None and hub_id(named)):
         base = base or named
-        files[ADAPTER_CONFIG] = _json(config | {"base_model_name_or_path": base})
+        files[ADAPTER_FILE] = _json(config | {"base_model_name_or_path": base})
         return Contents(files | _generation_of_adapter(source, folder), True, base, folder)
     if folder is None:
         raise UsageError(
-            f"{source / ADAPTER_CONFIG}: its base {named!r} is neither a directory nor a Hub id; say --base ORG/NAME"
+            f"{source / ADAPTER_FILE}: its base {named!r} is neither a directory nor a Hub id; say --base ORG/NAME"
         )
     files |= {f"{BASE_FOLDER}/{name}": path for name, path in _model_files(folder).items()}
     # No path of this machine: what loads the adapter finds the base beside it.
-    files[ADAPTER_CONFIG] = _json(config | {"base_model_name_or_path": f"{repo}/{BASE_FOLDER}"})
+    files[ADAPTER_FILE] = _json(config | {"base_model_name_or_path": f"{repo}/{BASE_FOLDER}"})
     return Contents(files | _generation_of_adapter(source, folder), True, None, folder)
 
 
@@ -101,9 +103,9 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def _model_files(source: Path) -> dict[str, Path]:
     found = {path.name: path for path in source.iterdir() if path.name in MODEL_FILES or _SHARD.fullmatch(path.name)}
-    weights = [name for name in found if name.endswith(".safetensors") and name != "box_head.safetensors"]
-    if not weights or not found.keys() & {"config.json", ADAPTER_CONFIG}:
-        raise UsageError(f"{source} holds no model: no config.json or {ADAPTER_CONFIG} with .safetensors weights")
+    weights = [name for name in found if name.endswith(".safetensors") and name != BOX_HEAD_FILE]
+    if not weights or not found.keys() & {"config.json", ADAPTER_FILE}:
+        raise UsageError(f"{source} holds no model: no config.json or {ADAPTER_FILE} with .safetensors weights")
     if "model_type" in (config := read_json(source / "config.json")) and config["model_type"] != "deepseek_ocr2":
         raise UsageError(
             f"{source} holds a {config['model_type']!r} model; push the directory that it was exported from, "

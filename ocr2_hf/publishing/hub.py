@@ -14,7 +14,7 @@ from ocr2_hf.publishing.contents import (
     EVALUATIONS,
     EXAMPLE,
     EXAMPLE_ANSWER,
-    STATE,
+    STATE_FILE,
     Contents,
     read_contents,
     read_json,
@@ -62,7 +62,7 @@ def push_model(source: str | Path, repo: str, options: PushOptions = PushOptions
     license_id = options.license_id or _base_license(contents) or card_license(source / CARD)
     if license_id is None:
         logger.warning("the card names no licence: the base's is not known here; say --license ID")
-    state = read_json(source / STATE)
+    state = read_json(source / STATE_FILE)
     facts = CardFacts(repo, contents, license_id, recipe, state, evaluations, answer)
     contents.files[CARD] = model_card(facts).encode()
     if contents.base_goes_along:

@@ -12,7 +12,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from ocr2_hf.data.tasks import PROMPTS
 from ocr2_hf.evaluation.omnidocbench.scores import FIGURES, OVERALL
 from ocr2_hf.evaluation.registry import METRICS, Metric, shown_metrics
-from ocr2_hf.publishing.contents import EVALUATIONS, Contents, hub_id
+from ocr2_hf.publishing.contents import CURVES_FILE, EVALUATIONS, Contents, hub_id
 from ocr2_hf.publishing.evaluations import Evaluation
 from ocr2_hf.recipe_file import RECIPE_FILE
 
@@ -228,12 +228,13 @@ def _training(facts: CardFacts) -> str:
         return ""
     names = ("train_vision", "train_projector", "train_language", "lora_targets", "lora_r", "lora_alpha", "tasks")
     names += ("learning_rate", "per_device_train_batch_size", "gradient_accumulation_steps", "max_length", "augment")
-    names += ("text_weight", "box_weight", "box_source")
+    # The weights of the loss's terms are recipe keys that end so.
+    names += (*(name for name in recipe if name.endswith("_weight")), "box_source")
     lora = recipe.get("train_language") == "lora" or recipe.get("train_vision") == "lora"
     shown = [(name, _plain(recipe[name])) for name in names if name in recipe and (lora or "lora_" not in name)]
     if state:
         shown += [("steps", f"{state.get('global_step', 0):,}"), ("epochs", f"{state.get('epoch') or 0:g}")]
-    curves = "\n\n![Losses and figures over the steps](curves.png)" if "curves.png" in facts.contents.files else ""
+    curves = f"\n\n![Losses and figures over the steps]({CURVES_FILE})" if CURVES_FILE in facts.contents.files else ""
     return "## Training\n\n" + _table(("", ""), shown) + f"\n\nAll of it is in `{RECIPE_FILE}`." + curves
 
 

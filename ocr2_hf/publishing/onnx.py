@@ -69,7 +69,7 @@ def trace(model: OCR2Model, processor):
     module = TraceableModel(model, coordinate_token_ids(processor.tokenizer)).eval()
     config = OnnxConfig(dynamic=True, dynamic_shapes=open_sizes(inputs), opset_version=OPSET)
     # Every expert computes its own tokens and no others; the library's other exact form runs a loop over what it finds.
-    model.model.language_model.set_experts_implementation("grouped_mm")
+    model.choose_experts("grouped_mm")
     with sizes_worked_out(), _quiet(), torch.no_grad():
         exported = OnnxExporter().export(module, inputs, config)
     # transformers 5.17 hands out torch's own program, 5.23 wraps the graph in a class of its own.

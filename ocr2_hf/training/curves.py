@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from transformers import TrainerCallback
 
+from ocr2_hf.document.atomic_files import whole_file
+from ocr2_hf.document.colors import BLUE, GREEN, ORANGE, PALETTE, PINK, RED, SKY
+from ocr2_hf.evaluation.registry import Metric, training_metrics
+from ocr2_hf.modeling.losses import TERMS
 from ocr2_hf.plots import GREY, INK, dress
+from ocr2_hf.publishing.contents import CURVES_FILE
 
-CURVES_FILE = "curves.png"
 Row = dict[str, float]
 
-# Okabe and Ito's palette, which colour-blind readers can tell apart too.
-_BLUE, _ORANGE, _GREEN, _SKY, _RED, _PINK = "#0072B2", "#E69F00", "#009E73", "#56B4E9", "#D55E00", "#CC79A7"
 _SMOOTHED_FROM = 150  # points from which on a training curve is drawn pale, with its running mean over it
 
 
@@ -25,47 +28,49 @@ _SMOOTHED_FROM = 150  # points from which on a training curve is drawn pale, wit
 class Panel:
     """One pair of axes: a title, and which columns of the rows it shows under which label and in which colour.
 
-    `exact`: long curves too are drawn as they are, without a running mean.
+    `parts`: columns that are part of another, drawn with dashes. `exact`: long curves too are drawn as they are,
+    without a running mean.
     """
 
     title: str
     columns: dict[str, tuple[str, str]]
     highest: float | None = None
     logarithmic: bool = False
+    parts: tuple[str, ...] = ()
     exact: bool = False
 
 
-PANELS = (
-    Panel(
-        "Loss",
-        {
-            "loss": ("training", _BLUE),
-            "eval_loss": ("evaluation", _RED),
-            "loss_text": ("training, text alone", _SKY),
-            "eval_loss_text": ("evaluation, text alone", _ORANGE),
-        },
-    ),
-    Panel("Box loss", {"loss_box": ("training", _BLUE), "eval_loss_box": ("evaluation", _RED)}),
-    Panel(
-        "Reading errors (lower is better)",
-        {
-            "eval_cer": ("character error rate", _BLUE),
-            "eval_guard_cer": ("character error rate, guard set", _RED),
-            "eval_normalized_edit_distance": ("normalized edit distance", _SKY),
-            "eval_repetition_rate": ("pages that loop", _PINK),
-            "eval_missing_eos_rate": ("pages without an end", _ORANGE),
-        },
-    ),
-    Panel(
-        "Scores (higher is better)",
-        {"eval_token_accuracy": ("token accuracy", _GREEN), "eval_bbox_iou": ("box IoU", _ORANGE)},
-        highest=1.0,
-    ),
-    Panel("Learning rate", {"learning_rate": ("learning rate", _GREEN)}, exact=True),
-    Panel("Gradient norm", {"grad_norm": ("gradient norm", _PINK)}, logarithmic=True),
-)
+def all_panels() -> list[Panel]:
+    """Made when asked for, from the loss terms and metrics there are then."""
+    errors = [metric for metric in training_metrics() if not metric.higher_is_better]
+    scores = [metric for metric in training_metrics() if metric.higher_is_better]
+    return [
+        *loss_panels(),
+        Panel("Reading errors (lower is better)", _metric_columns(errors)),
+        Panel("Scores (higher is better)", _metric_columns(scores), highest=1.0),
+        Panel("Learning rate", {"learning_rate": ("learning rate", GREEN)}, exact=True),
+        Panel("Gradient norm", {"grad_norm": ("gradient norm", PINK)}, logarithmic=True),
+    ]
 
-_COLUMNS = {name for panel in PANELS for name in panel.columns}
+
+def _metric_columns(metrics: Sequence[Metric]) -> dict[str, tuple[str, str]]:
+    return {f"eval_{metric.name}": (metric.label, colour) for metric, colour in zip(metrics, cycle(PALETTE))}
+
+
+def loss_panels() -> list[Panel]:
+    """The loss together with its first term, which is most of it, and a panel for each other term."""
+    first, *others = TERMS.values()
+    parts = {
+        first.log_name: (f"training, {first.name} alone", SKY),
+        f"eval_{first.log_name}": (f"evaluation, {first.name} alone", ORANGE),
+    }
+    whole = _training_and_evaluation("loss") | parts
+    alone = [Panel(f"{term.name.capitalize()} loss", _training_and_evaluation(term.log_name)) for term in others]
+    return [Panel("Loss", whole, parts=tuple(parts)), *alone]
+
+
+def _training_and_evaluation(name: str) -> dict[str, tuple[str, str]]:
+    return {name: ("training", BLUE), f"eval_{name}": ("evaluation", RED)}
 
 
 def draw_curves(log_history: Sequence[Row], path: str | Path) -> None:
@@ -74,7 +79,7 @@ def draw_curves(log_history: Sequence[Row], path: str | Path) -> None:
     Written beside and moved into place; rows without anything to draw write nothing. Where rows name their `stage`,
     lines mark where stages begin.
     """
-    panels = [panel for panel in PANELS if any(len(series(log_history, name)[0]) for name in panel.columns)]
+    panels = [panel for panel in all_panels() if any(len(series(log_history, name)[0]) for name in panel.columns)]
     if not panels:
         return
     lines = -(-len(panels) // 2)
@@ -85,9 +90,8 @@ def draw_curves(log_history: Sequence[Row], path: str | Path) -> None:
         alone = number == len(panels) - 1 and number % 2 == 0
         axes = figure.add_subplot(grid[number // 2, :] if alone else grid[number // 2, number % 2])
         _draw_panel(axes, panel, log_history)
-    beside = Path(path).with_suffix(".tmp")
-    figure.savefig(beside, format="png")
-    beside.replace(path)
+    with whole_file(path) as beside:
+        figure.savefig(beside, format="png")
 
 
 def series(log_history: Sequence[Row], name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -105,7 +109,7 @@ def series(log_history: Sequence[Row], name: str) -> tuple[np.ndarray, np.ndarra
 def _draw_panel(axes: Axes, panel: Panel, log_history: Sequence[Row]) -> None:
     """All panels show the same steps, so that they can be read one above the other."""
     begins = _stage_begins(log_history)
-    for name, (label, colour) in panel.columns.items():
+    for name, (_, colour) in panel.columns.items():
         steps, values = series(log_history, name)
         if panel.logarithmic:
             steps, values = steps[values > 0], values[values > 0]
@@ -114,7 +118,7 @@ def _draw_panel(axes: Axes, panel: Panel, log_history: Sequence[Row]) -> None:
             if smooth:
                 axes.plot(steps, values, color=colour, alpha=0.25, linewidth=0.8)
                 values = running_means(steps, values, list(begins.values()))
-            _draw_series(axes, name, steps, values, label, colour)
+            _draw_series(axes, panel, name, steps, values)
     if panel.logarithmic:
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
@@ -126,10 +130,10 @@ def _draw_panel(axes: Axes, panel: Panel, log_history: Sequence[Row]) -> None:
     _dress(axes, panel.title, below=0.92 if begins else 1.0)
 
 
-def _draw_series(axes: Axes, name: str, steps: np.ndarray, values: np.ndarray, label: str, colour: str) -> None:
-    evaluated, part = name.startswith("eval_"), name.endswith("loss_text")
-    style = {"color": colour, "linewidth": 1.8, "linestyle": (0, (3, 1.5)) if part else "-"}
-    if (evaluated and len(steps) < _SMOOTHED_FROM // 3) or len(steps) == 1:
+def _draw_series(axes: Axes, panel: Panel, name: str, steps: np.ndarray, values: np.ndarray) -> None:
+    label, colour = panel.columns[name]
+    style = {"color": colour, "linewidth": 1.8, "linestyle": (0, (3, 1.5)) if name in panel.parts else "-"}
+    if (name.startswith("eval_") and len(steps) < _SMOOTHED_FROM // 3) or len(steps) == 1:
         style |= {"marker": "o", "markersize": 4}
     axes.plot(steps, values, label=label, **style)
 
@@ -189,7 +193,8 @@ class CurvesCallback(TrainerCallback):
         self._draw(args, state)
 
     def _draw(self, args, state) -> None:
-        rows = [row for row in state.log_history if not _COLUMNS.isdisjoint(row)]
+        shown = {name for panel in all_panels() for name in panel.columns}
+        rows = [row for row in state.log_history if not shown.isdisjoint(row)]
         if state.is_world_process_zero and rows != self._drawn:
             draw_curves(rows, Path(args.output_dir) / CURVES_FILE)
             self._drawn = rows

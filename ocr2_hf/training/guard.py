@@ -3,19 +3,17 @@
 import json
 import logging
 import math
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from accelerate.utils import broadcast_object_list
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerState
 
 from ocr2_hf.data.pages import PageTasks
+from ocr2_hf.document.atomic_files import copy_whole, write_json
 from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.training.checkpoints import complete_checkpoints, step_of
-from ocr2_hf.training.generated_evaluation import score_sample
-
-if TYPE_CHECKING:
-    from ocr2_hf.training.trainer import OCR2Trainer
 
 logger = logging.getLogger(__name__)
 
@@ -27,8 +25,7 @@ _SETTINGS = ("eval_max_new_tokens", "no_repeat_ngram", "no_repeat_window")
 def hand_base_on(stage: Path, following: Path) -> None:
     """Let the stage that follows compare with the run's base, not with what the stage before made of it."""
     if (stage / BASE_FILE).is_file():
-        following.mkdir(parents=True, exist_ok=True)
-        _write(following / BASE_FILE, (stage / BASE_FILE).read_text(encoding="utf-8"))
+        copy_whole(stage / BASE_FILE, following / BASE_FILE)
 
 
 class Guard(TrainerCallback):
@@ -38,13 +35,14 @@ class Guard(TrainerCallback):
     takes it from there. Every process sees the same figures, so all stop or none.
     """
 
-    def __init__(self, trainer: "OCR2Trainer", pages: PageTasks):
-        self.trainer, self.pages = trainer, pages
+    def __init__(self, pages: PageTasks, read: Callable[[PageTasks], dict[str, float]]):
+        """`read`: what reading pages gives now, by metric; the same on every process."""
+        self.pages, self.read = pages, read
         self.base: float | None = None
 
     def cer(self) -> float:
         """The model's CER on the guard pages now, by generation; the same on every process."""
-        cer = score_sample(self.trainer, self.pages, self.trainer.args.guard_pages).get("cer")
+        cer = self.read(self.pages).get("cer")
         if cer is None:
             raise WorkError("the pages of guard_dataset have no text to read")
         return cer
@@ -54,7 +52,7 @@ class Guard(TrainerCallback):
         settings = {name: getattr(args, name) for name in _SETTINGS}
         self.base = self._saved(path, settings)
         if self.base is None:
-            self.base = self._measure(path, settings, state.global_step)
+            self.base = self._measure(path, settings, state)
         logger.info(
             "guard: the base's CER is %.4f; above %.4f the run ends", self.base, self.base + args.guard_tolerance
         )
@@ -71,17 +69,15 @@ class Guard(TrainerCallback):
             + "; a smaller learning_rate, fewer steps or general pages in the dataset forget less"
         )
 
-    def _measure(self, path: Path, settings: dict[str, Any], step: int) -> float:
-        if step:
+    def _measure(self, path: Path, settings: dict[str, Any], state: TrainerState) -> float:
+        if state.global_step:
             raise UsageError(
-                f"{path} is missing, and the base's CER cannot be measured from a model after {step} steps; put the "
-                "file back, or begin anew in another --output_dir"
+                f"{path} is missing, and the base's CER cannot be measured from a model after {state.global_step} "
+                "steps; put the file back, or begin anew in another --output_dir"
             )
-        self.trainer.model_wrapped.eval()
         cer = self.cer()
-        if self.trainer.is_world_process_zero():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _write(path, json.dumps({"cer": cer} | settings, indent=2))
+        if state.is_world_process_zero:
+            write_json(path, {"cer": cer} | settings)
         return cer
 
     def _saved(self, path: Path, settings: dict[str, Any]) -> float | None:
@@ -106,10 +102,3 @@ class Guard(TrainerCallback):
         passed = [row["step"] for row in state.log_history if row.get("eval_guard_cer", math.inf) <= limit]
         good = [path for path in complete_checkpoints(args.output_dir) if step_of(path) <= max(passed, default=-1)]
         return good[-1] if good else None
-
-
-def _write(path: Path, text: str) -> None:
-    """Beside, and moved into place."""
-    beside = path.with_suffix(".tmp")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)

@@ -1,6 +1,5 @@
 """One run of a recipe: load what it names, train, save."""
 
-import json
 import logging
 from dataclasses import asdict
 from pathlib import Path
@@ -9,19 +8,20 @@ from peft import PeftModel
 from transformers.trainer_utils import set_seed
 
 from ocr2_hf.data.load import load_dataset
+from ocr2_hf.document.atomic_files import write_json
 from ocr2_hf.errors import WorkError
 from ocr2_hf.modeling.adapters import apply_policy, base_of, continue_adapter, counts_table, same_adapter
-from ocr2_hf.modeling.load import BASE_FOLDER, load_model, load_processor
+from ocr2_hf.modeling.file_names import BASE_FOLDER
+from ocr2_hf.modeling.load import load_model, load_processor
 from ocr2_hf.modeling.tiny import TINY_SIZES
+from ocr2_hf.publishing.contents import POLICY_FILE
 from ocr2_hf.recipe import RECIPE_FILE, OCR2TrainingArguments, Recipe
-from ocr2_hf.training.checkpoints import COMPLETE, mark_complete
+from ocr2_hf.training.checkpoints import mark_complete, mark_incomplete
 from ocr2_hf.training.hub_saves import HubSaves
 from ocr2_hf.training.runs import resume_from
 from ocr2_hf.training.trainer import OCR2Trainer
 
 logger = logging.getLogger(__name__)
-
-POLICY_FILE = "trainable.json"
 
 
 def build_trainer(recipe: Recipe, args: OCR2TrainingArguments) -> OCR2Trainer:
@@ -53,7 +53,7 @@ def load_to_train(recipe: Recipe, args: OCR2TrainingArguments):
     """
     policy = recipe.model
     model = load_model(policy.model, training_dtype(recipe, args), policy.attn_implementation, trainable=True)
-    base_of(model).model.language_model.set_experts_implementation(policy.experts_implementation)
+    base_of(model).choose_experts(policy.experts_implementation)
     processor = load_processor(policy.model)
     fresh_base = policy.model in TINY_SIZES
     if isinstance(model, PeftModel):
@@ -95,7 +95,7 @@ def run(trainer: OCR2Trainer, recipe: Recipe) -> None:
     if trainer.is_world_process_zero():
         recipe.save(Path(args.output_dir) / RECIPE_FILE)
         save_policy(trainer, recipe)
-    (Path(args.output_dir) / COMPLETE).unlink(missing_ok=True)
+    mark_incomplete(args.output_dir)
     checkpoint = resume_from(args)
     if checkpoint:
         logger.info("going on from %s", checkpoint)
@@ -116,8 +116,7 @@ def run(trainer: OCR2Trainer, recipe: Recipe) -> None:
 def save_policy(trainer: OCR2Trainer, recipe: Recipe) -> None:
     """Write down what trains: the policy and the parameters of each group, trainable and all."""
     counts = {group: asdict(count) for group, count in trainer.counts().items()}
-    text = json.dumps({"policy": asdict(recipe.model), "parameters": counts}, indent=2)
-    (Path(trainer.args.output_dir) / POLICY_FILE).write_text(text + "\n", encoding="utf-8")
+    write_json(Path(trainer.args.output_dir) / POLICY_FILE, {"policy": asdict(recipe.model), "parameters": counts})
 
 
 def _keep_base(model, processor, args: OCR2TrainingArguments) -> None:

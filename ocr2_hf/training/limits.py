@@ -15,8 +15,7 @@ from transformers.training_args import ParallelMode
 
 from ocr2_hf.errors import UsageError
 from ocr2_hf.recipe import OCR2TrainingArguments, Recipe
-
-OWN_RATES = ("vision_learning_rate", "projector_learning_rate", "box_head_learning_rate")
+from ocr2_hf.training.learning_rates import OWN_RATES
 
 
 def check_limits(recipe: Recipe, args: OCR2TrainingArguments) -> None:
@@ -70,7 +69,9 @@ def _deepspeed_problems(recipe: Recipe, args: OCR2TrainingArguments) -> list[str
     if args.deepspeed_plugin is None or "optimizer" not in args.deepspeed_plugin.deepspeed_config:
         return []
     stages = [recipe.values, *(stage.values for stage in recipe.stages)]
-    rates = [name for name in OWN_RATES if any(values.get(name) is not None for values in stages)]
+    rates = [
+        name for name in dict.fromkeys(OWN_RATES.values()) if any(values.get(name) is not None for values in stages)
+    ]
     if not rates:
         return []
     return [

@@ -5,6 +5,7 @@ import logging
 from pathlib import Path
 
 from ocr2_hf.errors import UsageError
+from ocr2_hf.publishing.contents import STATE_FILE
 from ocr2_hf.recipe import OCR2TrainingArguments, Recipe
 from ocr2_hf.recipe_fields import IDENTITY
 from ocr2_hf.recipe_file import read_saved
@@ -12,8 +13,6 @@ from ocr2_hf.training.checkpoints import COMPLETE, complete_checkpoints, remove_
 from ocr2_hf.training.early_stopping import stopped_early
 
 logger = logging.getLogger(__name__)
-
-STATE_FILE = "trainer_state.json"
 
 
 def check_same_run(recipe: Recipe, output_dir: str | Path) -> None:

@@ -6,18 +6,20 @@ Stage N of a run lies in `OUTPUT_DIR/stage-N-NAME/` like a run of its own; the l
 import gc
 import json
 import logging
-import shutil
 from pathlib import Path
 
 from accelerate import Accelerator
 
-from ocr2_hf.modeling.load import ADAPTER_FILE, BASE_FOLDER, base_of_adapter
+from ocr2_hf.document.atomic_files import copy_whole, write_json, write_whole
+from ocr2_hf.modeling.file_names import ADAPTER_FILE, BASE_FOLDER
+from ocr2_hf.modeling.load import base_of_adapter
+from ocr2_hf.publishing.contents import CURVES_FILE, STATE_FILE
 from ocr2_hf.recipe import RECIPE_FILE, OCR2TrainingArguments, Recipe
 from ocr2_hf.training.checkpoints import COMPLETE, mark_complete
-from ocr2_hf.training.curves import CURVES_FILE, draw_curves
+from ocr2_hf.training.curves import draw_curves
 from ocr2_hf.training.guard import hand_base_on
 from ocr2_hf.training.job import build_trainer, run
-from ocr2_hf.training.runs import STATE_FILE, already_finished
+from ocr2_hf.training.runs import already_finished
 
 logger = logging.getLogger(__name__)
 
@@ -71,14 +73,12 @@ def put_together(recipe: Recipe, folders: list[Path], output_dir: Path) -> None:
     """Copy the last stage's model into the run's folder and write down the steps of all stages."""
     for path in folders[-1].iterdir():
         if path.is_file() and path.name not in (RECIPE_FILE, STATE_FILE, COMPLETE):
-            beside = output_dir / f"{path.name}.tmp"
-            shutil.copyfile(path, beside)
-            beside.replace(output_dir / path.name)
+            copy_whole(path, output_dir / path.name)
     if (output_dir / ADAPTER_FILE).is_file():
         _move_base(output_dir, folders[-1])
     states = [json.loads((folder / STATE_FILE).read_text(encoding="utf-8")) for folder in folders]
     state = _joined(recipe, states)
-    (output_dir / STATE_FILE).write_text(json.dumps(state, indent=2), encoding="utf-8")
+    write_whole(output_dir / STATE_FILE, json.dumps(state, indent=2))  # a step's figures may be no finite numbers
     draw_curves(state["log_history"], output_dir / CURVES_FILE)
     mark_complete(output_dir)
 
@@ -93,7 +93,7 @@ def _move_base(output_dir: Path, last: Path) -> None:
         base.replace(kept)
     config = json.loads((output_dir / ADAPTER_FILE).read_text(encoding="utf-8"))
     config["base_model_name_or_path"] = str(kept)
-    (output_dir / ADAPTER_FILE).write_text(json.dumps(config, indent=2), encoding="utf-8")
+    write_json(output_dir / ADAPTER_FILE, config)
 
 
 def _joined(recipe: Recipe, states: list[dict]) -> dict:

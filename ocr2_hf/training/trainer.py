@@ -1,6 +1,6 @@
-"""`OCR2Trainer`: the library's `Trainer` with the two loss terms, exact under any split of the batch."""
+"""`OCR2Trainer`: the library's `Trainer` with the terms of the loss, exact under any split of the batch."""
 
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +12,23 @@ from torch.utils.data import DataLoader, Subset
 from transformers import DeepseekOcr2ForConditionalGeneration, Trainer, TrainerCallback
 
 from ocr2_hf.data.augment import Augmentation
-from ocr2_hf.data.collator import Example, TrainingCollator
+from ocr2_hf.data.collator import TrainingCollator
 from ocr2_hf.data.coordinates import coordinate_token_ids
 from ocr2_hf.data.pages import PageTasks
+from ocr2_hf.data.process_share import ProcessShare
 from ocr2_hf.data.token_batches import TokenBatches
 from ocr2_hf.errors import Preempted, WorkError
-from ocr2_hf.modeling.adapters import Count, base_of, group_of, trainable_counts, write_portable_adapter
-from ocr2_hf.modeling.box_head import load_box_head, save_box_head, split_box_head
-from ocr2_hf.modeling.losses import LossSettings
+from ocr2_hf.modeling.adapters import Count, base_of, trainable_counts
+from ocr2_hf.modeling.losses import TERMS, LossSettings, term_counts, term_means, term_weights, weighted_sum
 from ocr2_hf.modeling.model import OCR2Model
 from ocr2_hf.recipe import OCR2TrainingArguments
+from ocr2_hf.training.checkpoint_weights import complete_adapter, load_weights
 from ocr2_hf.training.checkpoints import mark_complete, mark_incomplete, rotate
 from ocr2_hf.training.curves import CurvesCallback
 from ocr2_hf.training.early_stopping import EarlyStopping
 from ocr2_hf.training.generated_evaluation import score_sample
 from ocr2_hf.training.guard import Guard
+from ocr2_hf.training.learning_rates import has_own_rates, optimizer_groups
 from ocr2_hf.training.preemption import Preemption
 from ocr2_hf.training.vision_cache import cache_vision
 
@@ -34,9 +36,9 @@ from ocr2_hf.training.vision_cache import cache_vision
 class OCR2Trainer(Trainer):
     """Fine-tune DeepSeek-OCR-2 on page records.
 
-    `loss = text_weight * loss_text + box_weight * loss_box`. Each term is a sum divided by a normaliser that is
-    itself summed over the whole optimizer step, every micro-batch and every process: the sum of token weights, and
-    the number of boxes.
+    `loss = text_weight * loss_text + box_weight * loss_box`, the terms of `losses.TERMS`. Each is a sum divided by a
+    normaliser that is itself summed over the whole optimizer step, every micro-batch and every process: the sum of
+    token weights, and the number of boxes.
 
     Args:
         model: from `ocr2_hf.modeling.load.load_model`, through `apply_policy` for LoRA; a stock
@@ -64,14 +66,20 @@ class OCR2Trainer(Trainer):
     ):
         args = args or OCR2TrainingArguments()
         model = _ours(model)
-        base_of(model).loss_settings = _loss_settings(args, processor)
+        base_of(model).loss_settings = LossSettings(
+            coordinate_token_ids(processor.tokenizer),
+            term_weights(args),
+            args.box_beta,
+            args.box_source,
+            args.loss_chunks,
+        )
         if args.box_source == "head" and base_of(model).box_head is None:
             base_of(model).add_box_head()
         if args.max_patches is not None:
             processor.image_processor.max_patches = args.max_patches  # saved with the processor
         self.processor = processor
-        self._terms = torch.zeros(2)  # loss_text and loss_box of this process, summed since the last log row
-        self._term_steps = 0
+        self._means = torch.zeros(len(TERMS))  # each term of this process, summed since the last log row
+        self._steps = 0
         super().__init__(
             model=model,
             args=args,
@@ -86,8 +94,9 @@ class OCR2Trainer(Trainer):
             self.add_callback(_TellEpoch(self.train_dataset))
         if args.early_stopping_patience is not None:
             self.add_callback(EarlyStopping(args.early_stopping_patience))
-        self.guard = None if guard_dataset is None else Guard(self, self._pages(guard_dataset, args))
-        if self.guard is not None:
+        self.guard = None
+        if guard_dataset is not None:
+            self.guard = Guard(self._pages(guard_dataset, args), partial(self._read, count=args.guard_pages))
             self.add_callback(self.guard)
         self.add_callback(CurvesCallback())
         self.add_callback(Preemption(self.accelerator))
@@ -118,7 +127,9 @@ class OCR2Trainer(Trainer):
         """With `cache_vision_features`: compute what the vision encoder makes of the pages, once; `train` does it too.
         Raises `WorkError` where the disk is full."""
         if self.args.cache_vision_features:
-            cache_vision(self, base_of(self.model))
+            named = {"training": self.train_dataset, "evaluation": self.eval_dataset}
+            tower = base_of(self.model).model.vision_tower
+            cache_vision(named, tower, self.processor, self.args, self.is_deepspeed_enabled)
 
     def get_train_dataloader(self) -> DataLoader:
         """As the library's; with `tokens_per_batch` its batches are `TokenBatches`."""
@@ -142,16 +153,12 @@ class OCR2Trainer(Trainer):
     # --- the loss of an optimizer step
 
     def get_batch_samples(self, epoch_iterator, num_batches: int, device: torch.device) -> tuple[list, Tensor]:
-        """The micro-batches of one optimizer step and its two normalisers, summed over them and over all processes.
-
-        Returns `(batches, [sum of token weights, number of boxes])`; the library hands the second to `compute_loss`.
-        """
+        """The micro-batches of one optimizer step and the normaliser of each term, summed over them and over all
+        processes; the library hands the second to `compute_loss`."""
         batches = [batch for _, batch in zip(range(num_batches), epoch_iterator, strict=False)]
-        weights = sum((batch["token_weights"].sum() for batch in batches), torch.zeros(()))
-        boxes = sum(len(batch["box_rows"]) for batch in batches)
-        sums = torch.tensor([float(weights), float(boxes)], device=device)
-        self._term_steps += 1
-        return batches, self.accelerator.reduce(sums, reduction="sum")
+        counts = [torch.stack([*term_counts(batch).values()]).to(device) for batch in batches]
+        self._steps += 1
+        return batches, self.accelerator.reduce(sum(counts, torch.zeros(len(TERMS), device=device)), reduction="sum")
 
     def compute_loss(
         self,
@@ -164,11 +171,9 @@ class OCR2Trainer(Trainer):
         outputs = model(**inputs)
         if num_items_in_batch is None:
             return (outputs.loss, outputs) if return_outputs else outputs.loss
-        weight_sum, boxes = num_items_in_batch
-        text = outputs.text_sum / weight_sum.clamp(min=torch.finfo(torch.float32).tiny)
-        box = outputs.box_sum / boxes.clamp(min=1)
-        self._terms = self._terms.to(text.device) + torch.stack([text.detach().float(), box.detach().float()])
-        loss = (self.args.text_weight * text + self.args.box_weight * box) * self.accelerator.num_processes
+        means = term_means(outputs.sums, dict(zip(TERMS, num_items_in_batch, strict=True)))
+        self._means = self._means.to(outputs.loss.device) + torch.stack([m.detach().float() for m in means.values()])
+        loss = weighted_sum(means, term_weights(self.args)) * self.accelerator.num_processes
         return (loss, outputs) if return_outputs else loss
 
     def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
@@ -177,43 +182,26 @@ class OCR2Trainer(Trainer):
         return super()._prepare_inputs(inputs | {"token_weights": inputs["token_weights"].view(torch.int32)})
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add `loss_text` and `loss_box`, means over the optimizer steps since the last row, to rows of training."""
-        if "loss" in logs and self._term_steps:
-            text, box = (self.accelerator.reduce(self._terms, reduction="sum") / self._term_steps).tolist()
-            logs = {"loss": logs["loss"], "loss_text": text, "loss_box": box} | logs
-            self._terms, self._term_steps = torch.zeros_like(self._terms), 0
+        """Add each term (`loss_text`, `loss_box`), a mean over the optimizer steps since the last row, to rows of
+        training."""
+        if "loss" in logs and self._steps:
+            means = (self.accelerator.reduce(self._means, reduction="sum") / self._steps).tolist()
+            named = {term.log_name: mean for term, mean in zip(TERMS.values(), means, strict=True)}
+            logs = {"loss": logs["loss"]} | named | logs
+            self._means, self._steps = torch.zeros_like(self._means), 0
         super().log(logs, start_time)
 
     # --- learning rates
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """The library's optimizer; with a group of parameters per learning rate where the recipe names several."""
-        if self.optimizer is not None or not any(self._own_rates().values()):
+        if self.optimizer is not None or not has_own_rates(self.args):
             return super().create_optimizer(model)
         optimized = self.model if model is None else model
-        decaying = set(self.get_decay_parameter_names(optimized))
-        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-        for name, parameter in optimized.named_parameters():
-            if parameter.requires_grad:
-                rate = self._own_rates().get(group_of(name)) or self.args.learning_rate
-                decay = self.args.weight_decay if name in decaying else 0.0
-                groups.setdefault((rate, decay), []).append(parameter)
         optimizer, options = self.get_optimizer_cls_and_kwargs(self.args, optimized)
-        # The group at the recipe's own rate first: it is the one the library logs.
-        ordered = sorted(groups.items(), key=lambda item: item[0][0] != self.args.learning_rate)
-        self.optimizer = optimizer(
-            [{"params": params, "lr": rate, "weight_decay": decay} for (rate, decay), params in ordered],
-            **options,
-        )
+        groups = optimizer_groups(optimized, self.args, set(self.get_decay_parameter_names(optimized)))
+        self.optimizer = optimizer(groups, **options)
         return self.optimizer
-
-    def _own_rates(self) -> dict[str, float | None]:
-        return {
-            "vision_sam": self.args.vision_learning_rate,
-            "vision_encoder": self.args.vision_learning_rate,
-            "projector": self.args.projector_learning_rate,
-            "box_head": self.args.box_head_learning_rate,
-        }
 
     # --- evaluation
 
@@ -237,13 +225,17 @@ class OCR2Trainer(Trainer):
         model.eval()
         metrics = self._loss_terms(model, pages)
         if self.args.eval_pages:
-            metrics |= score_sample(self, pages.with_images(), self.args.eval_pages, keep_example=True)
+            metrics |= self._read(pages.with_images(), self.args.eval_pages, keep_example=True)
         if self.guard is not None:
             metrics["guard_cer"] = self.guard.cer()
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in metrics.items()}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
+
+    def _read(self, pages: PageTasks, count: int, keep_example: bool = False) -> dict[str, float]:
+        self.model_wrapped.eval()
+        return score_sample(self.model, self.processor, self.accelerator, self.args, pages, count, keep_example)
 
     def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
         name = f"eval_{(self.args.metric_for_best_model or 'loss').removeprefix('eval_')}"
@@ -256,10 +248,10 @@ class OCR2Trainer(Trainer):
 
     @torch.no_grad()
     def _loss_terms(self, model: nn.Module, pages: PageTasks) -> dict[str, float]:
-        sums = torch.zeros(6, device=self.args.device, dtype=torch.float32)
+        totals = torch.zeros(2 * len(TERMS) + 2, device=self.args.device, dtype=torch.float32)
         longest_first = Subset(pages, (-pages.drawn_lengths()).argsort(kind="stable").tolist())  # little padding
         loader = DataLoader(
-            self.share(longest_first),
+            ProcessShare(longest_first, self.accelerator.process_index, self.accelerator.num_processes),
             batch_size=self.args.per_device_eval_batch_size,
             collate_fn=self.data_collator,
             num_workers=self.args.dataloader_num_workers,
@@ -267,20 +259,15 @@ class OCR2Trainer(Trainer):
         for batch in loader:
             with self.compute_loss_context_manager():
                 out = model(**self._prepare_inputs(batch))
-            terms = (out.text_sum, out.weight_sum, out.box_sum, out.boxes, out.correct, out.tokens)
-            sums += torch.stack([term.float() for term in terms])
-        text, weight, box, boxes, correct, tokens = self.accelerator.reduce(sums, reduction="sum").tolist()
-        loss_text, loss_box = text / max(weight, 1e-12), box / max(boxes, 1.0)
-        return {
-            "loss": self.args.text_weight * loss_text + self.args.box_weight * loss_box,
-            "loss_text": loss_text,
-            "loss_box": loss_box,
-            "token_accuracy": correct / max(tokens, 1.0),
-        }
-
-    def share(self, pages: torch.utils.data.Dataset) -> "Share":
-        """This process's part of the pages; all processes get equally many, filled up with padding examples."""
-        return Share(pages, self.accelerator.process_index, self.accelerator.num_processes)
+            figures = (*out.sums.values(), *out.counts.values(), out.correct, out.tokens)
+            totals += torch.stack([figure.float() for figure in figures])
+        totals = self.accelerator.reduce(totals, reduction="sum").cpu().double()
+        sums, counts, (correct, tokens) = totals.split([len(TERMS), len(TERMS), 2])
+        means = term_means(dict(zip(TERMS, sums, strict=True)), dict(zip(TERMS, counts, strict=True)))
+        metrics = {"loss": weighted_sum(means, term_weights(self.args))}
+        metrics |= {TERMS[name].log_name: mean for name, mean in means.items()}
+        metrics["token_accuracy"] = correct / tokens.clamp(min=1)
+        return {name: value.item() for name, value in metrics.items()}
 
     def _model_to_evaluate(self) -> nn.Module:
         """The model as `train` wrapped it, or, where no training went before, wrapped now."""
@@ -319,50 +306,19 @@ class OCR2Trainer(Trainer):
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
         super()._save(output_dir, state_dict)
         if self.args.should_save and isinstance(self.model, PeftModel):
-            directory = output_dir or self.args.output_dir
-            write_portable_adapter(directory)
-            save_box_head(split_box_head(self.model.state_dict() if state_dict is None else state_dict)[1], directory)
+            complete_adapter(self.model, output_dir or self.args.output_dir, state_dict)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
-        """As the library, but for weights saved by `save_pretrained`: their key names are the original repository's,
-        and the library's `load_state_dict` would load none of them and only warn."""
         if self.is_fsdp_enabled or self.is_deepspeed_enabled:
             super()._load_from_checkpoint(resume_from_checkpoint, model)
         else:
-            self._load_weights(resume_from_checkpoint)
+            load_weights(self.model, resume_from_checkpoint)
 
     def _load_best_model(self) -> None:
         if self.is_fsdp_enabled or self.is_deepspeed_enabled:
             super()._load_best_model()
         else:
-            self._load_weights(self.state.best_model_checkpoint)
-
-    def _load_weights(self, checkpoint: str) -> None:
-        if isinstance(self.model, PeftModel):
-            self.model.load_adapter(checkpoint, self.model.active_adapters[0], is_trainable=True)
-        else:
-            # What trains is float32 also where the rest is not.
-            saved = OCR2Model.from_pretrained(checkpoint, dtype=torch.float32, use_safetensors=True)
-            self.model.load_state_dict(saved.state_dict(), strict=False)
-        head = load_box_head(checkpoint)
-        if head is not None:
-            base_of(self.model).box_head.load_state_dict(head)
-
-
-class Share(torch.utils.data.Dataset):
-    """Every `processes`-th page, from `process` on; the last may be a padding example."""
-
-    def __init__(self, pages: torch.utils.data.Dataset, process: int, processes: int):
-        self.pages, self.process, self.processes = pages, process, processes
-
-    def __len__(self) -> int:
-        return -(-len(self.pages) // self.processes)
-
-    def __getitem__(self, index: int) -> Example:
-        page = index * self.processes + self.process
-        if page < len(self.pages):
-            return self.pages[page]
-        return replace(self.pages[0], padding=True)
+            load_weights(self.model, self.state.best_model_checkpoint)
 
 
 class _TellEpoch(TrainerCallback):
@@ -381,14 +337,3 @@ def _ours(model: nn.Module) -> nn.Module:
     if isinstance(model, DeepseekOcr2ForConditionalGeneration):
         return OCR2Model.from_stock(model)
     raise TypeError(f"OCR2Trainer trains DeepseekOcr2ForConditionalGeneration, not {type(model).__name__}")
-
-
-def _loss_settings(args: OCR2TrainingArguments, processor) -> LossSettings:
-    return LossSettings(
-        coordinate_ids=coordinate_token_ids(processor.tokenizer),
-        text_weight=args.text_weight,
-        box_weight=args.box_weight,
-        box_beta=args.box_beta,
-        box_source=args.box_source,
-        chunks=args.loss_chunks,
-    )

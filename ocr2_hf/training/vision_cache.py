@@ -8,11 +8,11 @@ import hashlib
 import json
 import logging
 import shutil
+from collections.abc import Mapping
 from contextlib import nullcontext
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import datasets
 import torch
@@ -27,11 +27,7 @@ from ocr2_hf.data.images import ImageSettings
 from ocr2_hf.data.pages import PageTasks
 from ocr2_hf.data.vision_features import VisionFeatures, clean_up, feature_bytes, write_shard
 from ocr2_hf.errors import UsageError, WorkError
-from ocr2_hf.modeling.model import OCR2Model
 from ocr2_hf.recipe import OCR2TrainingArguments
-
-if TYPE_CHECKING:
-    from ocr2_hf.training.trainer import OCR2Trainer
 
 logger = logging.getLogger(__name__)
 
@@ -39,26 +35,32 @@ SHARD_BYTES = 64_000_000  # what a killed pass loses at most, by process
 _FORMAT = 1  # of the folder; a change of what is stored raises it
 
 
-def cache_vision(trainer: "OCR2Trainer", model: OCR2Model) -> None:
-    """Give the trainer's training and evaluation pages their stored features, computing those that are not there yet.
+def cache_vision(
+    pages: Mapping[str, PageTasks | None],
+    tower: nn.Module,
+    processor,
+    args: OCR2TrainingArguments,
+    deepspeed: bool = False,
+) -> None:
+    """Give the pages of a run, named by what they are for, their stored features, computing those that are not there.
 
-    All processes take part, before `model` is wrapped. Raises `UsageError` where training would change what is stored,
-    and `WorkError` where the disk is full; the shards that are whole by then stay.
+    All processes take part, before the model of the `tower` is wrapped. Raises `UsageError` where training would change
+    what is stored, and `WorkError` where the disk is full; the shards that are whole by then stay.
     """
-    named = {"training": trainer.train_dataset, "evaluation": trainer.eval_dataset}
-    waiting = {name: pages for name, pages in named.items() if isinstance(pages, PageTasks) and pages.features is None}
+    waiting = {
+        name: wanted for name, wanted in pages.items() if isinstance(wanted, PageTasks) and wanted.features is None
+    }
     if not waiting:
         return
-    tower = model.model.vision_tower
     if any(parameter.requires_grad for parameter in tower.parameters()):
         raise UsageError("cache_vision_features: the vision encoder trains, so its outputs change; freeze it")
-    if any(pages.augment for pages in waiting.values()):
+    if any(wanted.augment for wanted in waiting.values()):
         raise UsageError("cache_vision_features: images are encoded once, so augment has no effect; set augment: none")
-    if any("table" in pages.tasks for pages in waiting.values()):
+    if any("table" in wanted.tasks for wanted in waiting.values()):
         raise UsageError("cache_vision_features: pages are encoded whole, the task table shows pieces of them")
-    cache = VisionCache(tower, trainer.processor, trainer.args, trainer.is_deepspeed_enabled)
-    for name, pages in waiting.items():
-        pages.features = cache.fill(pages, name)
+    cache = VisionCache(tower, processor, args, deepspeed)
+    for name, wanted in waiting.items():
+        wanted.features = cache.fill(wanted, name)
 
 
 class VisionCache:
