@@ -9,6 +9,7 @@ import sys
 import tomllib
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
