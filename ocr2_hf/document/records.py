@@ -75,7 +75,8 @@ def check_record(record: PageRecord, width: int, height: int) -> tuple[PageRecor
         text = check_plain_text(text, "text")
         labels = [check_plain_text(label, f"labels[{i}]") for i, label in enumerate(labels)]
         texts = [check_plain_text(text, f"texts[{i}]") for i, text in enumerate(texts)]
-    _check_names(labels)
+    for label in set(labels):
+        _check_name(label, f"labels[{labels.index(label)}]")
     checked = replace(
         record,
         id=check_text(record.id, "id"),
@@ -133,10 +134,9 @@ def _are_plain(texts: list[Any]) -> bool:
     )
 
 
-def _check_names(labels: list[str]) -> None:
-    for label in set(labels):
-        if not label.strip() or "\n" in label:
-            raise RecordError(f"labels[{labels.index(label)}] is {shown(label)}, not a name on one line")
+def _check_name(label: str, where: str) -> None:
+    if not label.strip() or "\n" in label:
+        raise RecordError(f"{where} is {shown(label)}, not a name on one line")
 
 
 def check_text(value: Any, where: str) -> str:
@@ -164,8 +164,7 @@ def check_plain_text(value: Any, where: str) -> str:
 def check_label(value: Any, where: str) -> str:
     """A region's class: a text of one line that is not empty."""
     label = check_plain_text(value, where)
-    if not label.strip() or "\n" in label:
-        raise RecordError(f"{where} is {shown(label)}, not a name on one line")
+    _check_name(label, where)
     return label
 
 

@@ -23,15 +23,8 @@ MAX_DETECTIONS = 100
 LabelledBox = tuple[str, Sequence[float]]
 
 
-def mean_average_precision(
-    predicted: Sequence[Sequence[LabelledBox]], reference: Sequence[Sequence[LabelledBox]]
-) -> float | None:
-    """COCO mAP in [0, 1] of (label, box xyxy) lists, one per page on both sides; None without a reference box."""
-    return Detections(predicted, reference).mean()
-
-
 class Detections:
-    """What was found of every label that the references have; both sides as in `mean_average_precision`."""
+    """What was found of every label that the references have; (label, box xyxy) lists, one per page on both sides."""
 
     def __init__(self, predicted: Sequence[Sequence[LabelledBox]], reference: Sequence[Sequence[LabelledBox]]):
         self._pages = len(reference)
@@ -56,7 +49,7 @@ class Detections:
         return {label: float(found.average_precision(once)[0]) for label, found in self._labels.items()}
 
     def mean(self) -> float | None:
-        """mAP; None where the references have no box."""
+        """COCO mAP in [0, 1]; None where the references have no box."""
         return float(np.mean(list(self.by_label().values()))) if self._labels else None
 
     def resampled(self, counts_SP: np.ndarray) -> np.ndarray:

@@ -77,18 +77,15 @@ def _spec(metric: Metric) -> ModuleSpec:
 
 def _counted(metric: Metric, predictions: Sequence[Any], references: Sequence[Any]) -> float | None:
     """The figure over pages of which no more is known."""
-    make = _boxed if metric.inputs == "boxes" else _written
-    lines = [make(str(at), *pair) for at, pair in enumerate(zip(predictions, references, strict=True))]
+    lines = [_line(metric, *sides) for sides in zip(predictions, references, strict=True)]
     return figure(metric, lines, [{"pages": 1} | metric.measure(line) for line in lines])
 
 
-def _written(page: str, prediction: str, reference: str) -> Prediction:
-    return Prediction(page, prediction, reference)
-
-
-def _boxed(page: str, predicted: Sequence[Sequence[float]], reference: Sequence[Sequence[float]]) -> Prediction:
-    regions = ([Region("", tuple(box)) for box in side] for side in (predicted, reference))
-    return Prediction(page, "", "", **dict(zip(("regions", "reference_regions"), regions, strict=True)))
+def _line(metric: Metric, prediction: Any, reference: Any) -> Prediction:
+    if metric.inputs != "boxes":
+        return Prediction("", prediction, reference)
+    made, wanted = ([Region("", tuple(box)) for box in side] for side in (prediction, reference))
+    return Prediction("", "", regions=made, reference_regions=wanted)
 
 
 def _teds(predictions: Sequence[str], references: Sequence[str], structure_only: bool = False) -> float | None:

@@ -64,12 +64,6 @@ def match_tables(
     return sorted(scored, key=lambda pair: pair[1])
 
 
-def table_similarity(prediction: str, reference: str, structure_only: bool = False) -> tuple[float, int]:
-    """(sum of the TEDS of the matched tables of two texts, tables of the side that has more)."""
-    sides = find_tables(prediction), find_tables(reference)
-    return sum(score for *_, score in match_tables(*sides, structure_only)), max(map(len, sides))
-
-
 def right_cells(predicted: ScoredTable, reference: ScoredTable) -> int:
     """How many cells with text were read right: the same text in the same column of a row paired with its row.
 

@@ -6,6 +6,7 @@ these rows. A new metric is one more row, and one function of a page that counts
 
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -101,215 +102,88 @@ class Metric:
         return "\N{EN DASH}" if value is None else form.format(value)
 
 
-_TEXT: dict[str, Any] = {"needs": "characters", "group": "Text", "measure": measure_text, "inputs": "text"}
-_BOXES = {"needs": "boxes", "group": "Boxes", "measure": measure_boxes, "inputs": "boxes"}
-_TABLES = {"needs": "tables", "group": "Tables", "measure": measure_tables, "inputs": "text"}
-_PAGES = {"group": "Robustness", "measure": measure_robustness}
-_COST = {"group": "Cost", "measure": measure_cost}
+_text = partial(Metric, needs="characters", group="Text", measure=measure_text, inputs="text")
+_boxes = partial(Metric, needs="boxes", group="Boxes", measure=measure_boxes, inputs="boxes")
+_tables = partial(Metric, needs="tables", group="Tables", measure=measure_tables, inputs="text")
+_pages = partial(Metric, group="Robustness", measure=measure_robustness)
+_cost = partial(Metric, group="Cost", measure=measure_cost)
 
+# fmt: off
 _ROWS = (
-    Metric(
-        *("text_accuracy", "Text accuracy", PERCENT, "higher", "1 - character errors, at least 0"),
-        *("character_edits", "characters"),
-        **_TEXT,
-        turn=lambda errors: np.maximum(0.0, 1.0 - errors),
-        places={"headline", "print"},
-    ),
-    Metric(
-        *("cer", "Character errors", PERCENT, "lower", "characters to change / characters of the reference"),
-        *("character_edits", "characters"),
-        **_TEXT,
-        short="CER",
-        training="reading",
-        module=character_error_rate,
-        places={"histogram", "print", "card", "breakdown"},
-    ),
-    Metric(
-        *("wer", "Word errors", PERCENT, "lower", "words to change / words of the reference"),
-        *("word_edits", "words"),
-        **_TEXT | {"needs": "words"},
-        short="WER",
-        module=word_error_rate,
-        places={"headline", "print", "card", "breakdown"},
-    ),
-    Metric(
-        *("normalized_edit_distance", "Edit distance", DECIMAL, "lower", "edits / longer text, mean over pages"),
-        *("distance", "pages"),
-        **_TEXT,
-        training="reading",
-        module=normalized_edit_distance,
-        places={"card"},
-    ),
-    Metric(
-        *("exact_match", "Pages without error", PERCENT, "higher", "pages whose text is exactly the reference"),
-        *("exact", "pages"),
-        **_TEXT,
-        module=exact_match,
-    ),
-    Metric(
-        *("cer_strict", "Character errors, strict", PERCENT, "lower", "blanks and line breaks count as well"),
-        *("strict_edits", "strict_characters"),
-        **_TEXT | {"needs": "strict_characters"},
-    ),
-    Metric(
-        *(
-            "exact_match_strict",
-            "Pages without error, strict",
-            PERCENT,
-            "higher",
-            "blanks and line breaks count as well",
-        ),
-        *("strict_exact", "pages"),
-        **_TEXT | {"group": ""},
-    ),
-    Metric(
-        *("bbox_iou", "Box IoU", DECIMAL, "higher", "overlap with the matched box, mean over reference boxes"),
-        *("iou", "boxes"),
-        **_BOXES,
-        short="IoU",
-        training="reading",
-        places={"headline", "histogram", "print", "card", "breakdown"},
-    ),
-    Metric(
-        *("box_f1_50", "Box F1 at 0.5", DECIMAL, "higher", "a box is found when its IoU is at least 0.5"),
-        *("found_50", "mean_boxes"),
-        **_BOXES,
-        short="F1",
-        places={"headline", "card", "breakdown"},
-    ),
-    Metric(
-        *("box_precision_50", "Precision at 0.5", DECIMAL, "higher", "predicted boxes that are right"),
-        *("found_50", "predicted_boxes"),
-        **_BOXES,
-    ),
-    Metric(
-        *("box_recall_50", "Recall at 0.5", DECIMAL, "higher", "reference boxes that were found"),
-        *("found_50", "boxes"),
-        **_BOXES,
-    ),
-    Metric(
-        *("box_f1_75", "Box F1 at 0.75", DECIMAL, "higher", "a box is found when its IoU is at least 0.75"),
-        *("found_75", "mean_boxes"),
-        **_BOXES,
-    ),
-    Metric(
-        *("box_precision_75", "Precision at 0.75", DECIMAL, "higher", "predicted boxes that are right"),
-        *("found_75", "predicted_boxes"),
-        **_BOXES | {"group": ""},
-    ),
-    Metric(
-        *("box_recall_75", "Recall at 0.75", DECIMAL, "higher", "reference boxes that were found"),
-        *("found_75", "boxes"),
-        **_BOXES | {"group": ""},
-    ),
-    Metric(
-        *("map", "mAP", DECIMAL, "higher", "COCO mean average precision, IoU 0.5 to 0.95, by label"),
-        group="Boxes",
-        over_all=Detections.of,
-        places={"card"},
-    ),
-    Metric(
-        *("teds", "TEDS", DECIMAL, "higher", "tree similarity of tables, 1 is perfect"),
-        *("teds", "all_tables"),
-        **_TABLES,
-        short="TEDS",
-        places={"headline", "histogram", "card", "breakdown"},
-    ),
-    Metric(
-        *("teds_s", "TEDS, structure", DECIMAL, "higher", "TEDS without the cells' text"),
-        *("teds_s", "all_tables"),
-        **_TABLES,
-        places={"card"},
-    ),
-    Metric(
-        *("cell_precision", "Cell precision", DECIMAL, "higher", "predicted cells that are right"),
-        *("right_cells", "predicted_cells"),
-        **_TABLES | {"needs": "cells"},
-    ),
-    Metric(
-        *("cell_recall", "Cell recall", DECIMAL, "higher", "reference cells that were read right"),
-        *("right_cells", "cells"),
-        **_TABLES | {"needs": "cells"},
-    ),
-    Metric(
-        *("reading_order_edit", "Reading order", DECIMAL, "lower", "edit distance, 0 is perfect"),
-        *("order_distance", "ordered_pages", "ordered_pages"),
-        group="Order and formulas",
-        measure=measure_order,
-        short="order",
-        inputs="text",
-    ),
-    Metric(
-        *("formula_edit", "Formula edits", DECIMAL, "lower", "normalised edit distance, 0 is perfect"),
-        *("formula_edits", "formula_characters", "formulas"),
-        group="Order and formulas",
-        measure=measure_formulas,
-        short="formulas",
-        inputs="text",
-    ),
-    Metric(  # counted by `add_cdm`, where the user has a scorer
-        *("cdm", "Formula CDM", DECIMAL, "higher", "by an external scorer, 1 is perfect"),
-        *("cdm", "all_formulas", "cdm_formulas"),
-        group="Order and formulas",
-    ),
-    Metric(
-        *("repetition_rate", "End in a loop", PERCENT, "lower", "pages that repeat themselves to the end"),
-        *("loops", "pages", "pages"),
-        **_PAGES,
-        training="reading",
-        inputs="prediction",
-        module=repetition_rate,
-        places={"card"},
-    ),
-    Metric(
-        *("missing_eos_rate", "Never end", PERCENT, "lower", "pages cut off at the token limit"),
-        *("unfinished", "pages_with_finish", "pages_with_finish"),
-        **_PAGES,
-        training="reading",
-    ),
-    Metric(
-        *("invented_text_rate", "Invented text", PERCENT, "lower", "predicted text that is nowhere on the page"),
-        *("invented_characters", "predicted_characters", "predicted_characters"),
-        **_PAGES,
-        short="invented",
-        inputs="text",
-    ),
-    Metric(
-        *("empty_rate", "Empty pages", PERCENT, "lower", "pages with text of which nothing was read"),
-        *("empty", "pages_to_read", "pages_to_read"),
-        **_PAGES,
-    ),
-    Metric(
-        *("missing_pages", "Missing pages", COUNT, "lower", "pages without a prediction", "missing"),
-        **_PAGES,
-    ),
-    Metric(
-        *("inference_time", "Time per page", SECONDS, "lower", "a batch's time / its pages"),
-        *("seconds", "pages_with_seconds", "pages_with_seconds"),
-        **_COST,
-        short="time",
-        places={"headline", "histogram", "print", "breakdown"},
-    ),
-    Metric(
-        *("pages_per_second", "Pages per second", RATE, "higher", "of one process"),
-        *("pages_with_seconds", "seconds", "pages_with_seconds"),
-        **_COST,
-    ),
-    Metric(
-        *("tokens_per_page", "Tokens per page", COUNT, "lower", "generated tokens, the end token included"),
-        *("tokens", "pages_with_tokens", "pages_with_tokens"),
-        **_COST,
-        short="tokens",
-    ),
-    Metric(
-        *("token_accuracy", "Token accuracy", PERCENT, "higher", "tokens that are right when the truth is fed"),
-        training="forward",
-    ),
-    Metric(
-        *("guard_cer", "Character errors, guard", PERCENT, "lower", "on the pages that must not be unlearned"),
-        training="guard",
-    ),
+    _text("text_accuracy", "Text accuracy", PERCENT, "higher", "1 - character errors, at least 0",
+          "character_edits", "characters", turn=lambda errors: np.maximum(0.0, 1.0 - errors),
+          places={"headline", "print"}),
+    _text("cer", "Character errors", PERCENT, "lower", "characters to change / characters of the reference",
+          "character_edits", "characters", short="CER", training="reading", module=character_error_rate,
+          places={"histogram", "print", "card", "breakdown"}),
+    _text("wer", "Word errors", PERCENT, "lower", "words to change / words of the reference",
+          "word_edits", "words", needs="words", short="WER", module=word_error_rate,
+          places={"headline", "print", "card", "breakdown"}),
+    _text("normalized_edit_distance", "Edit distance", DECIMAL, "lower", "edits / longer text, mean over pages",
+          "distance", "pages", training="reading", module=normalized_edit_distance, places={"card"}),
+    _text("exact_match", "Pages without error", PERCENT, "higher", "pages whose text is exactly the reference",
+          "exact", "pages", module=exact_match),
+    _text("cer_strict", "Character errors, strict", PERCENT, "lower", "blanks and line breaks count as well",
+          "strict_edits", "strict_characters", needs="strict_characters"),
+    _text("exact_match_strict", "Pages without error, strict", PERCENT, "higher",
+          "blanks and line breaks count as well", "strict_exact", "pages", group=""),
+    _boxes("bbox_iou", "Box IoU", DECIMAL, "higher", "overlap with the matched box, mean over reference boxes",
+           "iou", "boxes", short="IoU", training="reading",
+           places={"headline", "histogram", "print", "card", "breakdown"}),
+    _boxes("box_f1_50", "Box F1 at 0.5", DECIMAL, "higher", "a box is found when its IoU is at least 0.5",
+           "found_50", "mean_boxes", short="F1", places={"headline", "card", "breakdown"}),
+    _boxes("box_precision_50", "Precision at 0.5", DECIMAL, "higher", "predicted boxes that are right",
+           "found_50", "predicted_boxes"),
+    _boxes("box_recall_50", "Recall at 0.5", DECIMAL, "higher", "reference boxes that were found",
+           "found_50", "boxes"),
+    _boxes("box_f1_75", "Box F1 at 0.75", DECIMAL, "higher", "a box is found when its IoU is at least 0.75",
+           "found_75", "mean_boxes"),
+    _boxes("box_precision_75", "Precision at 0.75", DECIMAL, "higher", "predicted boxes that are right",
+           "found_75", "predicted_boxes", group=""),
+    _boxes("box_recall_75", "Recall at 0.75", DECIMAL, "higher", "reference boxes that were found",
+           "found_75", "boxes", group=""),
+    Metric("map", "mAP", DECIMAL, "higher", "COCO mean average precision, IoU 0.5 to 0.95, by label",
+           group="Boxes", over_all=Detections.of, places={"card"}),
+    _tables("teds", "TEDS", DECIMAL, "higher", "tree similarity of tables, 1 is perfect",
+            "teds", "all_tables", short="TEDS", places={"headline", "histogram", "card", "breakdown"}),
+    _tables("teds_s", "TEDS, structure", DECIMAL, "higher", "TEDS without the cells' text",
+            "teds_s", "all_tables", places={"card"}),
+    _tables("cell_precision", "Cell precision", DECIMAL, "higher", "predicted cells that are right",
+            "right_cells", "predicted_cells", needs="cells"),
+    _tables("cell_recall", "Cell recall", DECIMAL, "higher", "reference cells that were read right",
+            "right_cells", "cells", needs="cells"),
+    Metric("reading_order_edit", "Reading order", DECIMAL, "lower", "edit distance, 0 is perfect",
+           "order_distance", "ordered_pages", "ordered_pages", group="Order and formulas", measure=measure_order,
+           short="order", inputs="text"),
+    Metric("formula_edit", "Formula edits", DECIMAL, "lower", "normalised edit distance, 0 is perfect",
+           "formula_edits", "formula_characters", "formulas", group="Order and formulas", measure=measure_formulas,
+           short="formulas", inputs="text"),
+    # counted by `add_cdm`, where the user has a scorer
+    Metric("cdm", "Formula CDM", DECIMAL, "higher", "by an external scorer, 1 is perfect",
+           "cdm", "all_formulas", "cdm_formulas", group="Order and formulas"),
+    _pages("repetition_rate", "End in a loop", PERCENT, "lower", "pages that repeat themselves to the end",
+           "loops", "pages", "pages", training="reading", inputs="prediction", module=repetition_rate, places={"card"}),
+    _pages("missing_eos_rate", "Never end", PERCENT, "lower", "pages cut off at the token limit",
+           "unfinished", "pages_with_finish", "pages_with_finish", training="reading"),
+    _pages("invented_text_rate", "Invented text", PERCENT, "lower", "predicted text that is nowhere on the page",
+           "invented_characters", "predicted_characters", "predicted_characters", short="invented", inputs="text"),
+    _pages("empty_rate", "Empty pages", PERCENT, "lower", "pages with text of which nothing was read",
+           "empty", "pages_to_read", "pages_to_read"),
+    _pages("missing_pages", "Missing pages", COUNT, "lower", "pages without a prediction",
+           "missing"),
+    _cost("inference_time", "Time per page", SECONDS, "lower", "a batch's time / its pages",
+          "seconds", "pages_with_seconds", "pages_with_seconds", short="time",
+          places={"headline", "histogram", "print", "breakdown"}),
+    _cost("pages_per_second", "Pages per second", RATE, "higher", "of one process",
+          "pages_with_seconds", "seconds", "pages_with_seconds"),
+    _cost("tokens_per_page", "Tokens per page", COUNT, "lower", "generated tokens, the end token included",
+          "tokens", "pages_with_tokens", "pages_with_tokens", short="tokens"),
+    Metric("token_accuracy", "Token accuracy", PERCENT, "higher", "tokens that are right when the truth is fed",
+           training="forward"),
+    Metric("guard_cer", "Character errors, guard", PERCENT, "lower", "on the pages that must not be unlearned",
+           training="guard"),
 )
+# fmt: on
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ROWS}
 
 

@@ -23,23 +23,6 @@ def repetition_rate(predictions: Sequence[str]) -> float:
     return sum(map(ends_in_loop, predictions)) / len(predictions)
 
 
-def missing_eos_rate(finished: Sequence[bool]) -> float:
-    """Share of pages that stopped at the length limit, without an end token. ValueError on no pages."""
-    if not len(finished):
-        raise ValueError("missing_eos_rate takes a list of at least one page")
-    return sum(not page for page in finished) / len(finished)
-
-
-def invented_text_rate(predictions: Sequence[str], references: Sequence[str]) -> float | None:
-    """Share of the predicted characters that resemble nothing in their page's reference (see `invented_characters`).
-
-    None when nothing was predicted. Raises ValueError on lists of different lengths.
-    """
-    counts = [invented_characters(p, r) for p, r in zip(predictions, references, strict=True)]
-    predicted = sum(total for _, total in counts)
-    return sum(invented for invented, _ in counts) / predicted if predicted else None
-
-
 def invented_characters(prediction: str, reference: str) -> tuple[int, int]:
     """(invented, all) predicted characters of a page, spaces between pieces and HTML tags left out.
 
