@@ -21,7 +21,7 @@ from ocr2_hf.__main__ import COMMANDS
 from ocr2_hf.__main__ import main as ocr2
 from ocr2_hf.errors import UsageError
 from ocr2_hf.recipe import load_recipe
-from ocr2_hf.recipe_fields import BLOCKS
+from ocr2_hf.recipe_fields import BLOCKS, KEYS
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("accelerate_configs", "data_scripts", "ocr2_hf", "recipes", "tests")
@@ -79,7 +79,7 @@ def check_flags(words: list[str], help_text: str) -> None:
 
 def check_recipe_command(command: str, words: list[str]) -> None:
     """`plan`, `train` and `bench` take recipe fields as options: the recipe with these overrides must be accepted."""
-    own = set(re.findall(r"--\w+", help_of("-m", "ocr2_hf", command)))
+    own = set(re.findall(r"--\w+", help_of("-m", "ocr2_hf", command))) - {f"--{name}" for name in KEYS}
     recipe, *rest = words
     overrides, skip = [], False
     for word in rest:
