@@ -7,7 +7,7 @@ there: predictions made elsewhere may know no more, and where a dataset gives th
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,6 @@ from ocr2_hf.errors import UsageError, WorkError
 
 PREDICTIONS_FILE = "predictions.jsonl"
 
-_NUMBERS = ("width", "height", "seconds", "tokens")
-_TEXTS = ("prompt", "task", "language")
-_FLAGS = ("finished", "missing")
 _REGIONS = ("regions", "reference_regions")
 _ADVICE = {
     "id": "; give every page a name of its own",
@@ -63,14 +60,14 @@ class Prediction:
         `with_reference` it may lack that."""
         if not isinstance(line, dict):
             raise ValueError(f"expected a JSON object, found {str(line)[:60]!r}")
-        _check_texts(line, with_reference)
-        for key in _NUMBERS:
-            value = line.get(key)
-            if value is not None and not (_is_number(value) and value >= 0):
-                raise ValueError(f"{key!r} must be a number of at least 0 or null, found {_short(value)}")
-        for key in _FLAGS:
-            if not isinstance(line.get(key), bool | None):
-                raise ValueError(f"{key!r} must be true, false or null, found {_short(line[key])}")
+        for key, advice in _ADVICE.items():
+            may_lack = key == "reference" and not with_reference
+            if not isinstance(line.get(key), str | None if may_lack else str):
+                raise ValueError(f"{key!r} must be text, found {_short(line.get(key))}{advice}")
+        for keys, holds, what in _KINDS:
+            for key in keys:
+                if line.get(key) is not None and not holds(line[key]):
+                    raise ValueError(f"{key!r} must be {what} or null, found {_short(line[key])}")
         known = {name: line[name] for name in _KNOWN if line.get(name) is not None}
         if not isinstance(known.get("image", ""), str):  # no path: another program's
             del known["image"]
@@ -144,20 +141,7 @@ def write_predictions(path: str | Path, lines: Iterable[Prediction]) -> None:
     write_whole(path, "".join(map(json_line, lines)))
 
 
-def _check_texts(line: Mapping[str, Any], with_reference: bool) -> None:
-    needed = ("id", "prediction", "reference") if with_reference else ("id", "prediction")
-    for key in ("id", "prediction", "reference"):
-        value = line.get(key)
-        if not isinstance(value, str) and (key in needed or value is not None):
-            raise ValueError(f"{key!r} must be text, found {_short(value)}{_ADVICE[key]}")
-    for key in _TEXTS:
-        if not isinstance(line.get(key), str | None):
-            raise ValueError(f"{key!r} must be text or null, found {_short(line[key])}")
-
-
-def _regions(key: str, found: Any) -> list[Region]:
-    if not isinstance(found, list):
-        raise ValueError(f"{key!r} must be a list or null, found {_short(found)}")
+def _regions(key: str, found: list[Any]) -> list[Region]:
     regions = []
     for index, region in enumerate(found):
         box = region.get("box") if isinstance(region, dict) else None
@@ -176,3 +160,13 @@ def _short(value: Any) -> str:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+_NUMBERS = ("width", "height", "seconds", "tokens")
+# Which keys have values of which kind, in words too.
+_KINDS: tuple[tuple[Sequence[str], Callable[[Any], bool], str], ...] = (
+    (("prompt", "task", "language"), lambda value: isinstance(value, str), "text"),
+    (_NUMBERS, lambda value: _is_number(value) and value >= 0, "a number of at least 0"),
+    (("finished", "missing"), lambda value: isinstance(value, bool), "true, false"),
+    (_REGIONS, lambda value: isinstance(value, list), "a list"),
+)

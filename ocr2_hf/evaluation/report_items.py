@@ -15,8 +15,7 @@ from ocr2_hf.document.predictions import Prediction
 from ocr2_hf.document.tables import Table
 from ocr2_hf.evaluation.boxes import match_boxes
 from ocr2_hf.evaluation.page_tables import find_tables, match_tables
-from ocr2_hf.evaluation.registry import Metric, counted_metrics
-from ocr2_hf.evaluation.robustness import ends_in_loop
+from ocr2_hf.evaluation.registry import Metric, counted_metrics, measure_page
 from ocr2_hf.evaluation.summary import summarize
 
 # A word, a single character of a script without spaces, a run of blanks, or any other character.
@@ -24,6 +23,8 @@ _SPACELESS = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 _TOKEN = re.compile(rf"\s+|[{_SPACELESS}]|[^\W{_SPACELESS}]+|.")
 _CELL_END, _ROW_END = re.compile(r"</t[dh]>(?!\s*</tr>)"), re.compile(r"</tr>")
 _TABLE_TAG = re.compile(r"</?(?:table|thead|tbody|tfoot|tr|td|th)\b[^<>]*>")
+# What went wrong with a page as a whole, and the quantity that says so.
+_MARKS = {"missing": "missing", "empty": "empty", "loop": "loops", "no end": "unfinished"}
 _MAX_ROWS, _MAX_SPAN = 500, 100  # of a table that is drawn
 
 
@@ -67,38 +68,19 @@ def listed_metrics() -> list[Metric]:
     return [metric for metric in counted_metrics() if metric.short]
 
 
-def page_scores(line: Prediction) -> dict[str, float | None]:
-    """The listed metrics of one page."""
-    scores = summarize([line])
-    return {metric.name: scores[metric.name] for metric in listed_metrics()}
-
-
 def _side(line: Prediction) -> dict[str, Any]:
-    pairs = match_boxes(*line.boxes())
-    partner = {p: (r, iou) for p, r, iou in pairs}
-    regions = [
-        _region(region) | {"partner": partner.get(index, (None, 0.0))[0], "iou": partner.get(index, (None, 0.0))[1]}
-        for index, region in enumerate(line.regions or [])
-    ]
+    measures = measure_page(line)
+    scores = summarize([line], [measures])
+    partners = {p: {"partner": r, "iou": iou} for p, r, iou in match_boxes(*line.boxes())}
+    alone = {"partner": None, "iou": 0.0}
     return {
-        "scores": page_scores(line),
-        "marks": page_marks(line),
-        "regions": regions,
+        "scores": {metric.name: scores[metric.name] for metric in listed_metrics()},
+        "marks": [mark for mark, quantity in _MARKS.items() if measures[quantity]],
+        "regions": [_region(region) | partners.get(p, alone) for p, region in enumerate(line.regions or [])],
         "difference": difference(line.prediction, line.reference),
         "tables": _tables(line),
         "prediction": line.prediction,
     }
-
-
-def page_marks(line: Prediction) -> list[str]:
-    """What went wrong with the page as a whole."""
-    marks = {
-        "missing": bool(line.missing),
-        "empty": not line.missing and not line.prediction.strip() and bool(line.reference.strip()),
-        "loop": ends_in_loop(line.prediction),
-        "no end": line.finished is False,
-    }
-    return [name for name, present in marks.items() if present]
 
 
 def _region(region: Region) -> dict[str, Any]:

@@ -14,18 +14,15 @@ import numpy as np
 
 from ocr2_hf.evaluation.intervals import interval, resamples
 from ocr2_hf.evaluation.omnidocbench.page import Edits, PageScore
-from ocr2_hf.evaluation.registry import DECIMAL, RATE, Metric
+from ocr2_hf.evaluation.registry import DECIMAL, METRICS, RATE, Metric
 
-_ROWS = (
+_EDITS = (
     Metric("text_edit", "Text edits", DECIMAL, "lower", "edit distance of blocks of text, 0 is perfect"),
     Metric("formula_edit", "Formula edits", DECIMAL, "lower", "edit distance of display formulas, 0 is perfect"),
     Metric("table_edit", "Table edits", DECIMAL, "lower", "edit distance of the tables' HTML, 0 is perfect"),
-    Metric("teds", "TEDS", DECIMAL, "higher", "tree similarity of tables, 1 is perfect"),
-    Metric("teds_s", "TEDS, structure", DECIMAL, "higher", "TEDS without the cells' text"),
-    Metric("reading_order_edit", "Reading order", DECIMAL, "lower", "edit distance, 0 is perfect"),
-    Metric("cdm", "Formula CDM", DECIMAL, "higher", "by an external scorer, 1 is perfect"),
 )
-FIGURES = {metric.name: metric for metric in _ROWS}
+_AS_ELSEWHERE = ("teds", "teds_s", "reading_order_edit", "cdm")
+FIGURES = {metric.name: metric for metric in (*_EDITS, *(METRICS[name] for name in _AS_ELSEWHERE))}
 OVERALL = Metric("overall", "Overall", RATE, "higher", "100 times the mean of 1 - text edits, TEDS and CDM")
 Figures = dict[str, float | None]
 
