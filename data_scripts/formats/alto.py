@@ -13,41 +13,25 @@ from formats.layout import Block, page_record, sort_blocks
 from formats.page import Page
 from formats.page_files import find_image, list_page_files
 from formats.xml_text import box_of_points, first_element, heads, number, read_xml, shown_id
+from label_map import by_class
 from ocr2_hf.document.records import PageRecord, RecordError
 
 FILES = "*.xml, ALTO"
-LABELS = {
-    "TextBlock": "text",
-    "Illustration": "image",
-    "GraphicalElement": "separator",
-    "TopMargin": "header",
-    "BottomMargin": "footer",
-    "LeftMargin": "marginalia",
-    "RightMargin": "marginalia",
-    # eScriptorium's own, and SegmOnto
-    "Main": "text",
-    "Title": "title",
-    "Commentary": "text",
-    "Figure": "image",
-    "Decoration": "image",
-    "Numbering": "page_number",
-    "Margin": "marginalia",
-    "DropCapital": "drop_capital",
-    "Stamp": "stamp",
-    "MainZone": "text",
-    "TitlePageZone": "title",
-    "MarginTextZone": "marginalia",
-    "NumberingZone": "page_number",
-    "RunningTitleZone": "header",
-    "QuireMarksZone": "signature_mark",
-    "TableZone": "table",
-    "GraphicZone": "image",
-    "DropCapitalZone": "drop_capital",
-    "StampZone": "stamp",
-    "SealZone": "stamp",
-    "table": "table",
-    "Table": "table",
-}
+# The elements of ALTO, and the tags of eScriptorium and SegmOnto.
+LABELS = by_class(
+    text="TextBlock Main Commentary MainZone",
+    title="Title TitlePageZone",
+    header="TopMargin RunningTitleZone",
+    footer="BottomMargin",
+    marginalia="LeftMargin RightMargin Margin MarginTextZone",
+    page_number="Numbering NumberingZone",
+    signature_mark="QuireMarksZone",
+    drop_capital="DropCapital DropCapitalZone",
+    table="TableZone table Table",
+    image="Illustration Figure Decoration GraphicZone",
+    stamp="Stamp StampZone SealZone",
+    separator="GraphicalElement",
+)
 LEVELS = ("region", "line", "word")
 
 _SUFFIXES = (".xml",)

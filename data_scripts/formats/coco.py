@@ -20,30 +20,24 @@ from formats.geometry import box_around
 from formats.json_head import first_key_paths
 from formats.json_text import numbers, read_shared_json, string
 from formats.page import Page
+from label_map import by_class
 from ocr2_hf.document.records import PageRecord, RecordError, shown
 from ocr2_hf.errors import WorkError
 
 FILES = "*.json with images, annotations and categories"
-LABELS = {
-    # PubLayNet
-    "list": "text",
-    "figure": "image",
-    # DocLayNet
-    "Caption": "caption",
-    "Footnote": "footnote",
-    "Formula": "equation",
-    "List-item": "text",
-    "Page-footer": "footer",
-    "Page-header": "header",
-    "Picture": "image",
-    "Section-header": "sub_title",
-    "Table": "table",
-    "Text": "text",
-    "Title": "title",
-    # both, as others write them
-    "List": "text",
-    "Figure": "image",
-}
+# Those of PubLayNet in small letters, of DocLayNet in capitals, as others write them too.
+LABELS = by_class(
+    text="list List List-item Text",
+    title="Title",
+    sub_title="Section-header",
+    header="Page-header",
+    footer="Page-footer",
+    footnote="Footnote",
+    table="Table",
+    equation="Formula",
+    image="figure Figure Picture",
+    caption="Caption",
+)
 LEVELS = ()
 
 _LISTS = ("images", "annotations", "categories")

@@ -18,17 +18,17 @@ from formats.geometry import box_around
 from formats.json_head import first_key_paths
 from formats.json_text import numbers, read_shared_json, string
 from formats.page import Page
+from label_map import by_class
 from ocr2_hf.document.records import PageRecord, RecordError, shown
 
 FILES = "*.json, a list of pages with layout_dets"
-LABELS = {
-    "text_block": "text",
-    "reference": "text",
-    "figure": "image",
-    "figure_caption": "image_caption",
-    "figure_footnote": "image_footnote",
-    "equation_isolated": "equation",
-}
+LABELS = by_class(
+    text="text_block reference",
+    equation="equation_isolated",
+    image="figure",
+    image_caption="figure_caption",
+    image_footnote="figure_footnote",
+)
 LEVELS = ()
 
 _KEPT = ("category_type", "poly", "order", "text", "latex", "html", "layout_dets", "page_info")

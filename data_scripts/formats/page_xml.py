@@ -16,33 +16,24 @@ from formats.layout import Block, page_record
 from formats.page import Page
 from formats.page_files import find_image, list_page_files
 from formats.xml_text import box_of_points, first_element, heads, number, read_xml, shown_id
+from label_map import by_class
 from ocr2_hf.document.records import PageRecord, RecordError
 
 FILES = "*.xml, PAGE-XML"
-LABELS = {
-    "TextRegion": "text",
-    "paragraph": "text",
-    "heading": "sub_title",
-    "caption": "image_caption",
-    "page-number": "page_number",
-    "drop-capital": "drop_capital",
-    "signature-mark": "signature_mark",
-    "catch-word": "catch_word",
-    "footnote-continued": "footnote",
-    "TOC-entry": "text",
-    "list-label": "text",
-    "floating": "text",
-    "other": "text",
-    "TableRegion": "table",
-    "MathsRegion": "equation",
-    "ImageRegion": "image",
-    "LineDrawingRegion": "image",
-    "GraphicRegion": "image",
-    "ChartRegion": "image",
-    "MapRegion": "image",
-    "AdvertRegion": "text",
-    "SeparatorRegion": "separator",
-}
+LABELS = by_class(
+    text="TextRegion paragraph TOC-entry list-label floating other AdvertRegion",
+    sub_title="heading",
+    page_number="page-number",
+    signature_mark="signature-mark",
+    catch_word="catch-word",
+    drop_capital="drop-capital",
+    footnote="footnote-continued",
+    table="TableRegion",
+    equation="MathsRegion",
+    image="ImageRegion LineDrawingRegion GraphicRegion ChartRegion MapRegion",
+    image_caption="caption",
+    separator="SeparatorRegion",
+)
 LEVELS = ("region", "line", "word")
 
 _SUFFIXES = (".xml",)
