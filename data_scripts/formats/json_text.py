@@ -64,6 +64,11 @@ def numbers(values: Any, count: int, where: str) -> list[float]:
     raise RecordError(f"{where} is {shown(values)}, not a list of {count} numbers")
 
 
+def are_all(kind: type, values: Any) -> bool:
+    """Is it a list of that kind alone?"""
+    return isinstance(values, list) and all(isinstance(value, kind) for value in values)
+
+
 def string(value: Any, where: str) -> str:
     """`value` if it is a string; `RecordError` beginning with `where`."""
     if isinstance(value, str):

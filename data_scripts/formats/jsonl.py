@@ -46,7 +46,7 @@ def list_pages(annotations: FileTree, images: FileTree) -> list[Page]:
         path = f"{annotations.root}/{name}"
         if name.endswith(".jsonl"):
             rows = list_rows(path)
-        elif name.endswith(".json") and _ROW_KEYS & file_key_paths(path):
+        elif name.endswith(".json") and any(_ROW_KEYS & paths for paths in file_key_paths([path])):
             rows = _list_entries(path)
         else:
             continue
