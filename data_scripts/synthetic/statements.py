@@ -65,8 +65,7 @@ def draw_statement(rng: random.Random, width: int, height: int, fonts: Fonts, wo
     _write_header(rng, page, frame, report)
     for kind, rows in statements.items():
         _write_statement(rng, page, frame, report, kind, rows)
-    number = f"{rng.randint(2, 198)}"
-    page.write("footer", [(number, width / 2, height - margin, "ms")], fonts(round(0.9 * size)))
+    page.write("footer", [(str(rng.randint(2, 198)), width / 2, height - margin, "ms")], fonts(round(0.9 * size)))
     return page
 
 

@@ -7,6 +7,11 @@ CODE = "ABCDEFGHJKLMNPRSTUVWXYZ23456789"  # none that looks like another
 CONSONANTS, VOWELS = "bcdfghklmnprstvw", "aeiou"
 
 
+def names(listed: str) -> list[str]:
+    """What a language lists, with | between."""
+    return listed.split("|")
+
+
 def draw_word(rng: random.Random, words: ModuleType) -> str:
     """One word; those that are listed are of the language's `words`."""
     kind = rng.choice((_listed, _made_up, _price, _date, _code))
