@@ -35,6 +35,20 @@ def list_entry(annotation: str, number: int, images: FileTree, named: Any, read:
     return Page(page_id, annotation, images.root, found, entry)
 
 
+def list_row(path: str, row_id: str, images: FileTree, row: Any, name_image: Callable[[Any], Any], entry: Any) -> Page:
+    """The page of a row, or what is wrong with it, of a file of rows; `row_id` where its image is not known.
+
+    `name_image` tells the image of the row as the annotation names it, `entry` where the row is to be read again.
+    """
+    try:
+        if isinstance(row, RecordError):
+            raise row
+        image = find_image(images, name_image(row))
+    except RecordError as error:
+        return Page(row_id, path, images.root, (), error)
+    return Page(image_id(image), path, images.root, (image,), entry)
+
+
 def entry_id(annotation: str, number: int) -> str:
     """What an entry is called whose image is not known."""
     return f"{os.path.basename(annotation)}#{number}"

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any
 
 from formats.layout import Block
@@ -37,14 +37,8 @@ def kind_of(element: Any) -> str:
     return next((name for name in element.get("class", "").split() if name.startswith("ocr")), "")
 
 
-def _inside(element: Any) -> Iterator[Any]:
-    elements = element.iter()
-    next(elements)
-    return elements
-
-
 def _has(element: Any, kinds: Iterable[str]) -> bool:
-    return any(kind_of(inner) in kinds for inner in _inside(element))
+    return any(kind_of(inner) in kinds for inner in islice(element.iter(), 1, None))
 
 
 def _is_line(element: Any) -> bool:

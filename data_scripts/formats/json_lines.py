@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from itertools import count
 from typing import Any, BinaryIO
 
+from file_tree import annotation_read
 from formats.entries import read_entry
 from formats.json_text import MAX_PAGE_BYTES, parse_object
 from formats.page import Page
@@ -54,9 +55,6 @@ def _row_or_fault(line: bytes, size: int) -> dict[str, Any] | RecordError:
 def read_row(page: Page) -> dict[str, Any]:
     """The row at the place that is the page's entry; `RecordError` where a fault is."""
     offset, size = read_entry(page)
-    try:
-        with open(page.annotation, "rb") as file:
-            file.seek(offset)
-            return parse_object(file.read(size))
-    except OSError as error:
-        raise RecordError(f"annotation cannot be read: {error.strerror}") from error
+    with annotation_read(), open(page.annotation, "rb") as file:
+        file.seek(offset)
+        return parse_object(file.read(size))

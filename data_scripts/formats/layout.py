@@ -75,11 +75,7 @@ def _rank(block: Block, ranks: dict[str, int]) -> float:
 
 
 def page_record(
-    page: Page,
-    image: tuple[str, int | None],
-    regions: list[Block],
-    level: str,
-    page_size: tuple[float, float] | None,
+    page: Page, image: tuple[str, int | None], regions: list[Block], level: str, page_size: tuple[float, float] | None
 ) -> PageRecord:
     """The record of a page with these regions, in reading order, at `level`; `image` is its path and number of page."""
     regions = [region for region in regions if not region.is_empty]

@@ -9,10 +9,11 @@ Source: the PubTabNet repository of IBM.
 """
 
 from html import escape
+from operator import methodcaller
 from typing import Any
 
 from file_tree import FileTree
-from formats.entries import find_image, image_id, unique_pages
+from formats.entries import list_row, unique_pages
 from formats.geometry import box_around_all
 from formats.images import named_image
 from formats.json_head import first_key_paths
@@ -38,20 +39,10 @@ def list_pages(annotations: FileTree, images: FileTree) -> list[Page]:
     """Every row of every *.jsonl as a page."""
     names = [name for name in annotations.files if name.endswith(".jsonl")]
     return unique_pages(
-        _page(f"{annotations.root}/{name}", f"{name}#{number}", place, row, images)
+        list_row(f"{annotations.root}/{name}", f"{name}#{number}", images, row, methodcaller("get", "filename"), place)
         for name in names
         for number, place, row in list_rows(f"{annotations.root}/{name}")
     )
-
-
-def _page(path: str, row_id: str, place: Any, row: dict[str, Any] | RecordError, images: FileTree) -> Page:
-    try:
-        if isinstance(row, RecordError):
-            raise row
-        image = find_image(images, row.get("filename"))
-    except RecordError as error:
-        return Page(row_id, path, images.root, (), error)
-    return Page(image_id(image), path, images.root, (image,), place)
 
 
 def read_page(page: Page, level: str) -> PageRecord:

@@ -7,7 +7,7 @@ from xml.etree.ElementTree import Element
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import ParseError, fromstring
 
-from file_tree import FileTree, first_heads
+from file_tree import FileTree, annotation_read, first_heads
 from formats.geometry import box_around
 from ocr2_hf.document.records import RecordError
 
@@ -28,11 +28,8 @@ class BrokenXML(RecordError):
 
 def read_bytes(path: str) -> bytes:
     """The whole file; `RecordError` where it cannot be read or is over `MAX_BYTES`."""
-    try:
-        with open(path, "rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise RecordError(f"annotation cannot be read: {error.strerror}") from error
+    with annotation_read(), open(path, "rb") as file:
+        data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise RecordError(f"annotation is over the limit of {MAX_BYTES:,} bytes")
     return data

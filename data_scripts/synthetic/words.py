@@ -41,5 +41,11 @@ def _code(rng: random.Random) -> str:
     return "".join(rng.choices(CODE, k=rng.randint(3, 6)))
 
 
+def figure(value: int, mark: str) -> str:
+    """A whole number with `mark` between thousands; one below zero in parentheses."""
+    text = f"{abs(value):,}".replace(",", mark)
+    return f"({text})" if value < 0 else text
+
+
 def money(cents: int, mark: str) -> str:
     return f"{cents // 100}{mark}{cents % 100:02d}"
