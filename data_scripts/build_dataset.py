@@ -62,27 +62,13 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("name", type=dataset_name, help="the name to load it by: a-z, 0-9, _ and -")
-    add(
-        "--annotations",
-        type=Path,
-        required=True,
-        help="their folder, or the parent of annotations/ and images/",
-    )
-    add(
-        "--images",
-        type=Path,
-        help="image folder (default: images/ in or beside the annotations, or their folder)",
-    )
+    add("--annotations", type=Path, required=True, help="their folder, or the parent of annotations/ and images/")
+    add("--images", type=Path, help="image folder (default: images/ in or beside the annotations, or their folder)")
     add("--format", choices=["auto", *FORMATS], default="auto", help="auto: recognised from the files")
     levels = sorted({level for module in FORMATS.values() for level in module.LEVELS})
     add("--level", choices=levels, help="what is a region, where the format has lines and words too")
     add("--label_map", type=Path, metavar="FILE", help="YAML {class: label, class: null}; null leaves regions out")
-    add(
-        "--split",
-        choices=["hash", "folders"],
-        default="hash",
-        help="folders: train, validation (or val), test",
-    )
+    add("--split", choices=["hash", "folders"], default="hash", help="folders: train, validation (or val), test")
     add("--val", type=share, help="share of the pages for validation (default 0.05)")
     add("--test", type=share, help="share of the pages for test (default 0.05)")
     add("--group_by", type=pattern, metavar="REGEX", help="pages whose ids give one match stay in one split")

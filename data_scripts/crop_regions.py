@@ -10,7 +10,6 @@ pixels, are left out and counted. The folder is there whole or not at all.
 
 import argparse
 import json
-import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -20,6 +19,7 @@ from typing import Any
 from tqdm import tqdm
 
 from arguments import count, share
+from file_tree import file_name
 from ocr2_hf.data.load import load_dataset
 from ocr2_hf.document.atomic_files import whole_folder
 from ocr2_hf.document.page_files import to_rgb
@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
     with whole_folder(args.out_dir) as beside:
         for split, rows in dict(load_dataset(args.name)).items():
             for number, row in enumerate(tqdm(rows, desc=f"cutting {split}", unit=" pages")):
-                counts += cut_page(row, f"{number:06d}-{_plain(row['id'])}", beside, split, args)
+                counts += cut_page(row, f"{number:06d}-{file_name(row['id'])}", beside, split, args)
         if not counts["crops"]:
             raise WorkError(f"{args.name} has no region with text to cut out ({_told(counts)})")
     print(f"{counts.pop('crops')} crops in {args.out_dir}; left out: {_told(counts) or 'none'}")
@@ -87,16 +87,7 @@ def regions(row: Mapping[str, Any], counts: Counter[str], min_side: int) -> Iter
 def widened(box: Box, margin: float, size: tuple[int, int]) -> Box:
     """The box with a margin around it, as far as the page goes."""
     extra = round(margin * min(box[2] - box[0], box[3] - box[1]))
-    return (
-        max(box[0] - extra, 0),
-        max(box[1] - extra, 0),
-        min(box[2] + extra, size[0]),
-        min(box[3] + extra, size[1]),
-    )
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^\w.-]+", "_", name)[:120]
+    return max(box[0] - extra, 0), max(box[1] - extra, 0), min(box[2] + extra, size[0]), min(box[3] + extra, size[1])
 
 
 def _told(counts: Counter[str]) -> str:

@@ -1,6 +1,7 @@
 """The card of a dataset that goes to the Hub: what its rows are, how many, whose licence, and how to load it."""
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from datasets import Dataset
@@ -19,52 +20,64 @@ COLUMNS = {
 LONGEST_TEXT, MOST_REGIONS = 400, 3
 
 
+_TEXT = """
+# {name}
+
+Pages with their text and their regions, for fine-tuning DeepSeek-OCR-2.
+
+{counts}
+
+## Columns
+
+{columns}
+
+## Use
+
+```python
+from ocr2_hf import load_dataset
+
+pages = load_dataset("{repo}", split="{split}")  # datasets.load_dataset loads it too
+```
+
+## Example
+
+```json
+{example}
+```
+
+## Licence
+
+{license}
+"""
+
+
 def write_card(card: DatasetCard, splits: dict[str, Dataset], repo: str, license_id: str, summary: dict) -> None:
     """Fill in the card that `push_to_hub` made: it already tells the Hub its columns and files."""
     card.data.license = license_id
     card.data.task_categories = ["image-to-text"]
     card.data.tags = ["ocr", "document-layout", "ocr2_hf"]
-    card.text = "\n".join(
-        [
-            f"\n# {repo.partition('/')[2]}",
-            "",
-            "Pages with their text and their regions, for fine-tuning DeepSeek-OCR-2.",
-            "",
-            *_counts(splits, summary),
-            "",
-            "## Columns",
-            "",
-            *_table(("column", "holds"), COLUMNS.items()),
-            "",
-            "## Use",
-            "",
-            "```python",
-            "from ocr2_hf import load_dataset",
-            "",
-            f'pages = load_dataset("{repo}", split="{next(iter(splits))}")  # datasets.load_dataset loads it too',
-            "```",
-            "",
-            "## Example",
-            "",
-            "```json",
-            json.dumps(_example(next(iter(splits.values()))), indent=2, ensure_ascii=False).replace("```", "` ` `"),
-            "```",
-            "",
-            f"## Licence\n\n{license_id}\n",
-        ]
+    split, first = next(iter(splits.items()))
+    card.text = _TEXT.format(
+        name=repo.partition("/")[2],
+        counts=_counts(splits, summary),
+        columns=_table(("column", "holds"), COLUMNS.items()),
+        repo=repo,
+        split=split,
+        example=json.dumps(_example(first), indent=2, ensure_ascii=False).replace("```", "` ` `"),
+        license=license_id,
     )
 
 
-def _counts(splits: dict[str, Dataset], summary: dict[str, Any]) -> list[str]:
+def _counts(splits: dict[str, Dataset], summary: dict[str, Any]) -> str:
     rows = [(name, len(part), summary["splits"][name]["regions"]) for name, part in splits.items()]
     left_out = summary["rejected"]
-    note = f"{left_out} pages of the source failed the checks and are not in it." if left_out else ""
-    return _table(("split", "pages", "regions"), rows) + (["", note] if note else [])
+    note = f"\n\n{left_out} pages of the source failed the checks and are not in it." if left_out else ""
+    return _table(("split", "pages", "regions"), rows) + note
 
 
-def _table(head: tuple[str, ...], rows: Any) -> list[str]:
+def _table(head: tuple[str, ...], rows: Iterable[tuple]) -> str:
     lines = [head, tuple("---" for _ in head), *rows]
-    return ["| " + " | ".join(str(cell) for cell in line) + " |" for line in lines]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
 def _example(dataset: Dataset) -> dict[str, Any]:

@@ -1,14 +1,20 @@
-"""The files of a folder with their sizes and times: what pages there are, and what changed."""
+"""Files: those of a folder with their sizes and times, so what pages there are and what changed; their heads, names."""
 
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ocr2_hf.document.records import RecordError
 from ocr2_hf.errors import UsageError
+
+# Files of another kind may lie beside the annotations; a whole folder of them is not looked through.
+_FIRST_FILES = 8
 
 
 @dataclass(frozen=True)
@@ -17,6 +23,10 @@ class FileTree:
 
     root: str
     files: dict[str, tuple[int, int]]
+
+    def paths(self, suffix: str) -> list[str]:
+        """The paths of the files that end in `suffix`."""
+        return [f"{self.root}/{name}" for name in self.files if name.endswith(suffix)]
 
 
 def list_files(folder: Path) -> FileTree:
@@ -37,6 +47,31 @@ def _walk(folder: str, prefix: str) -> Iterable[tuple[str, tuple[int, int]]]:
             elif entry.is_file():
                 stat = entry.stat()
                 yield prefix + entry.name, (stat.st_size, stat.st_mtime_ns)
+
+
+def file_name(page_id: str) -> str:
+    """A page's id as a file may be called, without a suffix."""
+    return re.sub(r"[^\w.-]+", "_", page_id)[:120]
+
+
+def first_heads(paths: list[str], size: int) -> Iterator[bytes]:
+    """The first `size` bytes of each of the first few files; one that cannot be read has none."""
+    for path in paths[:_FIRST_FILES]:
+        try:
+            with open(path, "rb") as file:
+                head = file.read(size)
+        except OSError:  # the page is rejected with the reason when it is read
+            continue
+        yield head
+
+
+@contextmanager
+def annotation_read() -> Iterator[None]:
+    """Turns an `OSError` into the fault of the one page that the file annotates (`RecordError`)."""
+    try:
+        yield
+    except OSError as error:
+        raise RecordError(f"annotation cannot be read: {error.strerror}") from error
 
 
 def digest_trees(trees: Iterable[FileTree], options: dict[str, Any]) -> str:

@@ -8,7 +8,6 @@ Writes `summary.json`, `lengths.png`, `duplicates.jsonl` (near-duplicate pages t
 
 import argparse
 import json
-import re
 import sys
 from collections import Counter
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from tqdm import tqdm
 
 from arguments import count
 from duplicates import Pair, near_duplicates
+from file_tree import file_name
 from histograms import draw_histograms
 from inspection import SplitCounts, count_splits, summary
 from ocr2_hf.data.load import load_dataset
@@ -88,8 +88,7 @@ def draw_pages(dataset: Dataset, split: str, limit: int, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     rows = sorted(set(np.linspace(0, len(dataset) - 1, min(limit, len(dataset))).round().astype(int).tolist()))
     for row in tqdm(dataset.select(rows), desc=f"drawing {split}", unit=" pages"):
-        name = re.sub(r"[^\w.-]+", "_", row["id"])[:120]
-        draw_overlay(to_rgb(row["image"]), page_regions(row)).save(folder / f"{split}-{name}.png")
+        draw_overlay(to_rgb(row["image"]), page_regions(row)).save(folder / f"{split}-{file_name(row['id'])}.png")
 
 
 def print_tables(counts: Mapping[str, SplitCounts], context: int) -> None:

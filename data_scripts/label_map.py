@@ -1,4 +1,4 @@
-"""A user's table from the region classes of annotations to the labels that the model is to write."""
+"""Tables from the region classes of annotations to the labels that the model is to write: a format's, a user's."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +17,11 @@ MODEL_LABELS = {
     *("title", "sub_title", "text", "table", "table_caption", "table_footnote", "equation", "image", "image_caption"),
     *("figure", "header", "footer"),
 }
+
+
+def by_class(**classes: str) -> dict[str, str]:
+    """A format's table {class: label}, from the classes of each label, with spaces between them."""
+    return {name: label for label, names in classes.items() for name in names.split()}
 
 
 def load_label_map(path: Path) -> LabelMap:

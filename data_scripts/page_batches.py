@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import numpy as np
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 BATCH_BYTES = 64 * 2**20
 BATCH_PAGES = 1000
+
+# A page that is accepted: its row but for the image, how many boxes were clamped, and whether it is over the context.
+_Checked = tuple[dict[str, Any], int, bool]
 
 
 @dataclass
@@ -58,17 +61,6 @@ class _Item:
     record: PageRecord
     size: int
     image: bytes | None = None
-
-
-@dataclass
-class _Checked:
-    """A page that is accepted: its checked record, its size as displayed, and what was noticed."""
-
-    record: PageRecord
-    width: int
-    height: int
-    clamped: int
-    is_overlong: bool
 
 
 @dataclass
@@ -125,7 +117,7 @@ def _read_images(batch: _Batch, report: Report, check: Callable[[PageRecord, mem
     """Read and check the images of a batch; the accepted pages as a table, the others in `report`."""
     buffer = pa.allocate_buffer(batch.size)
     view = memoryview(buffer).cast("B")
-    offsets, accepted = [0], []
+    offsets, rows = [0], []
     for item in batch.items:
         place = view[offsets[-1] : offsets[-1] + item.size]
         try:
@@ -133,23 +125,24 @@ def _read_images(batch: _Batch, report: Report, check: Callable[[PageRecord, mem
                 _read_into(place, item.record.image_path)
             else:
                 place[:] = item.image
-            checked = check(item.record, place)
+            row, clamped, is_overlong = check(item.record, place)
         except (RecordError, WorkError) as error:
             report.reject(item.page, error)
             continue
         offsets.append(offsets[-1] + item.size)
-        accepted.append(checked)
-        report.clamped += checked.clamped
-        report.overlong += checked.is_overlong
-        report.regions += len(checked.record.bboxes)
-    report.pages += len(accepted)
-    return _table(accepted, buffer.slice(0, offsets[-1]), offsets)
+        rows.append(row)
+        report.clamped += clamped
+        report.overlong += is_overlong
+        report.regions += len(row["bboxes"])
+    report.pages += len(rows)
+    return _table(rows, buffer.slice(0, offsets[-1]), offsets)
 
 
 def _check_page(record: PageRecord, image: memoryview, full: bool, lengths: "TokenLengths | None") -> _Checked:
     width, height = check_image(image, full)
     checked, clamped = check_record(record, width, height)
-    return _Checked(checked, width, height, clamped, lengths is not None and lengths.is_over(checked, width, height))
+    is_overlong = lengths is not None and lengths.is_over(checked, width, height)
+    return vars(checked) | {"width": width, "height": height}, clamped, is_overlong
 
 
 def tokenizer_lengths(name: str | None) -> "TokenLengths | None":
@@ -174,19 +167,16 @@ def _read_into(place: memoryview, path: str) -> None:
         raise WorkError("image changed while it was read")
 
 
-def _table(pages: list[_Checked], buffer: pa.Buffer, offsets: list[int]) -> pa.Table:
-    records = [page.record for page in pages]
+def _table(rows: list[dict[str, Any]], buffer: pa.Buffer, offsets: list[int]) -> pa.Table:
     schema = FEATURES.arrow_schema
     places = pa.array(offsets, pa.int32()).buffers()[1]
-    images = pa.Array.from_buffers(pa.binary(), len(records), [None, places, buffer])
+    images = pa.Array.from_buffers(pa.binary(), len(rows), [None, places, buffer])
     columns = {
-        "image": pa.StructArray.from_arrays([images, pa.nulls(len(records), pa.string())], ["bytes", "path"]),
-        "width": pa.array([page.width for page in pages], pa.int32()),
-        "height": pa.array([page.height for page in pages], pa.int32()),
-        "bboxes": _box_column([record.bboxes for record in records], schema.field("bboxes").type),
+        "image": pa.StructArray.from_arrays([images, pa.nulls(len(rows), pa.string())], ["bytes", "path"]),
+        "bboxes": _box_column([row["bboxes"] for row in rows], schema.field("bboxes").type),
     }
-    for name in ("id", "text", "labels", "texts", "prompt", "target"):
-        columns[name] = pa.array([getattr(record, name) for record in records], schema.field(name).type)
+    for name in FEATURES.keys() - columns.keys():
+        columns[name] = pa.array([row[name] for row in rows], schema.field(name).type)
     return pa.table({name: columns[name] for name in FEATURES}, schema=schema)
 
 

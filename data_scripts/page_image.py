@@ -13,10 +13,7 @@ MAX_BYTES = 256 * 2**20
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8"
-_PNG_METADATA = (
-    b"Raw profile type",
-    b"XML:com.adobe.xmp",
-)  # keywords of text chunks that may hold EXIF or XMP
+_PNG_METADATA = (b"Raw profile type", b"XML:com.adobe.xmp")  # keywords of text chunks that may hold EXIF or XMP
 _FRAME_MARKERS = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF")
 _DECODED = ("BMP", "GIF")  # they have no checksum, and no end that every program writes
@@ -37,8 +34,7 @@ def check_image(data: memoryview, full: bool = False) -> tuple[int, int]:
         elif data[:2] == _JPEG:
             width, height, has_metadata = _check_jpeg(data)
         else:
-            width, height = _check_other(data)
-            has_metadata = True
+            width, height, has_metadata = *_check_other(data), True
     except (struct.error, IndexError):
         raise WorkError("image is cut off in its header") from None
     if width < 1 or height < 1:

@@ -55,10 +55,9 @@ def find_folders(annotations: Path, images: Path | None) -> tuple[Path, Path]:
     `annotations` may be the parent of annotations/ and images/. Where `images` is not given it is images/ in
     `annotations` or, where that holds no image itself, images/ beside it; else the annotation folder itself.
     """
-    if (annotations / "annotations").is_dir():
-        parent, annotations = annotations, annotations / "annotations"
-    else:
-        parent = annotations
+    parent = annotations
+    if (parent / "annotations").is_dir():
+        annotations = parent / "annotations"
     if images is not None:
         return annotations, images
     for candidate in (parent / "images", annotations.parent / "images"):

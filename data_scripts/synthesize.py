@@ -38,25 +38,17 @@ from synthetic.statements import draw_statement
 from synthetic.tickets import draw_ticket
 from synthetic.typed import draw_typed
 
+_SHEET, _SLIP = (1240, 1754), (192, 192)
+# What draws a page of each kind, and its size in pixels where none is asked for.
 KINDS = {
-    "receipts": draw_receipt,
-    "statements": draw_statement,
-    "articles": draw_article,
-    "typed": draw_typed,
-    "primer": draw_primer,
-    "ragged": draw_ragged,
-    "tickets": draw_ticket,
-    "small_statements": draw_small_statement,
-}
-SIZES = {
-    "receipts": (384, 512),
-    "statements": (1240, 1754),
-    "articles": (1240, 1754),
-    "typed": (192, 192),
-    "primer": (192, 192),
-    "ragged": (192, 192),
-    "tickets": (192, 192),
-    "small_statements": (192, 192),
+    "receipts": (draw_receipt, (384, 512)),
+    "statements": (draw_statement, _SHEET),
+    "articles": (draw_article, _SHEET),
+    "typed": (draw_typed, _SLIP),
+    "primer": (draw_primer, _SLIP),
+    "ragged": (draw_ragged, _SLIP),
+    "tickets": (draw_ticket, _SLIP),
+    "small_statements": (draw_small_statement, _SLIP),
 }
 
 # The settings that a folder was made with; also the sign that it is ours to write into.
@@ -68,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
     words = LANGUAGES[args.language]
     args.font = args.font and [find_font(font) for font in args.font]
     fonts = [load_fonts(font, letters(words), words.FACE) for font in args.font or [None]]
-    KINDS[args.kind](random.Random(0), *args.size, fonts[0], words)  # refuses a page too small before there is a folder
+    args.draw(random.Random(0), *args.size, fonts[0], words)  # refuses a page too small before there is a folder
     try:
         prepare_folder(args.out_dir, page_settings(args), args.pages)
         for number in tqdm(range(args.pages), desc="drawing", unit=" pages"):
@@ -89,7 +81,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     add("--pages", type=count, required=True)
     add("--seed", type=int, default=0)
     add("--language", choices=LANGUAGES, default="en", help="zh needs a --font (default en)")
-    sizes = ", ".join("{} {}x{}".format(kind, *size) for kind, size in SIZES.items())
+    sizes = ", ".join("{} {}x{}".format(kind, *size) for kind, (_, size) in KINDS.items())
     add("--size", type=page_size, metavar="WIDTHxHEIGHT", help=f"pixels (default: {sizes})")
     add(
         "--font",
@@ -104,22 +96,16 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         help="0 to 1: rotation, blur, noise, JPEG, paper colour, and stamps on some (default 0)",
     )
     args = parser.parse_args(argv)
-    args.size = args.size or SIZES[args.kind]
+    args.draw, size = KINDS[args.kind]
+    args.size = args.size or size
     return args
 
 
 def page_settings(args: argparse.Namespace) -> dict[str, Any]:
     """All that a page of a given number depends on."""
     font = " ".join(hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in args.font or []) or "pillow"
-    size = "{}x{}".format(*args.size)
-    return {
-        "kind": args.kind,
-        "language": args.language,
-        "seed": args.seed,
-        "size": size,
-        "font": font,
-        "damage": args.damage,
-    }
+    named = {name: getattr(args, name) for name in ("kind", "language", "seed")}
+    return named | {"size": "{}x{}".format(*args.size), "font": font, "damage": args.damage}
 
 
 def prepare_folder(folder: Path, settings: dict[str, Any], pages: int) -> None:
@@ -147,7 +133,7 @@ def draw_page(args: argparse.Namespace, fonts: list[Fonts], number: int) -> None
     rng = random.Random(f"{args.kind}/{args.seed}/{number}")
     # With one font nothing is drawn by lot, so pages are those of earlier versions.
     chosen = fonts[0] if len(fonts) == 1 else rng.choice(fonts)
-    page = KINDS[args.kind](rng, *args.size, chosen, LANGUAGES[args.language])
+    page = args.draw(rng, *args.size, chosen, LANGUAGES[args.language])
     if args.damage:
         damage_page(page, rng, args.damage)
     image = page.image()

@@ -14,7 +14,7 @@ from ocr2_hf import OCR2Trainer
 from ocr2_hf.data.features import FEATURES
 from ocr2_hf.data.images import ImageSettings
 from ocr2_hf.data.pages import PageTasks
-from ocr2_hf.data.token_batches import JITTER, TokenBatches, padding_share
+from ocr2_hf.data.token_batches import JITTER, TokenBatches
 from ocr2_hf.modeling.adapters import apply_policy
 from ocr2_hf.modeling.tiny import build_tiny_model
 from ocr2_hf.recipe import ModelArguments, OCR2TrainingArguments
@@ -76,6 +76,12 @@ def realistic_lengths(count: int = 3000) -> np.ndarray:
         visual = images.tokens(images.tiles(*size))
         lengths.append(visual + 12 + np.exp(draw.uniform(np.log(low), np.log(high), count // 3)).astype(int))
     return np.concatenate(lengths)
+
+
+def padding_share(batches: list[list[int]], lengths: np.ndarray) -> float:
+    """Which share of the tokens of padded batches is padding."""
+    padded = sum(len(batch) * int(lengths[list(batch)].max()) for batch in batches)
+    return 1 - sum(int(lengths[list(batch)].sum()) for batch in batches) / padded
 
 
 def test_padding_is_under_five_percent_where_random_batches_have_a_quarter():

@@ -9,48 +9,31 @@ from collections.abc import Iterable, Iterator
 from xml.etree.ElementTree import Element
 
 from file_tree import FileTree
-from formats.layout import Block, page_record, sort_blocks
+from formats.layout import Block, page_record, ranks_of, sort_blocks
 from formats.page import Page
 from formats.page_files import find_image, list_page_files
-from formats.xml_text import box_of_points, first_element, heads, number, read_xml, shown_id
+from formats.xml_text import box_of_points, has_root, number, read_sheet, shown_id
+from label_map import by_class
 from ocr2_hf.document.records import PageRecord, RecordError
 
 FILES = "*.xml, ALTO"
-LABELS = {
-    "TextBlock": "text",
-    "Illustration": "image",
-    "GraphicalElement": "separator",
-    "TopMargin": "header",
-    "BottomMargin": "footer",
-    "LeftMargin": "marginalia",
-    "RightMargin": "marginalia",
-    # eScriptorium's own, and SegmOnto
-    "Main": "text",
-    "Title": "title",
-    "Commentary": "text",
-    "Figure": "image",
-    "Decoration": "image",
-    "Numbering": "page_number",
-    "Margin": "marginalia",
-    "DropCapital": "drop_capital",
-    "Stamp": "stamp",
-    "MainZone": "text",
-    "TitlePageZone": "title",
-    "MarginTextZone": "marginalia",
-    "NumberingZone": "page_number",
-    "RunningTitleZone": "header",
-    "QuireMarksZone": "signature_mark",
-    "TableZone": "table",
-    "GraphicZone": "image",
-    "DropCapitalZone": "drop_capital",
-    "StampZone": "stamp",
-    "SealZone": "stamp",
-    "table": "table",
-    "Table": "table",
-}
+# The elements of ALTO, and the tags of eScriptorium and SegmOnto.
+LABELS = by_class(
+    text="TextBlock Main Commentary MainZone",
+    title="Title TitlePageZone",
+    header="TopMargin RunningTitleZone",
+    footer="BottomMargin",
+    marginalia="LeftMargin RightMargin Margin MarginTextZone",
+    page_number="Numbering NumberingZone",
+    signature_mark="QuireMarksZone",
+    drop_capital="DropCapital DropCapitalZone",
+    table="TableZone table Table",
+    image="Illustration Figure Decoration GraphicZone",
+    stamp="Stamp StampZone SealZone",
+    separator="GraphicalElement",
+)
 LEVELS = ("region", "line", "word")
 
-_SUFFIXES = (".xml",)
 _SPACES = ("TopMargin", "PrintSpace", "LeftMargin", "RightMargin", "BottomMargin")
 _PLACE = ("HPOS", "VPOS", "WIDTH", "HEIGHT")
 _SOFT_HYPHEN = "\u00ad"
@@ -58,24 +41,23 @@ _SOFT_HYPHEN = "\u00ad"
 
 def recognise(annotations: FileTree) -> bool:
     """True where one of the first XML files has the root `alto`."""
-    return any(first_element(head) == "alto" for head in heads(annotations, _SUFFIXES))
+    return has_root(annotations, "alto")
 
 
 def list_pages(annotations: FileTree, images: FileTree) -> list[Page]:
     """Every *.xml as a page, with the images of its name."""
-    return list_page_files(annotations, images, _SUFFIXES)
+    return list_page_files(annotations, images, (".xml",))
 
 
 def read_page(page: Page, level: str) -> PageRecord:
     """The page's regions, lines or words, in pixels or what else its boxes are measured in."""
-    root = read_xml(page.annotation, "alto")
-    sheets = root.findall("Layout/Page")
-    if len(sheets) != 1:
-        raise RecordError(f"annotation holds {len(sheets)} pages; one file must be one page")
+    root, sheet = read_sheet(page.annotation, "alto", "Layout/Page")
     tags = {tag.get("ID"): tag.get("LABEL") for tag in root.iterfind("Tags/*") if tag.tag != "NamedEntityTag"}
-    regions = sort_blocks(_regions(sheets[0], tags, ""), _ranks(root.iterfind("ReadingOrder//*[@REF]")))
+    # A second reading order is for what the first leaves out.
+    ids = [id for reference in root.iterfind("ReadingOrder//*[@REF]") for id in reference.get("REF", "").split()]
+    regions = sort_blocks(_regions(sheet, tags, ""), ranks_of(ids))
     image = find_image(page, root.findtext("Description/sourceImageInformation/fileName"))
-    return page_record(page, image, regions, level, _page_size(root, sheets[0]))
+    return page_record(page, image, regions, level, _page_size(root, sheet))
 
 
 def _page_size(root: Element, sheet: Element) -> tuple[float, float] | None:
@@ -85,12 +67,6 @@ def _page_size(root: Element, sheet: Element) -> tuple[float, float] | None:
             raise RecordError(f"boxes are in {unit[:40]!a}, and Page has no WIDTH and HEIGHT to scale them by")
         return None
     return number(sheet, "WIDTH"), number(sheet, "HEIGHT")
-
-
-def _ranks(references: Iterable[Element]) -> dict[str, int]:
-    """The rank of each id: where it is first referred to. A second reading order is for what the first leaves out."""
-    ids = [id for reference in references for id in reference.get("REF", "").split()]
-    return {id: rank for rank, id in reversed(list(enumerate(ids)))}
 
 
 def _regions(space: Element, tags: dict[str | None, str | None], inherited: str) -> Iterator[Block]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from formats.json_text import string
+from formats.json_text import are_all, string
 from ocr2_hf.document.records import RecordError, shown
 
 _ASKERS, _ANSWERERS = ("user", "human"), ("assistant", "gpt")
@@ -20,7 +20,7 @@ def messages_of(row: dict[str, Any]) -> list[dict[str, Any]] | None:
     messages = row.get("messages", row.get("conversations"))
     if messages is None:
         return None
-    if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
+    if not are_all(dict, messages):
         raise RecordError(f"messages is {shown(messages)}, not a list of objects")
     return messages
 

@@ -15,35 +15,29 @@ from functools import partial
 from typing import Any
 
 from file_tree import FileTree
-from formats.entries import list_entry, read_entry, unique_pages
+from formats.entries import Fields, list_entry, read_entry, unique_pages
 from formats.geometry import box_around
 from formats.json_head import first_key_paths
-from formats.json_text import numbers, read_shared_json, string
+from formats.json_text import are_all, numbers, read_shared_json, string
 from formats.page import Page
-from ocr2_hf.document.records import PageRecord, RecordError, shown
+from label_map import by_class
+from ocr2_hf.document.records import RecordError, shown
 from ocr2_hf.errors import WorkError
 
 FILES = "*.json with images, annotations and categories"
-LABELS = {
-    # PubLayNet
-    "list": "text",
-    "figure": "image",
-    # DocLayNet
-    "Caption": "caption",
-    "Footnote": "footnote",
-    "Formula": "equation",
-    "List-item": "text",
-    "Page-footer": "footer",
-    "Page-header": "header",
-    "Picture": "image",
-    "Section-header": "sub_title",
-    "Table": "table",
-    "Text": "text",
-    "Title": "title",
-    # both, as others write them
-    "List": "text",
-    "Figure": "image",
-}
+# Those of PubLayNet in small letters, of DocLayNet in capitals, as others write them too.
+LABELS = by_class(
+    text="list List List-item Text",
+    title="Title",
+    sub_title="Section-header",
+    header="Page-header",
+    footer="Page-footer",
+    footnote="Footnote",
+    table="Table",
+    equation="Formula",
+    image="figure Figure Picture",
+    caption="Caption",
+)
 LEVELS = ()
 
 _LISTS = ("images", "annotations", "categories")
@@ -57,8 +51,7 @@ def recognise(annotations: FileTree) -> bool:
 
 def list_pages(annotations: FileTree, images: FileTree) -> list[Page]:
     """Every entry of `images` in every *.json as a page; `WorkError` where one of the files is no COCO file."""
-    names = [name for name in annotations.files if name.endswith(".json")]
-    return unique_pages(page for name in names for page in _file_pages(f"{annotations.root}/{name}", images))
+    return unique_pages(page for path in annotations.paths(".json") for page in _file_pages(path, images))
 
 
 read_page = read_entry
@@ -67,7 +60,7 @@ read_page = read_entry
 def _file_pages(path: str, images: FileTree) -> list[Page]:
     lists = read_shared_json(path, dict, _without_polygons)
     for name in _LISTS:
-        if not isinstance(lists.get(name), list) or not all(isinstance(entry, dict) for entry in lists[name]):
+        if not are_all(dict, lists.get(name)):
             raise WorkError(f"{path}: {name} is no list of objects, so it is no COCO file; move it to another folder")
     names = {_id(category.get("id")): category.get("name") for category in lists["categories"]}
     regions = defaultdict(list)
@@ -99,20 +92,18 @@ def _orphan(path: str, image_id: int | str | None, count: int, images: FileTree)
     return Page(f"{path.rpartition('/')[2]}#image_id={shown(image_id)}", path, images.root, (), fault)
 
 
-def _record(image: dict[str, Any], annotations: list[dict[str, Any]] | None, names: dict[Any, Any]) -> PageRecord:
+def _record(image: dict[str, Any], annotations: list[dict[str, Any]] | None, names: dict[Any, Any]) -> Fields:
     if annotations is None:
         raise RecordError(f"image has the id {shown(image.get('id'))}, which is no id or is that of another image too")
     if not annotations:
         raise RecordError("image has no annotations")
     annotations = _in_order(annotations)
-    return PageRecord(
-        id="",
-        image_path="",
-        text="",
-        bboxes=[_box(annotation, f"annotations[{i}] of the image") for i, annotation in enumerate(annotations)],
-        labels=[_label(annotation, names) for annotation in annotations],
-        page_size=tuple(numbers([image.get("width"), image.get("height")], 2, "size of the image")),
-    )
+    return {
+        "text": "",
+        "bboxes": [_box(annotation, f"annotations[{i}] of the image") for i, annotation in enumerate(annotations)],
+        "labels": [_label(annotation, names) for annotation in annotations],
+        "page_size": tuple(numbers([image.get("width"), image.get("height")], 2, "size of the image")),
+    }
 
 
 def _in_order(annotations: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -133,7 +124,7 @@ def _box(annotation: dict[str, Any], where: str) -> list[float]:
         x, y, width, height = numbers(annotation["bbox"], 4, f"{where}: bbox")
         return [x, y, x + width, y + height]
     polygons = annotation.get("segmentation")
-    if not isinstance(polygons, list) or not all(isinstance(polygon, list) for polygon in polygons):
+    if not are_all(list, polygons):
         raise RecordError(f"{where} has neither bbox nor polygons")
     where = f"{where}: segmentation"
     flat = [numbers(polygon, len(polygon), where) for polygon in polygons]

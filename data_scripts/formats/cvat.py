@@ -11,10 +11,10 @@ from functools import partial
 from xml.etree.ElementTree import Element
 
 from file_tree import FileTree
-from formats.entries import list_entry, read_entry, unique_pages
+from formats.entries import Fields, list_entry, read_entry, unique_pages
 from formats.page import Page
-from formats.xml_text import box_of_points, first_element, heads, number, parse_number, read_xml
-from ocr2_hf.document.records import PageRecord, RecordError
+from formats.xml_text import box_of_points, has_root, number, parse_number, read_xml
+from ocr2_hf.document.records import RecordError
 from ocr2_hf.errors import WorkError
 
 FILES = "*.xml, CVAT for images"
@@ -28,19 +28,18 @@ LABELS = {
 }
 LEVELS = ()
 
-_SUFFIXES = (".xml",)
 _MAX_WORK = 10**7
 _NO_REGIONS = ("polyline", "points", "tag")
 
 
 def recognise(annotations: FileTree) -> bool:
     """True where one of the first XML files has the root `annotations`."""
-    return any(first_element(head) == "annotations" for head in heads(annotations, _SUFFIXES))
+    return has_root(annotations, "annotations")
 
 
 def list_pages(annotations: FileTree, images: FileTree) -> list[Page]:
     """Every image of every *.xml as a page; `WorkError` where one of the files cannot be read."""
-    names = [name for name in annotations.files if name.lower().endswith(_SUFFIXES)]
+    names = [name for name in annotations.files if name.lower().endswith(".xml")]
     return unique_pages(page for name in names for page in _file_pages(f"{annotations.root}/{name}", images))
 
 
@@ -56,22 +55,20 @@ def _file_pages(path: str, images: FileTree) -> Iterator[Page]:
         yield list_entry(path, count, images, image.get("name"), partial(_record, image))
 
 
-def _record(image: Element) -> PageRecord:
+def _record(image: Element) -> Fields:
     shapes = [(shape, _box(shape)) for shape in image if shape.tag not in _NO_REGIONS]
     if not shapes:
         raise RecordError("image has no box and no polygon")
     ranks = _ranks(image, [box for _, box in shapes])
     ordered = [shapes[i] for i in sorted(range(len(shapes)), key=lambda i: ranks.get(i, math.inf))]
     texts = [_attribute(shape, "text") for shape, _ in ordered]
-    return PageRecord(
-        id="",
-        image_path="",
-        text="\n\n".join(filter(None, texts)),
-        bboxes=[box for _, box in ordered],
-        labels=[shape.get("label", "") for shape, _ in ordered],
-        texts=texts,
-        page_size=(number(image, "width"), number(image, "height")),
-    )
+    return {
+        "text": "\n\n".join(filter(None, texts)),
+        "bboxes": [box for _, box in ordered],
+        "labels": [shape.get("label", "") for shape, _ in ordered],
+        "texts": texts,
+        "page_size": (number(image, "width"), number(image, "height")),
+    }
 
 
 def _ranks(image: Element, boxes: list[list[float]]) -> dict[int, int]:

@@ -13,25 +13,40 @@ from ocr2_hf.document.records import PageRecord, RecordError, shown
 
 _LONGEST_NAME = 4096
 
+Fields = dict[str, Any]  # of a `PageRecord`, but for id and image
 
-def list_entry(
-    annotation: str, number: int, images: FileTree, named: Any, read: Callable[[], PageRecord | None]
-) -> Page:
-    """The page of entry `number` (from 1) of the file `annotation`, with the record that `read` makes of it.
 
-    `named` is its image as the annotation names it; the page that it names in a PDF or TIFF goes before the record's. A
-    fault becomes the page's entry, to be raised by `read_entry`.
+def list_entry(annotation: str, number: int, images: FileTree, named: Any, read: Callable[[], Fields]) -> Page:
+    """The page of entry `number` (from 1) of the file `annotation`, with the record of what `read` finds in it.
+
+    `named` is its image as the annotation names it; the page that it names in a PDF or TIFF goes before what `read`
+    says. A fault becomes the page's entry, to be raised by `read_entry`.
     """
     page_id, found = entry_id(annotation, number), ()
     try:
         found = (find_image(images, named),)
         page_id = image_id(found[0])
         path, page_number = named_image(images.root, found[0])
-        record = read()
-        entry = replace(record, id=page_id, image_path=path, page_number=page_number or record.page_number)
+        fields = read()
+        fields["page_number"] = page_number or fields.get("page_number")
+        entry = PageRecord(page_id, path, **fields)
     except RecordError as error:
         entry = error
     return Page(page_id, annotation, images.root, found, entry)
+
+
+def list_row(path: str, row_id: str, images: FileTree, row: Any, name_image: Callable[[Any], Any], entry: Any) -> Page:
+    """The page of a row, or what is wrong with it, of a file of rows; `row_id` where its image is not known.
+
+    `name_image` tells the image of the row as the annotation names it, `entry` where the row is to be read again.
+    """
+    try:
+        if isinstance(row, RecordError):
+            raise row
+        image = find_image(images, name_image(row))
+    except RecordError as error:
+        return Page(row_id, path, images.root, (), error)
+    return Page(image_id(image), path, images.root, (image,), entry)
 
 
 def entry_id(annotation: str, number: int) -> str:
@@ -39,8 +54,8 @@ def entry_id(annotation: str, number: int) -> str:
     return f"{os.path.basename(annotation)}#{number}"
 
 
-def read_entry(page: Page) -> PageRecord:
-    """The record that `list_entry` left; `RecordError` where it left a fault."""
+def read_entry(page: Page) -> Any:
+    """What was left as the page's entry (by `list_entry` a record); `RecordError` where it is a fault."""
     if isinstance(page.entry, RecordError):
         raise RecordError(str(page.entry))
     return page.entry

@@ -19,8 +19,13 @@ def box_around(points: Iterable[Sequence[Any]], what: str = "polygon") -> list[f
         numbers = [value for value in pair if type(value) in (int, float)]
         if len(numbers) != 2 or len(pair) != 2 or not all(map(_is_finite, numbers)):
             raise RecordError(f"{what} has the point {shown(pair)}, not two numbers x, y")
-    xs, ys = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    return [min(xs), min(ys), max(xs), max(ys)]
+    return box_around_all([[*pair, *pair] for pair in pairs])
+
+
+def box_around_all(boxes: Iterable[Sequence[float]]) -> list[float]:
+    """The box around boxes [x0, y0, x1, y1]; there must be one."""
+    x0, y0, x1, y1 = zip(*boxes)
+    return [min(x0), min(y0), max(x1), max(y1)]
 
 
 def _is_finite(value: float) -> bool:

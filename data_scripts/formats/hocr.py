@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from file_tree import FileTree
+from file_tree import FileTree, annotation_read
 from formats.hocr_html import parse_hocr
 from formats.hocr_regions import LABELS as LABELS
 from formats.hocr_regions import box_of, kind_of, list_regions
@@ -59,10 +59,8 @@ def _count_pages(path: str) -> int:
 
 def read_page(page: Page, level: str) -> PageRecord:
     """The page's regions, lines or words, in pixels of the page's own box."""
-    try:
+    with annotation_read():
         stat = os.stat(page.annotation)
-    except OSError as error:
-        raise RecordError(f"annotation cannot be read: {error.strerror}") from error
     sheets = _sheets(page.annotation, stat.st_size, stat.st_mtime_ns)
     number = page.entry or 1
     if number > len(sheets) or (page.entry is None and len(sheets) != 1):

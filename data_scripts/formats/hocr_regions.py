@@ -2,37 +2,27 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any
 
 from formats.layout import Block
 from formats.xml_text import parse_number
+from label_map import by_class
 from ocr2_hf.document.records import RecordError
 
-LABELS = {
-    "ocr_par": "text",
-    "ocr_carea": "text",
-    "ocrx_block": "text",
-    "ocr_line": "text",
-    "ocrx_line": "text",
-    "ocrx_word": "text",
-    "ocr_textfloat": "text",
-    "ocr_blockquote": "text",
-    "ocr_abstract": "text",
-    "ocr_author": "text",
-    "ocr_title": "title",
-    "ocr_caption": "image_caption",
-    "ocr_header": "header",
-    "ocr_footer": "footer",
-    "ocr_pageno": "page_number",
-    "ocr_table": "table",
-    "ocr_display": "equation",
-    "ocr_image": "image",
-    "ocr_photo": "image",
-    "ocr_linedrawing": "image",
-    "ocr_textimage": "image",
-    "ocr_separator": "separator",
-}
+LABELS = by_class(
+    text="ocr_par ocr_carea ocrx_block ocr_line ocrx_line ocrx_word"
+    " ocr_textfloat ocr_blockquote ocr_abstract ocr_author",
+    title="ocr_title",
+    header="ocr_header",
+    footer="ocr_footer",
+    page_number="ocr_pageno",
+    table="ocr_table",
+    equation="ocr_display",
+    image="ocr_image ocr_photo ocr_linedrawing ocr_textimage",
+    image_caption="ocr_caption",
+    separator="ocr_separator",
+)
 
 _WORDS = ("ocrx_word", "ocr_word")
 _LINES = ("ocr_line", "ocrx_line")
@@ -47,14 +37,8 @@ def kind_of(element: Any) -> str:
     return next((name for name in element.get("class", "").split() if name.startswith("ocr")), "")
 
 
-def _inside(element: Any) -> Iterator[Any]:
-    elements = element.iter()
-    next(elements)
-    return elements
-
-
 def _has(element: Any, kinds: Iterable[str]) -> bool:
-    return any(kind_of(inner) in kinds for inner in _inside(element))
+    return any(kind_of(inner) in kinds for inner in islice(element.iter(), 1, None))
 
 
 def _is_line(element: Any) -> bool:

@@ -55,20 +55,7 @@ def plain_record(annotation: dict[str, Any], page_id: str, image_path: str, page
     absent = [key for key in _REQUIRED if key not in annotation]
     if absent:
         raise RecordError(f"annotation has no {', '.join(absent)}; it needs {', '.join(_REQUIRED)}")
-    return PageRecord(
-        id=page_id,
-        image_path=image_path,
-        page_number=page_number,
-        page_size=_page_size(annotation),
-        text=annotation["text"],
-        bboxes=annotation["bboxes"],
-        labels=annotation["labels"],
-        texts=annotation.get("texts"),
-        prompt=annotation.get("prompt"),
-        target=annotation.get("target"),
-    )
-
-
-def _page_size(annotation: dict[str, Any]) -> tuple[Any, Any] | None:
+    fields = {name: annotation.get(name) for name in (*_REQUIRED, "texts", "prompt", "target")}
     sides = annotation.get("width"), annotation.get("height")
-    return None if sides == (None, None) else sides
+    page_size = None if sides == (None, None) else sides
+    return PageRecord(page_id, image_path, page_number=page_number, page_size=page_size, **fields)

@@ -3,11 +3,9 @@
 import re
 from collections.abc import Iterator
 
-from file_tree import FileTree
+from file_tree import FileTree, first_heads
 
 HEAD_BYTES = 2**16
-# Files of another kind may lie beside the annotations; a whole folder of them is not looked through.
-_FIRST_FILES = 8
 _DEEPEST = 6
 
 # A string may be cut off by the end of the head: it is taken whole, or every quote in it would be tried again.
@@ -15,19 +13,13 @@ _TOKEN = re.compile(r'"((?:[^"\\]|\\.)*+)(?:"(\s*+:)?|\\?\Z)|[{}\[\]]', re.DOTAL
 
 
 def first_key_paths(annotations: FileTree, suffix: str) -> Iterator[set[str]]:
-    """The key paths in the heads of the folder's first files of that suffix; of a file that cannot be read, none."""
-    for name in [name for name in annotations.files if name.endswith(suffix)][:_FIRST_FILES]:
-        yield file_key_paths(f"{annotations.root}/{name}")
+    """The key paths in the heads of the folder's first files of that suffix; none of a file that cannot be read."""
+    return file_key_paths(annotations.paths(suffix))
 
 
-def file_key_paths(path: str) -> set[str]:
-    """The key paths in the head of a file."""
-    try:
-        with open(path, "rb") as file:
-            head = file.read(HEAD_BYTES)
-    except OSError:
-        return set()
-    return key_paths(head.decode(errors="replace"))
+def file_key_paths(paths: list[str]) -> Iterator[set[str]]:
+    """The same of files by their paths."""
+    return (key_paths(head.decode(errors="replace")) for head in first_heads(paths, HEAD_BYTES))
 
 
 def key_paths(head: str) -> set[str]:

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from itertools import count
 from typing import Any, BinaryIO
 
+from file_tree import annotation_read
+from formats.entries import read_entry
 from formats.json_text import MAX_PAGE_BYTES, parse_object
 from formats.page import Page
 from ocr2_hf.document.records import RecordError
@@ -52,12 +54,7 @@ def _row_or_fault(line: bytes, size: int) -> dict[str, Any] | RecordError:
 
 def read_row(page: Page) -> dict[str, Any]:
     """The row at the place that is the page's entry; `RecordError` where a fault is."""
-    if isinstance(page.entry, RecordError):
-        raise RecordError(str(page.entry))
-    offset, size = page.entry
-    try:
-        with open(page.annotation, "rb") as file:
-            file.seek(offset)
-            return parse_object(file.read(size))
-    except OSError as error:
-        raise RecordError(f"annotation cannot be read: {error.strerror}") from error
+    offset, size = read_entry(page)
+    with annotation_read(), open(page.annotation, "rb") as file:
+        file.seek(offset)
+        return parse_object(file.read(size))

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from file_tree import annotation_read
 from ocr2_hf.document.records import RecordError, shown
 from ocr2_hf.errors import WorkError
 
@@ -37,13 +38,10 @@ def parse_object(data: bytes) -> dict[str, Any]:
 
 def read_bytes(path: str, limit: int = MAX_PAGE_BYTES) -> bytes:
     """The file's bytes; `RecordError` where it cannot be read or is too large."""
-    try:
-        with open(path, "rb") as file:
-            if (size := os.fstat(file.fileno()).st_size) > limit:
-                raise RecordError(f"annotation of {size:,} bytes is over the limit of {limit:,} bytes")
-            return file.read()
-    except OSError as error:
-        raise RecordError(f"annotation cannot be read: {error.strerror}") from error
+    with annotation_read(), open(path, "rb") as file:
+        if (size := os.fstat(file.fileno()).st_size) > limit:
+            raise RecordError(f"annotation of {size:,} bytes is over the limit of {limit:,} bytes")
+        return file.read()
 
 
 def read_shared_json(path: str, kind: type, shrink: Callable[[dict], Any] | None = None) -> Any:
@@ -62,6 +60,11 @@ def numbers(values: Any, count: int, where: str) -> list[float]:
     if isinstance(values, list) and len(values) == count and all(map(_is_number, values)):
         return values
     raise RecordError(f"{where} is {shown(values)}, not a list of {count} numbers")
+
+
+def are_all(kind: type, values: Any) -> bool:
+    """Is it a list of that kind alone?"""
+    return isinstance(values, list) and all(isinstance(value, kind) for value in values)
 
 
 def string(value: Any, where: str) -> str:

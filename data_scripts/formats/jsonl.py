@@ -12,11 +12,12 @@ A page's id is its image's path without suffix; the second row of an image has "
 import json
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from file_tree import FileTree
 from formats.chat import messages_of, parts_of, question
-from formats.entries import find_image, image_id, unique_pages
+from formats.entries import list_row, unique_pages
 from formats.images import named_image
 from formats.json import plain_record
 from formats.json_head import file_key_paths, first_key_paths
@@ -41,17 +42,16 @@ def recognise(annotations: FileTree) -> bool:
 def list_pages(annotations: FileTree, images: FileTree) -> list[Page]:
     """Every row of every *.jsonl, and of every *.json that is a list of rows, as a page."""
     pages: list[Page] = []
-    rows_of_image: Counter[str] = Counter()
     for name in annotations.files:
         path = f"{annotations.root}/{name}"
         if name.endswith(".jsonl"):
             rows = list_rows(path)
-        elif name.endswith(".json") and _ROW_KEYS & file_key_paths(path):
+        elif name.endswith(".json") and any(_ROW_KEYS & paths for paths in file_key_paths([path])):
             rows = _list_entries(path)
         else:
             continue
-        pages += [_page(path, f"{name}#{number}", entry, row, images, rows_of_image) for number, entry, row in rows]
-    return unique_pages(pages)
+        pages += [list_row(path, f"{name}#{number}", images, row, _image, entry) for number, entry, row in rows]
+    return unique_pages(_numbered(pages))
 
 
 def _list_entries(path: str) -> Iterator[tuple[int, bytes, Any]]:
@@ -60,14 +60,13 @@ def _list_entries(path: str) -> Iterator[tuple[int, bytes, Any]]:
         yield number, json.dumps(row).encode(), row
 
 
-def _page(path: str, row_id: str, entry: Any, row: Any, images: FileTree, rows_of_image: Counter[str]) -> Page:
-    try:
-        image = find_image(images, _image(row))
-    except RecordError as error:
-        return Page(row_id, path, images.root, (), error)
-    rows_of_image[image] += 1
-    again = f"#{rows_of_image[image]}" if rows_of_image[image] > 1 else ""
-    return Page(image_id(image) + again, path, images.root, (image,), entry)
+def _numbered(pages: list[Page]) -> Iterator[Page]:
+    """The pages, from the second row of an image on with its number in the id."""
+    rows_of_image: Counter[tuple[str, ...]] = Counter()
+    for page in pages:
+        rows_of_image[page.images] += 1
+        number = rows_of_image[page.images]
+        yield replace(page, id=f"{page.id}#{number}") if page.images and number > 1 else page
 
 
 def read_page(page: Page) -> PageRecord:
@@ -81,10 +80,8 @@ def read_page(page: Page) -> PageRecord:
     return PageRecord(page.id, path, "", prompt=prompt, target=target, page_number=page_number)
 
 
-def _image(row: dict[str, Any] | RecordError) -> str:
+def _image(row: Any) -> str:
     """The one image that a row names, in its own keys or in its messages."""
-    if isinstance(row, RecordError):
-        raise row
     if not isinstance(row, dict):
         raise RecordError(f"row is {shown(row)}, not an object")
     named = [row.get("image"), row.get("file_name"), *_as_list(row.get("images"))]

@@ -17,12 +17,12 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from file_tree import FileTree
-from formats.entries import entry_id, find_image, list_entry, read_entry, unique_pages
+from formats.entries import Fields, entry_id, find_image, list_entry, read_entry, unique_pages
 from formats.json_head import first_key_paths
-from formats.json_text import numbers, read_shared_json
+from formats.json_text import are_all, numbers, read_shared_json
 from formats.label_studio_region import region_box, region_label, region_shape, region_text
 from formats.page import Page
-from ocr2_hf.document.records import PageRecord, RecordError, shown
+from ocr2_hf.document.records import RecordError, shown
 
 FILES = "*.json, a list of tasks with annotations and data"
 LABELS: dict[str, str] = {}
@@ -40,8 +40,7 @@ def recognise(annotations: FileTree) -> bool:
 
 def list_pages(annotations: FileTree, images: FileTree) -> list[Page]:
     """Every task of every *.json as a page; `WorkError` where one of the files is no JSON list."""
-    names = [name for name in annotations.files if name.endswith(".json")]
-    return unique_pages(page for name in names for page in _file_pages(f"{annotations.root}/{name}", images))
+    return unique_pages(page for path in annotations.paths(".json") for page in _file_pages(path, images))
 
 
 read_page = read_entry
@@ -79,7 +78,7 @@ def _image_name(data: dict[str, Any], images: FileTree) -> Any:
         return (uploaded[1] or "") + uploaded[2]
 
 
-def _record(task: dict[str, Any]) -> PageRecord:
+def _record(task: dict[str, Any]) -> Fields:
     by_region: dict[str, list[dict[str, Any]]] = {}
     for number, result in enumerate(_chosen(task)):
         if not isinstance(result, dict):
@@ -96,21 +95,19 @@ def _record(task: dict[str, Any]) -> PageRecord:
     sizes = [numbers([shapes[r].get("original_width"), shapes[r].get("original_height")], 2, "size") for r in regions]
     if any(size != sizes[0] for size in sizes):
         raise RecordError("regions were drawn on images of several sizes (original_width, original_height)")
-    return PageRecord(
-        id="",
-        image_path="",
-        text=text,
-        bboxes=[region_box(shapes[region], *sizes[0]) for region in regions],
-        labels=[region_label(by_region[region]) for region in regions],
-        texts=texts,
-        page_size=tuple(sizes[0]) if sizes else None,
-    )
+    return {
+        "text": text,
+        "bboxes": [region_box(shapes[region], *sizes[0]) for region in regions],
+        "labels": [region_label(by_region[region]) for region in regions],
+        "texts": texts,
+        "page_size": tuple(sizes[0]) if sizes else None,
+    }
 
 
 def _chosen(task: dict[str, Any]) -> list[Any]:
     """The results of the annotation that counts."""
     annotations = task.get("annotations", task.get("completions"))
-    if not isinstance(annotations, list) or not all(isinstance(entry, dict) for entry in annotations):
+    if not are_all(dict, annotations):
         raise RecordError(f"annotations of the task are {shown(annotations)}, not a list of objects")
     done = [entry for entry in annotations if not entry.get("was_cancelled")]
     if not done:

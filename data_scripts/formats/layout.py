@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from formats.geometry import box_around_all
 from formats.page import Page
 from ocr2_hf.document.records import PageRecord, RecordError
 
@@ -40,8 +41,7 @@ class Block:
         boxes = [part.box for part in self.parts]
         if not boxes:
             raise RecordError(f"{self.level} {self.id[:60]!a} has no coordinates")
-        x0, y0, x1, y1 = zip(*boxes)
-        return [min(x0), min(y0), max(x1), max(y1)]
+        return box_around_all(boxes)
 
     @property
     def is_empty(self) -> bool:
@@ -53,6 +53,11 @@ class Block:
         if self.level == level or not self.parts:
             return [self]
         return [found for part in self.parts for found in part.at(level)]
+
+
+def ranks_of(ids: list[str]) -> dict[str, int]:
+    """The rank of each id: where it is first."""
+    return {id: rank for rank, id in reversed(list(enumerate(ids)))}
 
 
 def sort_blocks(blocks: Iterable[Block], ranks: dict[str, int]) -> list[Block]:
@@ -70,11 +75,7 @@ def _rank(block: Block, ranks: dict[str, int]) -> float:
 
 
 def page_record(
-    page: Page,
-    image: tuple[str, int | None],
-    regions: list[Block],
-    level: str,
-    page_size: tuple[float, float] | None,
+    page: Page, image: tuple[str, int | None], regions: list[Block], level: str, page_size: tuple[float, float] | None
 ) -> PageRecord:
     """The record of a page with these regions, in reading order, at `level`; `image` is its path and number of page."""
     regions = [region for region in regions if not region.is_empty]

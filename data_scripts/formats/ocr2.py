@@ -12,14 +12,14 @@ from functools import partial
 from typing import Any
 
 from file_tree import FileTree
-from formats.entries import list_entry, read_entry, unique_pages
+from formats.entries import Fields, list_entry, read_entry, unique_pages
 from formats.images import PAGE_MARK
 from formats.json_head import first_key_paths
-from formats.json_text import MAX_FILE_BYTES, numbers, parse_object, read_bytes, string
+from formats.json_text import MAX_FILE_BYTES, are_all, numbers, parse_object, read_bytes, string
 from formats.page import Page
 from ocr2_hf.document.grounding import parse_regions, plain_text
 from ocr2_hf.document.page_files import PDF_SUFFIX, SEVERAL_PAGES
-from ocr2_hf.document.records import PageRecord, RecordError, shown
+from ocr2_hf.document.records import RecordError, shown
 
 FILES = "*.json that ocr2 read wrote"
 LABELS: dict[str, str] = {}
@@ -58,7 +58,7 @@ def _file_pages(root: str, name: str, images: FileTree) -> list[Page]:
 
 def _parse(path: str) -> list[dict[str, Any]]:
     pages = parse_object(read_bytes(path, MAX_FILE_BYTES)).get("pages")
-    if not pages or not isinstance(pages, list) or not all(isinstance(page, dict) for page in pages):
+    if not pages or not are_all(dict, pages):
         raise RecordError(f"pages is {shown(pages)}, not a list of objects: ocr2 read did not write the file")
     return pages
 
@@ -82,34 +82,32 @@ def _image_name(page: dict[str, Any], several: bool) -> Any:
     return f"{file}{PAGE_MARK}{shown(number)}" if is_numbered else file
 
 
-def _record(page: dict[str, Any], markdown_edited: bool) -> PageRecord:
+def _record(page: dict[str, Any], markdown_edited: bool) -> Fields:
     size = numbers([page.get("width"), page.get("height")], 2, "width and height")
     found = page.get("regions")
-    if not isinstance(found, list) or not all(isinstance(region, dict) for region in found):
+    if not are_all(dict, found):
         raise RecordError(f"regions is {shown(found)}, not a list of objects")
     texts = [string(region.get("text"), f"text of regions[{i}]") for i, region in enumerate(found)]
-    record = PageRecord(
-        id="",
-        image_path="",
-        text="\n\n".join(text for text in texts if text) if found else string(page.get("text"), "text"),
-        bboxes=[numbers(region.get("box"), 4, f"box of regions[{i}]") for i, region in enumerate(found)],
-        labels=[string(region.get("label"), f"label of regions[{i}]") for i, region in enumerate(found)],
-        texts=texts,
-        page_size=tuple(size),
-        page_number=1,  # counts for a TIFF of several pages of which only the first was read
-    )
-    if markdown_edited or page.get("text") != record.text:
-        _check_correction(page, record, markdown_edited)
-    return record
+    fields = {
+        "text": "\n\n".join(text for text in texts if text) if found else string(page.get("text"), "text"),
+        "bboxes": [numbers(region.get("box"), 4, f"box of regions[{i}]") for i, region in enumerate(found)],
+        "labels": [string(region.get("label"), f"label of regions[{i}]") for i, region in enumerate(found)],
+        "texts": texts,
+        "page_size": tuple(size),
+        "page_number": 1,  # counts for a TIFF of several pages of which only the first was read
+    }
+    if markdown_edited or page.get("text") != fields["text"]:
+        _check_correction(page, fields, markdown_edited)
+    return fields
 
 
-def _check_correction(page: dict[str, Any], record: PageRecord, markdown_edited: bool) -> None:
+def _check_correction(page: dict[str, Any], fields: Fields, markdown_edited: bool) -> None:
     """`RecordError` where what counts is as the model said it, and something else was corrected."""
     raw = page.get("raw")
     if not isinstance(raw, str):
         return
-    regions = list(zip(record.labels, record.bboxes, record.texts))
-    read = [(region.label, list(region.box), region.text) for region in parse_regions(raw, *record.page_size)]
+    regions = list(zip(fields["labels"], fields["bboxes"], fields["texts"]))
+    read = [(region.label, list(region.box), region.text) for region in parse_regions(raw, *fields["page_size"])]
     text_edited = page.get("text") != plain_text(raw)
     if regions == read and (markdown_edited or text_edited if regions else markdown_edited and not text_edited):
         where = "text" if text_edited else "the markdown"

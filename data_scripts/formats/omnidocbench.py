@@ -13,22 +13,22 @@ from functools import partial
 from typing import Any
 
 from file_tree import FileTree
-from formats.entries import entry_id, list_entry, read_entry, unique_pages
+from formats.entries import Fields, entry_id, list_entry, read_entry, unique_pages
 from formats.geometry import box_around
 from formats.json_head import first_key_paths
-from formats.json_text import numbers, read_shared_json, string
+from formats.json_text import are_all, numbers, read_shared_json, string
 from formats.page import Page
-from ocr2_hf.document.records import PageRecord, RecordError, shown
+from label_map import by_class
+from ocr2_hf.document.records import RecordError, shown
 
 FILES = "*.json, a list of pages with layout_dets"
-LABELS = {
-    "text_block": "text",
-    "reference": "text",
-    "figure": "image",
-    "figure_caption": "image_caption",
-    "figure_footnote": "image_footnote",
-    "equation_isolated": "equation",
-}
+LABELS = by_class(
+    text="text_block reference",
+    equation="equation_isolated",
+    image="figure",
+    image_caption="figure_caption",
+    image_footnote="figure_footnote",
+)
 LEVELS = ()
 
 _KEPT = ("category_type", "poly", "order", "text", "latex", "html", "layout_dets", "page_info")
@@ -43,8 +43,7 @@ def recognise(annotations: FileTree) -> bool:
 
 def list_pages(annotations: FileTree, images: FileTree) -> list[Page]:
     """Every page of every *.json; `WorkError` where one of the files is no JSON list."""
-    names = [name for name in annotations.files if name.endswith(".json")]
-    return unique_pages(page for name in names for page in _file_pages(f"{annotations.root}/{name}", images))
+    return unique_pages(page for path in annotations.paths(".json") for page in _file_pages(path, images))
 
 
 read_page = read_entry
@@ -57,7 +56,7 @@ def _file_pages(path: str, images: FileTree) -> list[Page]:
 
 def _entry_page(path: str, number: int, entry: Any, images: FileTree) -> Page:
     info = entry.get("page_info") if isinstance(entry, dict) else None
-    if not isinstance(info, dict) or not _are_objects(entry.get("layout_dets")):
+    if not isinstance(info, dict) or not are_all(dict, entry.get("layout_dets")):
         fault = RecordError(f"entry {number} is {shown(entry)}, not a page with layout_dets and page_info")
         return Page(entry_id(path, number), path, images.root, (), fault)
     return list_entry(path, number, images, info.get("image_path"), partial(_record, entry["layout_dets"], info))
@@ -67,27 +66,21 @@ def _needed(entry: dict[str, Any]) -> dict[str, Any]:
     """Most of the file is spans, of which only the formulas are needed: the rest is dropped while it is parsed."""
     kept = {key: entry[key] for key in (*_KEPT, *_PAGE_INFO) if key in entry}
     spans = entry.get("line_with_spans")
-    if _are_objects(spans):
+    if are_all(dict, spans):
         kept[_INLINE] = [span.get("latex") for span in spans if span.get("category_type") == "equation_inline"]
     return kept
 
 
-def _are_objects(values: Any) -> bool:
-    return isinstance(values, list) and all(isinstance(value, dict) for value in values)
-
-
-def _record(blocks: list[dict[str, Any]], info: dict[str, Any]) -> PageRecord:
+def _record(blocks: list[dict[str, Any]], info: dict[str, Any]) -> Fields:
     blocks = _in_order(blocks)
     texts = [_text(block) for block in blocks]
-    return PageRecord(
-        id="",
-        image_path="",
-        text="\n\n".join(text for text in texts if text),
-        bboxes=[_box(block.get("poly")) for block in blocks],
-        labels=[string(block.get("category_type"), "category_type") for block in blocks],
-        texts=texts,
-        page_size=tuple(numbers([info.get("width"), info.get("height")], 2, "size in page_info")),
-    )
+    return {
+        "text": "\n\n".join(text for text in texts if text),
+        "bboxes": [_box(block.get("poly")) for block in blocks],
+        "labels": [string(block.get("category_type"), "category_type") for block in blocks],
+        "texts": texts,
+        "page_size": tuple(numbers([info.get("width"), info.get("height")], 2, "size in page_info")),
+    }
 
 
 def _in_order(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -12,63 +12,49 @@ from xml.etree.ElementTree import Element
 
 from file_tree import FileTree
 from formats.geometry import box_around
-from formats.layout import Block, page_record
+from formats.layout import Block, page_record, ranks_of
 from formats.page import Page
 from formats.page_files import find_image, list_page_files
-from formats.xml_text import box_of_points, first_element, heads, number, read_xml, shown_id
-from ocr2_hf.document.records import PageRecord, RecordError
+from formats.xml_text import box_of_points, has_root, number, read_sheet, shown_id
+from label_map import by_class
+from ocr2_hf.document.records import PageRecord
 
 FILES = "*.xml, PAGE-XML"
-LABELS = {
-    "TextRegion": "text",
-    "paragraph": "text",
-    "heading": "sub_title",
-    "caption": "image_caption",
-    "page-number": "page_number",
-    "drop-capital": "drop_capital",
-    "signature-mark": "signature_mark",
-    "catch-word": "catch_word",
-    "footnote-continued": "footnote",
-    "TOC-entry": "text",
-    "list-label": "text",
-    "floating": "text",
-    "other": "text",
-    "TableRegion": "table",
-    "MathsRegion": "equation",
-    "ImageRegion": "image",
-    "LineDrawingRegion": "image",
-    "GraphicRegion": "image",
-    "ChartRegion": "image",
-    "MapRegion": "image",
-    "AdvertRegion": "text",
-    "SeparatorRegion": "separator",
-}
+LABELS = by_class(
+    text="TextRegion paragraph TOC-entry list-label floating other AdvertRegion",
+    sub_title="heading",
+    page_number="page-number",
+    signature_mark="signature-mark",
+    catch_word="catch-word",
+    drop_capital="drop-capital",
+    footnote="footnote-continued",
+    table="TableRegion",
+    equation="MathsRegion",
+    image="ImageRegion LineDrawingRegion GraphicRegion ChartRegion MapRegion",
+    image_caption="caption",
+    separator="SeparatorRegion",
+)
 LEVELS = ("region", "line", "word")
 
-_SUFFIXES = (".xml",)
 _CUSTOM_CHARS = 2000
 _STRUCTURE = re.compile(r"\bstructure\s*\{[^}]*\btype\s*:\s*([^;}]+?)\s*[;}]")
 
 
 def recognise(annotations: FileTree) -> bool:
     """True where one of the first XML files has the root `PcGts`."""
-    return any(first_element(head) == "PcGts" for head in heads(annotations, _SUFFIXES))
+    return has_root(annotations, "PcGts")
 
 
 def list_pages(annotations: FileTree, images: FileTree) -> list[Page]:
     """Every *.xml as a page, with the images of its name."""
-    return list_page_files(annotations, images, _SUFFIXES)
+    return list_page_files(annotations, images, (".xml",))
 
 
 def read_page(page: Page, level: str) -> PageRecord:
     """The page's regions, lines or words, in pixels of the image that it names."""
-    sheets = read_xml(page.annotation, "PcGts").findall("Page")
-    if len(sheets) != 1:
-        raise RecordError(f"annotation holds {len(sheets)} pages; one file must be one page")
-    sheet = sheets[0]
+    _, sheet = read_sheet(page.annotation, "PcGts", "Page")
     ids = [id for group in sheet.iterfind("ReadingOrder/*") for id in _order(group)]
-    ranks = {id: rank for rank, id in reversed(list(enumerate(ids)))}
-    ranked = sorted(_regions(sheet, ranks, len(ids)), key=lambda pair: pair[0])
+    ranked = sorted(_regions(sheet, ranks_of(ids), len(ids)), key=lambda pair: pair[0])
     size = None
     if sheet.get("imageWidth") is not None or sheet.get("imageHeight") is not None:
         size = number(sheet, "imageWidth"), number(sheet, "imageHeight")

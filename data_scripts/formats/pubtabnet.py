@@ -9,14 +9,16 @@ Source: the PubTabNet repository of IBM.
 """
 
 from html import escape
+from operator import methodcaller
 from typing import Any
 
 from file_tree import FileTree
-from formats.entries import find_image, image_id, unique_pages
+from formats.entries import list_row, unique_pages
+from formats.geometry import box_around_all
 from formats.images import named_image
 from formats.json_head import first_key_paths
 from formats.json_lines import list_rows, read_row
-from formats.json_text import numbers
+from formats.json_text import are_all, numbers
 from formats.page import Page
 from ocr2_hf.document.page_files import PDF_SUFFIX
 from ocr2_hf.document.records import PageRecord, RecordError
@@ -37,20 +39,10 @@ def list_pages(annotations: FileTree, images: FileTree) -> list[Page]:
     """Every row of every *.jsonl as a page."""
     names = [name for name in annotations.files if name.endswith(".jsonl")]
     return unique_pages(
-        _page(f"{annotations.root}/{name}", f"{name}#{number}", place, row, images)
+        list_row(f"{annotations.root}/{name}", f"{name}#{number}", images, row, methodcaller("get", "filename"), place)
         for name in names
         for number, place, row in list_rows(f"{annotations.root}/{name}")
     )
-
-
-def _page(path: str, row_id: str, place: Any, row: dict[str, Any] | RecordError, images: FileTree) -> Page:
-    try:
-        if isinstance(row, RecordError):
-            raise row
-        image = find_image(images, row.get("filename"))
-    except RecordError as error:
-        return Page(row_id, path, images.root, (), error)
-    return Page(image_id(image), path, images.root, (image,), place)
 
 
 def read_page(page: Page, level: str) -> PageRecord:
@@ -64,8 +56,7 @@ def read_page(page: Page, level: str) -> PageRecord:
     placed = [(_box(cell, i), _tokens(cell, i)) for i, cell in enumerate(cells) if "bbox" in cell]
     boxes, texts = [box for box, _ in placed], [_plain(tokens) for _, tokens in placed]
     if level == "region" and boxes:
-        x0, y0, x1, y1 = zip(*boxes)
-        boxes, texts = [[min(x0), min(y0), max(x1), max(y1)]], [html]
+        boxes, texts = [box_around_all(boxes)], [html]
     label = "table" if level == "region" else "cell"
     return PageRecord(page.id, path, html, boxes, [label] * len(boxes), texts, page_number=page_number)
 
@@ -74,7 +65,7 @@ def _structure(row: dict[str, Any]) -> tuple[list[str], list[dict[str, Any]]]:
     html = row.get("html")
     structure = html.get("structure") if isinstance(html, dict) else None
     tokens = structure.get("tokens") if isinstance(structure, dict) else None
-    if not _are(str, tokens) or not _are(dict, html.get("cells")):
+    if not are_all(str, tokens) or not are_all(dict, html.get("cells")):
         raise RecordError("row has no html with structure.tokens, a list of strings, and cells, a list of objects")
     return tokens, html["cells"]
 
@@ -90,7 +81,7 @@ def _html(structure: list[str], cells: list[dict[str, Any]]) -> str:
 
 
 def _tokens(cell: dict[str, Any], i: int) -> list[str]:
-    if not _are(str, cell.get("tokens")):
+    if not are_all(str, cell.get("tokens")):
         raise RecordError(f"cells[{i}] has no tokens, a list of strings")
     return cell["tokens"]
 
@@ -106,7 +97,3 @@ def _plain(tokens: list[str]) -> str:
 
 def _box(cell: dict[str, Any], i: int) -> list[float]:
     return numbers(cell["bbox"], 4, f"cells[{i}]: bbox")
-
-
-def _are(kind: type, values: Any) -> bool:
-    return isinstance(values, list) and all(isinstance(value, kind) for value in values)

@@ -13,8 +13,8 @@ import json
 import posixpath
 import re
 
-from file_tree import FileTree
-from formats.entries import unique_pages
+from file_tree import FileTree, first_heads
+from formats.entries import read_entry, unique_pages
 from formats.geometry import box_around
 from formats.images import images_by_stem, paired_image
 from formats.json_text import parse_object, read_bytes
@@ -29,21 +29,12 @@ _FACTS_FOLDERS = ("entities", "key")
 _FOLDERS = ("box", "img", "images", *_FACTS_FOLDERS)
 _LINE = re.compile(r"\s*" + r"(-?[0-9]{1,9}(?:\.[0-9]{1,9})?)\s*,\s*" * 8 + "(.*)", re.DOTALL)
 _HEAD_BYTES = 4096
-_FIRST_FILES = 8
 
 
 def recognise(annotations: FileTree) -> bool:
     """True where one of the first text files begins with such a line."""
-    return any(_begins_with_box(f"{annotations.root}/{name}") for name in _boxes(annotations)[:_FIRST_FILES])
-
-
-def _begins_with_box(path: str) -> bool:
-    try:
-        with open(path, "rb") as file:
-            lines = file.read(_HEAD_BYTES).decode("utf-8-sig", errors="replace").split("\n")
-    except OSError:
-        return False
-    return _LINE.fullmatch(lines[0]) is not None
+    heads = first_heads([f"{annotations.root}/{name}" for name in _boxes(annotations)], _HEAD_BYTES)
+    return any(_LINE.fullmatch(head.decode("utf-8-sig", errors="replace").partition("\n")[0]) for head in heads)
 
 
 def list_pages(annotations: FileTree, images: FileTree) -> list[Page]:
@@ -82,8 +73,7 @@ def _name(stem: str) -> str:
 
 def read_page(page: Page) -> PageRecord:
     """The lines as regions, and as the text; the facts as a question and its answer."""
-    if isinstance(page.entry, RecordError):
-        raise RecordError(str(page.entry))
+    facts = read_entry(page)
     bboxes, texts = [], []
     for number, line in enumerate(_decoded(page.annotation).split("\n"), 1):
         if not line.strip():
@@ -94,10 +84,9 @@ def read_page(page: Page) -> PageRecord:
         values = [float(value) for value in fields.groups()[:8]]
         bboxes.append(box_around(list(zip(values[::2], values[1::2])), f"line {number}"))
         texts.append(fields[9].strip())
-    prompt, target = (None, None) if page.entry is None else _question(page.entry)
-    record = PageRecord(page.id, paired_image(page), "\n".join(texts), bboxes, ["text"] * len(bboxes), texts)
-    record.prompt, record.target = prompt, target
-    return record
+    question = (None, None) if facts is None else _question(facts)
+    labels = ["text"] * len(bboxes)
+    return PageRecord(page.id, paired_image(page), "\n".join(texts), bboxes, labels, texts, *question)
 
 
 def _decoded(path: str) -> str:

@@ -1,13 +1,13 @@
 """XML of unknown origin: read within limits, its names without their namespaces, every fault as a `RecordError`."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import ParseError, fromstring
 
-from file_tree import FileTree
+from file_tree import FileTree, annotation_read, first_heads
 from formats.geometry import box_around
 from ocr2_hf.document.records import RecordError
 
@@ -16,7 +16,6 @@ MAX_BYTES = 32 * 2**20
 MAX_DEPTH = 100
 
 _POINTS_CHARS = 1_000_000
-_LOOKED_AT = 8
 _HEAD_BYTES = 4096
 _NUMBER = re.compile(r"[+-]?(\d{1,500}(\.\d{0,500})?|\.\d{1,500})([eE][+-]?\d{1,4})?", re.ASCII)
 _NO_ELEMENT = re.compile(r"<!--.*?-->|<\?.*?\?>|<![^<>]*>", re.DOTALL)
@@ -29,11 +28,8 @@ class BrokenXML(RecordError):
 
 def read_bytes(path: str) -> bytes:
     """The whole file; `RecordError` where it cannot be read or is over `MAX_BYTES`."""
-    try:
-        with open(path, "rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise RecordError(f"annotation cannot be read: {error.strerror}") from error
+    with annotation_read(), open(path, "rb") as file:
+        data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise RecordError(f"annotation is over the limit of {MAX_BYTES:,} bytes")
     return data
@@ -45,6 +41,15 @@ def read_xml(path: str, root_name: str) -> Element:
     if root.tag != root_name:
         raise RecordError(f"annotation begins with the element {root.tag[:60]!a}, not {root_name!r}")
     return root
+
+
+def read_sheet(path: str, root_name: str, place: str) -> tuple[Element, Element]:
+    """The root element of the file, and its one page, which is at `place` in it."""
+    root = read_xml(path, root_name)
+    sheets = root.findall(place)
+    if len(sheets) != 1:
+        raise RecordError(f"annotation holds {len(sheets)} pages; one file must be one page")
+    return root, sheets[0]
 
 
 def parse_xml(document: bytes | str) -> Element:
@@ -76,14 +81,15 @@ def _drop_namespaces(root: Element) -> None:
     raise RecordError(f"annotation nests its elements over {MAX_DEPTH} deep")
 
 
-def heads(annotations: FileTree, suffixes: tuple[str, ...]) -> Iterable[str]:
+def has_root(annotations: FileTree, name: str) -> bool:
+    """Has one of the first XML files the root element `name`?"""
+    return any(first_element(head) == name for head in heads(annotations, (".xml",)))
+
+
+def heads(annotations: FileTree, suffixes: tuple[str, ...]) -> Iterator[str]:
     """The beginnings of the first few files that end in one of `suffixes`; of those that cannot be read, nothing."""
-    for name in [name for name in annotations.files if name.lower().endswith(suffixes)][:_LOOKED_AT]:
-        try:
-            with open(f"{annotations.root}/{name}", "rb") as file:
-                head = file.read(_HEAD_BYTES)
-        except OSError:  # the page is rejected with the reason when it is read
-            continue
+    paths = [f"{annotations.root}/{name}" for name in annotations.files if name.lower().endswith(suffixes)]
+    for head in first_heads(paths, _HEAD_BYTES):
         encoding = "utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
         yield head.decode(encoding, "replace")
 

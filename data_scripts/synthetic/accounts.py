@@ -39,7 +39,7 @@ class Accounts:
         revenue = self._item(names["revenue"], 1.0, 0, is_nil=False)
         cost = self._share_of(names["cost"], revenue.values, -0.7, -0.5)
         gross = self._sum(names["gross"], [revenue, cost])
-        listed = _sample(rng, self._words.OPERATING_COSTS, 2, 4)
+        listed = self._sample(self._words.OPERATING_COSTS, 2, 4)
         costs = [self._share_of(name, revenue.values, -0.09, -0.02) for name in listed]
         other = [self._share_of(names["other"], revenue.values, 0.001, 0.02)] if rng.random() < 0.6 else []
         operating = self._sum(names["operating"], [gross, *other, *costs])
@@ -61,19 +61,12 @@ class Accounts:
         return [Line(names["attributable"], "section"), Line(names["owners"], "item", owners, 1), others]
 
     def _balance(self, profit: list[int]) -> list[Line]:
-        names, rng, words = self._words.BALANCE, self._rng, self._words
-        current_first = rng.random() < 0.4
-        order = ("current", "non_current") if current_first else ("non_current", "current")
-        items = {"non_current_assets": words.NON_CURRENT_ASSETS, "current_assets": words.CURRENT_ASSETS}
-        parts = {f"{name}_assets": self._items(items[f"{name}_assets"], 0.1, 0.5) for name in order}
-        assets, sums = self._sections(parts)
+        names = self._words.BALANCE
+        current_first = self._rng.random() < 0.4
+        terms = ("current", "non_current") if current_first else ("non_current", "current")
+        assets, sums = self._sections([f"{term}_assets" for term in terms], 0.1, 0.5)
         total = self._sum(names["total_assets"], sums, "total")
-        items = {
-            "non_current_liabilities": words.NON_CURRENT_LIABILITIES,
-            "current_liabilities": words.CURRENT_LIABILITIES,
-        }
-        parts = {f"{name}_liabilities": self._items(items[f"{name}_liabilities"], 0.03, 0.18) for name in order}
-        liabilities, owed = self._sections(parts)
+        liabilities, owed = self._sections([f"{term}_liabilities" for term in terms], 0.03, 0.18)
         all_owed = self._sum(names["total_liabilities"], owed)
         equity = self._equity(profit, [a - b for a, b in zip(total.values, all_owed.values, strict=True)])
         below = [*liabilities, all_owed, *equity] if current_first else [*equity, *liabilities, all_owed]
@@ -91,7 +84,7 @@ class Accounts:
         names, words = self._words.BALANCE, self._words
         capital = round(self._scale * self._rng.uniform(0.05, 0.2))
         lines = [Line(words.EQUITY[0], "item", [capital] * self._periods, 2, self._has_note())]
-        for name in _sample(self._rng, words.EQUITY[1:], 1, 2):
+        for name in self._sample(words.EQUITY[1:], 1, 2):
             line = self._item(name, self._rng.uniform(0.02, 0.1), 2)
             if self._rng.random() < 0.35:
                 line.values = [-value for value in line.values]
@@ -101,18 +94,17 @@ class Accounts:
         lines.append(Line(names["retained"], "item", retained, 2))
         return [Line(names["equity"], "section", indent=1), *lines, Line(names["total_equity"], "subtotal", equity, 1)]
 
-    def _sections(self, parts: dict[str, list[Line]]) -> tuple[list[Line], list[Line]]:
-        """The lines of sections with their sub-totals, and the sub-totals alone."""
+    def _sections(self, parts: list[str], low: float, high: float) -> tuple[list[Line], list[Line]]:
+        """The lines of sections with their sub-totals, and the sub-totals alone; items are shares from `low` on."""
         names = self._words.BALANCE
         lines, sums = [], []
-        for name, items in parts.items():
+        for name in parts:
+            listed = getattr(self._words, name.upper())
+            items = [self._item(item, self._rng.uniform(low, high), 2) for item in self._sample(listed, 3, len(listed))]
             sums.append(self._sum(names[f"total_{name}"], items))
             sums[-1].indent = 1
             lines += [Line(names[name], "section", indent=1), *items, sums[-1]]
         return lines, sums
-
-    def _items(self, names: list[str], low: float, high: float) -> list[Line]:
-        return [self._item(name, self._rng.uniform(low, high), 2) for name in _sample(self._rng, names, 3, len(names))]
 
     def _item(self, name: str, share: float, indent: int, is_nil: bool = True) -> Line:
         """Values around a share of the company's size."""
@@ -127,6 +119,12 @@ class Accounts:
         shares = [round(value * self._rng.uniform(low, high)) for value in values]
         return Line(name, "item", shares, 0, self._has_note())
 
+    def _sample(self, names: list[str], fewest: int, most: int) -> list[str]:
+        """Some of the names, in their order."""
+        count = self._rng.randint(min(fewest, len(names)), min(most, len(names)))
+        chosen = set(self._rng.sample(names, count))
+        return [name for name in names if name in chosen]
+
     def _has_note(self) -> bool:
         return self._rng.random() < NOTE_SHARE
 
@@ -139,12 +137,6 @@ class Accounts:
     @staticmethod
     def _sum(name: str, lines: list[Line], kind: Kind = "subtotal") -> Line:
         return Line(name, kind, [sum(column) for column in zip(*(line.values for line in lines), strict=True)])
-
-
-def _sample(rng: random.Random, names: list[str], fewest: int, most: int) -> list[str]:
-    """Some of the names, in their order."""
-    chosen = set(rng.sample(names, rng.randint(min(fewest, len(names)), min(most, len(names)))))
-    return [name for name in names if name in chosen]
 
 
 def longest(words: ModuleType) -> dict[str, int]:

@@ -8,7 +8,7 @@ from types import ModuleType
 from ocr2_hf.errors import UsageError
 from synthetic.charts import draw_chart
 from synthetic.fonts import Fonts
-from synthetic.formulas import choose_formula, draw_formula, formula_mark
+from synthetic.formulas import choose_formula, draw_formula
 from synthetic.measurements import measurement_table
 from synthetic.page import Mark, Region, SyntheticPage, write_mark
 from synthetic.prose import Line, break_lines, fill, paragraph, units
@@ -61,9 +61,8 @@ class Column:
 
 def draw_article(rng: random.Random, width: int, height: int, fonts: Fonts, words: ModuleType) -> SyntheticPage:
     """One page. Raises `UsageError` where it is too small."""
-    return _Article(
-        rng, SyntheticPage(width, height, between="\n\n", fonts=fonts, stamp_words=words.STAMPS), words
-    ).draw()
+    page = SyntheticPage(width, height, between="\n\n", fonts=fonts, stamp_words=words.STAMPS)
+    return _Article(rng, page, words).draw()
 
 
 class _Article:
@@ -220,7 +219,7 @@ class _Article:
         number = self.rng.randint(1, 12) if self.rng.random() < 0.6 else None
 
         def draw(x: float, y: float) -> None:
-            marks = [formula_mark(mask, x + (width - mask.width) / 2, y)]
+            marks = [Mark(mask, round(x + (width - mask.width) / 2), round(y))]
             if number:
                 marks.append(write_mark(f"({number})", x + width, y + mask.height / 2, "rm", style.font))
             tag = rf" \tag{{{number}}}" if number else ""
@@ -231,14 +230,14 @@ class _Article:
     def _figure(self, width: float) -> Block:
         style = self.style
         height = width * self.rng.uniform(*FIGURE_SHAPE)
-        caption = self._caption(self.words.FIGURE_CAPTIONS, width)
+        caption = self._caption("image_caption", self.words.FIGURE_CAPTIONS, width)
         inset = 0.05 * width
 
         def draw(x: float, y: float) -> None:
             box = (x + inset, y, x + width - inset, y + height)
             marks = draw_chart(self.rng, box, style.fonts, round(0.8 * style.size), self.words)
             self._add("image", "", marks)
-            caption.draw("image_caption", x, y + height + 0.3 * style.pitch)
+            caption.draw(x, y + height + 0.3 * style.pitch)
 
         return Block(height + 0.3 * style.pitch + caption.height, draw)
 
@@ -249,37 +248,31 @@ class _Article:
         widths = [natural + GAP * size for natural in natural_widths(table, style.fonts(size))]
         if sum(widths) < width:
             widths = [own + (width - sum(widths)) / len(widths) for own in widths]
-        caption = self._caption(self.words.TABLE_CAPTIONS, width)
+        caption = self._caption("table_caption", self.words.TABLE_CAPTIONS, width)
         look = self.rng.choice(("rules", "rules", "grid"))
         pitch = self.rng.uniform(1.5, 1.8) * size
         above = caption.height + 0.5 * style.pitch
 
         def draw(x: float, y: float) -> None:
-            caption.draw("table_caption", x, y)
+            caption.draw(x, y)
             edges = [x + sum(widths[:i]) for i in range(len(widths) + 1)]
             layout = TableLayout(style.fonts, size, edges, y + above, pitch, look)
             self.page.regions.append(draw_table(table, layout))
 
         return Block(above + pitch * len(table.kinds), draw)
 
-    def _caption(self, templates: list[str], width: float) -> "_Caption":
+    def _caption(self, label: str, templates: list[str], width: float) -> Block:
+        """One or more lines, centred where it is one."""
         text = fill(self.rng.choice(templates), self.rng, self.words, n=1)
-        return _Caption(self, text, width, self.style.fonts(round(0.9 * self.style.size)))
+        font = self.style.fonts(round(0.9 * self.style.size))
+        lines = break_lines(units(text, self.words), font, width, self.words, 0.0, justified=False)
 
+        def draw(x: float, y: float) -> None:
+            marks = []
+            for line in lines:
+                y += 1.3 * font.size
+                place = (x + width / 2, y, "ms") if len(lines) == 1 else (x, y, "ls")
+                marks.append(write_mark(self.words.SPACE.join(line.pieces), *place, font))
+            self._add(label, text, marks)
 
-class _Caption:
-    """A caption of one or more lines, centred where it is one."""
-
-    def __init__(self, article: _Article, text: str, width: float, font):
-        self.article, self.text, self.width, self.font = article, text, width, font
-        self.lines = break_lines(units(text, article.words), font, width, article.words, 0.0, justified=False)
-        self.height = len(self.lines) * 1.35 * font.size
-
-    def draw(self, label: str, x: float, y: float) -> None:
-        space, marks = self.article.words.SPACE, []
-        for line in self.lines:
-            y += 1.3 * self.font.size
-            text = space.join(line.pieces)
-            place = (x + self.width / 2, y, "ms") if len(self.lines) == 1 else (x, y, "ls")
-            marks.append(write_mark(text, *place, self.font))
-        self.article._add(label, self.text, marks)
+        return Block(len(lines) * 1.35 * font.size, draw)

@@ -71,9 +71,8 @@ def _series(rng: random.Random, plot: Plot, count: int, font: ImageFont.FreeType
     if len(colours) == 2:
         for i, (colour, name) in enumerate(zip(colours, rng.sample(words.GROUPS, 2), strict=True)):
             x, y = plot.at(0.04 + 0.4 * i, 0.95)
-            marks.append(
-                Mark(Image.new("L", (round(font.size), round(0.6 * font.size)), 255), round(x), round(y), colour)
-            )
+            key = Image.new("L", (round(font.size), round(0.6 * font.size)), 255)
+            marks.append(Mark(key, round(x), round(y), colour))
             marks.append(write_mark(name, x + 1.5 * font.size, y + 0.3 * font.size, "lm", font))
     return marks
 

@@ -1,75 +1,72 @@
 """What English pages say. `synthetic.chinese` has the same names."""
 
-
-def _names(listed: str) -> list[str]:
-    return listed.split("|")
-
+from synthetic.words import names
 
 FACE = ""  # of a font collection
 SPACE = " "  # between words
 INDENT = 1.2  # of a paragraph's first line, in font sizes
 NIL = "-"
-STAMPS = _names("APPROVED|ARCHIVED|CHECKED|COPY|FILED|PAID|POSTED|RECEIVED")
+STAMPS = names("APPROVED|ARCHIVED|CHECKED|COPY|FILED|PAID|POSTED|RECEIVED")
 
 # Receipts
-SHOPS = _names(
+SHOPS = names(
     "Corner Bakery|Green Market|Hill Farm Shop|Old Mill Store|River Books|Star Grocery|Sunny Kitchen|The Tea House"
 )
-STREETS = _names("Bridge Street|Church Lane|Garden Road|Market Square|Mill Lane|Park Avenue|River Road|Station Road")
-TOWNS = _names("Ashford|Brookfield|Easton|Fairview|Lakewood|Milton|Newport|Weston")
+STREETS = names("Bridge Street|Church Lane|Garden Road|Market Square|Mill Lane|Park Avenue|River Road|Station Road")
+TOWNS = names("Ashford|Brookfield|Easton|Fairview|Lakewood|Milton|Newport|Weston")
 ADDRESS = "{street}, {town}"
-ITEMS = _names(
+ITEMS = names(
     "Apples|Bananas|Black tea|Brown bread|Butter|Carrots|Cheese|Coffee|Cream|Dark chocolate|Eggs|Flour|Grapes"
     "|Honey|Jam|Lemons|Milk|Mushrooms|Noodles|Oats|Olive oil|Onions|Orange juice|Pasta|Pears|Pepper|Potatoes"
     "|Rice|Salt|Soap|Spinach|Sugar|Tomatoes|Walnuts|White bread|Yogurt"
 )
-FOOTERS = _names("Thank you|Come again soon|Thank you for your visit|See you soon|Have a nice day")
+FOOTERS = names("Thank you|Come again soon|Thank you for your visit|See you soon|Have a nice day")
 TOTAL, CASH, CHANGE = "Total", "Cash", "Change"
 
 # Statements
 COMPANY = "{name} {form}"
-COMPANY_NAMES = _names(
+COMPANY_NAMES = names(
     "Alder|Beacon|Brightwater|Cobalt|Elmwood|Fairhaven|Granite|Larkfield|Northgate|Redwood|Silverline"
 )
-COMPANY_FORMS = _names("plc|Group plc|Holdings Ltd|& Sons Ltd|Foods & Drinks plc|Industries|Energy Ltd|Logistics")
+COMPANY_FORMS = names("plc|Group plc|Holdings Ltd|& Sons Ltd|Foods & Drinks plc|Industries|Energy Ltd|Logistics")
 REPORT = "Annual report {year}"
-BALANCE_TITLES = _names(
+BALANCE_TITLES = names(
     "Balance sheet|Consolidated balance sheet|Statement of financial position"
     "|Consolidated statement of financial position"
 )
 # In the order of the balance sheets' titles.
-INCOME_TITLES = _names(
+INCOME_TITLES = names(
     "Income statement|Consolidated income statement|Statement of profit or loss"
     "|Consolidated statement of profit or loss"
 )
-DATES = _names("31 December|31 March|30 June|30 September")
+DATES = names("31 December|31 March|30 June|30 September")
 AT_DATE, PERIOD, YEAR = "as at {date} {year}", "Year ended {date}", "{year}"
 FOR_PERIOD = "for the year ended {date} {year}"
-UNITS = _names(
+UNITS = names(
     "in thousands of EUR|in millions of EUR|in thousands of USD|in thousands of GBP|in millions of CHF"
     "|All amounts in thousands of EUR|Amounts in USD thousand"
 )
 HEAD, NOTE = "", "Note"
-STATEMENT_FOOTNOTES = _names(
+STATEMENT_FOOTNOTES = names(
     "The notes are an integral part of these statements."
     "|The accompanying notes form part of the financial statements."
     "|Amounts may not add up because of rounding elsewhere in this report."
 )
 RESTATED = "* Restated, see note {note}."
 
-NON_CURRENT_ASSETS = _names(
+NON_CURRENT_ASSETS = names(
     "Property, plant and equipment|Right-of-use assets|Goodwill|Intangible assets|Investments in associates"
     "|Deferred tax assets|Other financial assets"
 )
-CURRENT_ASSETS = _names(
+CURRENT_ASSETS = names(
     "Inventories|Trade & other receivables|Contract assets|Current tax assets|Other current assets"
     "|Cash and cash equivalents"
 )
-EQUITY = _names("Share capital|Share premium|Other reserves|Treasury shares")
-NON_CURRENT_LIABILITIES = _names(
+EQUITY = names("Share capital|Share premium|Other reserves|Treasury shares")
+NON_CURRENT_LIABILITIES = names(
     "Borrowings|Lease liabilities|Provisions|Deferred tax liabilities|Employee benefits|Other liabilities"
 )
-CURRENT_LIABILITIES = _names(
+CURRENT_LIABILITIES = names(
     "Trade & other payables|Borrowings|Lease liabilities|Contract liabilities|Income tax payable|Provisions"
 )
 BALANCE = {
@@ -91,7 +88,7 @@ BALANCE = {
     "total_liabilities": "Total liabilities",
     "total_equity_and_liabilities": "Total equity and liabilities",
 }
-OPERATING_COSTS = _names(
+OPERATING_COSTS = names(
     "Selling & distribution expenses|Administrative expenses|Research & development|Depreciation|Other expenses"
 )
 INCOME = {
@@ -111,18 +108,18 @@ INCOME = {
 }
 
 # Articles
-JOURNALS = _names("Journal of Field Studies|Notes on Measurement|Letters on Rivers and Soils|Review of Plain Methods")
+JOURNALS = names("Journal of Field Studies|Notes on Measurement|Letters on Rivers and Soils|Review of Plain Methods")
 RUNNING_HEAD = "{journal} {volume} ({year})"
-TITLES = _names(
+TITLES = names(
     "{Change} of {thing} in {place}|A simple model of {thing} in {place}|Measuring {thing} by {method}"
     "|{thing} and {thing2}: a study of {place}|How {method} helps to understand {thing}"
 )
-SURNAMES = _names("Adler|Bennett|Castillo|Dubois|Eriksen|Fischer|Garcia|Hansen|Ivanova|Jones|Keller|Lindt|Moreau|Novak")
+SURNAMES = names("Adler|Bennett|Castillo|Dubois|Eriksen|Fischer|Garcia|Hansen|Ivanova|Jones|Keller|Lindt|Moreau|Novak")
 AND = " and "
-HEADINGS = _names(
+HEADINGS = names(
     "Introduction|Related work|Data|Study area|Method|Model|Experiments|Results|Discussion|Limits|Conclusion"
 )
-SENTENCES = _names(
+SENTENCES = names(
     "The {adjective} {thing} of {place} {verb} with the {thing2}."
     "|We measured the {thing} at {number} sites and found that it {verb} in {season}."
     "|In {year}, {percent} of the samples showed a {adjective} change of the {thing}."
@@ -139,32 +136,32 @@ SENTENCES = _names(
     "|Table 1 lists the {thing} for all sites."
 )
 SLOTS = {
-    "Change": _names("Growth|Decline|Seasonal change|Distribution|Long-term change"),
-    "thing": _names(
+    "Change": names("Growth|Decline|Seasonal change|Distribution|Long-term change"),
+    "thing": names(
         "water level|soil moisture|air temperature|leaf area|grain yield|sediment load|river flow|snow depth"
         "|salt content|light intensity"
     ),
-    "thing2": _names("rainfall|wind speed|stream width|plant height|root depth|cloud cover|tree density|slope"),
-    "place": _names(
+    "thing2": names("rainfall|wind speed|stream width|plant height|root depth|cloud cover|tree density|slope"),
+    "place": names(
         "northern valleys|small rivers|coastal fields|mountain lakes|old forests|dry plains|upland meadows|shallow bays"
     ),
-    "method": _names(
+    "method": names(
         "linear regression|repeated sampling|direct observation|satellite imaging|careful weighing|spectral analysis"
     ),
-    "adjective": _names("small|large|stable|marked|weak|reliable|seasonal|local|moderate|clear|surprising|strong"),
-    "verb": _names("increases|decreases|varies|remains constant|follows a daily pattern|grows|recovers"),
-    "season": _names("spring|early summer|March|the wet months|April"),
-    "season2": _names("autumn|late summer|October|the dry months|November"),
+    "adjective": names("small|large|stable|marked|weak|reliable|seasonal|local|moderate|clear|surprising|strong"),
+    "verb": names("increases|decreases|varies|remains constant|follows a daily pattern|grows|recovers"),
+    "season": names("spring|early summer|March|the wet months|April"),
+    "season2": names("autumn|late summer|October|the dry months|November"),
 }
-FIGURE_CAPTIONS = _names(
+FIGURE_CAPTIONS = names(
     "Figure {n}. {Change} of the {thing} by year.|Figure {n}. The {thing} of {place}, measured by {method}."
     "|Figure {n}. Mean {thing} from {season} to {season2}; {number} sites."
 )
-TABLE_CAPTIONS = _names(
+TABLE_CAPTIONS = names(
     "Table {n}. The {thing} of all sites, {year}.|Table {n}. Results of {method} for {place}."
     "|Table {n}. Mean {thing} and {thing2} by site."
 )
-SITES = _names("Ashdown|Birch Hill|Clearwater|Dunmore|Eastbrook|Fenwick|Glenrock|Hollow Creek|Ironbridge")
+SITES = names("Ashdown|Birch Hill|Clearwater|Dunmore|Eastbrook|Fenwick|Glenrock|Hollow Creek|Ironbridge")
 SITE, MEASURED, MEAN = "Site", ("Mean", "Error", "Max.", "Min.", "Share"), "All sites"
-GROUPS = _names("Spring|Autumn|2019|2020|Dry|Wet")
-AXES = _names("year|day|site|depth|hour")
+GROUPS = names("Spring|Autumn|2019|2020|Dry|Wet")
+AXES = names("year|day|site|depth|hour")

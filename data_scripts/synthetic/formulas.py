@@ -7,8 +7,6 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.mathtext import MathTextParser
 from PIL import Image
 
-from synthetic.page import Mark
-
 FORMULAS = (
     r"{f}({x}) = \frac{{{n}}}{{{m}}} {x}^2 + {a} {x} - {k}",
     r"{y} = {a} + {b} {x} + \epsilon",
@@ -39,7 +37,3 @@ def draw_formula(latex: str, size: int) -> Image.Image:
     drawn = MathTextParser("agg").parse(f"${displayed}$", dpi=72, prop=font)
     mask = Image.fromarray(np.asarray(drawn.image))
     return mask.crop(mask.getbbox())
-
-
-def formula_mark(mask: Image.Image, left: float, top: float) -> Mark:
-    return Mark(mask, round(left), round(top))

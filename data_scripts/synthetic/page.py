@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from PIL import Image, ImageChops, ImageDraw, ImageFont
 
@@ -39,15 +39,20 @@ class Mark:
 
 
 @dataclass
-class Cell:
-    """A cell of a table, its first row and column counted from 0; `mark` is its ink, None where it is empty."""
+class TableCell:
+    """A cell of a table, its first row and column counted from 0: `indent` is in steps, `align` of its text.
+
+    `mark` is its ink; None before it is drawn, or where it is empty.
+    """
 
     row: int
     column: int
-    rowspan: int
-    colspan: int
     text: str
-    mark: Mark | None
+    rowspan: int = 1
+    colspan: int = 1
+    align: Literal["left", "centre", "right"] = "left"
+    indent: int = 0
+    mark: Mark | None = None
 
 
 @dataclass
@@ -57,7 +62,7 @@ class Region:
     label: str
     text: str
     marks: list[Mark]
-    cells: list[Cell] = field(default_factory=list)
+    cells: list[TableCell] = field(default_factory=list)
 
     def box(self) -> Box:
         """Pixel xyxy around the ink."""
@@ -127,7 +132,7 @@ class SyntheticPage:
         return annotation | ({"cells": cells} if cells else {}) | ({"stamps": stamps} if stamps else {})
 
 
-def _cell(region: int, cell: Cell) -> dict[str, Any]:
+def _cell(region: int, cell: TableCell) -> dict[str, Any]:
     place = {name: getattr(cell, name) for name in ("row", "column", "rowspan", "colspan", "text")}
     return {"region": region, **place, "box": cell.mark and list(cell.mark.box())}
 

@@ -7,6 +7,7 @@ from types import ModuleType
 from ocr2_hf.errors import UsageError
 from synthetic.fonts import Fonts
 from synthetic.page import SyntheticPage
+from synthetic.words import money
 
 SMALLEST_FONT = 9
 TIGHTEST_PITCH = 1.35  # from line to line, in font sizes
@@ -50,9 +51,7 @@ class Pen:
     """Writes the lines of a page downwards."""
 
     def __init__(self, page: SyntheticPage, layout: Layout, fonts: Fonts):
-        self._page = page
-        self._layout = layout
-        self._fonts = fonts
+        self._page, self._layout, self._fonts = page, layout, fonts
         self._y = layout.top
 
     def skip(self, lines: float) -> None:
@@ -66,11 +65,7 @@ class Pen:
     def columns(self, name: str, price: str, amount: str) -> None:
         self.skip(1)
         at = self._layout
-        words = [
-            (name, at.left, self._y, "ls"),
-            (price, at.price, self._y, "rs"),
-            (amount, at.amount, self._y, "rs"),
-        ]
+        words = [(name, at.left, self._y, "ls"), (price, at.price, self._y, "rs"), (amount, at.amount, self._y, "rs")]
         self._page.write("text", [word for word in words if word[0]], self._fonts(at.font_size))
 
 
@@ -87,14 +82,14 @@ def draw_receipt(rng: random.Random, width: int, height: int, fonts: Fonts, word
     pen.skip(0.5)
     items = [_choose_item(rng, name) for name in rng.sample(words.ITEMS, layout.items)]
     for item in items:
-        pen.columns(item.name, f"{item.quantity} x {_money(item.price, mark)}", _money(item.amount, mark))
+        pen.columns(item.name, f"{item.quantity} x {money(item.price, mark)}", money(item.amount, mark))
     pen.skip(0.5)
     total = sum(item.amount for item in items)
-    pen.columns(words.TOTAL, "", _money(total, mark))
+    pen.columns(words.TOTAL, "", money(total, mark))
     if layout.has_payment:
         paid = (total // 500 + 1) * 500
-        pen.columns(words.CASH, "", _money(paid, mark))
-        pen.columns(words.CHANGE, "", _money(paid - total, mark))
+        pen.columns(words.CASH, "", money(paid, mark))
+        pen.columns(words.CHANGE, "", money(paid - total, mark))
     pen.skip(0.5)
     pen.centred("footer", rng.choice(words.FOOTERS))
     return page
@@ -132,10 +127,6 @@ def _font_size(size: int, width: int, height: int, fonts: Fonts, words: ModuleTy
 
 def _choose_item(rng: random.Random, name: str) -> Item:
     return Item(name, rng.choice((1, 1, 1, 2, 2, 3, 4, 5, 6)), rng.randrange(40, 1500, 5))
-
-
-def _money(cents: int, mark: str) -> str:
-    return f"{cents // 100}{mark}{cents % 100:02d}"
 
 
 def _date(rng: random.Random) -> str:

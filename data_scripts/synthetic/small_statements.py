@@ -13,6 +13,7 @@ from synthetic.fonts import Fonts
 from synthetic.page import Region, SyntheticPage, write_mark
 from synthetic.primer import SIZES, cells, grid
 from synthetic.tables import Table, TableCell
+from synthetic.words import figure
 
 COLUMNS, ROWS = 12, 12
 LOWEST_START = 2  # rows left empty above, at most
@@ -33,7 +34,7 @@ def draw_small_statement(rng: random.Random, width: int, height: int, fonts: Fon
         raise UsageError(f"--size: {width}x{height} is too small for a small statement; 192x192 is its size")
     items = rng.choice((_sum, _balance))(rng)
     mark, year = rng.choice(",."), rng.randint(2010, 2029)
-    lines = [(rng.choice(CURRENCIES), str(year)), *((name, amount(value, mark)) for name, value in items)]
+    lines = [(rng.choice(CURRENCIES), str(year)), *((name, figure(value, mark)) for name, value in items)]
     start = rng.randint(0, min(LOWEST_START, rows - len(lines) - 1))
     page, font = SyntheticPage(width, height, stamp_words=()), fonts(rng.randint(*SIZES))
     page.between = "\n\n"
@@ -45,12 +46,6 @@ def draw_small_statement(rng: random.Random, width: int, height: int, fonts: Fon
         marks += [write_mark(*word, font) for word in words]
     page.regions.append(Region("table", table.html(), marks))
     return page
-
-
-def amount(value: int, mark: str) -> str:
-    """A figure with `mark` between thousands; one below zero in parentheses."""
-    text = f"{abs(value):,}".replace(",", mark)
-    return f"({text})" if value < 0 else text
 
 
 def _sum(rng: random.Random) -> list[Item]:

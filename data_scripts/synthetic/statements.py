@@ -9,6 +9,7 @@ from synthetic.accounts import Accounts, Line, longest
 from synthetic.fonts import Fonts
 from synthetic.page import SyntheticPage
 from synthetic.tables import GAP, Table, TableCell, TableLayout, draw_table, natural_widths
+from synthetic.words import figure
 
 SMALLEST_FONT = 9
 TIGHTEST_PITCH, WIDEST_PITCH = 1.38, 2.1  # from line to line, in font sizes
@@ -65,8 +66,7 @@ def draw_statement(rng: random.Random, width: int, height: int, fonts: Fonts, wo
     _write_header(rng, page, frame, report)
     for kind, rows in statements.items():
         _write_statement(rng, page, frame, report, kind, rows)
-    number = f"{rng.randint(2, 198)}"
-    page.write("footer", [(number, width / 2, height - margin, "ms")], fonts(round(0.9 * size)))
+    page.write("footer", [(str(rng.randint(2, 198)), width / 2, height - margin, "ms")], fonts(round(0.9 * size)))
     return page
 
 
@@ -197,9 +197,7 @@ def _cells(line: Line, first: int, columns: int, nil: str) -> list[TableCell]:
 
 def amount(value: int, nil: str) -> str:
     """A figure as statements write it: 1,234; (1,234) below zero; a dash for none."""
-    if value == 0:
-        return nil
-    return f"({-value:,})" if value < 0 else f"{value:,}"
+    return figure(value, ",") if value else nil
 
 
 def _edges(table: Table, frame: Frame, first: int) -> list[float]:

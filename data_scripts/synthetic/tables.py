@@ -8,26 +8,13 @@ from typing import Literal
 from PIL import Image
 
 from synthetic.fonts import Fonts
-from synthetic.page import Cell, Mark, Region, line_mark, write_mark
+from synthetic.page import Mark, Region, TableCell, line_mark, write_mark
 
 Style = Literal["rules", "grid", "plain"]
 Kind = Literal["head", "section", "item", "subtotal", "total"]
 
 GAP = 1.3  # between columns, in font sizes
 SHADE = 18  # behind totals, of 255: too faint to be ink
-
-
-@dataclass
-class TableCell:
-    """A cell: `indent` is in steps, `align` of its text."""
-
-    row: int
-    column: int
-    text: str
-    rowspan: int = 1
-    colspan: int = 1
-    align: Literal["left", "centre", "right"] = "left"
-    indent: int = 0
 
 
 @dataclass
@@ -45,10 +32,14 @@ class Table:
         self.kinds.append(kind)
         self.cells += cells
 
+    def in_order(self) -> list[TableCell]:
+        """The cells row by row, from left to right."""
+        return sorted(self.cells, key=lambda cell: (cell.row, cell.column))
+
     def html(self) -> str:
         """`<table><tr><td>...`, spans where they are not 1, texts escaped."""
         rows: list[str] = [""] * len(self.kinds)
-        for cell in sorted(self.cells, key=lambda cell: (cell.row, cell.column)):
+        for cell in self.in_order():
             spans = [("rowspan", cell.rowspan), ("colspan", cell.colspan)]
             written = "".join(f' {name}="{value}"' for name, value in spans if value > 1)
             rows[cell.row] += f"<td{written}>{html.escape(cell.text, quote=False)}</td>"
@@ -85,10 +76,9 @@ def natural_widths(table: Table, font) -> list[float]:
 
 def draw_table(table: Table, layout: TableLayout) -> Region:
     """The table as a region; its box is around rules and texts."""
-    cells = []
-    for cell in sorted(table.cells, key=lambda cell: (cell.row, cell.column)):
-        mark = _text(cell, table, layout) if cell.text else None
-        cells.append(Cell(cell.row, cell.column, cell.rowspan, cell.colspan, cell.text, mark))
+    cells = table.in_order()
+    for cell in cells:
+        cell.mark = _text(cell, table, layout) if cell.text else None
     lines = _rules(table, layout)
     marks = [*_shades(table, layout), *([line_mark(lines)] if lines else []), *(c.mark for c in cells if c.mark)]
     return Region("table", table.html(), marks, cells)

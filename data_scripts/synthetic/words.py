@@ -7,6 +7,11 @@ CODE = "ABCDEFGHJKLMNPRSTUVWXYZ23456789"  # none that looks like another
 CONSONANTS, VOWELS = "bcdfghklmnprstvw", "aeiou"
 
 
+def names(listed: str) -> list[str]:
+    """What a language lists, with | between."""
+    return listed.split("|")
+
+
 def draw_word(rng: random.Random, words: ModuleType) -> str:
     """One word; those that are listed are of the language's `words`."""
     kind = rng.choice((_listed, _made_up, _price, _date, _code))
@@ -34,6 +39,12 @@ def _date(rng: random.Random) -> str:
 
 def _code(rng: random.Random) -> str:
     return "".join(rng.choices(CODE, k=rng.randint(3, 6)))
+
+
+def figure(value: int, mark: str) -> str:
+    """A whole number with `mark` between thousands; one below zero in parentheses."""
+    text = f"{abs(value):,}".replace(",", mark)
+    return f"({text})" if value < 0 else text
 
 
 def money(cents: int, mark: str) -> str:

@@ -164,19 +164,14 @@ class TrainingCollator:
 
     def _sequences(self, prompts: list[list[int]], targets: list[Target], examples: list[Example]) -> dict[str, Tensor]:
         pad = self.prompts.tokenizer.pad_token_id
-        rows: dict[str, list[Tensor]] = {
-            "input_ids": [],
-            "attention_mask": [],
-            "labels": [],
-            "token_weights": [],
-        }
+        fill = {"input_ids": pad, "attention_mask": 0, "labels": IGNORED, "token_weights": 0.0}
+        rows: dict[str, list[Tensor]] = {name: [] for name in fill}
         for prompt, target, example in zip(prompts, targets, examples, strict=True):
             weights = [0.0] * len(target.weights) if example.padding else target.weights
             rows["input_ids"].append(torch.tensor(prompt + target.ids))
             rows["attention_mask"].append(torch.ones(len(prompt) + len(target.ids), dtype=torch.long))
             rows["labels"].append(torch.tensor([IGNORED] * len(prompt) + target.ids))
             rows["token_weights"].append(torch.tensor([0.0] * len(prompt) + weights))
-        fill = {"input_ids": pad, "attention_mask": 0, "labels": IGNORED, "token_weights": 0.0}
         return {
             name: torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True, padding_value=fill[name])
             for name, tensors in rows.items()

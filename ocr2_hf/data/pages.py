@@ -60,7 +60,8 @@ class PageTasks(TorchDataset):
         augment: Augmentation | None = None,
     ):
         self.dataset, self.prompts, self.seed = dataset, dict(prompts or {}), seed
-        self.records, self._images = _without_images(dataset), dataset.select_columns(["image"])
+        self.records = dataset.select_columns([column for column in COLUMNS if column in dataset.column_names])
+        self._images = dataset.select_columns(["image"])
         self.settings = ImageSettings.of(processor)
         self.augment = augment or Augmentation()
         self.tasks = [task for task, weight in tasks.items() if weight > 0]
@@ -241,10 +242,6 @@ def _tiles(page: Mapping, task: str, settings: ImageSettings, moves: bool) -> in
     if task == "table":
         return crop_tiles([table.box for table in page_tables(page)], *size, settings, moves)
     return settings.tiles(*size)
-
-
-def _without_images(dataset: Dataset) -> Dataset:
-    return dataset.select_columns([column for column in COLUMNS if column in dataset.column_names])
 
 
 def example_length(

@@ -5,7 +5,7 @@ accelerate deals them out. The layout depends on seed and epoch alone, whatever 
 """
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 from torch.utils.data import Sampler
@@ -45,12 +45,6 @@ class TokenBatches(Sampler[list[int]]):
         for step in draw.permutation(steps):
             for first, last in draw.permutation(step):
                 yield order[first:last].tolist()
-
-
-def padding_share(batches: Sequence[Sequence[int]], lengths: np.ndarray) -> float:
-    """Which share of the tokens of padded batches is padding."""
-    padded = sum(len(batch) * int(lengths[list(batch)].max()) for batch in batches)
-    return 1 - sum(int(lengths[list(batch)].sum()) for batch in batches) / padded
 
 
 def _spans(lengths: np.ndarray, tokens: int, most_pages: int, count: int) -> list[tuple[int, int]]:

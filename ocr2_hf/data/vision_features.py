@@ -17,11 +17,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from ocr2_hf.document.atomic_files import whole_file
+from ocr2_hf.document.atomic_files import PARTIAL, whole_file
 from ocr2_hf.errors import WorkError
 
 DTYPE = torch.bfloat16
-_SHARD, _UNFINISHED = ".safetensors", ".partial"  # the second is `whole_file`'s
+_SHARD = ".safetensors"
 _CHECKSUMS = "crc32"
 _STALE = 3600  # seconds after which an unfinished shard belongs to a run that was killed
 
@@ -86,7 +86,7 @@ def write_shard(folder: Path, features: dict[str, Tensor]) -> None:
 
 def clean_up(folder: Path, damaged: Iterable[Path]) -> None:
     """Remove damaged shards, and what killed runs left unfinished; another run may be writing there just now."""
-    left = [path for path in folder.glob(f"*{_UNFINISHED}") if time.time() - path.stat().st_mtime > _STALE]
+    left = [path for path in folder.glob(f"*{PARTIAL}") if time.time() - path.stat().st_mtime > _STALE]
     for path in [*damaged, *left]:
         path.unlink(missing_ok=True)
 
