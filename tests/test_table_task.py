@@ -102,8 +102,8 @@ def test_evaluation_asks_about_the_same_crop(tmp_path):
     shown, generate = [], reader.generate
     reader.generate = lambda images, *rest: shown.extend(images) or generate(images, *rest)
     (line,) = predict_dataset(reader, dataset(), "table", tmp_path / "predictions.jsonl", max_new_tokens=2)
-    assert line["prompt"] == PROMPTS["table"]
-    box = BOXES[1 if line["reference"] == LONG else 2]
+    assert line.prompt == PROMPTS["table"]
+    box = BOXES[1 if line.reference == LONG else 2]
     assert shown[0].size == tuple(np.diff(np.reshape(crop_box(box, 400, 400), (2, 2)), axis=0)[0])
 
 
