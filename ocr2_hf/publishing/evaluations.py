@@ -11,7 +11,7 @@ from ocr2_hf.document.predictions import PREDICTIONS_FILE, read_predictions
 from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.evaluation.text import normalized_edit_distance
 from ocr2_hf.modeling.file_names import BASE_FOLDER
-from ocr2_hf.publishing.contents import read_json
+from ocr2_hf.publishing.contents import EVALUATIONS, read_json
 from ocr2_hf.reading.evaluation_settings import SETTINGS_FILE, fingerprint, read_kept
 
 METRICS = "metrics.json"
@@ -29,6 +29,11 @@ class Evaluation:
     @property
     def name(self) -> str:
         return self.folder.name
+
+    @property
+    def published_name(self) -> str:
+        """Where its figures lie in the repository of its model."""
+        return f"{EVALUATIONS}/{self.name}/{METRICS}"
 
     @property
     def dataset(self) -> str:

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Literal
 
+from ocr2_hf.document.grounding import Box
 from ocr2_hf.reading.statements.figures import Figure
 from ocr2_hf.reading.statements.names import Name
 from ocr2_hf.reading.statements.periods import Period
 from ocr2_hf.reading.statements.units import Unit
 
-Box = tuple[float, float, float, float]
 # How fine a box is: around the figure itself, around its table, or the whole page where no box is known.
 BoxSource = Literal["value", "table", "page"]
 Status = Literal["ok", "off", "not checkable"]
