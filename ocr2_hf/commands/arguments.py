@@ -2,6 +2,23 @@
 
 import argparse
 import math
+from pathlib import Path
+
+from ocr2_hf.errors import UsageError
+
+
+def command_parser(name: str, description: str, **options) -> argparse.ArgumentParser:
+    """The parser of `ocr2 NAME`, which shows `description` as it is written."""
+    layout = argparse.RawDescriptionHelpFormatter
+    return argparse.ArgumentParser(prog=f"ocr2 {name}", description=description, formatter_class=layout, **options)
+
+
+def output_folder(name: str) -> Path:
+    """What --output_dir names. Raises `UsageError` where it is a file."""
+    output = Path(name)
+    if output.exists() and not output.is_dir():
+        raise UsageError(f"--output_dir {output} is a file; name a directory")
+    return output
 
 
 def positive_integer(text: str) -> int:
@@ -29,11 +46,6 @@ def seconds(text: str) -> float | None:
     return value or None
 
 
-def positive_integers(text: str) -> tuple[int, ...]:
-    """For argparse: whole numbers of at least 1, with commas between."""
-    return tuple(positive_integer(word) for word in text.split(","))
-
-
 def shares(text: str) -> dict[int, float]:
     """For argparse: `0:1,6:2` -> {0: 1.0, 6: 2.0}; a number alone has the share 1."""
     found = {}
@@ -48,13 +60,6 @@ def shares(text: str) -> dict[int, float]:
     return found
 
 
-def opponent(text: str) -> str:
-    """For argparse: `trainer`, or `KEY=VALUE` of a recipe."""
-    if text != "trainer" and not all(text.partition("=")):
-        raise argparse.ArgumentTypeError(f"{text!r} is neither trainer nor KEY=VALUE with a key of the recipe")
-    return text
-
-
 def page_size(text: str) -> tuple[int, int]:
     """For argparse: WIDTHxHEIGHT in pixels."""
     width, _, height = text.partition("x")
@@ -64,7 +69,7 @@ def page_size(text: str) -> tuple[int, int]:
         raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT in pixels") from error
 
 
-def add_generation_arguments(parser: argparse.ArgumentParser) -> None:
+def add_generation_flags(parser: argparse.ArgumentParser) -> None:
     """How pages are answered: flags that every command which reads has."""
     parser.add_argument("--batch_size", type=positive_integer, default=8)
     parser.add_argument("--max_new_tokens", type=positive_integer, default=4096)
@@ -75,3 +80,8 @@ def add_generation_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no_repeat_window", type=positive_integer, metavar="N", help=f"within the last N tokens; {told} 90"
     )
+
+
+def loop_guard(args: argparse.Namespace) -> dict[str, int | None]:
+    """What `add_generation_flags` took against loops, as a reader takes it."""
+    return {name: getattr(args, name) for name in ("no_repeat_ngram", "no_repeat_window")}

@@ -10,7 +10,6 @@ KEY=VALUE` does so with this trainer and the recipe with that changed. Of a reci
 
 import argparse
 import json
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -23,9 +22,8 @@ from ocr2_hf.benchmark.plot import draw_benchmark
 from ocr2_hf.benchmark.processes import launched_run
 from ocr2_hf.benchmark.results import SWEEPS, bench, sweep
 from ocr2_hf.benchmark.sides import bench_recipe, opposite_side
-from ocr2_hf.commands.arguments import opponent, page_size, positive_integer, positive_integers, shares, whole_number
+from ocr2_hf.commands.arguments import command_parser, page_size, positive_integer, shares, whole_number
 from ocr2_hf.document.atomic_files import write_json
-from ocr2_hf.errors import run_command
 from ocr2_hf.recipe import Recipe
 from ocr2_hf.training.limits import check_machine
 
@@ -35,14 +33,8 @@ def main(argv: list[str] | None = None) -> int:
     recipe = bench_recipe(options.recipe, overrides)
     check_machine(recipe, recipe.training_arguments())
     batch_sizes = options.batch_sizes or (recipe.training("per_device_train_batch_size"),)
-    work = Work(
-        PageMix(options.tiles, options.target_tokens),
-        batch_sizes[0],
-        options.steps,
-        options.warmup,
-        options.rounds,
-        options.pages,
-    )
+    mix = PageMix(options.tiles, options.target_tokens)
+    work = Work(mix, batch_sizes[0], options.steps, options.warmup, options.rounds, options.pages)
     results = _alone(recipe, work, options) or bench(
         recipe,
         work,
@@ -75,20 +67,14 @@ def _alone(recipe: Recipe, work: Work, options: argparse.Namespace) -> dict | No
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="ocr2 bench",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = command_parser("bench", __doc__, allow_abbrev=False)
     add = parser.add_argument
     add("recipe", help="a recipe YAML; every further --key value overrides one of its keys")
     add("--output", required=True, metavar="FILE.json")
     against = "compare, in the same call, with the stock Trainer, or with the recipe with something changed"
     add("--against", type=opponent, nargs="+", metavar="trainer|KEY=VALUE", help=against)
-    add(
-        "--batch_sizes", type=positive_integers, metavar="N,N", help="default: the recipe's per_device_train_batch_size"
-    )
+    sizes = "default: the recipe's per_device_train_batch_size"
+    add("--batch_sizes", type=positive_integers, metavar="N,N", help=sizes)
     add("--tiles", type=shares, default={6: 1.0}, metavar="T:SHARE,T:SHARE", help="tiles of a page (6:1)")
     add("--target_tokens", type=shares, default={600: 1.0}, metavar="N:SHARE", help="tokens of a target (600:1)")
     add("--sweep", type=sweep, nargs="+", default=[], metavar="NAME:V,V", help=f"vary {', '.join(SWEEPS)}")
@@ -102,5 +88,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-if __name__ == "__main__":
-    sys.exit(run_command(main))
+def positive_integers(text: str) -> tuple[int, ...]:
+    """For argparse: whole numbers of at least 1, with commas between."""
+    return tuple(positive_integer(word) for word in text.split(","))
+
+
+def opponent(text: str) -> str:
+    """For argparse: `trainer`, or `KEY=VALUE` of a recipe."""
+    if text != "trainer" and not all(text.partition("=")):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither trainer nor KEY=VALUE with a key of the recipe")
+    return text

@@ -12,22 +12,18 @@ stopped. On several GPUs, or as several processes, each reading its share of the
 """
 
 import argparse
-import sys
 from pathlib import Path
 
-from ocr2_hf.commands.arguments import add_generation_arguments, positive_integer
+from ocr2_hf.commands.arguments import add_generation_flags, command_parser, loop_guard, output_folder, positive_integer
 from ocr2_hf.commands.omnidocbench import add_omnidocbench_arguments, score_omnidocbench
 from ocr2_hf.commands.scoring import compare_evaluations, load_pages, score_predictions, write_results
 from ocr2_hf.data.tasks import PROMPTS
 from ocr2_hf.document.predictions import PREDICTIONS_FILE
-from ocr2_hf.errors import UsageError, run_command
 
 
 def main(argv: list[str] | None = None) -> int:
     args = _parse(argv)
-    output = Path(args.output_dir)
-    if output.exists() and not output.is_dir():
-        raise UsageError(f"--output_dir {output} is a file; name a directory")
+    output = output_folder(args.output_dir)
     if args.compare:
         compare_evaluations(*map(Path, args.compare), output)
     elif args.omnidocbench:
@@ -49,7 +45,7 @@ def _evaluate_model(args: argparse.Namespace, output: Path) -> None:
 
     dataset = load_pages(args.dataset, args.split, args.limit)
     task = args.task or default_task(args.model, dataset)
-    guard = {"no_repeat_ngram": args.no_repeat_ngram, "no_repeat_window": args.no_repeat_window}
+    guard = loop_guard(args)
     processes = Processes.join()
     reader = DocumentReader.from_pretrained(args.model, processes.device, **guard, max_seconds=None)
     settings = {
@@ -71,9 +67,7 @@ def _evaluate_model(args: argparse.Namespace, output: Path) -> None:
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="ocr2 evaluate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser("evaluate", __doc__)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--model", metavar="DIR|ID", help="model to evaluate; needs --dataset")
     what.add_argument("--predictions", metavar="FILE", help="predictions.jsonl to score")
@@ -87,7 +81,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--limit", type=positive_integer, help="at most so many pages")
     parser.add_argument("--output_dir", required=True)
     parser.add_argument("--cdm_command", metavar="COMMAND", help="a scorer of formulas (see ocr2_hf/evaluation/cdm.py)")
-    add_generation_arguments(parser)
+    add_generation_flags(parser)
     add_omnidocbench_arguments(parser)
     args = parser.parse_args(argv)
     if args.omnidocbench and not args.predictions:
@@ -97,7 +91,3 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     if args.dataset and (args.compare or args.omnidocbench):
         parser.error("--dataset goes with --model or --predictions")
     return args
-
-
-if __name__ == "__main__":
-    sys.exit(run_command(main))

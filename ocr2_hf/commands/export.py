@@ -12,10 +12,10 @@ All on the CPU, whatever the size of the GPU.
 """
 
 import argparse
-import sys
 from pathlib import Path
 
-from ocr2_hf.errors import UsageError, run_command
+from ocr2_hf.commands.arguments import command_parser
+from ocr2_hf.errors import UsageError
 from ocr2_hf.publishing.merge import DTYPES, merge
 from ocr2_hf.publishing.onnx import export_onnx
 from ocr2_hf.publishing.original_layout import export_original
@@ -33,15 +33,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="ocr2 export", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser("export", __doc__)
     parser.add_argument("source", metavar="DIR", help="what `train` wrote: a model or adapters")
     parser.add_argument("--to", choices=TARGETS, required=True)
     parser.add_argument("--output_dir", required=True, help="a new folder")
     parser.add_argument("--dtype", choices=DTYPES, default="auto", help="of the weights (default: as the base's)")
     return parser.parse_args(argv)
-
-
-if __name__ == "__main__":
-    sys.exit(run_command(main))

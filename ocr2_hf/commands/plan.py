@@ -8,11 +8,9 @@ where it is built; FLOPs are of its median page, memory is of its longest. --pag
 """
 
 import argparse
-import sys
 
-from ocr2_hf.commands.arguments import page_size, positive_integer
+from ocr2_hf.commands.arguments import command_parser, page_size, positive_integer
 from ocr2_hf.data.token_statistics import COLUMNS
-from ocr2_hf.errors import run_command
 from ocr2_hf.modeling.adapters import counts_table, trainable_counts
 from ocr2_hf.planning import budget
 from ocr2_hf.planning.plan import Plan, make_plan
@@ -36,12 +34,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="ocr2 plan",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = command_parser("plan", __doc__, allow_abbrev=False)
     add = parser.add_argument
     add("recipe", help="a recipe YAML; every further --key value overrides one of its keys")
     add("--gpu_memory", type=positive_integer, metavar="GB", help="memory of one GPU: does it fit?")
@@ -114,7 +107,3 @@ def _print_launches(plan: Plan, launches: list[Launch], gpu_memory: int | None) 
 
 def _fits(size: int, gpu_memory: int | None) -> str:
     return "" if gpu_memory is None else " fits" if fits(size, gpu_memory) else " no  "
-
-
-if __name__ == "__main__":
-    sys.exit(run_command(main))

@@ -10,10 +10,9 @@ back; a push that was broken off is finished by the same command. Log in with `h
 
 import argparse
 import logging
-import sys
 from pathlib import Path
 
-from ocr2_hf.errors import run_command
+from ocr2_hf.commands.arguments import command_parser
 from ocr2_hf.publishing.hub import PushOptions, push_model
 
 
@@ -29,9 +28,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="ocr2 push", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser("push", __doc__)
     parser.add_argument("source", metavar="DIR", help="what `train` or `export --to merged` wrote")
     parser.add_argument("repo", metavar="ORG/NAME", help="created where it is not there")
     parser.add_argument("--private", action="store_true", help="of a new repository; a public one is refused then")
@@ -43,7 +40,3 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--no_example", action="store_true", help="publish no picture of a page")
     parser.add_argument("--overwrite", action="store_true", help="also into a repository that holds something else")
     return parser.parse_args(argv)
-
-
-if __name__ == "__main__":
-    sys.exit(run_command(main))

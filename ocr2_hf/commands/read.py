@@ -12,31 +12,20 @@ build_dataset.py --format ocr2 makes the pages ready for training.
 """
 
 import argparse
-import sys
-from pathlib import Path
 
-from ocr2_hf.commands.arguments import add_generation_arguments, seconds
+from ocr2_hf.commands.arguments import add_generation_flags, command_parser, output_folder, seconds
+from ocr2_hf.commands.reading import answer_settings, check_all_read, open_call, print_outcome
 from ocr2_hf.data.tasks import PROMPTS
-from ocr2_hf.document.page_files import page_ranges
-from ocr2_hf.errors import UsageError, WorkError, run_command
 from ocr2_hf.reading.evaluation_settings import fingerprint
-from ocr2_hf.reading.inputs import find_inputs
 from ocr2_hf.reading.ledger import Ledger
 from ocr2_hf.reading.read_files import FileReader, Outcome, read_markdown
-from ocr2_hf.reading.reader import MAX_SECONDS, DocumentReader
-
-_LISTED = 10
+from ocr2_hf.reading.reader import MAX_SECONDS
 
 
 def main(argv: list[str] | None = None) -> int:
     args = _parse(argv)
-    output = Path(args.output_dir) if args.output_dir else None
-    if output is not None and output.exists() and not output.is_dir():
-        raise UsageError(f"--output_dir {output} is a file; name a directory")
-    page_ranges(args.pages)
-    inputs = find_inputs(args.files, output)
-    guard = {"no_repeat_ngram": args.no_repeat_ngram, "no_repeat_window": args.no_repeat_window}
-    reader = DocumentReader.from_pretrained(args.model, **guard, max_seconds=args.max_seconds)
+    output = output_folder(args.output_dir) if args.output_dir else None
+    inputs, reader = open_call(args, output)
     prompt = reader.prompt(args.task, args.prompt)
     limits = (args.pages, args.max_new_tokens, args.batch_size)
     failed = inputs.failed
@@ -44,50 +33,33 @@ def main(argv: list[str] | None = None) -> int:
         for markdown in read_markdown(reader, inputs.files, prompt, failed, *limits):
             print(markdown, flush=True)
     else:
-        ledger = Ledger(output, _settings(args, reader, prompt), fingerprint(args.model))
+        settings = answer_settings(args, reader, ("model", "task", "pages", "max_new_tokens")) | {"prompt": prompt}
+        ledger = Ledger(output, settings, fingerprint(args.model))
         outcome = FileReader(reader, ledger, prompt, *limits).read(inputs.files)
         _report(outcome, inputs.left_out)
         failed += outcome.failed
-    if failed:
-        raise WorkError("not read:\n" + "\n".join(f"  {reason}" for reason in failed))
+    check_all_read(failed)
     return 0
 
 
-def _settings(args: argparse.Namespace, reader: DocumentReader, prompt: str) -> dict:
-    """What the answers depend on."""
-    names = ("no_repeat_ngram", "no_repeat_window", "max_seconds")
-    return {
-        **{key: getattr(args, key) for key in ("model", "task", "pages", "max_new_tokens")},
-        **{name: getattr(reader, name) for name in names},
-        "prompt": prompt,
-    }
-
-
 def _report(outcome: Outcome, left_out: int) -> None:
-    print(f"pages read: {outcome.pages}")
-    for told, count in (("files read before", outcome.done), ("files left out, no images or PDFs", left_out)):
-        if count:
-            print(f"{told}: {count}")
-    for told, items in (
-        ("answers cut off at a limit", outcome.cut_off),
-        ("files corrected by hand and kept (remove them to read anew)", outcome.corrected),
-    ):
-        if items:
-            more = [f"and {len(items) - _LISTED} more"] if len(items) > _LISTED else []
-            print("\n  ".join([f"{told}: {len(items)}", *items[:_LISTED], *more]))
+    counts = {"pages read": outcome.pages, "files read before": outcome.done}
+    lists = {
+        "answers cut off at a limit": outcome.cut_off,
+        "files corrected by hand and kept (remove them to read anew)": outcome.corrected,
+    }
+    print_outcome(counts | {"files left out, no images or PDFs": left_out}, lists)
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="ocr2 read", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser("read", __doc__)
     parser.add_argument("files", nargs="+", metavar="FILE", help="images (PNG, JPEG, TIFF, ...), PDFs or folders")
     parser.add_argument("--model", required=True, metavar="DIR|ID")
     parser.add_argument("--task", default="markdown", choices=PROMPTS)
     parser.add_argument("--prompt", help="asked in place of the task's own; for locate: the text to find")
     parser.add_argument("--pages", metavar="3-7,9", help="of documents with several pages only these; 12-: to the last")
     parser.add_argument("--output_dir")
-    add_generation_arguments(parser)
+    add_generation_flags(parser)
     parser.add_argument(
         "--max_seconds",
         type=seconds,
@@ -95,7 +67,3 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         help="a batch's answers are cut off after so long; 0: never; default: %(default)s",
     )
     return parser.parse_args(argv)
-
-
-if __name__ == "__main__":
-    sys.exit(run_command(main))

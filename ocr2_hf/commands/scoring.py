@@ -1,9 +1,7 @@
 """What `ocr2 evaluate` does once pages are read: score a file of predictions, compare two, write the results."""
 
 import argparse
-import json
 from pathlib import Path
-from typing import Any
 
 from ocr2_hf.document.atomic_files import write_json
 from ocr2_hf.document.predictions import PREDICTIONS_FILE, Prediction, read_predictions, write_predictions
@@ -13,7 +11,7 @@ from ocr2_hf.evaluation.metrics_table import metrics_table
 from ocr2_hf.evaluation.registry import measure_pages
 from ocr2_hf.evaluation.report import Images, write_comparison, write_report
 from ocr2_hf.evaluation.summary import summarize_with_intervals
-from ocr2_hf.reading.evaluation_settings import SETTINGS_FILE, read_settings
+from ocr2_hf.reading.evaluation_settings import SETTINGS_FILE, read_kept
 
 
 def score_predictions(args: argparse.Namespace, output: Path) -> None:
@@ -44,7 +42,7 @@ def compare_evaluations(before: Path, after: Path, output: Path) -> None:
     folders = (before, after)
     sides = shared_pages(*(read_predictions(folder / PREDICTIONS_FILE) for folder in folders))
     metrics = compare(*sides)
-    notes = [note for folder in folders if (note := definitions_note(str(folder), _own_metrics(folder)))]
+    notes = [note for folder in folders if (note := definitions_note(str(folder), read_kept(folder, "metrics.json")))]
     images = _images_of(before) or _images_of(after)
     write_json(output / "metrics.json", metrics | {"notes": notes})
     write_comparison(*sides, metrics, output / "report.html", (str(before), str(after)), images, notes)
@@ -74,18 +72,9 @@ def load_pages(name: str, split: str, limit: int | None = None):
     return dataset.select(range(min(limit or len(dataset), len(dataset))))
 
 
-def _own_metrics(folder: Path) -> dict[str, Any]:
-    """The evaluation's own metrics.json; {} where it is missing or broken."""
-    try:
-        metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return metrics if isinstance(metrics, dict) else {}
-
-
 def _images_of(folder: Path) -> Images | None:
     """The images of the dataset that the evaluation in `folder` was of, where it can still be had."""
-    settings = read_settings(folder)
+    settings = read_kept(folder)
     if not isinstance(settings.get("dataset"), str):
         return None
     from ocr2_hf.reading.references import PageImages

@@ -9,32 +9,22 @@ on where it was stopped.
 """
 
 import argparse
-import sys
-from pathlib import Path
 
-from ocr2_hf.commands.arguments import add_generation_arguments, seconds
-from ocr2_hf.document.page_files import page_ranges
-from ocr2_hf.errors import UsageError, WorkError, run_command
+from ocr2_hf.commands.arguments import add_generation_flags, command_parser, output_folder, seconds
+from ocr2_hf.commands.reading import answer_settings, check_all_read, open_call, print_outcome
 from ocr2_hf.reading.evaluation_settings import fingerprint
-from ocr2_hf.reading.inputs import find_inputs
-from ocr2_hf.reading.reader import MAX_SECONDS, DocumentReader
+from ocr2_hf.reading.reader import MAX_SECONDS
 from ocr2_hf.reading.statements.files import WRITERS, Outcome, ledger_for, read_statements
 from ocr2_hf.reading.statements.parser import FinancialStatementParser
 from ocr2_hf.reading.statements.table_detector import TableTransformer
 
-_LISTED = 10
 STATUSES = ("ok", "off", "not checkable")
 
 
 def main(argv: list[str] | None = None) -> int:
     args = _parse(argv)
-    output = Path(args.output_dir)
-    if output.exists() and not output.is_dir():
-        raise UsageError(f"--output_dir {output} is a file; name a directory")
-    page_ranges(args.pages)
-    inputs = find_inputs(args.files, output)
-    guard = {"no_repeat_ngram": args.no_repeat_ngram, "no_repeat_window": args.no_repeat_window}
-    reader = DocumentReader.from_pretrained(args.model, **guard, max_seconds=args.max_seconds)
+    output = output_folder(args.output_dir)
+    inputs, reader = open_call(args, output)
     finder = None if args.detector == "layout" else TableTransformer.from_pretrained(args.detector)
     parser = FinancialStatementParser(reader, finder, args.locate, args.prompt, args.max_new_tokens, args.batch_size)
     formats = list(dict.fromkeys(args.to))
@@ -42,44 +32,30 @@ def main(argv: list[str] | None = None) -> int:
     ledger = ledger_for(output, _settings(args, parser, formats), models, formats)
     outcome = read_statements(parser, inputs.files, ledger, formats, args.pages)
     _report(outcome, inputs.left_out)
-    failed = inputs.failed + outcome.failed
-    if failed:
-        raise WorkError("not read:\n" + "\n".join(f"  {reason}" for reason in failed))
+    check_all_read(inputs.failed + outcome.failed)
     return 0
 
 
 def _settings(args: argparse.Namespace, parser: FinancialStatementParser, formats: list[str]) -> dict:
     """What the results depend on."""
-    names = ("no_repeat_ngram", "no_repeat_window", "max_seconds")
-    return {
-        **{key: getattr(args, key) for key in ("model", "pages", "detector", "locate", "max_new_tokens")},
-        **{name: getattr(parser.reader, name) for name in names},
-        "prompts": [parser.reader.prompts["markdown"], parser.prompt],
-        "to": formats,
-    }
+    given = answer_settings(args, parser.reader, ("model", "pages", "detector", "locate", "max_new_tokens"))
+    return given | {"prompts": [parser.reader.prompts["markdown"], parser.prompt], "to": formats}
 
 
 def _report(outcome: Outcome, left_out: int) -> None:
     counts = {"files read": outcome.files, "statements": outcome.statements}
     counts |= {"files read before": outcome.done, "files left out, no images or PDFs": left_out}
     counts |= {f"checks {status}": outcome.statuses[status] for status in STATUSES}
-    for told, count in counts.items():
-        if count or told == "statements":
-            print(f"{told}: {count}")
-    for told, items in (
-        ("sums that do not add up", outcome.off),
-        ("pages with an answer that was cut off", outcome.cut_off),
-        ("files without a statement", outcome.empty),
-    ):
-        if items:
-            more = [f"and {len(items) - _LISTED} more"] if len(items) > _LISTED else []
-            print("\n  ".join([f"{told}: {len(items)}", *items[:_LISTED], *more]))
+    lists = {
+        "sums that do not add up": outcome.off,
+        "pages with an answer that was cut off": outcome.cut_off,
+        "files without a statement": outcome.empty,
+    }
+    print_outcome(counts, lists)
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="ocr2 statements", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser("statements", __doc__)
     add = parser.add_argument
     add("files", nargs="+", metavar="FILE", help="images (PNG, JPEG, TIFF, ...), PDFs or folders")
     add("--model", required=True, metavar="DIR|ID")
@@ -94,10 +70,6 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     )
     add("--prompt", help="asked about each table in place of the recipe's prompt of the task table")
     add("--locate", action="store_true", help="ask where every figure stands, one more question each")
-    add_generation_arguments(parser)
+    add_generation_flags(parser)
     add("--max_seconds", type=seconds, default=MAX_SECONDS, help="cut a batch's answers off after so long; 0: never")
     return parser.parse_args(argv)
-
-
-if __name__ == "__main__":
-    sys.exit(run_command(main))

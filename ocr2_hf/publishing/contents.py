@@ -70,17 +70,18 @@ def read_contents(source: Path, repo: str, recipe: dict[str, Any], base: str | N
     named = config.get("base_model_name_or_path") or ""
     folder = _base_folder(source, named)
     if base or (folder is None and hub_id(named)):
-        base = base or named
-        files[ADAPTER_FILE] = _json(config | {"base_model_name_or_path": base})
-        return Contents(files | _generation_of_adapter(source, folder), True, base, folder)
-    if folder is None:
+        base = loaded_from = base or named
+    elif folder is None:
         raise UsageError(
             f"{source / ADAPTER_FILE}: its base {named!r} is neither a directory nor a Hub id; say --base ORG/NAME"
         )
-    files |= {f"{BASE_FOLDER}/{name}": path for name, path in _model_files(folder).items()}
-    # No path of this machine: what loads the adapter finds the base beside it.
-    files[ADAPTER_FILE] = _json(config | {"base_model_name_or_path": f"{repo}/{BASE_FOLDER}"})
-    return Contents(files | _generation_of_adapter(source, folder), True, None, folder)
+    else:
+        files |= {f"{BASE_FOLDER}/{name}": path for name, path in _model_files(folder).items()}
+        # No path of this machine: what loads the adapter finds the base beside it.
+        base, loaded_from = None, f"{repo}/{BASE_FOLDER}"
+    files[ADAPTER_FILE] = _json(config | {"base_model_name_or_path": loaded_from})
+    files["generation_config.json"] = _generation(folder)
+    return Contents(files, True, base, folder)
 
 
 def hub_id(name: str | None) -> str | None:
@@ -120,17 +121,12 @@ def _base_folder(source: Path, named: str) -> Path | None:
     return next((folder for folder in (Path(named or "?"), *kept) if folder.is_dir()), None)
 
 
-def _generation(model: Path) -> bytes:
-    reading = reading_config(read_json(model / "config.json"), read_json(model / "generation_config.json"))
-    return _json(reading)
-
-
-def _generation_of_adapter(source: Path, base: Path | None) -> dict[str, Path | bytes]:
-    """The generation config beside an adapter; without its base here, that of the released model."""
-    if base is not None:
-        return {"generation_config.json": _generation(base)}
-    released = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2, "max_position_embeddings": 8192}
-    return {"generation_config.json": _json(reading_config({"text_config": released}, {}))}
+def _generation(model: Path | None) -> bytes:
+    """The generation config that goes along; of an adapter whose base is not here, that of the released model."""
+    if model is None:
+        released = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2, "max_position_embeddings": 8192}
+        return _json(reading_config({"text_config": released}, {}))
+    return _json(reading_config(read_json(model / "config.json"), read_json(model / "generation_config.json")))
 
 
 def _json(value: dict[str, Any]) -> bytes:

@@ -11,8 +11,8 @@ from ocr2_hf.document.predictions import PREDICTIONS_FILE, read_predictions
 from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.evaluation.text import normalized_edit_distance
 from ocr2_hf.modeling.file_names import BASE_FOLDER
-from ocr2_hf.publishing.contents import read_json
-from ocr2_hf.reading.evaluation_settings import SETTINGS_FILE, fingerprint, read_settings
+from ocr2_hf.publishing.contents import EVALUATIONS, read_json
+from ocr2_hf.reading.evaluation_settings import SETTINGS_FILE, fingerprint, read_kept
 
 METRICS = "metrics.json"
 _NOT_HERE = ("checkpoint-", "stage-", f"{BASE_FOLDER}/")
@@ -29,6 +29,11 @@ class Evaluation:
     @property
     def name(self) -> str:
         return self.folder.name
+
+    @property
+    def published_name(self) -> str:
+        """Where its figures lie in the repository of its model."""
+        return f"{EVALUATIONS}/{self.name}/{METRICS}"
 
     @property
     def dataset(self) -> str:
@@ -52,7 +57,7 @@ def find_evaluations(source: Path) -> tuple[list[Evaluation], list[str]]:
     for path in sorted(source.rglob(METRICS)):
         if path.relative_to(source).as_posix().startswith(_NOT_HERE):
             continue
-        settings = read_settings(path.parent)
+        settings = read_kept(path.parent)
         if "model_files" not in settings:
             notes.append(f"{path} does not say of which model it is; name its folder with --evaluation to publish it")
         elif settings["model_files"] != fingerprint(source):
@@ -73,7 +78,7 @@ def read_evaluations(folders: Sequence[Path]) -> list[Evaluation]:
             )
         if folder.resolve().name in [other.name for other in evaluations]:
             raise UsageError(f"--evaluation {folder}: two folders have this name; rename one")
-        evaluations.append(Evaluation(folder.resolve(), metrics, read_settings(folder)))
+        evaluations.append(Evaluation(folder.resolve(), metrics, read_kept(folder)))
     return evaluations
 
 

@@ -9,16 +9,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import HTTPError
 
 from ocr2_hf.errors import UsageError, WorkError
-from ocr2_hf.publishing.contents import (
-    CARD,
-    EVALUATIONS,
-    EXAMPLE,
-    EXAMPLE_ANSWER,
-    STATE_FILE,
-    Contents,
-    read_contents,
-    read_json,
-)
+from ocr2_hf.publishing.contents import CARD, EXAMPLE, EXAMPLE_ANSWER, STATE_FILE, Contents, read_contents, read_json
 from ocr2_hf.publishing.evaluations import METRICS, Evaluation, example_of, find_evaluations, read_evaluations
 from ocr2_hf.publishing.model_card import CardFacts, card_license, model_card
 from ocr2_hf.publishing.upload import check_target, upload
@@ -58,7 +49,7 @@ def push_model(source: str | Path, repo: str, options: PushOptions = PushOptions
     evaluations = _evaluations(source, options)
     check_target(repo, options.private, options.overwrite, then)
     answer = _add_example(contents, source, evaluations, options.example)
-    contents.files.update({f"{EVALUATIONS}/{each.name}/{METRICS}": each.folder / METRICS for each in evaluations})
+    contents.files.update({each.published_name: each.folder / METRICS for each in evaluations})
     license_id = options.license_id or _base_license(contents) or card_license(source / CARD)
     if license_id is None:
         logger.warning("the card names no licence: the base's is not known here; say --license ID")

@@ -3,16 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from huggingface_hub import constants, get_token
-
-# `HTTPError` is the client library's own, which hub releases take from different packages.
-from huggingface_hub.errors import (
-    HfHubHTTPError,
-    HFValidationError,
-    HTTPError,
-    LocalTokenNotFoundError,
-    OfflineModeIsEnabled,
-)
+from huggingface_hub import constants, errors, get_token
 
 from ocr2_hf.errors import UsageError, WorkError
 
@@ -30,28 +21,21 @@ def hub_errors(repo: str, then: str) -> Iterator[None]:
 
     `then` says what is safe, and what to do. No message holds the token.
     """
+    cannot = f"cannot push to {repo}"
     try:
         yield
-    except HFValidationError as error:
+    except errors.HFValidationError as error:
         raise UsageError(f"{repo!r} is no name of a repository: {_line(error)}") from None
-    except LocalTokenNotFoundError:
-        raise WorkError(
-            f"cannot push to {repo}: no token; log in with `hf auth login` or set HF_TOKEN; {then}"
-        ) from None
-    except OfflineModeIsEnabled:
-        raise WorkError(f"cannot push to {repo}: HF_HUB_OFFLINE is set; {then}") from None
-    except HfHubHTTPError as error:
-        raise WorkError(f"cannot push to {repo}: {_refusal(error)}; {then}") from error
-    except HTTPError as error:
-        raise WorkError(
-            f"cannot push to {repo}: no answer from {constants.ENDPOINT}: {_line(error)}; {then}"
-        ) from error
+    except errors.LocalTokenNotFoundError:
+        raise WorkError(f"{cannot}: no token; log in with `hf auth login` or set HF_TOKEN; {then}") from None
+    except errors.OfflineModeIsEnabled:
+        raise WorkError(f"{cannot}: HF_HUB_OFFLINE is set; {then}") from None
+    except errors.HfHubHTTPError as error:
+        raise WorkError(f"{cannot}: {HINTS.get(error.response.status_code, '')}{_line(error)}; {then}") from error
+    except errors.HTTPError as error:  # the client library's own, which hub releases take from different packages
+        raise WorkError(f"{cannot}: no answer from {constants.ENDPOINT}: {_line(error)}; {then}") from error
     except OSError as error:
-        raise WorkError(f"cannot push to {repo}: {_line(error)}; {then}") from error
-
-
-def _refusal(error: HfHubHTTPError) -> str:
-    return HINTS.get(error.response.status_code, "") + _line(error)
+        raise WorkError(f"{cannot}: {_line(error)}; {then}") from error
 
 
 def _line(error: Exception) -> str:

@@ -12,7 +12,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from ocr2_hf.data.tasks import PROMPTS
 from ocr2_hf.evaluation.omnidocbench.scores import FIGURES, OVERALL
 from ocr2_hf.evaluation.registry import METRICS, Metric, shown_metrics
-from ocr2_hf.publishing.contents import CURVES_FILE, EVALUATIONS, Contents, hub_id
+from ocr2_hf.publishing.contents import CURVES_FILE, Contents, hub_id
 from ocr2_hf.publishing.evaluations import Evaluation
 from ocr2_hf.recipe_file import RECIPE_FILE
 
@@ -153,9 +153,8 @@ def _use_code(facts: CardFacts, prompt: str) -> list[str]:
         "from transformers import AutoModelForImageTextToText, AutoProcessor, GenerationConfig",
     ]
     fetch = []
-    if (
-        facts.contents.base_goes_along
-    ):  # the library takes the adapter's config for that of any folder of the repository
+    # The library takes the adapter's config for that of any folder of the repository.
+    if facts.contents.base_goes_along:
         fetch, repo, base = [f"folder = snapshot_download({repo})"], "folder", 'f"{folder}/base"'
     return [
         *imports,
@@ -188,7 +187,7 @@ def _results(facts: CardFacts) -> str:
         parts.append(
             f"{evaluation.dataset}{split}, {evaluation.metrics['pages']:,} pages"
             + (f", task `{_plain(task)}`" if task else "")
-            + f" (`{EVALUATIONS}/{evaluation.name}/metrics.json`):\n\n"
+            + f" (`{evaluation.published_name}`):\n\n"
             + _table(("", "value", "95 % interval"), rows)
         )
     if not parts and (row := _last_evaluation(facts.state)):

@@ -40,22 +40,18 @@ def export_onnx(source: str | Path, output_dir: str | Path, dtype: str = "auto")
     _check_extra()
     if dtype not in ("auto", "float32"):
         raise UsageError(f"--dtype {dtype}: ONNX graphs are written in float32 only; leave it out")
+    from ocr2_hf.publishing.onnx_cuts import write_graphs
+
     model = merged_model(source, "float32", attn_implementation="eager")
     processor = load_processor(source)
     with whole_folder(output_dir) as folder:
-        _write_graphs(model, processor, folder)
+        box_source = "expectation" if model.box_head is None else "head"
+        write_graphs(trace(model, processor), folder, {"box_source": box_source})
         model.config.save_pretrained(folder)
         model.generation_config.save_pretrained(folder)
         processor.save_pretrained(folder)
         copy_recipe(source, folder)
     return Path(output_dir)
-
-
-def _write_graphs(model: OCR2Model, processor, folder: Path) -> None:
-    from ocr2_hf.publishing.onnx_cuts import write_graphs
-
-    box_source = "expectation" if model.box_head is None else "head"
-    write_graphs(trace(model, processor), folder, {"box_source": box_source})
 
 
 def trace(model: OCR2Model, processor):

@@ -10,9 +10,9 @@ from onnx_ir.external_data import convert_tensors_to_external
 from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 
 from ocr2_hf.errors import WorkError
+from ocr2_hf.publishing.onnx_graphs import OPEN_SIZES, PAST, PRESENT
 
 WEIGHTS_FILE = "weights.onnx_data"
-PAST, PRESENT = "past_key_values.", "present."
 _INLINE = 1024  # bytes: constants up to this size stay in the graph
 
 
@@ -31,22 +31,6 @@ CUTS = {
     "embed_pages.onnx": Cut(_PAGES, ("inputs_embeds",)),
     "embed_tokens.onnx": Cut(("input_ids",), ("token_embeds",), (("token_embeds", "inputs_embeds"),)),
     "decoder.onnx": Cut(("inputs_embeds", "attention_mask", "position_ids", PAST), ("logits", PRESENT)),
-}
-# What the open sizes are called in the written graphs.
-_SIZES = {
-    "pixel_values": ("batch",),
-    "pixel_values_local": ("tiles",),
-    "num_local_patches": ("batch",),
-    "input_ids": ("batch", "length"),
-    "inputs_embeds": ("batch", "length"),
-    "attention_mask": ("batch", "past + length"),
-    "position_ids": ("batch", "length"),
-    PAST: ("batch", None, "past"),
-    PRESENT: ("batch", None, "past + length"),
-    "box_positions": ("boxes",),
-    "logits": ("batch",),
-    "text_logits": ("batch", "length"),
-    "bbox_preds": ("boxes",),
 }
 
 
@@ -168,7 +152,7 @@ def _measure_elsewhere(graph: onnx_ir.Graph, absent: onnx_ir.Value, inputs: list
 
 def name_sizes(value: onnx_ir.Value, cached: bool) -> None:
     """Name the open sizes of an input or output. Raises `WorkError` where the trace has fixed one of them."""
-    (sizes,) = (sizes for name, sizes in _SIZES.items() if _is_named(value.name, name))
+    (sizes,) = (sizes for name, sizes in OPEN_SIZES.items() if _is_named(value.name, name))
     for axis, size in enumerate(sizes):
         if size is not None:
             traced = str(value.shape[axis])

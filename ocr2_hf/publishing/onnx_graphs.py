@@ -18,6 +18,24 @@ from transformers.exporters.utils import patch_attributes
 from ocr2_hf.document.grounding import COORDINATE_MAX
 from ocr2_hf.modeling.model import OCR2Model
 
+PAST, PRESENT = "past_key_values.", "present."
+# What the open sizes of inputs and outputs are called in the written graphs, by axis.
+OPEN_SIZES = {
+    "pixel_values": ("batch",),
+    "pixel_values_local": ("tiles",),
+    "num_local_patches": ("batch",),
+    "input_ids": ("batch", "length"),
+    "inputs_embeds": ("batch", "length"),
+    "attention_mask": ("batch", "past + length"),
+    "position_ids": ("batch", "length"),
+    PAST: ("batch", None, "past"),
+    PRESENT: ("batch", None, "past + length"),
+    "box_positions": ("boxes",),
+    "logits": ("batch",),
+    "text_logits": ("batch", "length"),
+    "bbox_preds": ("boxes",),
+}
+
 
 class TraceableModel(nn.Module):
     """Every output that one of the graphs needs, of one forward: what is traced once is then cut into graphs.
@@ -135,17 +153,11 @@ def example_inputs(config: DeepseekOcr2Config, page_side: int, tile_side: int) -
 def open_sizes(inputs: dict) -> dict:
     """Which sizes of `example_inputs` stay open, as `torch.export` wants it."""
     axes = {
-        "pixel_values": (0,),
-        "pixel_values_local": (0,),
-        "num_local_patches": (0,),
-        "input_ids": (0, 1),
-        "attention_mask": (0, 1),
-        "position_ids": (0, 1),
-        "box_positions": (0,),
+        name: {axis: Dim.AUTO for axis, size in enumerate(sizes) if size is not None}
+        for name, sizes in OPEN_SIZES.items()
     }
-    sizes = {name: dict.fromkeys(open_axes, Dim.AUTO) for name, open_axes in axes.items()}
-    cached = dict.fromkeys((0, 2), Dim.AUTO)
-    return sizes | {"past_key_values": [{"key": cached, "value": cached} for _ in inputs["past_key_values"]]}
+    cached = [dict.fromkeys(("key", "value"), axes[PAST]) for _ in inputs["past_key_values"]]
+    return {name: cached if name == "past_key_values" else axes[name] for name in inputs}
 
 
 @contextmanager

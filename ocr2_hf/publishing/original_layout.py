@@ -4,7 +4,6 @@ Key names and per-expert tensors are what the library writes anyway; config, tok
 are from that repository's config.json and from the readers' code; nothing here was run with vLLM or SGLang.
 """
 
-import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,10 @@ from safetensors import safe_open
 from transformers import DeepseekOcr2Config, PreTrainedTokenizerFast
 from transformers.models.deepseek_ocr2.processing_deepseek_ocr2 import DeepseekOcr2Processor
 
-from ocr2_hf.document.atomic_files import whole_folder
+from ocr2_hf.document.atomic_files import whole_folder, write_json
 from ocr2_hf.errors import WorkError
 from ocr2_hf.modeling.load import load_processor
+from ocr2_hf.publishing.contents import read_json
 from ocr2_hf.publishing.merge import copy_recipe, merged_model
 from ocr2_hf.publishing.original_tensors import original_tensors
 
@@ -51,7 +51,7 @@ def export_original(source: str | Path, output_dir: str | Path, dtype: str = "au
         check_tensors(folder, config)
         write_json(folder / "config.json", original_config(config))
         # `vllm serve` takes its defaults for sampling from here: without a temperature it would draw at random.
-        reading = json.loads((folder / "generation_config.json").read_text(encoding="utf-8"))
+        reading = read_json(folder / "generation_config.json")
         write_json(folder / "generation_config.json", reading | {"temperature": 0.0})
         write_processor(folder, processor)
         copy_recipe(source, folder)
@@ -199,7 +199,3 @@ def reader_problems(config: DeepseekOcr2Config, processor: DeepseekOcr2Processor
     if other:
         problems.append(f"cut pages otherwise than this model was trained on: {', '.join(other)}")
     return problems
-
-
-def write_json(path: Path, value: dict[str, Any]) -> None:
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -4,19 +4,18 @@ Large files go first, each known by its content: a push that was broken off send
 The commit comes last, so that nobody ever loads half a model.
 """
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, ModelCardData, RepoFile
 from huggingface_hub.errors import RepositoryNotFoundError
+from huggingface_hub.utils.sha import git_hash
 
 from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.publishing.contents import is_published_name
 from ocr2_hf.publishing.hub_errors import hub_errors
 from ocr2_hf.publishing.model_card import TAG
 
-Content = Path | bytes
 # What the Hub or its web page put into a new repository.
 EMPTY = {".gitattributes", "README.md"}
 
@@ -51,7 +50,7 @@ def check_target(repo: str, private: bool, overwrite: bool, then: str) -> None:
         )
 
 
-def upload(contents: Mapping[str, Content], repo: str, message: str, then: str) -> str:
+def upload(contents: Mapping[str, Path | bytes], repo: str, message: str, then: str) -> str:
     """Commit `contents` (path in the repository -> file or bytes) and read it back; returns the commit's address.
 
     Published files of an earlier push that are not among them are deleted; other files stay. Raises `WorkError` where
@@ -60,39 +59,22 @@ def upload(contents: Mapping[str, Content], repo: str, message: str, then: str) 
     api = HfApi()
     with hub_errors(repo, then):
         stale = [name for name in api.list_repo_files(repo) if name not in contents and is_published_name(name)]
-        operations = [
-            CommitOperationAdd(name, content if isinstance(content, bytes) else str(content))
-            for name, content in contents.items()
-        ]
-        commit = api.create_commit(
-            repo, [*operations, *map(CommitOperationDelete, stale)], commit_message=message, num_threads=4
-        )
-        there = {
-            entry.path: entry
-            for entry in api.list_repo_tree(repo, recursive=True, revision=commit.oid)
-            if isinstance(entry, RepoFile)
-        }
-    wrong = [name for name, content in contents.items() if name not in there or not _same(there[name], content)]
+        sent = {name: CommitOperationAdd(name, content) for name, content in contents.items()}
+        operations = [*sent.values(), *map(CommitOperationDelete, stale)]
+        commit = api.create_commit(repo, operations, commit_message=message, num_threads=4)
+        entries = api.list_repo_tree(repo, recursive=True, revision=commit.oid)
+        there = {entry.path: entry for entry in entries if isinstance(entry, RepoFile)}
+    wrong = [name for name, added in sent.items() if name not in there or not _same(there[name], added)]
     if wrong:
         raise WorkError(f"{repo} does not have what was sent: {', '.join(sorted(wrong)[:5])} differ; {then}")
     return f"{api.endpoint}/{repo}/tree/{commit.oid}"
 
 
-def _same(entry: RepoFile, content: Content) -> bool:
+def _same(entry: RepoFile, sent: CommitOperationAdd) -> bool:
     """Size and hash: of the content for large files, of the git blob for the others."""
-    size = len(content) if isinstance(content, bytes) else content.stat().st_size
-    if entry.size != size:
+    if entry.size != sent.upload_info.size:
         return False
     if entry.lfs is not None:
-        return entry.lfs.sha256 == _digest(content, hashlib.sha256())
-    return entry.blob_id == _digest(content, hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False))
-
-
-def _digest(content: Content, digest: "hashlib._Hash") -> str:
-    if isinstance(content, bytes):
-        digest.update(content)
-        return digest.hexdigest()
-    with content.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+        return entry.lfs.sha256 == sent.upload_info.sha256.hex()
+    with sent.as_file() as file:
+        return entry.blob_id == git_hash(file.read())

@@ -20,7 +20,7 @@ def start_or_resume(path: str | Path, settings: Mapping[str, Any]) -> str:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     found = [file for file in (path, *parts_of(path)) if file.exists()]
-    if found and read_settings(path.parent) == json.loads(json.dumps(settings)):
+    if found and read_kept(path.parent) == json.loads(json.dumps(settings)):
         return "resumed"
     for file in found:
         file.unlink()
@@ -38,13 +38,13 @@ def part_of(path: Path, rank: int) -> Path:
     return path.with_name(f"{path.stem}.process-{rank}{path.suffix}") if rank else path
 
 
-def read_settings(folder: str | Path) -> dict[str, Any]:
-    """The settings of the evaluation in `folder`; {} where they are missing or broken."""
+def read_kept(folder: str | Path, file: str = SETTINGS_FILE) -> dict[str, Any]:
+    """The settings of the evaluation in `folder`, or another JSON mapping there; {} where it is missing or broken."""
     try:
-        settings = json.loads((Path(folder) / SETTINGS_FILE).read_text(encoding="utf-8"))
+        kept = json.loads((Path(folder) / file).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return settings if isinstance(settings, dict) else {}
+    return kept if isinstance(kept, dict) else {}
 
 
 def fingerprint(model: str | Path) -> list[list[Any]] | None:

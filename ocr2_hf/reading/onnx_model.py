@@ -82,24 +82,16 @@ class OnnxModel(PreTrainedModel, GenerationMixin):
         pixels = self._pixels(pixel_values, pixel_values_local, num_local_patches) if first else {}
         (embeds,) = self.sessions[PAGES if first else TOKENS].run(None, ids | pixels)
         past = self._empty(len(embeds)) if first else _arrays(past_key_values)
-        feed = {
-            "inputs_embeds": embeds,
-            "attention_mask": attention_mask.numpy(),
-            "position_ids": position_ids.numpy(),
-            **past,
-        }
-        logits, *present = self.sessions[DECODER].run(None, feed)
+        feed = {"inputs_embeds": embeds, "attention_mask": attention_mask.numpy(), "position_ids": position_ids.numpy()}
+        logits, *present = self.sessions[DECODER].run(None, feed | past)
         return CausalLMOutputWithPast(logits=torch.from_numpy(logits)[:, None], past_key_values=_cache(present))
 
     def _pixels(self, pages: Tensor, tiles: Tensor | None, counts: Tensor) -> dict[str, np.ndarray]:
         if tiles is None:
             side = self.sessions[PAGES].get_inputs()[1].shape[2]
             tiles = pages.new_zeros(0, pages.shape[1], side, side)
-        return {
-            "pixel_values": pages.numpy(),
-            "pixel_values_local": tiles.numpy(),
-            "num_local_patches": counts.numpy(),
-        }
+        named = {"pixel_values": pages, "pixel_values_local": tiles, "num_local_patches": counts}
+        return {name: tensor.numpy() for name, tensor in named.items()}
 
     def _empty(self, batch: int) -> dict[str, np.ndarray]:
         text = self.config.text_config

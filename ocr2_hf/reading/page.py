@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 from PIL import Image
 
-from ocr2_hf.document.grounding import Grounded, Region, Repair, plain_markdown, plain_text, read_grounded
+from ocr2_hf.document.grounding import Box, Grounded, Region, Repair, plain_markdown, plain_text, read_grounded
 from ocr2_hf.document.overlay import draw_overlay
 from ocr2_hf.document.page_files import PageSource
 from ocr2_hf.document.tables import parse_tables, read_tables
@@ -132,7 +132,7 @@ class Page:
         """Write `overlay`; the suffix gives the format."""
         self.overlay().save(path)
 
-    def box_on(self, image: Image.Image, region: Region) -> tuple[float, float, float, float]:
+    def box_on(self, image: Image.Image, region: Region) -> Box:
         """A region's box in pixels of the page's image, which may be scaled down."""
         x, y = image.width / self.width, image.height / self.height
         return (region.box[0] * x, region.box[1] * y, region.box[2] * x, region.box[3] * y)

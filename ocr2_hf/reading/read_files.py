@@ -10,7 +10,6 @@ from ocr2_hf.document.page_files import Pages, PageSource, list_pages
 from ocr2_hf.errors import WorkError
 from ocr2_hf.reading.inputs import Input
 from ocr2_hf.reading.ledger import Ledger
-from ocr2_hf.reading.page import Page
 from ocr2_hf.reading.reader import MAX_NEW_TOKENS, DocumentReader
 from ocr2_hf.reading.results import Document
 
@@ -66,7 +65,9 @@ class FileReader:
                 document = self._open[str(page.source.source)]
                 document.add(page, image)
                 self._finish_if_complete(document)
-                self._count(page, outcome)
+                outcome.pages += 1
+                if not page.finished:
+                    outcome.cut_off.append(f"{page.source.name} ({page.reason})")
                 progress.update()
         return outcome
 
@@ -99,12 +100,6 @@ class FileReader:
             document.finish()
             del self._open[document.item.path]
 
-    @staticmethod
-    def _count(page: Page, outcome: Outcome) -> None:
-        outcome.pages += 1
-        if not page.finished:
-            outcome.cut_off.append(f"{page.source.name} ({page.reason})")
-
 
 def read_markdown(
     reader: DocumentReader,
@@ -124,9 +119,6 @@ def read_markdown(
             except WorkError as error:
                 failed.append(str(error))
 
-    def on_error(source: PageSource, error: WorkError) -> None:
-        failed.append(str(error))
-
-    read = reader.stream(sources(), prompt, max_new_tokens, batch_size, on_error)
+    read = reader.stream(sources(), prompt, max_new_tokens, batch_size, lambda _, error: failed.append(str(error)))
     for _, group in groupby(read, key=lambda page: page.source.source):
         yield "\n\n".join(page.markdown for page in group)

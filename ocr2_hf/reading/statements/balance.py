@@ -1,10 +1,16 @@
-"""Assets = liabilities + equity."""
+"""Assets = liabilities + equity; and all checks of a statement together."""
 
 from collections.abc import Mapping, Sequence
 
 from ocr2_hf.reading.statements.names import Concept
 from ocr2_hf.reading.statements.statement import Check, Column, Line
-from ocr2_hf.reading.statements.sums import Addend, Outcome, make_check, sum_outcome
+from ocr2_hf.reading.statements.sums import Addend, Outcome, check_sums, make_check, sum_outcome
+
+
+def check_lines(lines: Sequence[Line], columns: Sequence[Column]) -> list[Check]:
+    """Every check of a statement's lines: sums, then the balance."""
+    sums, parts = check_sums(lines, columns)
+    return [*sums, *check_balance(lines, columns, parts)]
 
 
 def check_balance(
@@ -25,9 +31,8 @@ def check_balance(
     assets, names = found.get("assets", next(iter(found.values()))), tuple(lines[number].name.plain for number in right)
     checks = []
     for column in range(len(columns)):
-        outcome = Outcome(reason=missing)
-        if not missing:
-            outcome = sum_outcome(lines, column, assets, [Addend(number) for number in right])
+        added = [Addend(number) for number in right]
+        outcome = Outcome(reason=missing) if missing else sum_outcome(lines, column, assets, added)
         checks.append(make_check("balance", assets, column, outcome, () if missing else names, lines, columns))
     return checks
 

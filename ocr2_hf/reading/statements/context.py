@@ -11,28 +11,17 @@ from ocr2_hf.reading.statements.units import Unit, find_unit
 
 TITLES = ("title", "sub_title", "table_caption", "caption")
 _LONGEST_TITLE = 150  # characters; what is longer is a paragraph
-_KINDS = (
-    (
-        "cash flow statement",
-        re.compile(r"cash flows?|现金流量|現金流量|kapitalflussrechnung|flux de trésorerie", re.IGNORECASE),
+_KINDS = {
+    "cash flow statement": r"cash flows?|现金流量|現金流量|kapitalflussrechnung|flux de trésorerie",
+    "balance sheet": (
+        r"balance sheet|financial position|\bbilanz\b|\bbilan\b|"
+        r"资产负债表|資產負債表|财务状况表|財務狀況表"
     ),
-    (
-        "balance sheet",
-        re.compile(
-            r"balance sheet|financial position|\bbilanz\b|\bbilan\b|"
-            r"资产负债表|資產負債表|财务状况表|財務狀況表",
-            re.I,
-        ),
+    "income statement": (
+        r"income statement|profit (?:and|or|&) loss|statements? of (?:\w+ )?(?:income|operations|earnings)|"
+        r"利润表|利潤表|损益表|損益表|综合收益|gewinn-? und verlust|\bguv\b|compte de résultat"
     ),
-    (
-        "income statement",
-        re.compile(
-            r"income statement|profit (?:and|or|&) loss|statements? of (?:\w+ )?(?:income|operations|earnings)|"
-            r"利润表|利潤表|损益表|損益表|综合收益|gewinn-? und verlust|\bguv\b|compte de résultat",
-            re.IGNORECASE,
-        ),
-    ),
-)
+}
 
 
 @dataclass(frozen=True)
@@ -66,7 +55,7 @@ def table_context(regions: Sequence[Region], box: Sequence[float]) -> Context:
 
 def statement_kind(title: str) -> str:
     """What a title calls the statement: "balance sheet", "income statement", "cash flow statement", or ""."""
-    return next((kind for kind, pattern in _KINDS if pattern.search(title)), "")
+    return next((kind for kind, pattern in _KINDS.items() if re.search(pattern, title, re.IGNORECASE)), "")
 
 
 def _place(regions: Sequence[Region], box: Sequence[float]) -> int:

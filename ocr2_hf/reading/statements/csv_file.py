@@ -7,42 +7,13 @@ from pathlib import Path
 
 from ocr2_hf.document.atomic_files import write_whole
 from ocr2_hf.reading.statements.cells import guarded
-from ocr2_hf.reading.statements.statement import Statement, StatementDocument, Value
+from ocr2_hf.reading.statements.statement import Statement, StatementDocument, Value, plain_number
 
 COLUMNS = (
-    *(
-        "file",
-        "statement",
-        "title",
-        "kind",
-        "line",
-        "name",
-        "line_kind",
-        "level",
-        "note",
-        "column",
-        "period",
-        "period_end",
-    ),
-    *(
-        "text",
-        "value_kind",
-        "number",
-        "currency",
-        "scale",
-        "amount",
-        "page",
-        "left",
-        "top",
-        "right",
-        "bottom",
-        "box_source",
-    ),
-    *("check", "difference"),
+    *("file", "statement", "title", "kind", "line", "name", "line_kind", "level", "note"),
+    *("column", "period", "period_end", "text", "value_kind", "number", "currency", "scale", "amount"),
+    *("page", "left", "top", "right", "bottom", "box_source", "check", "difference"),
 )
-
-
-STATUSES = ("off", "not checkable", "ok")  # the worst first
 
 
 def write_csv_file(document: StatementDocument, path: str | Path) -> None:
@@ -56,8 +27,7 @@ def write_csv_file(document: StatementDocument, path: str | Path) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for number, statement in enumerate(document.statements, 1):
-        for row in _rows(document, number, statement):
-            writer.writerow(["" if cell is None else cell for cell in row])
+        writer.writerows(_rows(document, number, statement))
     write_whole(path, "\ufeff" + text.getvalue())
 
 
@@ -75,23 +45,12 @@ def _rows(document: StatementDocument, number: int, statement: Statement) -> Ite
 
 
 def _value(value: Value) -> list:
-    number, amount = (None if x is None else f"{x:f}" for x in (value.number, value.amount))
-    boxes = [round(side, 1) for side in value.place.box]
-    unit = [value.unit.currency, value.unit.scale]
-    return [
-        guarded(value.figure.text),
-        value.figure.kind,
-        number,
-        *unit,
-        amount,
-        value.place.page,
-        *boxes,
-        value.place.source,
-    ]
+    figure = [guarded(value.figure.text), value.figure.kind, plain_number(value.number)]
+    unit = [value.unit.currency, value.unit.scale, plain_number(value.amount)]
+    return [*figure, *unit, value.place.page, *(round(side, 1) for side in value.place.box), value.place.source]
 
 
 def _checked(statement: Statement, line: int, column: int) -> list:
     """The worst result of the checks of a value, and its difference."""
-    own = [check for check in statement.checks if (check.line_index, check.column_index) == (line, column)]
-    worst = min(own, key=lambda check: STATUSES.index(check.status), default=None)
-    return ["", ""] if worst is None else [worst.status, None if worst.difference is None else f"{worst.difference:f}"]
+    worst = statement.worst_check(line, column)
+    return [worst.status, plain_number(worst.difference)] if worst else ["", ""]

@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
-from ocr2_hf.reading.statements.balance import check_balance
+from ocr2_hf.reading.statements.balance import check_lines
 from ocr2_hf.reading.statements.context import Context, statement_kind
 from ocr2_hf.reading.statements.periods import resolve
 from ocr2_hf.reading.statements.statement import Column, Line, Place, Statement
-from ocr2_hf.reading.statements.sums import check_sums
 from ocr2_hf.reading.statements.table_lines import TableContent, merge_units
 from ocr2_hf.reading.statements.units import Unit
 
@@ -78,18 +77,9 @@ def _statement(group: Sequence[ReadTable]) -> Statement:
     end = next(filter(None, (table.context.end for table in group)), None)
     columns = [_resolved(column, end) for column in first.content.columns]
     lines = [_with_unit(line, unit) for table in group for line in table.content.lines]
-    statement = Statement(
-        first.title,
-        next(filter(None, (table.kind for table in group)), ""),
-        unit,
-        columns,
-        lines,
-        [table.place for table in group],
-        [table.html for table in group],
-    )
-    sums, parts = check_sums(lines, columns)
-    statement.checks = [*sums, *check_balance(lines, columns, parts)]
-    return statement
+    kind = next(filter(None, (table.kind for table in group)), "")
+    places, html = [table.place for table in group], [table.html for table in group]
+    return Statement(first.title, kind, unit, columns, lines, places, html, check_lines(lines, columns))
 
 
 def _resolved(column: Column, end: date | None) -> Column:

@@ -1,16 +1,27 @@
 """Statements as JSON, by the schema beside this file (`statements.schema.json`)."""
 
 from dataclasses import asdict
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from ocr2_hf.document.atomic_files import write_json
-from ocr2_hf.reading.statements.statement import Check, Column, Line, Place, Statement, StatementDocument, Value
-from ocr2_hf.reading.statements.units import Unit
+from ocr2_hf.reading.statements.periods import Period
+from ocr2_hf.reading.statements.statement import (
+    Check,
+    Column,
+    Line,
+    Place,
+    Statement,
+    StatementDocument,
+    Value,
+    plain_number,
+)
 
 SCHEMA = Path(__file__).with_name("statements.schema.json")
 VERSION = 1
+_PERIOD = TypeAdapter(Period)
 
 
 def to_dict(document: StatementDocument) -> dict[str, Any]:
@@ -33,7 +44,7 @@ def _statement(statement: Statement) -> dict[str, Any]:
     return {
         "title": statement.title,
         "kind": statement.kind,
-        "unit": _unit(statement.unit),
+        "unit": asdict(statement.unit),
         "columns": [_column(column) for column in statement.columns],
         "lines": [_line(line) for line in statement.lines],
         "checks": [_check(check) for check in statement.checks],
@@ -44,19 +55,8 @@ def _statement(statement: Statement) -> dict[str, Any]:
 
 
 def _column(column: Column) -> dict[str, Any]:
-    period = column.period
-    return {
-        "head": column.head,
-        "label": column.label,
-        "period": period
-        and {
-            "label": period.label,
-            "start": period.start and period.start.isoformat(),
-            "end": period.end and period.end.isoformat(),
-            "relation": period.relation,
-            "restated": period.restated,
-        },
-    }
+    period = column.period and _PERIOD.dump_python(column.period, mode="json", exclude={"text"})
+    return {"head": column.head, "label": column.label, "period": period}
 
 
 def _line(line: Line) -> dict[str, Any]:
@@ -76,8 +76,8 @@ def _value(value: Value) -> dict[str, Any]:
     return {
         "text": figure.text,
         "kind": figure.kind,
-        "number": _number(value.number),
-        "amount": _number(value.amount),
+        "number": plain_number(value.number),
+        "amount": plain_number(value.amount),
         "currency": value.unit.currency,
         "scale": value.unit.scale,
         "doubt": figure.doubt,
@@ -85,18 +85,10 @@ def _value(value: Value) -> dict[str, Any]:
     }
 
 
-def _unit(unit: Unit) -> dict[str, Any]:
-    return {"currency": unit.currency, "scale": unit.scale, "text": unit.text}
-
-
 def _place(place: Place) -> dict[str, Any]:
     return {"page": place.page, "box": list(place.box), "box_source": place.source}
 
 
 def _check(check: Check) -> dict[str, Any]:
-    exact = {"difference": _number(check.difference), "tolerance": _number(check.tolerance)}
+    exact = {"difference": plain_number(check.difference), "tolerance": plain_number(check.tolerance)}
     return asdict(check) | exact | {"parts": list(check.parts)}
-
-
-def _number(number: Decimal | None) -> str | None:
-    return None if number is None else f"{number:f}"

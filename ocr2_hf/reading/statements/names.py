@@ -51,36 +51,29 @@ _EQUITY_EN = (
     r"capital and reserves"
 )
 # The whole name, without numbering and punctuation. Order matters: the longer names hold the shorter.
-_CONCEPTS: tuple[tuple[Concept, re.Pattern], ...] = tuple(
-    (concept, re.compile(pattern, re.IGNORECASE))
-    for concept, pattern in (
-        (
-            "liabilities and equity",
-            rf"total\s+(?:liabilities(?:,.*)?\s*(?:and|&)\s*.*(?:{_EQUITY_EN}).*|(?:{_EQUITY_EN})\s*(?:and|&)\s*liabilities)|"
-            rf"(?:负债|負債)(?:和|及|与|與){_OWNERS}(?:总计|合计|總計|合計|总额|總額)|"
-            rf"{_OWNERS}(?:和|及|与)(?:负债|負債)(?:总计|合计|總計|合計)|"
-            r"(?:summe|gesamt)\s*(?:der\s+)?passiva|passiva(?:,?\s*gesamt)?|"
-            r"summe eigenkapital und (?:schulden|verbindlichkeiten)|"
-            r"total\s+(?:du\s+|général\s+(?:du\s+)?)?passif|total (?:des )?capitaux propres et (?:du )?passifs?",
-        ),
-        (
-            "assets",
-            r"(?:total\s+)?assets|(?:资产|資產)(?:总计|总额|總計|總額|合计|合計)|bilanzsumme|aktiva(?:,?\s*gesamt)?|"
-            r"(?:summe|gesamt)\s*(?:der\s+)?(?:aktiva|vermögenswerte)|total général actif|"
-            r"total\s+(?:de\s+l['’])?actifs?",
-        ),
-        (
-            "liabilities",
-            r"(?:total\s+)?liabilities|(?:负债|負債)(?:合计|总计|合計|總計|总额|總額)|summe\s+(?:der\s+)?(?:schulden|verbindlichkeiten|"
-            r"fremdkapital)|total\s+(?:des\s+)?(?:dettes|passifs exigibles)",
-        ),
-        (
-            "equity",
-            rf"(?:total\s+)?(?:{_EQUITY_EN})|{_OWNERS}(?:合计|总计|合計|總計|总额|總額)|(?:summe\s+)?eigenkapital|"
-            r"(?:total\s+(?:des\s+)?)?capitaux propres",
-        ),
-    )
-)
+_CONCEPTS: dict[Concept, str] = {
+    "liabilities and equity": (
+        rf"total\s+(?:liabilities(?:,.*)?\s*(?:and|&)\s*.*(?:{_EQUITY_EN}).*|(?:{_EQUITY_EN})\s*(?:and|&)\s*liabilities)|"
+        rf"(?:负债|負債)(?:和|及|与|與){_OWNERS}(?:总计|合计|總計|合計|总额|總額)|"
+        rf"{_OWNERS}(?:和|及|与)(?:负债|負債)(?:总计|合计|總計|合計)|"
+        r"(?:summe|gesamt)\s*(?:der\s+)?passiva|passiva(?:,?\s*gesamt)?|"
+        r"summe eigenkapital und (?:schulden|verbindlichkeiten)|"
+        r"total\s+(?:du\s+|général\s+(?:du\s+)?)?passif|total (?:des )?capitaux propres et (?:du )?passifs?"
+    ),
+    "assets": (
+        r"(?:total\s+)?assets|(?:资产|資產)(?:总计|总额|總計|總額|合计|合計)|bilanzsumme|aktiva(?:,?\s*gesamt)?|"
+        r"(?:summe|gesamt)\s*(?:der\s+)?(?:aktiva|vermögenswerte)|total général actif|"
+        r"total\s+(?:de\s+l['’])?actifs?"
+    ),
+    "liabilities": (
+        r"(?:total\s+)?liabilities|(?:负债|負債)(?:合计|总计|合計|總計|总额|總額)|summe\s+(?:der\s+)?(?:schulden|verbindlichkeiten|"
+        r"fremdkapital)|total\s+(?:des\s+)?(?:dettes|passifs exigibles)"
+    ),
+    "equity": (
+        rf"(?:total\s+)?(?:{_EQUITY_EN})|{_OWNERS}(?:合计|总计|合計|總計|总额|總額)|(?:summe\s+)?eigenkapital|"
+        r"(?:total\s+(?:des\s+)?)?capitaux propres"
+    ),
+}
 
 _NUMBERINGS = (
     ("zh", re.compile(r"^[一二三四五六七八九十]+\s*[、.．]\s*")),
@@ -125,7 +118,7 @@ def read_name(text: str) -> Name:
         plain = pattern.sub("", plain).strip()
     later, plain = _take_numbering(plain)
     plain = plain.strip(" :：.*")
-    concept = next((concept for concept, pattern in _CONCEPTS if pattern.fullmatch(plain)), "")
+    found = (concept for concept, pattern in _CONCEPTS.items() if re.fullmatch(pattern, plain, re.IGNORECASE))
     return Name(
         text,
         plain,
@@ -138,7 +131,7 @@ def read_name(text: str) -> Name:
         # 信用减值损失（损失以“-”号填列）: a loss has its sign already.
         is_cost=bool(_COST.search(plain)) and not _SIGNED.search(plain),
         per_share=bool(_PER_SHARE.search(plain)),
-        concept=concept,
+        concept=next(found, ""),
     )
 
 

@@ -8,21 +8,20 @@ from pathlib import Path
 from PIL import Image
 
 from ocr2_hf.data.table_crops import Crop, crop_table
-from ocr2_hf.document.grounding import Region, parse_regions, plain_text
+from ocr2_hf.document.grounding import Box, Region, parse_regions, plain_text
 from ocr2_hf.document.page_files import Pages, PageSource, Source, list_pages
 from ocr2_hf.document.tables import Table, parse_tables
 from ocr2_hf.errors import WorkError
 from ocr2_hf.modeling.generation import Generation
-from ocr2_hf.reading.reader import DocumentReader, is_blank
+from ocr2_hf.reading.reader import MAX_NEW_TOKENS, DocumentReader, is_blank
 from ocr2_hf.reading.statements.context import table_context
 from ocr2_hf.reading.statements.joining import ReadTable, join_tables
 from ocr2_hf.reading.statements.page_reader import PageReader
-from ocr2_hf.reading.statements.statement import Box, PageSummary, Place, StatementDocument, place_values
+from ocr2_hf.reading.statements.statement import PageSummary, Place, StatementDocument, place_values
 from ocr2_hf.reading.statements.table_detector import LayoutTables, TableBox, TableFinder
 from ocr2_hf.reading.statements.table_lines import read_table
 from ocr2_hf.reading.statements.value_boxes import locate_values
 
-MAX_NEW_TOKENS = 4096
 MAX_TABLES = 40  # of a page; more are a layout gone wrong, and each is a question that takes its time
 NOT_READ = Generation("", 0, False, 0.0)  # where the memory was too small
 

@@ -17,9 +17,8 @@ from ocr2_hf.document.tables import Cell, Table, parse_tables
 from ocr2_hf.errors import run_command
 from ocr2_hf.evaluation.page_tables import ScoredTable, count_cells, right_cells
 from ocr2_hf.evaluation.tables import teds
-from ocr2_hf.reading.statements.balance import check_balance
+from ocr2_hf.reading.statements.balance import check_lines
 from ocr2_hf.reading.statements.statement import Check, Line, Place
-from ocr2_hf.reading.statements.sums import check_sums
 from ocr2_hf.reading.statements.table_lines import read_table
 
 _NOWHERE = Place(1, (0.0, 0.0, 0.0, 0.0), "page")
@@ -61,13 +60,8 @@ def score_statements(lines: Sequence[Prediction]) -> StatementScores | None:
             silent += bool(found) and len(found) >= due and all(map(_exact, found))
     if not tables:
         return None
-    return StatementScores(
-        tables,
-        similarity / tables,
-        right / figures,
-        closed / checks if checks else 0.0,
-        silent / wrong if wrong else None,
-    )
+    closing = closed / checks if checks else 0.0
+    return StatementScores(tables, similarity / tables, right / figures, closing, silent / wrong if wrong else None)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -90,8 +84,7 @@ def _read(text: str) -> tuple[list[Line], list[Check]]:
     content = read_table(tables[0], _NOWHERE) if tables else None
     if content is None:
         return [], []
-    sums, parts = check_sums(content.lines, content.columns)
-    return content.lines, [*sums, *check_balance(content.lines, content.columns, parts)]
+    return content.lines, check_lines(content.lines, content.columns)
 
 
 def _figures(lines: Sequence[Line]) -> ScoredTable:

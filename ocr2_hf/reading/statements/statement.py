@@ -5,15 +5,16 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Literal
 
+from ocr2_hf.document.grounding import Box
 from ocr2_hf.reading.statements.figures import Figure
 from ocr2_hf.reading.statements.names import Name
 from ocr2_hf.reading.statements.periods import Period
 from ocr2_hf.reading.statements.units import Unit
 
-Box = tuple[float, float, float, float]
 # How fine a box is: around the figure itself, around its table, or the whole page where no box is known.
 BoxSource = Literal["value", "table", "page"]
 Status = Literal["ok", "off", "not checkable"]
+WORST_FIRST: tuple[Status, ...] = ("off", "not checkable", "ok")
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,11 @@ class Statement:
     html: list[str] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
 
+    def worst_check(self, line: int, column: int) -> Check | None:
+        """Of the checks of one value, by its place in the statement; None where it has none."""
+        own = [check for check in self.checks if (check.line_index, check.column_index) == (line, column)]
+        return min(own, key=lambda check: WORST_FIRST.index(check.status), default=None)
+
 
 @dataclass
 class PageSummary:
@@ -149,6 +155,11 @@ class StatementDocument:
     def problems(self) -> list[str]:
         """What went wrong, page by page."""
         return [f"page {page.page}: {page.problem}" for page in self.pages if page.problem]
+
+
+def plain_number(number: Decimal | None) -> str | None:
+    """As many digits as were printed, without an exponent."""
+    return None if number is None else f"{number:f}"
 
 
 def place_values(lines: Sequence[Line], boxes: Mapping[str, Box]) -> list[Line]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import takewhile
 
 from ocr2_hf.reading.statements.statement import Check, Column, Line
 
@@ -100,10 +101,7 @@ def _candidates(total: int, free: Sequence[int], lines: Sequence[Line], section:
 
 def _tail(free: Sequence[int], belongs) -> list[int]:
     """The last of the free lines as far back as all belong."""
-    start = len(free)
-    while start and belongs(free[start - 1]):
-        start -= 1
-    return list(free[start:])
+    return list(takewhile(belongs, reversed(free)))[::-1]
 
 
 def _sign(line: Line, costs: bool) -> int:
@@ -149,16 +147,8 @@ def make_check(
 ) -> Check:
     """An outcome as it is reported."""
     status = "not checkable" if outcome.difference is None else "ok" if outcome.closes else "off"
-    place = {"line": _name(lines[line]), "line_index": line, "column": columns[column].label, "column_index": column}
-    return Check(
-        rule,
-        **place,
-        status=status,
-        difference=outcome.difference,
-        tolerance=outcome.tolerance,
-        parts=parts,
-        reason=outcome.reason,
-    )
+    place = (_name(lines[line]), line, columns[column].label, column)
+    return Check(rule, *place, status, outcome.difference, outcome.tolerance, parts, outcome.reason)
 
 
 def _totals_above(
@@ -188,11 +178,8 @@ def _totals_above(
 
 def _children(parent: int, lines: Sequence[Line]) -> list[int]:
     """The lines one level further in that follow, up to the next that is not further in."""
-    following = []
-    for number in range(parent + 1, len(lines)):
-        if lines[number].level <= lines[parent].level:
-            break
-        following.append(number)
+    after = range(parent + 1, len(lines))
+    following = list(takewhile(lambda number: lines[number].level > lines[parent].level, after))
     nearest = min((lines[number].level for number in following), default=0)
     return [number for number in following if lines[number].level == nearest and lines[number].kind != "section"]
 

@@ -8,12 +8,12 @@ from typing import Protocol
 import torch
 from PIL import Image
 
-from ocr2_hf.document.grounding import Region, parse_regions
+from ocr2_hf.document.grounding import Box, Region, parse_regions
 from ocr2_hf.document.page_files import Source, list_pages
 from ocr2_hf.errors import UsageError, WorkError
+from ocr2_hf.reading.reader import MAX_NEW_TOKENS
 from ocr2_hf.reading.statements.page_reader import PageReader
 
-MAX_LAYOUT_TOKENS = 4096
 LEAST_SCORE = 0.7  # of a Table Transformer's boxes; what its authors' examples use lies between 0.5 and 0.9
 
 
@@ -22,7 +22,7 @@ class TableBox:
     """A table on a page: `box` xyxy in pixels; `score` 0 to 1, None where the finder gives none; `text` what the layout
     itself read there, "" where nothing; `somewhere`: nothing tells where on the page it is, and the box is the page."""
 
-    box: tuple[float, float, float, float]
+    box: Box
     score: float | None = None
     text: str = ""
     somewhere: bool = False
@@ -82,7 +82,7 @@ class TableTransformer:
             if label in self.labels
         ]
         surest_first = sorted(boxes, key=lambda box: -box.score)
-        return _reading_order(_apart(surest_first))
+        return sorted(_apart(surest_first), key=lambda box: (box.box[1], box.box[0]))  # reading order
 
 
 class TableDetector:
@@ -94,7 +94,7 @@ class TableDetector:
         self.reader = None if by_name else source
         self.finder: TableFinder = TableTransformer.from_pretrained(source, least_score) if by_name else LayoutTables()
 
-    def detect(self, image: Source, max_new_tokens: int = MAX_LAYOUT_TOKENS) -> list[TableBox]:
+    def detect(self, image: Source, max_new_tokens: int = MAX_NEW_TOKENS) -> list[TableBox]:
         """Tables of an image (PIL or a file; of several pages the first). Raises `WorkError` on a bad file."""
         page = list_pages(image)[0].load()
         regions: list[Region] = []
@@ -106,7 +106,7 @@ class TableDetector:
         return self.finder.find(page, regions)
 
 
-def _on_page(box: Sequence[float], image: Image.Image) -> tuple[float, float, float, float]:
+def _on_page(box: Sequence[float], image: Image.Image) -> Box:
     x0, y0, x1, y1 = box
     return (max(x0, 0.0), max(y0, 0.0), min(x1, float(image.width)), min(y1, float(image.height)))
 
@@ -125,7 +125,3 @@ def _shared(a: Sequence[float], b: Sequence[float]) -> float:
     width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
     smaller = min((a[2] - a[0]) * (a[3] - a[1]), (b[2] - b[0]) * (b[3] - b[1]))
     return max(width, 0) * max(height, 0) / smaller if smaller > 0 else 1.0
-
-
-def _reading_order(boxes: Sequence[TableBox]) -> list[TableBox]:
-    return sorted(boxes, key=lambda box: (box.box[1], box.box[0]))

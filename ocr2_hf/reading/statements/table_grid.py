@@ -102,13 +102,8 @@ def _without_splinters(grid: TableGrid) -> TableGrid:
         elif all(not read_affixes(text)[0] for text in texts) and column + 1 < grid.width:
             _join(grid, column, column + 1, before=True)
             keep.remove(column)
-    chosen = [[row[column] for column in keep] for row in grid.body]
-    return TableGrid(
-        grid.titles,
-        [grid.heads[column] for column in keep],
-        chosen,
-        [[row[column] for column in keep] for row in grid.indents],
-    )
+    heads, *rows = ([row[column] for column in keep] for row in (grid.heads, *grid.body, *grid.indents))
+    return TableGrid(grid.titles, heads, rows[: len(grid.body)], rows[len(grid.body) :])
 
 
 def _period_of_its_own(grid: TableGrid, column: int) -> bool:

@@ -41,8 +41,10 @@ def read_table(table: Table, place: Place, unit: Unit | None = None) -> TableCon
         return None
     blocks = [block for block in blocks if len(block.values) == len(blocks[0].values)]
     own = _table_unit(grid, blocks)
-    columns = [_column(grid, column) for column in blocks[0].values]
-    style = find_style([bare_number(text) for block in blocks for text in _texts(grid, block.values)])
+    heads = map(grid.head, blocks[0].values)
+    columns = [Column(head, read_period(head), unit_in_head(head)) for head in heads]
+    texts = (text for block in blocks for column in block.values for text in grid.column(column))
+    style = find_style(map(bare_number, texts))
     reader = _LineReader(grid, columns, merge_units(own, unit) or Unit(), style, place)
     lines = [line for block in blocks for line in reader.lines(block)]
     return TableContent(grid.titles, own, columns, _without_results(lines))
@@ -76,15 +78,6 @@ def _table_unit(grid: TableGrid, blocks: Sequence[Block]) -> Unit | None:
     return merge_units(*(find_unit(text) for text in texts))
 
 
-def _column(grid: TableGrid, column: int) -> Column:
-    head = grid.head(column)
-    return Column(head, read_period(head), unit_in_head(head))
-
-
-def _texts(grid: TableGrid, columns: Sequence[int]) -> list[str]:
-    return [text for column in columns for text in grid.column(column)]
-
-
 @dataclass
 class _LineReader:
     grid: TableGrid
@@ -95,10 +88,8 @@ class _LineReader:
 
     def lines(self, block: Block) -> list[Line]:
         """The lines of a block; rows without a name and a figure are left out."""
-        styles = [
-            find_style([bare_number(text) for text in self.grid.column(column)], fallback=self.style)
-            for column in block.values
-        ]
+        texts = map(self.grid.column, block.values)
+        styles = [find_style(map(bare_number, column), fallback=self.style) for column in texts]
         rows = [
             (index, read_name(row[block.name]), [read_figure(row[c], s) for c, s in zip(block.values, styles)])
             for index, row in enumerate(self.grid.body)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from PIL import Image
 
 from ocr2_hf.data.table_crops import Crop
-from ocr2_hf.document.grounding import parse_regions
+from ocr2_hf.document.grounding import Box, parse_regions
 from ocr2_hf.reading.statements.page_reader import PageReader
-from ocr2_hf.reading.statements.statement import Box, Line
+from ocr2_hf.reading.statements.statement import Line
 
 MAX_TOKENS = 64  # a text and four numbers
 

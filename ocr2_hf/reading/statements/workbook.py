@@ -1,13 +1,14 @@
 """Statements as XLSX: a sheet for each, one for the checks, figures as numbers in the way they were printed."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 
 import xlsxwriter
+from xlsxwriter.format import Format
 
 from ocr2_hf.document.atomic_files import whole_file
-from ocr2_hf.reading.statements.csv_file import STATUSES
 from ocr2_hf.reading.statements.statement import Check, Line, Statement, StatementDocument, Value
 
 # A double holds that many digits for sure; a longer figure stays text rather than become another.
@@ -15,6 +16,7 @@ _SAFE_DIGITS = 15
 _FORBIDDEN = re.compile(r"[\[\]:*?/\\\x00-\x1f]")
 _LONGEST_NAME = 31
 _COLOURS = {"off": "#F8CBAD", "not checkable": "#FFF2CC", "ok": "#E2EFDA"}
+Formats = Callable[..., Format]  # of properties
 _CHECK_HEADS = ("Statement", "Rule", "Line", "Column", "Result", "Difference", "Tolerance", "Added up", "Reason")
 
 
@@ -22,27 +24,14 @@ def write_workbook(document: StatementDocument, path: str | Path) -> None:
     """Write a document, whole or not at all. No text becomes a formula or a link, whatever it begins with."""
     options = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
     with whole_file(path) as beside, xlsxwriter.Workbook(str(beside), options) as book:
-        formats = _Formats(book)
+        formats = cache(lambda **properties: book.add_format(properties))  # each combination once
         names = _sheet_names(document.statements)
         for name, statement in zip(names, document.statements, strict=True):
             _write_statement(book.add_worksheet(name), formats, statement)
         _write_checks(book.add_worksheet("Checks"), formats, document, names)
 
 
-class _Formats:
-    """Each combination of properties once, as the format demands."""
-
-    def __init__(self, book: xlsxwriter.Workbook) -> None:
-        self._book, self._made = book, {}
-
-    def __call__(self, **properties):
-        key = tuple(sorted(properties.items()))
-        if key not in self._made:
-            self._made[key] = self._book.add_format(properties)
-        return self._made[key]
-
-
-def _write_statement(sheet, formats: _Formats, statement: Statement) -> None:
+def _write_statement(sheet, formats: Formats, statement: Statement) -> None:
     """Title, unit, heads, and a row for each line; columns: name, note, values."""
     has_notes = any(line.note for line in statement.lines)
     first = 1 + has_notes
@@ -60,7 +49,7 @@ def _write_statement(sheet, formats: _Formats, statement: Statement) -> None:
         if has_notes:
             sheet.write_string(row, 1, line.note, formats(**look, align="right"))
         for index, value in enumerate(line.values):
-            worst = _worst(statement.checks, row - 4, index)
+            worst = statement.worst_check(row - 4, index)
             _write_value(sheet, row, first + index, value, formats, look | _colour(worst))
             if worst and worst.status != "ok":
                 sheet.write_comment(row, first + index, f"{worst}\n{_parts(worst)}".strip(), {"x_scale": 2})
@@ -70,7 +59,7 @@ def _write_statement(sheet, formats: _Formats, statement: Statement) -> None:
     sheet.fit_to_pages(1, 0)  # where it is printed: as wide as a page, as long as it takes
 
 
-def _write_value(sheet, row: int, column: int, value: Value | None, formats: _Formats, look: dict) -> None:
+def _write_value(sheet, row: int, column: int, value: Value | None, formats: Formats, look: dict) -> None:
     if value is None:
         sheet.write_blank(row, column, None, formats(**look))
     elif value.number is None or len(value.number.as_tuple().digits) > _SAFE_DIGITS:
@@ -97,7 +86,7 @@ def _look(line: Line) -> dict:
     return {"bold": True} if line.kind == "section" else {}
 
 
-def _write_checks(sheet, formats: _Formats, document: StatementDocument, names: list[str]) -> None:
+def _write_checks(sheet, formats: Formats, document: StatementDocument, names: list[str]) -> None:
     for column, head in enumerate(_CHECK_HEADS):
         look = {"align": "right"} if column in (5, 6) else {"indent": 1} if column == 7 else {}
         sheet.write_string(0, column, head, formats(bold=True, bottom=1, **look))
@@ -126,11 +115,6 @@ def _write_checks(sheet, formats: _Formats, document: StatementDocument, names: 
 def _parts(check: Check) -> str:
     signed = ((" - " if part.startswith("-") else " + ") + part.removeprefix("-") for part in check.parts)
     return "".join(signed).removeprefix(" + ").strip()
-
-
-def _worst(checks: Iterable[Check], line: int, column: int) -> Check | None:
-    own = [check for check in checks if (check.line_index, check.column_index) == (line, column)]
-    return min(own, key=lambda check: STATUSES.index(check.status), default=None)
 
 
 def _colour(check: Check | None) -> dict:

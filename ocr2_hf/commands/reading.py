@@ -1,0 +1,45 @@
+"""What `ocr2 read` and `ocr2 statements` have in common: how they begin, and what they tell at the end."""
+
+import argparse
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ocr2_hf.commands.arguments import loop_guard
+from ocr2_hf.document.page_files import page_ranges
+from ocr2_hf.errors import WorkError
+from ocr2_hf.reading.inputs import Inputs, find_inputs
+from ocr2_hf.reading.reader import DocumentReader
+
+_LISTED = 10
+_ALWAYS_TOLD = ("pages read", "statements")
+
+
+def open_call(args: argparse.Namespace, output: Path | None) -> tuple[Inputs, DocumentReader]:
+    """What there is to read, and the reader; what is wrong with the call is raised before a model is loaded."""
+    page_ranges(args.pages)
+    inputs = find_inputs(args.files, output)
+    return inputs, DocumentReader.from_pretrained(args.model, **loop_guard(args), max_seconds=args.max_seconds)
+
+
+def answer_settings(args: argparse.Namespace, reader: DocumentReader, names: Iterable[str]) -> dict[str, Any]:
+    """What answers depend on: the arguments `names`, and the reader's limits."""
+    limits = ("no_repeat_ngram", "no_repeat_window", "max_seconds")
+    return {name: getattr(args, name) for name in names} | {name: getattr(reader, name) for name in limits}
+
+
+def print_outcome(counts: Mapping[str, int], lists: Mapping[str, Sequence[str]]) -> None:
+    """Counts that are not 0, and the first items of lists that are not empty."""
+    for told, count in counts.items():
+        if count or told in _ALWAYS_TOLD:
+            print(f"{told}: {count}")
+    for told, items in lists.items():
+        if items:
+            more = [f"and {len(items) - _LISTED} more"] if len(items) > _LISTED else []
+            print("\n  ".join([f"{told}: {len(items)}", *items[:_LISTED], *more]))
+
+
+def check_all_read(failed: Sequence[str]) -> None:
+    """Raise `WorkError` with the reasons why something was not read."""
+    if failed:
+        raise WorkError("not read:\n" + "\n".join(f"  {reason}" for reason in failed))
