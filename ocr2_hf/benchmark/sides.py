@@ -5,7 +5,7 @@ Both get the same pages in the same order, weights of the same size, and, where 
 of training.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +16,7 @@ from transformers import DeepseekOcr2ForConditionalGeneration, DeepseekOcr2Model
 from transformers.models.deepseek_ocr2.modeling_deepseek_ocr2 import DeepseekOcr2TextExperts, DeepseekOcr2VisionModel
 from transformers.models.deepseek_ocr2.processing_deepseek_ocr2 import DeepseekOcr2Processor
 
+from ocr2_hf.data.collator import IGNORED
 from ocr2_hf.data.images import ImageSettings
 from ocr2_hf.data.tasks import build_example
 from ocr2_hf.document.page_files import to_rgb
@@ -81,37 +82,21 @@ def bench_model(recipe: Recipe, args: OCR2TrainingArguments, processor) -> nn.Mo
     return apply_policy(model, policy)
 
 
-def our_trainer(recipe: Recipe, args: OCR2TrainingArguments, pages: Dataset, processor) -> Trainer:
-    return OCR2Trainer(bench_model(recipe, args, processor), args, processor=processor, train_dataset=pages)
-
-
-def stock_trainer(recipe: Recipe, args: OCR2TrainingArguments, pages: Dataset, processor) -> Trainer:
-    """What one would write with the libraries alone: their `Trainer`, their model and its loss, their processor."""
-    model = as_stock(bench_model(recipe, args, processor))
-    return Trainer(
-        model,
-        stock_arguments(recipe, args),
-        data_collator=ProcessorCollator(processor),
-        train_dataset=StockPages(pages),
-    )
-
-
 @dataclass(frozen=True)
 class Side:
-    """One side: its name in the results, its recipe, and what makes its trainer of recipe, arguments, pages and
-    processor."""
+    """One side: its name in the results, `trainer` where it is the stock trainer's, and its recipe."""
 
     name: str
     recipe: Recipe
-    trainer: Callable[[Recipe, OCR2TrainingArguments, Dataset, DeepseekOcr2Processor], Trainer]
 
-    @classmethod
-    def ours(cls, recipe: Recipe, name: str = OURS) -> "Side":
-        return cls(name, recipe, our_trainer)
-
-    @classmethod
-    def stock(cls, recipe: Recipe) -> "Side":
-        return cls(STOCK, recipe, stock_trainer)
+    def trainer(self, run: Recipe, args: OCR2TrainingArguments, pages: Dataset, processor) -> Trainer:
+        """Its trainer for a `run` of the recipe. The stock one is what one would write with the libraries alone: their
+        `Trainer`, their model and its loss, their processor."""
+        model = bench_model(run, args, processor)
+        if self.name != STOCK:
+            return OCR2Trainer(model, args, processor=processor, train_dataset=pages)
+        collator, rows = ProcessorCollator(processor), StockPages(pages)
+        return Trainer(as_stock(model), stock_arguments(run, args), data_collator=collator, train_dataset=rows)
 
     @property
     def runs_vision(self) -> bool:
@@ -121,11 +106,10 @@ class Side:
 def opposite_side(against: Sequence[str], path: str, overrides: Sequence[str]) -> Side:
     """What a recipe is put against: the stock trainer (`trainer`), or itself with keys changed (`KEY=VALUE`)."""
     if list(against) == [STOCK]:
-        return Side.stock(bench_recipe(path, overrides))
+        return Side(STOCK, bench_recipe(path, overrides))
     if STOCK in against:
         raise UsageError(f"--against is either {STOCK} or changes of the recipe, not both")
-    changed = bench_recipe(path, [*overrides, *(f"--{change}" for change in against)])
-    return Side.ours(changed, name=", ".join(against))
+    return Side(", ".join(against), bench_recipe(path, [*overrides, *(f"--{change}" for change in against)]))
 
 
 def as_stock(model: nn.Module) -> nn.Module:
@@ -176,7 +160,7 @@ class ProcessorCollator:
             **self.images,
         )
         labels = batch["input_ids"].clone()
-        labels[(batch["attention_mask"] == 0) | (labels == self.processor.image_token_id)] = -100
+        labels[(batch["attention_mask"] == 0) | (labels == self.processor.image_token_id)] = IGNORED
         return {**batch, "labels": labels}
 
 
