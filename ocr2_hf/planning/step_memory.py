@@ -7,7 +7,6 @@ estimate it is still: what a kernel takes for itself, the allocator's waste and 
 import warnings
 from collections import Counter
 from collections.abc import Iterable
-from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -60,20 +59,10 @@ class StepMemory:
 
     def parts(self) -> dict[str, int]:
         """What is there at the step's peak, which is in the backward pass or in the optimizer's step."""
-        backward = {
-            "weights": self.weights,
-            "half-precision copies": self.copies,
-            "gradients": self.early,
-            "optimizer": self.optimizer,
-            "activations": self.activations,
-            "logits": self.logits,
-        }
-        optimizer = dict.fromkeys(PARTS, 0) | {
-            "weights": self.weights,
-            "gradients": self.gradients,
-            "optimizer": self.optimizer,
-        }
-        return max(backward, optimizer, key=lambda parts: sum(parts.values()))
+        held = dict.fromkeys(PARTS, 0) | {"weights": self.weights, "optimizer": self.optimizer}
+        backward = held | {"half-precision copies": self.copies, "gradients": self.early}
+        backward |= {"activations": self.activations, "logits": self.logits}
+        return max(backward, held | {"gradients": self.gradients}, key=lambda parts: sum(parts.values()))
 
     @property
     def peak(self) -> int:
@@ -180,7 +169,7 @@ def _micro_batch(base: OCR2Model, images: ImageSettings, step: Step, mixed: torc
     if step.tiles:
         pixels["pixel_values_local"] = torch.empty(step.batch * step.tiles, 3, images.tile_side, images.tile_side)
         pixels["num_local_patches"] = [step.tiles] * step.batch
-    with torch.autocast("cpu", mixed) if mixed else nullcontext():
+    with torch.autocast("cpu", mixed, enabled=mixed is not None):
         hidden = base.model(
             input_ids=torch.zeros(step.batch, step.length, dtype=torch.long),
             attention_mask=torch.ones(step.batch, 1, step.length, step.length, dtype=torch.bool),
