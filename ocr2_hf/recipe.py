@@ -86,7 +86,7 @@ class Recipe:
     def resolved(self) -> dict[str, Any]:
         """Every field of ours and every other key that was given, as plain values for a YAML file."""
         names = [name for name in KEYS if name in OURS or name in IDENTITY or name in self.values]
-        resolved = {name: self.values.get(name, KEYS[name].default) for name in names}
+        resolved = {name: self.training(name) for name in names}
         stages = [{"name": stage.name, "share": stage.share, **stage.values} for stage in self.stages]
         return resolved | ({"stages": stages} if stages else {})
 

@@ -54,7 +54,7 @@ def recipe_loss(recipe: Recipe, batch: int, length: int, supervised: float) -> L
     args = recipe.training_arguments()
     text, weights = model_config(recipe.model.model).text_config, getattr(torch, training_dtype(recipe, args))
     trains = recipe.model.train_language == "full"
-    compute = torch.bfloat16 if args.bf16 else torch.float16 if args.fp16 else weights
+    compute = args.mixed_dtype or weights
     weights = torch.float32 if trains else weights
     return LossWork(
         text.vocab_size, text.hidden_size, batch, length, supervised, args.loss_chunks, weights, compute, trains

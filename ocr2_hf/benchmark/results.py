@@ -60,7 +60,7 @@ def bench(
     and returns its run."""
     args = recipe.training_arguments()
     refuse_without_gpu(recipe, args.device)
-    dtype = torch.bfloat16 if args.bf16 else torch.float16 if args.fp16 else torch.float32
+    dtype = args.mixed_dtype or torch.float32
     if against and against.name != STOCK and _same_run(against.recipe, recipe, base):
         raise UsageError(f"--against {against.name}: that changes nothing of what a benchmark runs")
     context = _Context(recipe, args.device, dtype)

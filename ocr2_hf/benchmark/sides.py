@@ -12,8 +12,7 @@ import torch
 from datasets import Dataset
 from torch import Tensor, nn
 from torch.utils.data import Dataset as TorchDataset
-from transformers import DeepseekOcr2ForConditionalGeneration, DeepseekOcr2Model, Trainer, TrainingArguments
-from transformers.models.deepseek_ocr2.modeling_deepseek_ocr2 import DeepseekOcr2TextExperts, DeepseekOcr2VisionModel
+from transformers import Trainer, TrainingArguments
 from transformers.models.deepseek_ocr2.processing_deepseek_ocr2 import DeepseekOcr2Processor
 
 from ocr2_hf.data.collator import IGNORED
@@ -33,13 +32,7 @@ from ocr2_hf.training.job import training_dtype
 from ocr2_hf.training.trainer import OCR2Trainer
 
 OURS, STOCK = "ocr2", "trainer"
-_STOCK_CLASSES = {
-    OCR2Model: DeepseekOcr2ForConditionalGeneration,
-    OCR2PageModel: DeepseekOcr2Model,
-    OCR2VisionModel: DeepseekOcr2VisionModel,
-    OCR2Experts: DeepseekOcr2TextExperts,
-    OCR2Head: nn.Linear,
-}
+_OUR_CLASSES = (OCR2Model, OCR2PageModel, OCR2VisionModel, OCR2Experts, OCR2Head)  # the last base of each is stock
 
 
 def bench_recipe(path: str, overrides: Sequence[str]) -> Recipe:
@@ -70,11 +63,14 @@ def bench_processor(recipe: Recipe) -> DeepseekOcr2Processor:
 def bench_model(recipe: Recipe, args: OCR2TrainingArguments, processor) -> nn.Module:
     """A model with random weights at the recipe's size, on the device of the arguments, frozen and adapted."""
     policy, dtype = recipe.model, getattr(torch, training_dtype(recipe, args))
+    attention = choose_attention(policy.attn_implementation, dtype)
     if policy.model in TINY_SIZES:
         model = build_tiny_model(seed=args.seed, name=policy.model).to(args.device, dtype)
-        model.set_attn_implementation(choose_attention(policy.attn_implementation, dtype))
+        model.set_attn_implementation(attention)
     else:
-        model = _random_model(policy.model, dtype, args.device, policy.attn_implementation)
+        config = budget.model_config(policy.model)
+        with args.device:  # nothing is downloaded or copied
+            model = OCR2Model._from_config(config, dtype=dtype, attn_implementation=attention)
         model.config.image_token_id = model.model.config.image_token_id = processor.image_token_id
     if args.box_source == "head":
         model.add_box_head()
@@ -115,7 +111,8 @@ def opposite_side(against: Sequence[str], path: str, overrides: Sequence[str]) -
 def as_stock(model: nn.Module) -> nn.Module:
     """The same weights in the library's own classes, in place."""
     for module in model.modules():
-        module.__class__ = _STOCK_CLASSES.get(type(module), type(module))
+        if type(module) in _OUR_CLASSES:
+            module.__class__ = type(module).__bases__[-1]
     return model
 
 
@@ -173,10 +170,3 @@ def _real_size_processor() -> DeepseekOcr2Processor:
         )
     half = [0.5, 0.5, 0.5]
     return DeepseekOcr2Processor(ImageProcessor(image_mean=half, image_std=half), build_tiny_tokenizer())
-
-
-def _random_model(name: str, dtype: torch.dtype, device: torch.device, attention: str) -> OCR2Model:
-    """Random weights, made on the device itself: nothing is downloaded or copied."""
-    config = budget.model_config(name)
-    with device:
-        return OCR2Model._from_config(config, dtype=dtype, attn_implementation=choose_attention(attention, dtype))

@@ -127,13 +127,7 @@ def _shortened(policy: ModelArguments) -> DeepseekOcr2Config:
 def _prepare(model: nn.Module, checkpointing: bool) -> None:
     """From the meta device, which has no autocast, to a CPU's tensors without values."""
     base_of(model).choose_experts("grouped_mm")
-    for module in model.modules():
-        for name, parameter in module.named_parameters(recurse=False):
-            setattr(
-                module, name, nn.Parameter(torch.empty(parameter.shape, dtype=parameter.dtype), parameter.requires_grad)
-            )
-        for name, buffer in module.named_buffers(recurse=False):
-            setattr(module, name, torch.empty(buffer.shape, dtype=buffer.dtype))
+    model._apply(lambda tensor: torch.empty(tensor.shape, dtype=tensor.dtype))  # `to_empty` wants fakes to begin with
     if checkpointing:
         # Without values there is no state of random numbers to keep.
         options = {"use_reentrant": False, "preserve_rng_state": False}

@@ -47,9 +47,7 @@ def cache_vision(
     All processes take part, before the model of the `tower` is wrapped. Raises `UsageError` where training would change
     what is stored, and `WorkError` where the disk is full; the shards that are whole by then stay.
     """
-    waiting = {
-        name: wanted for name, wanted in pages.items() if isinstance(wanted, PageTasks) and wanted.features is None
-    }
+    waiting = {name: each for name, each in pages.items() if isinstance(each, PageTasks) and each.features is None}
     if not waiting:
         return
     if any(parameter.requires_grad for parameter in tower.parameters()):
@@ -74,7 +72,7 @@ class VisionCache:
         self.args, self.encoder = args, PromptEncoder(processor)
         self.tower = _whole(tower, args, deepspeed)
         self.width = tower.config.encoder_config.hidden_size
-        self.half = torch.bfloat16 if args.bf16 else torch.float16 if args.fp16 else None
+        self.half = args.mixed_dtype
         self.made_by = broadcast_object_list([self._made_by() if args.process_index == 0 else None])[0]
 
     def folder(self, pages: PageTasks) -> Path:
