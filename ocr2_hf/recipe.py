@@ -60,8 +60,7 @@ class Recipe:
     @classmethod
     def of(cls, values: dict[str, Any], stages: Sequence[Stage] = ()) -> "Recipe":
         """From checked values."""
-        blocks = [block(**{f.name: values[f.name] for f in fields(block) if f.name in values}) for block in BLOCKS[:2]]
-        return cls(*blocks, values, list(stages))
+        return cls(*(block(**_of(block, values)) for block in BLOCKS[:2]), values, list(stages))
 
     def training_arguments(self) -> OCR2TrainingArguments:
         """The training block; building it looks at devices and starts the process group.
@@ -69,7 +68,7 @@ class Recipe:
         Raises `UsageError` with the library's own words for what the library refuses.
         """
         # What pushes is `ocr2_hf.publishing`: the library would upload the whole folder, pickles and evaluations too.
-        values = _renamed(self._of(OCR2TrainingArguments)) | {"push_to_hub": False}
+        values = _renamed(_of(OCR2TrainingArguments, self.values)) | {"push_to_hub": False}
         try:
             return OCR2TrainingArguments(**values)
         except (ValueError, ImportError) as error:
@@ -87,7 +86,7 @@ class Recipe:
     def resolved(self) -> dict[str, Any]:
         """Every field of ours and every other key that was given, as plain values for a YAML file."""
         names = [name for name in KEYS if name in OURS or name in IDENTITY or name in self.values]
-        resolved = {name: self.values.get(name, KEYS[name].default) for name in names}
+        resolved = {name: self.training(name) for name in names}
         stages = [{"name": stage.name, "share": stage.share, **stage.values} for stage in self.stages]
         return resolved | ({"stages": stages} if stages else {})
 
@@ -95,9 +94,9 @@ class Recipe:
         """Write the resolved recipe; the file is whole or not there."""
         write_whole(path, yaml.safe_dump(self.resolved(), sort_keys=False, allow_unicode=True))
 
-    def _of(self, block: type) -> dict[str, Any]:
-        names = {item.name for item in fields(block)}
-        return {name: value for name, value in self.values.items() if name in names}
+
+def _of(block: type, values: dict[str, Any]) -> dict[str, Any]:
+    return {item.name: values[item.name] for item in fields(block) if item.name in values}
 
 
 def _renamed(values: dict[str, Any]) -> dict[str, Any]:

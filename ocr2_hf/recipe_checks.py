@@ -218,9 +218,9 @@ def _box_head(get: Get) -> Iterator[str]:
         yield "box_source: head needs train_box_head: true, or box_weight: 0"
 
 
-def _rate(rate: str, part: str, get: Get) -> Iterator[str]:
-    if get(rate) is not None and get(part) in (False, "none"):
-        yield f"{rate}: without effect, that part does not train"
+def _rate(part: str, get: Get) -> Iterator[str]:
+    if get(f"{part}_learning_rate") is not None and get(f"train_{part}") in (False, "none"):
+        yield f"{part}_learning_rate: without effect, that part does not train"
 
 
 def _guard(get: Get) -> Iterator[str]:
@@ -279,7 +279,5 @@ def _hub(get: Get) -> Iterator[str]:
 _CHECKS: tuple[Check, ...] = (
     *(_no_dataset, _nothing_trains, _nothing_to_learn, _adapters, _precision, _checkpointing, _unheard, _splitting),
     *(_loop_guard, _vision_cache, _token_batches, _box_head, _guard, _early_stopping, _best_model, _hub),
-    partial(_rate, "vision_learning_rate", "train_vision"),
-    partial(_rate, "projector_learning_rate", "train_projector"),
-    partial(_rate, "box_head_learning_rate", "train_box_head"),
+    *(partial(_rate, part) for part in ("vision", "projector", "box_head")),
 )

@@ -243,6 +243,11 @@ class OCR2TrainingArguments(LossArguments, PageArguments, TrainingArguments):
         whole_run=True,
     )
 
+    @property
+    def mixed_dtype(self) -> torch.dtype | None:
+        """Autocast's; None without mixed precision."""
+        return torch.bfloat16 if self.bf16 else torch.float16 if self.fp16 else None
+
     def __post_init__(self) -> None:
         # The library takes every metric that is not called a loss for one that should grow: with `cer` it would keep
         # the worst checkpoint.

@@ -5,7 +5,7 @@ import torch
 
 from ocr2_hf.benchmark.measure import Work, count_peak
 from ocr2_hf.benchmark.pages import PageMix, make_pages
-from ocr2_hf.benchmark.sides import Side, bench_processor
+from ocr2_hf.benchmark.sides import OURS, Side, bench_processor
 from ocr2_hf.planning import budget
 from ocr2_hf.planning.plan import make_plan
 from ocr2_hf.planning.step_memory import PARTS, Precision, StepMemory, fits, step_memory, verdict
@@ -27,7 +27,7 @@ def test_planned_memory_is_what_a_real_step_takes_within_15_percent(repo, recipe
     recipe = load_recipe(repo / "recipes/tiny" / f"{recipe}.yaml", ["--dataset", "no_such_pages", *words])
     work = Work(PageMix(tiles, {60: 1.0}), values["per_device_train_batch_size"], drawn=2)
     pages = make_pages(work.mix, work.drawn, bench_processor(recipe))
-    measured = count_peak(Side.ours(recipe), work, pages)["bytes"]
+    measured = count_peak(Side(OURS, recipe), work, pages)["bytes"]
 
     page = {0: (100, 100), 2: (150, 300)}[next(iter(tiles))]
     plan = make_plan(recipe, recipe.training_arguments(), page, 60)

@@ -28,8 +28,7 @@ class StepClock(TrainerCallback):
         self.tokens: list[Tensor] = []
         self.pages: list[int] = []
         self._spent: dict[str, float] = defaultdict(float)
-        self._last = self._last_processor = 0.0
-        self._optimizer_from = 0.0
+        self._last = self._last_processor = self._optimizer_from = 0.0
         self._timed_parts = parts
         if parts:
             self._watch(trainer)
@@ -54,10 +53,9 @@ class StepClock(TrainerCallback):
             self._spent["optimizer"] += self._now() - self._optimizer_from
 
     def on_step_end(self, args, state, control, **kwargs) -> None:
-        now = self._now()
+        now, processor = self._now(), time.process_time()
         step = now - self._last
         self.steps.append(step)
-        processor = time.process_time()
         self.processor.append(processor - self._last_processor)
         self._last, self._last_processor = now, processor
         forward = self._spent.pop("forward", 0.0)
@@ -73,21 +71,14 @@ class StepClock(TrainerCallback):
 
     def _watch(self, trainer: Trainer) -> None:
         """Time the trainer's own calls and the model's modules."""
-        trainer.get_batch_samples = self._timed("data", trainer.get_batch_samples)
-        trainer.accelerator.backward = self._timed("backward", trainer.accelerator.backward)
+        trainer.get_batch_samples = self._part("data")(trainer.get_batch_samples)
+        trainer.accelerator.backward = self._part("backward")(trainer.accelerator.backward)
         for name, module in trainer.model.named_modules():
             if name.endswith("vision_tower"):
                 self._time_module("vision forward", module)
             elif name.endswith("language_model"):
                 self._time_module("text forward", module)
         self._time_module("forward", trainer.model)
-
-    def _timed(self, part: str, call: Callable) -> Callable:
-        def timed(*arguments, **keywords):
-            with self._part(part):
-                return call(*arguments, **keywords)
-
-        return timed
 
     def _counted(self, get_batch_samples: Callable) -> Callable:
         """Pages and tokens of a step, visual ones included, padding not."""
@@ -102,6 +93,7 @@ class StepClock(TrainerCallback):
 
     @contextmanager
     def _part(self, part: str):
+        """Times what runs inside; as a decorator, every call."""
         start = self._now()
         yield
         self._spent[part] += self._now() - start

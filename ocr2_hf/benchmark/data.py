@@ -1,12 +1,13 @@
 """Pages into tensors, alone: reading, decoding, cutting and tokenizing, beside the stock processor's collator."""
 
-import statistics
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from ocr2_hf.benchmark.pages import PageMix, make_pages
 from ocr2_hf.benchmark.sides import OURS, STOCK, ProcessorCollator, StockPages, bench_processor
+from ocr2_hf.benchmark.turns import medians, quotients, spread, take_turns
 from ocr2_hf.data.collator import TrainingCollator
 from ocr2_hf.data.pages import PageTasks
 from ocr2_hf.recipe import Recipe
@@ -20,17 +21,13 @@ def bench_data(recipe: Recipe, mix: PageMix, pages: int, batch_size: int, rounds
         OURS: (PageTasks(dataset, processor, {"markdown": 1.0}, max_length=10**6), TrainingCollator(processor)),
         STOCK: (StockPages(dataset), ProcessorCollator(processor)),
     }
-    rates: dict[str, list[float]] = {side: [] for side in loaders}
-    for number in range(rounds + 1):
-        for side in loaders if number % 2 == 0 else reversed(loaders):
-            rates[side].append(_rate(*loaders[side], pages, batch_size))
-    rates = {side: measured[1:] for side, measured in rates.items()}
-    pairs = [ours / stock for ours, stock in zip(rates[OURS], rates[STOCK], strict=True)]
+    sides = {side: partial(_rate, *loader, pages, batch_size) for side, loader in loaders.items()}
+    rates = take_turns(sides, rounds, uncounted=1)
     return {
         "pages": pages,
         "batch_size": batch_size,
-        "pages_per_second": {side: statistics.median(measured) for side, measured in rates.items()},
-        "ratio": {"median": statistics.median(pairs), "least": min(pairs), "largest": max(pairs)},
+        "pages_per_second": medians(rates),
+        "ratio": spread(quotients(rates[OURS], rates[STOCK])),
     }
 
 

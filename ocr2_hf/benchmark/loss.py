@@ -5,11 +5,9 @@ bytes fit into the memory that is free.
 """
 
 import os
-import statistics
-import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,8 +15,9 @@ from torch import Tensor, nn
 from torch._subclasses import FakeTensorMode
 from transformers.loss.loss_utils import ForCausalLMLoss
 
-from ocr2_hf.benchmark.machine import synchronize
+from ocr2_hf.benchmark.machine import seconds_of
 from ocr2_hf.benchmark.sides import OURS, STOCK
+from ocr2_hf.benchmark.turns import medians, quotients, spread, take_turns
 from ocr2_hf.data.collator import IGNORED
 from ocr2_hf.modeling.head import OCR2Head
 from ocr2_hf.planning.budget import model_config
@@ -55,7 +54,7 @@ def recipe_loss(recipe: Recipe, batch: int, length: int, supervised: float) -> L
     args = recipe.training_arguments()
     text, weights = model_config(recipe.model.model).text_config, getattr(torch, training_dtype(recipe, args))
     trains = recipe.model.train_language == "full"
-    compute = torch.bfloat16 if args.bf16 else torch.float16 if args.fp16 else weights
+    compute = args.mixed_dtype or weights
     weights = torch.float32 if trains else weights
     return LossWork(
         text.vocab_size, text.hidden_size, batch, length, supervised, args.loss_chunks, weights, compute, trains
@@ -67,19 +66,15 @@ def bench_loss(work: LossWork, rounds: int, timed: bool = True) -> dict[str, Any
     stock path does not fit, or nothing is `timed`."""
     device = torch.accelerator.current_accelerator() or torch.device("cpu")
     counted = {side: _peak(work, run) for side, run in _SIDES.items()}
-    result: dict[str, Any] = {
+    seconds = None
+    if timed and counted[STOCK] * 1.1 < free_memory(device):
+        taken = _seconds(work, device, rounds)
+        seconds = medians(taken) | {"ratio": spread(quotients(taken[OURS], taken[STOCK]))}
+    return {
         "work": asdict(work) | {"weights": str(work.weights), "compute": str(work.compute)},
         "bytes": counted | {"ratio": counted[OURS] / counted[STOCK]},
-        "seconds": None,
+        "seconds": seconds,
     }
-    if timed and counted[STOCK] * 1.1 < free_memory(device):
-        seconds = _seconds(work, device, rounds)
-        pairs = [ours / stock for ours, stock in zip(seconds[OURS], seconds[STOCK], strict=True)]
-        result["seconds"] = {
-            **{side: statistics.median(taken) for side, taken in seconds.items()},
-            "ratio": {"median": statistics.median(pairs), "least": min(pairs), "largest": max(pairs)},
-        }
-    return result
 
 
 def free_memory(device: torch.device) -> int:
@@ -116,8 +111,7 @@ def _inputs(work: LossWork, device: torch.device) -> tuple[nn.Module, Tensor, Te
 
 
 def _step(run: Callable, head: nn.Module, hidden: Tensor, labels: Tensor, work: LossWork) -> None:
-    mixed = torch.autocast(hidden.device.type, work.compute) if work.compute != work.weights else nullcontext()
-    with mixed:
+    with torch.autocast(hidden.device.type, work.compute, enabled=work.compute != work.weights):
         loss = run(head, hidden, labels, work)
     loss.backward()
 
@@ -133,13 +127,9 @@ def _peak(work: LossWork, run: Callable) -> int:
 def _seconds(work: LossWork, device: torch.device, rounds: int) -> dict[str, list[float]]:
     """Forward and backward, the sides taking turns; the first of each does not count."""
     head, hidden, labels = _inputs(work, device)
-    seconds: dict[str, list[float]] = {side: [] for side in _SIDES}
-    for number in range(rounds + 1):
-        for side in _SIDES if number % 2 == 0 else reversed(_SIDES):
-            head.weight.grad = hidden.grad = None
-            synchronize(device)
-            start = time.perf_counter()
-            _step(_SIDES[side], head, hidden, labels, work)
-            synchronize(device)
-            seconds[side].append(time.perf_counter() - start)
-    return {side: taken[1:] for side, taken in seconds.items()}
+
+    def timed(run: Callable) -> float:
+        head.weight.grad = hidden.grad = None
+        return seconds_of(partial(_step, run, head, hidden, labels, work), device)
+
+    return take_turns({side: partial(timed, run) for side, run in _SIDES.items()}, rounds, uncounted=1)

@@ -5,6 +5,7 @@ import os
 import platform
 import statistics
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -20,6 +21,15 @@ def synchronize(device: torch.device) -> None:
     """Wait until the device has done what it was told; a CPU is done when the call returns."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def seconds_of(call: Callable[[], object], device: torch.device) -> float:
+    """Seconds until the device has done what the call tells it."""
+    synchronize(device)
+    start = time.perf_counter()
+    call()
+    synchronize(device)
+    return time.perf_counter() - start
 
 
 def is_main_process() -> bool:
@@ -51,13 +61,7 @@ def matrix_rate(device: torch.device, dtype: torch.dtype) -> dict[str, float | i
     """FLOP/s of a product of two square matrices, the median of a few."""
     side = SIDES.get(device.type, SIDES["cpu"])
     left, right = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
-    seconds = []
-    for _ in range(REPEATS + 1):
-        synchronize(device)
-        start = time.perf_counter()
-        left @ right
-        synchronize(device)
-        seconds.append(time.perf_counter() - start)
+    seconds = [seconds_of(lambda: left @ right, device) for _ in range(REPEATS + 1)]
     rate = 2 * side**3 / statistics.median(seconds[1:])
     return {"side": side, "dtype": str(dtype).removeprefix("torch."), "flops_per_second": rate}
 

@@ -21,6 +21,7 @@ from ocr2_hf.benchmark.machine import synchronize
 from ocr2_hf.benchmark.memory import peak_of_training
 from ocr2_hf.benchmark.pages import PageMix, make_pages
 from ocr2_hf.benchmark.sides import Side, bench_processor
+from ocr2_hf.benchmark.turns import quotients, spread, take_turns
 from ocr2_hf.recipe import OCR2TrainingArguments, Recipe
 from ocr2_hf.training.trainer import OCR2Trainer
 
@@ -49,12 +50,8 @@ def measure(work: Work, sides: Sequence[Side]) -> dict[str, dict[str, Any]]:
     memory. The pages are the first side's."""
     pages = make_pages(work.mix, work.drawn, bench_processor(sides[0].recipe))
     with _shared_folder() as folder:
-        timed = [_timed_side(side, work, pages, folder) for side in sides]
-        rounds: dict[str, list[dict]] = {side.name: [] for side in sides}
-        for number in range(work.rounds):
-            turns = list(zip(sides, timed, strict=True))
-            for side, trained in turns if number % 2 == 0 else reversed(turns):
-                rounds[side.name].append(trained.round())
+        timed = {side.name: _timed_side(side, work, pages, folder).round for side in sides}
+        rounds = take_turns(timed, work.rounds)
     return {side.name: summary(rounds[side.name]) | {"peak_memory": count_peak(side, work, pages)} for side in sides}
 
 
@@ -78,18 +75,16 @@ def summary(rounds: Sequence[dict]) -> dict[str, Any]:
 def ratios(ours: dict[str, Any], stock: dict[str, Any]) -> dict[str, Any]:
     """Ours over stock: pages a second, by the clock and by what the processor computed, as the median, least and
     largest of the rounds' pairs; peak memory."""
-    pairs = list(zip(ours["rounds"], stock["rounds"], strict=True))
     return {
-        "pages_per_second": _spread([mine["pages_per_second"] / its["pages_per_second"] for mine, its in pairs]),
-        "pages_per_processor_second": _spread(
-            [its["processor_seconds_per_page"] / mine["processor_seconds_per_page"] for mine, its in pairs]
-        ),
+        "pages_per_second": _spread(ours, stock, "pages_per_second"),
+        "pages_per_processor_second": _spread(stock, ours, "processor_seconds_per_page"),
         "peak_memory": ours["peak_memory"]["bytes"] / stock["peak_memory"]["bytes"],
     }
 
 
-def _spread(ratios: list[float]) -> dict[str, Any]:
-    return {"median": statistics.median(ratios), "least": min(ratios), "largest": max(ratios), "pairs": ratios}
+def _spread(over: dict[str, Any], under: dict[str, Any], name: str) -> dict[str, Any]:
+    pairs = quotients(*([one[name] for one in side["rounds"]] for side in (over, under)))
+    return spread(pairs) | {"pairs": pairs}
 
 
 class _KeptSide:

@@ -7,9 +7,6 @@ from transformers import Trainer
 
 from ocr2_hf.planning.trace import LiveBytes
 
-COUNTED = "counted: weights, and every tensor made by an operation, from its birth to its end"
-ALLOCATED = "torch.cuda.max_memory_allocated"
-
 
 def peak_of_training(trainer: Trainer, train: Callable[[], object]) -> dict[str, int | str]:
     """Run `train` and return `bytes` at the peak and `how` they were measured.
@@ -20,12 +17,10 @@ def peak_of_training(trainer: Trainer, train: Callable[[], object]) -> dict[str,
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         train()
-        return {"bytes": torch.cuda.max_memory_allocated(device), "how": ALLOCATED}
+        return {"bytes": torch.cuda.max_memory_allocated(device), "how": "torch.cuda.max_memory_allocated"}
     with LiveBytes(trainer.model) as live:
         train()
-    weights = sum(tensor.untyped_storage().nbytes() for tensor in _held(trainer.model))
-    return {"bytes": weights + live.peak, "how": COUNTED}
-
-
-def _held(model: torch.nn.Module) -> list[torch.Tensor]:
-    return [*model.parameters(), *model.buffers()]
+    held = (*trainer.model.parameters(), *trainer.model.buffers())
+    weights = sum(tensor.untyped_storage().nbytes() for tensor in held)
+    how = "counted: weights, and every tensor made by an operation, from its birth to its end"
+    return {"bytes": weights + live.peak, "how": how}

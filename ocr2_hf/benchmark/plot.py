@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ocr2_hf.benchmark.clock import PARTS
@@ -32,8 +31,7 @@ def draw_benchmark(results: dict[str, Any], path: str | Path) -> None:
     sweeps = results["sweeps"]
     lines = 1 + len(sweeps)
     figure = Figure(figsize=(12, 3.6 * lines), dpi=150, layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
-    grid = figure.add_gridspec(lines, 3 if results["runs"] else 2, wspace=0.08, hspace=0.1)
+    grid = figure.add_gridspec(lines, 3, wspace=0.08, hspace=0.1)
     _draw_runs([figure.add_subplot(grid[0, column]) for column in range(3)], results["runs"])
     for line, (name, points) in enumerate(sweeps.items(), start=1):
         _draw_sweep([figure.add_subplot(grid[line, column]) for column in range(3)], name, points)

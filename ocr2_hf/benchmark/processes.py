@@ -35,13 +35,8 @@ def launched_run(recipe: Sequence[str], work: Work, processes: int) -> dict[str,
 
 
 def _words(work: Work) -> list[str]:
-    numbers = {
-        "batch_sizes": work.batch_size,
-        "steps": work.steps,
-        "warmup": work.warmup,
-        "rounds": work.rounds,
-        "pages": work.drawn,
-    }
+    numbers = {"batch_sizes": work.batch_size, "pages": work.drawn}
+    numbers |= {name: getattr(work, name) for name in ("steps", "warmup", "rounds")}
     mixes = {"tiles": work.mix.tiles, "target_tokens": work.mix.target_tokens}
     shares = {name: ",".join(f"{value}:{share}" for value, share in mix.items()) for name, mix in mixes.items()}
     return [word for name, value in (numbers | shares).items() for word in (f"--{name}", str(value))]

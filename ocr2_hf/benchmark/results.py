@@ -10,7 +10,7 @@ import torch
 from ocr2_hf.benchmark.machine import describe, matrix_rate
 from ocr2_hf.benchmark.measure import Work, measure, ratios, run_recipe
 from ocr2_hf.benchmark.pages import PageMix
-from ocr2_hf.benchmark.sides import STOCK, Side, bench_processor, refuse_without_gpu
+from ocr2_hf.benchmark.sides import OURS, STOCK, Side, bench_processor, refuse_without_gpu
 from ocr2_hf.data.images import ImageSettings
 from ocr2_hf.errors import UsageError
 from ocr2_hf.modeling.adapters import trainable_counts
@@ -60,21 +60,20 @@ def bench(
     and returns its run."""
     args = recipe.training_arguments()
     refuse_without_gpu(recipe, args.device)
-    dtype = torch.bfloat16 if args.bf16 else torch.float16 if args.fp16 else torch.float32
+    dtype = args.mixed_dtype or torch.float32
     if against and against.name != STOCK and _same_run(against.recipe, recipe, base):
         raise UsageError(f"--against {against.name}: that changes nothing of what a benchmark runs")
     context = _Context(recipe, args.device, dtype)
-    ours = Side.ours(recipe)
+    ours = Side(OURS, recipe)
     sides = (ours, against) if against else (ours,)
     runs = [context.run(replace(base, batch_size=size), sides, {"batch_size": size}, tell) for size in batch_sizes]
-    swept = {}
-    for varied in sweeps:
-        name = varied.name
-        if name == "processes":
-            swept[name] = [launched(processes) for processes in varied.values]
-            continue
-        works = [(value, varied.work(base, value)) for value in varied.values]
-        swept[name] = [context.run(work, (ours,), {name: value}, tell) for value, work in works]
+
+    def point(varied: Sweep, value: int) -> dict[str, Any]:
+        if varied.name == "processes":
+            return launched(value)
+        return context.run(varied.work(base, value), (ours,), {varied.name: value}, tell)
+
+    swept = {varied.name: [point(varied, value) for value in varied.values] for varied in sweeps}
     return {
         "machine": describe(args.device) | {"processes": args.world_size},
         "matrix_product": context.matrices,

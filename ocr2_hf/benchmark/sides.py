@@ -5,17 +5,17 @@ Both get the same pages in the same order, weights of the same size, and, where 
 of training.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from datasets import Dataset
 from torch import Tensor, nn
 from torch.utils.data import Dataset as TorchDataset
-from transformers import DeepseekOcr2ForConditionalGeneration, DeepseekOcr2Model, Trainer, TrainingArguments
-from transformers.models.deepseek_ocr2.modeling_deepseek_ocr2 import DeepseekOcr2TextExperts, DeepseekOcr2VisionModel
+from transformers import Trainer, TrainingArguments
 from transformers.models.deepseek_ocr2.processing_deepseek_ocr2 import DeepseekOcr2Processor
 
+from ocr2_hf.data.collator import IGNORED
 from ocr2_hf.data.images import ImageSettings
 from ocr2_hf.data.tasks import build_example
 from ocr2_hf.document.page_files import to_rgb
@@ -32,13 +32,7 @@ from ocr2_hf.training.job import training_dtype
 from ocr2_hf.training.trainer import OCR2Trainer
 
 OURS, STOCK = "ocr2", "trainer"
-_STOCK_CLASSES = {
-    OCR2Model: DeepseekOcr2ForConditionalGeneration,
-    OCR2PageModel: DeepseekOcr2Model,
-    OCR2VisionModel: DeepseekOcr2VisionModel,
-    OCR2Experts: DeepseekOcr2TextExperts,
-    OCR2Head: nn.Linear,
-}
+_OUR_CLASSES = (OCR2Model, OCR2PageModel, OCR2VisionModel, OCR2Experts, OCR2Head)  # the last base of each is stock
 
 
 def bench_recipe(path: str, overrides: Sequence[str]) -> Recipe:
@@ -69,11 +63,14 @@ def bench_processor(recipe: Recipe) -> DeepseekOcr2Processor:
 def bench_model(recipe: Recipe, args: OCR2TrainingArguments, processor) -> nn.Module:
     """A model with random weights at the recipe's size, on the device of the arguments, frozen and adapted."""
     policy, dtype = recipe.model, getattr(torch, training_dtype(recipe, args))
+    attention = choose_attention(policy.attn_implementation, dtype)
     if policy.model in TINY_SIZES:
         model = build_tiny_model(seed=args.seed, name=policy.model).to(args.device, dtype)
-        model.set_attn_implementation(choose_attention(policy.attn_implementation, dtype))
+        model.set_attn_implementation(attention)
     else:
-        model = _random_model(policy.model, dtype, args.device, policy.attn_implementation)
+        config = budget.model_config(policy.model)
+        with args.device:  # nothing is downloaded or copied
+            model = OCR2Model._from_config(config, dtype=dtype, attn_implementation=attention)
         model.config.image_token_id = model.model.config.image_token_id = processor.image_token_id
     if args.box_source == "head":
         model.add_box_head()
@@ -81,37 +78,21 @@ def bench_model(recipe: Recipe, args: OCR2TrainingArguments, processor) -> nn.Mo
     return apply_policy(model, policy)
 
 
-def our_trainer(recipe: Recipe, args: OCR2TrainingArguments, pages: Dataset, processor) -> Trainer:
-    return OCR2Trainer(bench_model(recipe, args, processor), args, processor=processor, train_dataset=pages)
-
-
-def stock_trainer(recipe: Recipe, args: OCR2TrainingArguments, pages: Dataset, processor) -> Trainer:
-    """What one would write with the libraries alone: their `Trainer`, their model and its loss, their processor."""
-    model = as_stock(bench_model(recipe, args, processor))
-    return Trainer(
-        model,
-        stock_arguments(recipe, args),
-        data_collator=ProcessorCollator(processor),
-        train_dataset=StockPages(pages),
-    )
-
-
 @dataclass(frozen=True)
 class Side:
-    """One side: its name in the results, its recipe, and what makes its trainer of recipe, arguments, pages and
-    processor."""
+    """One side: its name in the results, `trainer` where it is the stock trainer's, and its recipe."""
 
     name: str
     recipe: Recipe
-    trainer: Callable[[Recipe, OCR2TrainingArguments, Dataset, DeepseekOcr2Processor], Trainer]
 
-    @classmethod
-    def ours(cls, recipe: Recipe, name: str = OURS) -> "Side":
-        return cls(name, recipe, our_trainer)
-
-    @classmethod
-    def stock(cls, recipe: Recipe) -> "Side":
-        return cls(STOCK, recipe, stock_trainer)
+    def trainer(self, run: Recipe, args: OCR2TrainingArguments, pages: Dataset, processor) -> Trainer:
+        """Its trainer for a `run` of the recipe. The stock one is what one would write with the libraries alone: their
+        `Trainer`, their model and its loss, their processor."""
+        model = bench_model(run, args, processor)
+        if self.name != STOCK:
+            return OCR2Trainer(model, args, processor=processor, train_dataset=pages)
+        collator, rows = ProcessorCollator(processor), StockPages(pages)
+        return Trainer(as_stock(model), stock_arguments(run, args), data_collator=collator, train_dataset=rows)
 
     @property
     def runs_vision(self) -> bool:
@@ -121,17 +102,17 @@ class Side:
 def opposite_side(against: Sequence[str], path: str, overrides: Sequence[str]) -> Side:
     """What a recipe is put against: the stock trainer (`trainer`), or itself with keys changed (`KEY=VALUE`)."""
     if list(against) == [STOCK]:
-        return Side.stock(bench_recipe(path, overrides))
+        return Side(STOCK, bench_recipe(path, overrides))
     if STOCK in against:
         raise UsageError(f"--against is either {STOCK} or changes of the recipe, not both")
-    changed = bench_recipe(path, [*overrides, *(f"--{change}" for change in against)])
-    return Side.ours(changed, name=", ".join(against))
+    return Side(", ".join(against), bench_recipe(path, [*overrides, *(f"--{change}" for change in against)]))
 
 
 def as_stock(model: nn.Module) -> nn.Module:
     """The same weights in the library's own classes, in place."""
     for module in model.modules():
-        module.__class__ = _STOCK_CLASSES.get(type(module), type(module))
+        if type(module) in _OUR_CLASSES:
+            module.__class__ = type(module).__bases__[-1]
     return model
 
 
@@ -176,7 +157,7 @@ class ProcessorCollator:
             **self.images,
         )
         labels = batch["input_ids"].clone()
-        labels[(batch["attention_mask"] == 0) | (labels == self.processor.image_token_id)] = -100
+        labels[(batch["attention_mask"] == 0) | (labels == self.processor.image_token_id)] = IGNORED
         return {**batch, "labels": labels}
 
 
@@ -189,10 +170,3 @@ def _real_size_processor() -> DeepseekOcr2Processor:
         )
     half = [0.5, 0.5, 0.5]
     return DeepseekOcr2Processor(ImageProcessor(image_mean=half, image_std=half), build_tiny_tokenizer())
-
-
-def _random_model(name: str, dtype: torch.dtype, device: torch.device, attention: str) -> OCR2Model:
-    """Random weights, made on the device itself: nothing is downloaded or copied."""
-    config = budget.model_config(name)
-    with device:
-        return OCR2Model._from_config(config, dtype=dtype, attn_implementation=choose_attention(attention, dtype))

@@ -17,16 +17,18 @@ from ocr2_hf.modeling.file_names import ADAPTER_WEIGHTS
 from ocr2_hf.modeling.model import OCR2Model
 from ocr2_hf.recipe import ModelArguments
 
-GROUPS = ("vision_sam", "vision_encoder", "projector", "language", "box_head")
-_GROUP_OF = (
-    ("box_head.", "box_head"),
-    ("vision_tower.sam_encoder.", "vision_sam"),
-    ("vision_tower.", "vision_encoder"),
-    ("multi_modal_projector.", "projector"),
-    ("view_separator", "projector"),
-    ("language_model.", "language"),
-    ("lm_head.", "language"),
+# The model's parts: what the names of a part's parameters contain, what it is called, the group it trains in.
+PARTS = (
+    ("vision_tower.sam_encoder.", "SAM", "vision_sam"),
+    ("vision_tower.vision_encoder.", "vision encoder", "vision_encoder"),
+    ("vision_tower.query_", "queries", "vision_encoder"),
+    ("multi_modal_projector.", "projector", "projector"),
+    ("view_separator", "view separator", "projector"),
+    ("language_model.", "text model", "language"),
+    ("lm_head.", "head", "language"),
+    ("box_head.", "box head", "box_head"),
 )
+GROUPS = tuple(dict.fromkeys(group for *_, group in PARTS))
 _LAYER = r"model\.language_model\.layers\.\d+\."
 _MLP = r"(gate|up|down)_proj"
 _TARGETS = {
@@ -55,9 +57,14 @@ class Count:
 
 def group_of(name: str) -> str:
     """The group of a parameter, by its name in the model or in a peft or distributed wrapper around it."""
-    for part, group in _GROUP_OF:
-        if part in name:
-            return group
+    return part_and_group(name)[1]
+
+
+def part_and_group(name: str) -> tuple[str, str]:
+    """The part of the model that a parameter is in, and its group."""
+    for piece, part, group in PARTS:
+        if piece in name:
+            return part, group
     raise ValueError(f"the parameter {name!r} belongs to no group")
 
 

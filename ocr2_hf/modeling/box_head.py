@@ -29,14 +29,9 @@ class BoxHead(nn.Module):
 
 def split_box_head(state_dict: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """A model's state dict -> (all but the box head, the box head's own with its own key names)."""
-    stock, head = {}, {}
-    for name, tensor in state_dict.items():
-        _, prefix, own = name.rpartition(BOX_HEAD_PREFIX)
-        if prefix:
-            head[own] = tensor
-        else:
-            stock[name] = tensor
-    return stock, head
+    head = {name: tensor for name, tensor in state_dict.items() if BOX_HEAD_PREFIX in name}
+    stock = {name: tensor for name, tensor in state_dict.items() if name not in head}
+    return stock, {name.rpartition(BOX_HEAD_PREFIX)[2]: tensor for name, tensor in head.items()}
 
 
 def save_box_head(head: dict[str, Tensor], directory: str | Path) -> None:

@@ -39,27 +39,23 @@ def load_model(
         model.set_attn_implementation(choose_attention(attn_implementation, model.dtype))
         return model
     beside = files_beside(name)
-    if (beside / ADAPTER_FILE).is_file():
-        return _load_adapter(beside, dtype, attn_implementation, trainable)
+    is_adapter = (beside / ADAPTER_FILE).is_file()
+    if is_adapter:
+        model = load_model(base_of_adapter(beside), dtype, attn_implementation)
+    else:
+        model = _load_full(name, _dtype(dtype), attn_implementation)
+    if (head := load_box_head(beside)) is not None:
+        model.add_box_head(head)
+    return PeftModel.from_pretrained(model, beside, is_trainable=trainable) if is_adapter else model
+
+
+def _load_full(name: str | Path, dtype: torch.dtype, attn_implementation: str) -> OCR2Model:
     check_model(name)
-    dtype = _dtype(dtype)
     attention = choose_attention(attn_implementation, dtype)
     try:
-        model = OCR2Model.from_pretrained(name, dtype=dtype, attn_implementation=attention, use_safetensors=True)
+        return OCR2Model.from_pretrained(name, dtype=dtype, attn_implementation=attention, use_safetensors=True)
     except (OSError, ValueError) as error:
         raise UsageError(f"cannot load the model {str(name)!r}: {_first_line(error)}") from error
-    head = load_box_head(beside)
-    if head is not None:
-        model.add_box_head(head)
-    return model
-
-
-def _load_adapter(directory: Path, dtype: str | torch.dtype, attn_implementation: str, trainable: bool) -> PeftModel:
-    model = load_model(base_of_adapter(directory), dtype, attn_implementation)
-    head = load_box_head(directory)
-    if head is not None:
-        model.add_box_head(head)
-    return PeftModel.from_pretrained(model, directory, is_trainable=trainable)
 
 
 def base_of_adapter(directory: Path) -> str:

@@ -20,7 +20,7 @@ _TINY = torch.finfo(torch.float32).tiny
 class LossSettings:
     """What the loss of a model is made of.
 
-    `weights`: of each term, by its name; as a recipe has them by default.
+    `weights`: of each term, by its name. What is not given is as a recipe has it by default.
     `box_source`: where predicted boxes come from. `expectation`: the mean of the softmax over the 1000 coordinate
     tokens at the four coordinate positions; `head`: the box head on the hidden state at `<|det|>`.
     `box_beta`: where SmoothL1 turns from quadratic to linear, in units of the page's side.
@@ -30,9 +30,9 @@ class LossSettings:
 
     coordinate_ids: tuple[int, ...]
     weights: Mapping[str, float] = field(default_factory=lambda: term_weights(OCR2TrainingArguments))
-    box_beta: float = 0.1
-    box_source: str = "expectation"
-    chunks: int = 8
+    box_beta: float = OCR2TrainingArguments.box_beta
+    box_source: str = OCR2TrainingArguments.box_source
+    chunks: int = OCR2TrainingArguments.loss_chunks
 
 
 @dataclass(frozen=True)

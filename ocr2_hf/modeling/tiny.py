@@ -42,29 +42,26 @@ _WHOLE_PIECES = rf"\A(?:{_FILLING})\z|\A\[\[|\]\]\z|, |\n\n"
 class TinySize:
     """Where the tiny models differ. SAM sees 4x4 pixels at a time and is most of a page's cost.
 
-    `global_side`: pixels of the global view, 256 (16x16 visual tokens) or 192 (12x12). `sam_*`: SAM's width, layers,
+    `global_side`: pixels of the global view, 256 (16x16 visual tokens) or 192 (12x12). `sam`: SAM's width, layers,
     heads, MLP, window in patches, channels of its neck. `text_heads`, `text_rope_theta`: of the text model.
     `whole_tags`: tokens for prompts, labels and brackets of boxes. `guided`: weights start so that it is seen where to
     look (`_guide`), without which a small model needs very long.
     """
 
     global_side: int
-    sam_width: int
-    sam_layers: int
-    sam_heads: int
-    sam_mlp: int
-    sam_window: int
-    sam_neck: int
+    sam: tuple[int, int, int, int, int, int]
     text_heads: int
     text_rope_theta: float
     whole_tags: bool
     guided: bool
 
 
+# What a size's `sam` is in the configuration.
+_SAM_KEYS = ("hidden_size", "num_hidden_layers", "num_attention_heads", "mlp_dim", "window_size", "output_channels")
 TINY_SIZES = {
-    "tiny": TinySize(256, 64, 2, 4, 256, 8, 64, 4, 1e4, whole_tags=False, guided=False),
+    "tiny": TinySize(256, (64, 2, 4, 256, 8, 64), 4, 1e4, whole_tags=False, guided=False),
     # With fewer, wider heads and slower rotations more of a head can compare places across hundreds of tokens.
-    "tiny_reader": TinySize(192, 32, 1, 1, 64, 6, 32, 2, 1e6, whole_tags=True, guided=True),
+    "tiny_reader": TinySize(192, (32, 1, 1, 64, 6, 32), 2, 1e6, whole_tags=True, guided=True),
 }
 
 
@@ -74,14 +71,9 @@ def tiny_config(vocab_size: int, image_token_id: int, size: TinySize = TINY_SIZE
     return DeepseekOcr2Config(
         vision_config={
             "sam_config": {
-                "hidden_size": size.sam_width,
-                "output_channels": size.sam_neck,
-                "num_hidden_layers": size.sam_layers,
-                "num_attention_heads": size.sam_heads,
-                "mlp_dim": size.sam_mlp,
+                **dict(zip(_SAM_KEYS, size.sam, strict=True)),
                 "image_size": size.global_side,
                 "patch_size": PATCH,
-                "window_size": size.sam_window,
                 "global_attn_indexes": [],  # the encoder mixes the whole page; 4,096 patches at once would cost most
                 "downsample_channels": [96, 128],
                 "initializer_range": initializer_range,
@@ -127,14 +119,8 @@ def build_tiny_tokenizer(size: TinySize = TINY_SIZES["tiny"]) -> PreTrainedToken
     merges = [(str(n // 10), str(n % 10)) for n in range(10, 1000)]
     # 110 is put together from 11 and 0 or from 1 and 10, whichever pair comes first.
     merges += [(str(n // 100), str(n % 100)) for n in range(100, 1000) if n % 100 >= 10]
-    symbols = [
-        BOS,
-        EOS,
-        PAD,
-        *sorted(pre_tokenizers.ByteLevel.alphabet()),
-        *(str(n) for n in range(10, 1000)),
-        *map(_as_bytes, whole),
-    ]
+    characters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    symbols = [BOS, EOS, PAD, *characters, *(str(n) for n in range(10, 1000)), *map(_as_bytes, whole)]
     vocabulary = {symbol: index for index, symbol in enumerate(symbols)}
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges, ignore_merges=size.whole_tags))
     pieces = f"{_WHOLE_PIECES}|{_LONE_NUMBER}" if size.whole_tags else _LONE_NUMBER

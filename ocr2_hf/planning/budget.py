@@ -11,26 +11,16 @@ from torch import nn
 from transformers import AutoConfig, DeepseekOcr2Config
 
 from ocr2_hf.data.images import ImageSettings
-from ocr2_hf.modeling.adapters import apply_policy, base_of
+from ocr2_hf.modeling.adapters import PARTS, apply_policy, base_of, part_and_group
 from ocr2_hf.modeling.load import check_model, load_processor
 from ocr2_hf.modeling.model import OCR2Model
 from ocr2_hf.modeling.tiny import TINY_SIZES, build_tiny_tokenizer, tiny_config
 from ocr2_hf.planning.trace import Work, count
 from ocr2_hf.recipe import ModelArguments
 
-REAL = "deepseek-community/DeepSeek-OCR-2"
+REAL = ModelArguments.model
 REAL_CONFIG = Path(__file__).with_name("deepseek_ocr2_config.json")
 REAL_IMAGES = ImageSettings(global_side=1024, tile_side=768, patch=16, downsample=4, min_patches=2, max_patches=6)
-PARTS = {
-    "SAM": "vision_tower.sam_encoder.",
-    "vision encoder": "vision_tower.vision_encoder.",
-    "queries": "vision_tower.query_",
-    "projector": "multi_modal_projector.",
-    "view separator": "view_separator",
-    "text model": "language_model.",
-    "head": "lm_head.",
-    "box head": "box_head.",
-}
 
 
 @dataclass(frozen=True)
@@ -104,11 +94,10 @@ def outline(
 
 def parameters_by_part(model: nn.Module) -> dict[str, int]:
     """Parameters of each part of the model itself, adapters and peft's copies left out."""
-    sizes = dict.fromkeys(PARTS, 0)
+    sizes = {part: 0 for _, part, _ in PARTS}
     for name, parameter in model.named_parameters():
         if "lora_" not in name and ".modules_to_save." not in name:
-            part = next(part for part, piece in PARTS.items() if piece in name)
-            sizes[part] += parameter.numel()
+            sizes[part_and_group(name)[0]] += parameter.numel()
     return {part: size for part, size in sizes.items() if size}
 
 

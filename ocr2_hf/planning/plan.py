@@ -51,7 +51,7 @@ class Plan:
 
     @property
     def half_precision(self) -> bool:
-        return self.args.bf16 or self.args.fp16 or self.dtype != "float32"
+        return self.args.mixed_dtype is not None or self.dtype != "float32"
 
     def step(self, page: tuple[int, int]) -> budget.Step:
         """A micro-batch of the recipe over such pages; with `tokens_per_batch` as many as fit."""
@@ -88,12 +88,11 @@ class Plan:
     @cache  # noqa: B019  # a plan lives as long as its command
     def memory(self, checkpointing: bool) -> StepMemory:
         """Memory of a micro-batch of the longest pages."""
-        mixed = torch.bfloat16 if self.args.bf16 else torch.float16 if self.args.fp16 else None
         return step_memory(
             self.recipe.model,
             self.images,
             replace(self.step(self.longest), checkpointing=checkpointing),
-            Precision(getattr(torch, self.dtype), mixed),
+            Precision(getattr(torch, self.dtype), self.args.mixed_dtype),
             str(self.args.optim),
             accumulates=self.args.gradient_accumulation_steps > 1,
             box_head=self.args.box_source == "head",

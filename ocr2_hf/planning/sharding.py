@@ -46,10 +46,11 @@ def process_bytes(launch: Launch, memory: StepMemory, model: nn.Module, half_pre
     """Estimated bytes of one process at the peak; `model` is an outline with what trains."""
     if launch.processes == 1 or launch.kind == "NO":
         return memory.peak
+    width = 2 if half_precision else 4
     if launch.kind == "FSDP":
-        return _fsdp(launch, memory, model, half_precision)
+        return _fsdp(launch, memory, model, width)
     if launch.kind == "DEEPSPEED":
-        return _deepspeed(launch, memory, model, half_precision)
+        return _deepspeed(launch, memory, model, width)
     return memory.peak + memory.gradients  # DDP reduces gradients in buckets of their size
 
 
@@ -94,10 +95,9 @@ def _number(value: Any, default: float) -> float:
     return default if value in (None, "auto") else float(value)
 
 
-def _fsdp(launch: Launch, memory: StepMemory, model: nn.Module, half_precision: bool) -> int:
+def _fsdp(launch: Launch, memory: StepMemory, model: nn.Module, width: int) -> int:
     """A layer and the next are whole at a time; what is in no layer (embeddings, head) is whole all the time, and so
     are its gradients."""
-    width = 2 if half_precision else 4
     layers = [module for module in base_of(model).modules() if type(module).__name__ in launch.whole_layers]
     sizes = [sum(parameter.numel() for parameter in layer.parameters()) for layer in layers]
     outside = set(model.parameters()) - {parameter for layer in layers for parameter in layer.parameters()}
@@ -107,16 +107,11 @@ def _fsdp(launch: Launch, memory: StepMemory, model: nn.Module, half_precision: 
     return split + width * whole + memory.activations + memory.logits
 
 
-def _deepspeed(launch: Launch, memory: StepMemory, model: nn.Module, half_precision: bool) -> int:
+def _deepspeed(launch: Launch, memory: StepMemory, model: nn.Module, width: int) -> int:
     """Weights and gradients in the dtype of training; the optimizer's partition has float32 copies of the weights."""
-    width = 2 if half_precision else 4
     every = sum(parameter.numel() for parameter in model.parameters())
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    held = {
-        "weights": width * every,
-        "gradients": width * trained,
-        "optimizer": memory.optimizer + 4 * trained,
-    }
+    held = {"weights": width * every, "gradients": width * trained, "optimizer": memory.optimizer + 4 * trained}
     if "optimizer" in launch.offloads:
         held["optimizer"] = held["gradients"] = 0
     if "weights" in launch.offloads:

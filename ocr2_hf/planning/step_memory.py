@@ -7,7 +7,6 @@ estimate it is still: what a kernel takes for itself, the allocator's waste and 
 import warnings
 from collections import Counter
 from collections.abc import Iterable
-from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -60,20 +59,10 @@ class StepMemory:
 
     def parts(self) -> dict[str, int]:
         """What is there at the step's peak, which is in the backward pass or in the optimizer's step."""
-        backward = {
-            "weights": self.weights,
-            "half-precision copies": self.copies,
-            "gradients": self.early,
-            "optimizer": self.optimizer,
-            "activations": self.activations,
-            "logits": self.logits,
-        }
-        optimizer = dict.fromkeys(PARTS, 0) | {
-            "weights": self.weights,
-            "gradients": self.gradients,
-            "optimizer": self.optimizer,
-        }
-        return max(backward, optimizer, key=lambda parts: sum(parts.values()))
+        held = dict.fromkeys(PARTS, 0) | {"weights": self.weights, "optimizer": self.optimizer}
+        backward = held | {"half-precision copies": self.copies, "gradients": self.early}
+        backward |= {"activations": self.activations, "logits": self.logits}
+        return max(backward, held | {"gradients": self.gradients}, key=lambda parts: sum(parts.values()))
 
     @property
     def peak(self) -> int:
@@ -138,13 +127,7 @@ def _shortened(policy: ModelArguments) -> DeepseekOcr2Config:
 def _prepare(model: nn.Module, checkpointing: bool) -> None:
     """From the meta device, which has no autocast, to a CPU's tensors without values."""
     base_of(model).choose_experts("grouped_mm")
-    for module in model.modules():
-        for name, parameter in module.named_parameters(recurse=False):
-            setattr(
-                module, name, nn.Parameter(torch.empty(parameter.shape, dtype=parameter.dtype), parameter.requires_grad)
-            )
-        for name, buffer in module.named_buffers(recurse=False):
-            setattr(module, name, torch.empty(buffer.shape, dtype=buffer.dtype))
+    model._apply(lambda tensor: torch.empty(tensor.shape, dtype=tensor.dtype))  # `to_empty` wants fakes to begin with
     if checkpointing:
         # Without values there is no state of random numbers to keep.
         options = {"use_reentrant": False, "preserve_rng_state": False}
@@ -180,7 +163,7 @@ def _micro_batch(base: OCR2Model, images: ImageSettings, step: Step, mixed: torc
     if step.tiles:
         pixels["pixel_values_local"] = torch.empty(step.batch * step.tiles, 3, images.tile_side, images.tile_side)
         pixels["num_local_patches"] = [step.tiles] * step.batch
-    with torch.autocast("cpu", mixed) if mixed else nullcontext():
+    with torch.autocast("cpu", mixed, enabled=mixed is not None):
         hidden = base.model(
             input_ids=torch.zeros(step.batch, step.length, dtype=torch.long),
             attention_mask=torch.ones(step.batch, 1, step.length, step.length, dtype=torch.bool),

@@ -87,8 +87,7 @@ def count(run: Callable[[], Tensor], model: nn.Module) -> Work:
         forward = counter.get_total_flops()
         if result.requires_grad:
             result.sum().backward()
-    for parameter in model.parameters():
-        parameter.grad = None
+    model.zero_grad()
     return Work(forward, counter.get_total_flops() - forward)
 
 

@@ -26,6 +26,5 @@ def load_weights(model: nn.Module, checkpoint: str) -> None:
         # What trains is float32 also where the rest is not.
         saved = OCR2Model.from_pretrained(checkpoint, dtype=torch.float32, use_safetensors=True)
         model.load_state_dict(saved.state_dict(), strict=False)
-    head = load_box_head(checkpoint)
-    if head is not None:
+    if (head := load_box_head(checkpoint)) is not None:
         base_of(model).box_head.load_state_dict(head)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from transformers import TrainerCallback
@@ -84,7 +83,6 @@ def draw_curves(log_history: Sequence[Row], path: str | Path) -> None:
         return
     lines = -(-len(panels) // 2)
     figure = Figure(figsize=(12, 3.3 * lines), dpi=150, layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
     grid = figure.add_gridspec(lines, 2, wspace=0.06, hspace=0.08)
     for number, panel in enumerate(panels):
         alone = number == len(panels) - 1 and number % 2 == 0
@@ -187,14 +185,10 @@ class CurvesCallback(TrainerCallback):
         self._drawn: list[Row] = []
 
     def on_save(self, args, state, control, **kwargs) -> None:
-        self._draw(args, state)
-
-    def on_train_end(self, args, state, control, **kwargs) -> None:
-        self._draw(args, state)
-
-    def _draw(self, args, state) -> None:
         shown = {name for panel in all_panels() for name in panel.columns}
         rows = [row for row in state.log_history if not shown.isdisjoint(row)]
         if state.is_world_process_zero and rows != self._drawn:
             draw_curves(rows, Path(args.output_dir) / CURVES_FILE)
             self._drawn = rows
+
+    on_train_end = on_save

@@ -49,8 +49,7 @@ def score_sample(
         pairs = zip(examples, answers, strict=True)
         lines += [_line(example, answer) for example, answer in pairs if not example.padding]
     metrics = summarize(gather_object(lines))
-    names = [metric.name for metric in training_metrics("reading")]
-    return {name: metrics[name] for name in names if metrics[name] is not None}
+    return {m.name: metrics[m.name] for m in training_metrics("reading") if metrics[m.name] is not None}
 
 
 def _read(model: nn.Module, processor, args: OCR2TrainingArguments, examples: list[Example]) -> list[Generation]:

@@ -6,6 +6,7 @@ settings.
 
 import os
 import platform
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from uuid import uuid4
 
@@ -20,99 +21,78 @@ from ocr2_hf.training.learning_rates import OWN_RATES
 
 def check_limits(recipe: Recipe, args: OCR2TrainingArguments) -> None:
     """Raise `UsageError` with everything that this launch of the recipe cannot do; `args` are the recipe's."""
-    problems = [
-        *_machine_problems(recipe, args),
-        *_process_problems(args),
-        *_deepspeed_problems(recipe, args),
-        *_fsdp_problems(),
-        *_batch_problems(args),
-    ]
-    _refuse(problems or _folder_problems(args))
+    problems = [*_machine_problems(recipe, args), *_process_problems(args), *_deepspeed_problems(recipe, args)]
+    problems += [*_fsdp_problems(), *_batch_problems(args)]
+    _refuse(problems or [*_folder_problems(args)])
 
 
 def check_machine(recipe: Recipe, args: OCR2TrainingArguments) -> None:
     """Raise `UsageError` with what the recipe asks for and this machine has not, however it was launched."""
-    _refuse(_machine_problems(recipe, args))
+    _refuse([*_machine_problems(recipe, args)])
 
 
-def _refuse(problems: list[str]) -> None:
+def _refuse(problems: Sequence[str]) -> None:
     if problems:
         listed = "\n".join(f"  - {problem}" for problem in problems)
         raise UsageError(f"this recipe cannot be trained as it was launched\n{listed}")
 
 
-def _machine_problems(recipe: Recipe, args: OCR2TrainingArguments) -> list[str]:
-    problems = []
+def _machine_problems(recipe: Recipe, args: OCR2TrainingArguments) -> Iterator[str]:
     if args.fp16 and args.device.type == "cpu":
-        problems.append(
-            "fp16: there is no GPU here, and a CPU would train in float32 without a word; use bf16: true, or neither"
-        )
+        yield "fp16: there is no GPU here, and a CPU would train in float32 without a word; use bf16: true, or neither"
     asked = [args.report_to, *(stage.values.get("report_to") or [] for stage in recipe.stages)]
     trackers = {name for names in asked for name in ([names] if isinstance(names, str) else names)}
-    missing = sorted(trackers - {"all", "none", *get_available_reporting_integrations()})
-    return problems + [f"report_to: {name} is not installed here; install it, or set none" for name in missing]
+    for name in sorted(trackers - {"all", "none", *get_available_reporting_integrations()}):
+        yield f"report_to: {name} is not installed here; install it, or set none"
 
 
-def _process_problems(args: OCR2TrainingArguments) -> list[str]:
+def _process_problems(args: OCR2TrainingArguments) -> Iterator[str]:
     launched = int(os.environ.get("WORLD_SIZE", "1"))
     if launched != args.world_size:
-        return [f"{launched} processes were launched, but {args.world_size} train together"]
-    if args.parallel_mode == ParallelMode.NOT_DISTRIBUTED and args.n_gpu > 1:
-        return [
+        yield f"{launched} processes were launched, but {args.world_size} train together"
+    elif args.parallel_mode == ParallelMode.NOT_DISTRIBUTED and args.n_gpu > 1:
+        yield (
             f"one process sees {args.n_gpu} GPUs: start one for each with accelerate launch --num_processes "
             f"{args.n_gpu}, or show it one with CUDA_VISIBLE_DEVICES=0"
-        ]
-    return []
+        )
 
 
-def _deepspeed_problems(recipe: Recipe, args: OCR2TrainingArguments) -> list[str]:
+def _deepspeed_problems(recipe: Recipe, args: OCR2TrainingArguments) -> Iterator[str]:
     if args.deepspeed_plugin is None or "optimizer" not in args.deepspeed_plugin.deepspeed_config:
-        return []
-    stages = [recipe.values, *(stage.values for stage in recipe.stages)]
-    rates = [
-        name for name in dict.fromkeys(OWN_RATES.values()) if any(values.get(name) is not None for values in stages)
-    ]
-    if not rates:
-        return []
-    return [
-        f"{', '.join(rates)}: the DeepSpeed JSON has an optimizer of its own, which has one learning rate for all; "
-        "remove its optimizer section (DeepSpeed then takes the recipe's), or these keys"
-    ]
+        return
+    given = {name for each in (recipe, *recipe.stages) for name, value in each.values.items() if value is not None}
+    if rates := [name for name in dict.fromkeys(OWN_RATES.values()) if name in given]:
+        yield (
+            f"{', '.join(rates)}: the DeepSpeed JSON has an optimizer of its own, which has one learning rate for all; "
+            "remove its optimizer section (DeepSpeed then takes the recipe's), or these keys"
+        )
 
 
-def _fsdp_problems() -> list[str]:
-    if os.environ.get("ACCELERATE_USE_FSDP") != "true" or os.environ.get("FSDP_VERSION", "1") == "2":
-        return []
-    return [
-        "FSDP version 1 flattens weights that train together with weights that do not; set fsdp_version: 2, as in "
-        "accelerate_configs/fsdp2.yaml"
-    ]
+def _fsdp_problems() -> Iterator[str]:
+    if os.environ.get("ACCELERATE_USE_FSDP") == "true" and os.environ.get("FSDP_VERSION", "1") != "2":
+        yield (
+            "FSDP version 1 flattens weights that train together with weights that do not; set fsdp_version: 2, as in "
+            "accelerate_configs/fsdp2.yaml"
+        )
 
 
-def _batch_problems(args: OCR2TrainingArguments) -> list[str]:
+def _batch_problems(args: OCR2TrainingArguments) -> Iterator[str]:
     """Ways to share out a batch that would tear pages from their boxes."""
-    problems = []
     if args.accelerator_config.dispatch_batches:
-        problems.append(
-            "accelerator_config: dispatch_batches cuts batches by rows, boxes have rows of their own; false"
-        )
+        yield "accelerator_config: dispatch_batches cuts batches by rows, boxes have rows of their own; false"
     if args.accelerator_config.split_batches and args.tokens_per_batch is not None:
-        problems.append(
-            "accelerator_config: split_batches cuts batches of equal size, those of tokens_per_batch are not; false"
-        )
+        yield "accelerator_config: split_batches cuts batches of equal size, those of tokens_per_batch are not; false"
     parallel = args.parallelism_config
     sizes = {name: getattr(parallel, name, 1) for name in ("tp_size", "cp_size", "sp_size")}
-    split = [f"{name} {size}" for name, size in sizes.items() if size > 1]
-    if split:
-        problems.append(f"parallelism_config: {', '.join(split)}: every process must have whole pages; set 1")
-    return problems
+    if split := [f"{name} {size}" for name, size in sizes.items() if size > 1]:
+        yield f"parallelism_config: {', '.join(split)}: every process must have whole pages; set 1"
 
 
-def _folder_problems(args: OCR2TrainingArguments) -> list[str]:
+def _folder_problems(args: OCR2TrainingArguments) -> Iterator[str]:
     """Every process saves its part of a checkpoint and looks for it: machines that do not share the folder would each
     keep a piece, and only the first would resume."""
     if int(os.environ.get("LOCAL_WORLD_SIZE", "1")) >= args.world_size:
-        return []
+        return
     (nonce,) = broadcast_object_list([uuid4().hex])
     sign = Path(args.output_dir) / f".shared-{nonce}"
     if args.process_index == 0:
@@ -122,7 +102,6 @@ def _folder_problems(args: OCR2TrainingArguments) -> list[str]:
     blind = gather_object([] if sign.exists() else [platform.node()])
     if args.process_index == 0:
         sign.unlink()
-    if not blind:
-        return []
-    machines = ", ".join(sorted(set(blind)))
-    return [f"output_dir: {args.output_dir} of machine 0 is not there on {machines}; name a folder on a disk all share"]
+    if blind:
+        names = ", ".join(sorted(set(blind)))
+        yield f"output_dir: {args.output_dir} of machine 0 is not there on {names}; name a folder on a disk all share"

@@ -32,7 +32,7 @@ def already_finished(args: OCR2TrainingArguments) -> bool:
     folder = Path(args.output_dir)
     if not (folder / COMPLETE).is_file():
         return False
-    state = _state(folder)
+    state = trainer_state(folder)
     if stopped_early(state, args.early_stopping_patience):
         return True
     if args.max_steps > 0:
@@ -55,11 +55,11 @@ def resume_from(args: OCR2TrainingArguments) -> str | None:
         checkpoints = [
             path
             for path in complete_checkpoints(args.output_dir)
-            if not stopped_early(_state(path), args.early_stopping_patience)
+            if not stopped_early(trainer_state(path), args.early_stopping_patience)
         ]
     return str(checkpoints[-1]) if checkpoints else None
 
 
-def _state(folder: Path) -> dict:
+def trainer_state(folder: Path) -> dict:
     """The trainer state of a run or of a checkpoint."""
     return json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))

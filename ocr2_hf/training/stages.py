@@ -19,7 +19,7 @@ from ocr2_hf.training.checkpoints import COMPLETE, mark_complete
 from ocr2_hf.training.curves import draw_curves
 from ocr2_hf.training.guard import hand_base_on
 from ocr2_hf.training.job import build_trainer, run
-from ocr2_hf.training.runs import already_finished
+from ocr2_hf.training.runs import already_finished, trainer_state
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ def put_together(recipe: Recipe, folders: list[Path], output_dir: Path) -> None:
             copy_whole(path, output_dir / path.name)
     if (output_dir / ADAPTER_FILE).is_file():
         _move_base(output_dir, folders[-1])
-    states = [json.loads((folder / STATE_FILE).read_text(encoding="utf-8")) for folder in folders]
+    states = [trainer_state(folder) for folder in folders]
     state = _joined(recipe, states)
     write_whole(output_dir / STATE_FILE, json.dumps(state, indent=2))  # a step's figures may be no finite numbers
     draw_curves(state["log_history"], output_dir / CURVES_FILE)

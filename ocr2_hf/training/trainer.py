@@ -66,15 +66,10 @@ class OCR2Trainer(Trainer):
     ):
         args = args or OCR2TrainingArguments()
         model = _ours(model)
-        base_of(model).loss_settings = LossSettings(
-            coordinate_token_ids(processor.tokenizer),
-            term_weights(args),
-            args.box_beta,
-            args.box_source,
-            args.loss_chunks,
-        )
-        if args.box_source == "head" and base_of(model).box_head is None:
-            base_of(model).add_box_head()
+        base, ids = base_of(model), coordinate_token_ids(processor.tokenizer)
+        base.loss_settings = LossSettings(ids, term_weights(args), args.box_beta, args.box_source, args.loss_chunks)
+        if args.box_source == "head" and base.box_head is None:
+            base.add_box_head()
         if args.max_patches is not None:
             processor.image_processor.max_patches = args.max_patches  # saved with the processor
         self.processor = processor

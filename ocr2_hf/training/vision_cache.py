@@ -19,7 +19,7 @@ import torch
 import transformers
 from accelerate.utils import broadcast, broadcast_object_list, gather_object
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from ocr2_hf.data.collator import PromptEncoder
@@ -47,9 +47,7 @@ def cache_vision(
     All processes take part, before the model of the `tower` is wrapped. Raises `UsageError` where training would change
     what is stored, and `WorkError` where the disk is full; the shards that are whole by then stay.
     """
-    waiting = {
-        name: wanted for name, wanted in pages.items() if isinstance(wanted, PageTasks) and wanted.features is None
-    }
+    waiting = {name: each for name, each in pages.items() if isinstance(each, PageTasks) and each.features is None}
     if not waiting:
         return
     if any(parameter.requires_grad for parameter in tower.parameters()):
@@ -74,7 +72,7 @@ class VisionCache:
         self.args, self.encoder = args, PromptEncoder(processor)
         self.tower = _whole(tower, args, deepspeed)
         self.width = tower.config.encoder_config.hidden_size
-        self.half = torch.bfloat16 if args.bf16 else torch.float16 if args.fp16 else None
+        self.half = args.mixed_dtype
         self.made_by = broadcast_object_list([self._made_by() if args.process_index == 0 else None])[0]
 
     def folder(self, pages: PageTasks) -> Path:
@@ -114,8 +112,8 @@ class VisionCache:
     def _compute(self, pages: PageTasks, missing: list[int], folder: Path, most_tokens: int) -> None:
         """A shard at a time, and after each all processes agree that it is written: a full disk stops all of them."""
         process, processes, size = self.args.process_index, self.args.world_size, self.args.per_device_eval_batch_size
-        share = _Views(pages, missing[process::processes])
-        collate = partial(_with_pixels, self.encoder)
+        share = missing[process::processes]
+        collate = partial(_with_pixels, self.encoder, pages)
         loader = DataLoader(share, size, collate_fn=collate, num_workers=self.args.dataloader_num_workers)
         batches = max(1, SHARD_BYTES // feature_bytes([most_tokens], self.width) // size)
         shards = -(-len(missing) // (processes * size * batches))
@@ -158,23 +156,9 @@ class VisionCache:
         }
 
 
-class _Views(Dataset):
+def _with_pixels(encoder: PromptEncoder, pages: PageTasks, indices: list[int]) -> tuple[list[str], dict[str, Tensor]]:
     """The keys and images of some of the pages."""
-
-    def __init__(self, pages: PageTasks, indices: list[int]):
-        self.pages, self.indices = pages, indices
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, place: int) -> tuple:
-        index = self.indices[place]
-        return self.pages.view(index), self.pages.image(index)
-
-
-def _with_pixels(encoder: PromptEncoder, views: list[tuple]) -> tuple[tuple[str, ...], dict[str, Tensor]]:
-    keys, images = zip(*views, strict=True)
-    return keys, encoder.images(list(images))
+    return [pages.view(index) for index in indices], encoder.images([pages.image(index) for index in indices])
 
 
 def _whole(tower: nn.Module, args: OCR2TrainingArguments, deepspeed: bool) -> nn.Module:
