@@ -28,9 +28,10 @@ from ocr2_hf.document.atomic_files import write_json, write_whole
 from ocr2_hf.document.overlay import draw_overlay
 from ocr2_hf.document.page_files import to_rgb
 from ocr2_hf.errors import UsageError, WorkError, run_command
+from ocr2_hf.recipe_fields import ModelArguments
 from token_lengths import TokenLengths
 
-REAL, TINY = "deepseek-community/DeepSeek-OCR-2", "tiny"
+REAL, TINY = ModelArguments.model, "tiny"
 SHOWN_LABELS, SHOWN_PAIRS = 30, 5
 
 

@@ -11,14 +11,13 @@ from transformers.utils import is_flash_attn_2_available
 
 from ocr2_hf.errors import UsageError
 from ocr2_hf.modeling.box_head import load_box_head
-from ocr2_hf.modeling.file_names import ADAPTER_FILE, BASE_FOLDER
+from ocr2_hf.modeling.file_names import ADAPTER_FILE, BASE_FOLDER, MODEL_TYPE
 from ocr2_hf.modeling.hub_files import files_beside
 from ocr2_hf.modeling.model import OCR2Model
 from ocr2_hf.modeling.tiny import TINY_SIZES, build_tiny_model, build_tiny_processor
+from ocr2_hf.recipe_fields import ModelArguments
 
 logger = logging.getLogger(__name__)
-
-MODEL_TYPE = "deepseek_ocr2"
 
 
 def load_model(
@@ -102,13 +101,13 @@ def check_model(name: str | Path) -> None:
     except (OSError, ValueError) as error:
         raise UsageError(
             f"no model {str(name)!r}: {_first_line(error)} (a directory, a Hub id such as "
-            "deepseek-community/DeepSeek-OCR-2, or `tiny`)"
+            f"{ModelArguments.model}, or `tiny`)"
         ) from error
     if model_type != MODEL_TYPE:
         raise UsageError(
             f"{str(name)!r} is a {model_type!r} model, not {MODEL_TYPE!r}; the original repository's layout "
             "(deepseek-ai/DeepSeek-OCR-2, or what `ocr2 export --to original` wrote) needs remote code: use "
-            "deepseek-community/DeepSeek-OCR-2, or the directory that was exported"
+            f"{ModelArguments.model}, or the directory that was exported"
         )
 
 

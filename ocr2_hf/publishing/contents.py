@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ocr2_hf.errors import UsageError
-from ocr2_hf.modeling.file_names import ADAPTER_FILE, ADAPTER_WEIGHTS, BASE_FOLDER, BOX_HEAD_FILE
+from ocr2_hf.modeling.file_names import ADAPTER_FILE, ADAPTER_WEIGHTS, BASE_FOLDER, BOX_HEAD_FILE, MODEL_TYPE
 from ocr2_hf.publishing.generation_config import reading_config
 from ocr2_hf.recipe_file import RECIPE_FILE
 
@@ -107,7 +107,7 @@ def _model_files(source: Path) -> dict[str, Path]:
     weights = [name for name in found if name.endswith(".safetensors") and name != BOX_HEAD_FILE]
     if not weights or not found.keys() & {"config.json", ADAPTER_FILE}:
         raise UsageError(f"{source} holds no model: no config.json or {ADAPTER_FILE} with .safetensors weights")
-    if "model_type" in (config := read_json(source / "config.json")) and config["model_type"] != "deepseek_ocr2":
+    if "model_type" in (config := read_json(source / "config.json")) and config["model_type"] != MODEL_TYPE:
         raise UsageError(
             f"{source} holds a {config['model_type']!r} model; push the directory that it was exported from, "
             "or one exported with --to merged"

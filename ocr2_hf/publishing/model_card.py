@@ -12,6 +12,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from ocr2_hf.data.tasks import PROMPTS
 from ocr2_hf.evaluation.omnidocbench.scores import FIGURES, OVERALL
 from ocr2_hf.evaluation.registry import METRICS, Metric, shown_metrics
+from ocr2_hf.modeling.file_names import MODEL_TYPE
 from ocr2_hf.publishing.contents import CURVES_FILE, Contents, hub_id
 from ocr2_hf.publishing.evaluations import Evaluation
 from ocr2_hf.recipe_file import RECIPE_FILE
@@ -58,7 +59,7 @@ def _metadata(facts: CardFacts) -> ModelCardData:
         metrics=sorted({result.metric_type for result in results} & {"cer", "wer"}) or None,
         model_name=_name(facts) if results else None,
         pipeline_tag=TASK,
-        tags=[TAG, "ocr", "document-layout", "deepseek_ocr2", *(["lora"] if contents.is_adapter else [])],
+        tags=[TAG, "ocr", "document-layout", MODEL_TYPE, *(["lora"] if contents.is_adapter else [])],
         **relation,
     )
 
