@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from ocr2_hf.modeling.adapters import fully_trained_groups, lora_config
+from ocr2_hf.modeling.losses import TERMS
 from ocr2_hf.recipe import load_recipe, read_yaml
 from ocr2_hf.recipe_fields import BLOCKS, KEYS, OURS
 from ocr2_hf.recipe_help import block_of
+from ocr2_hf.training.learning_rates import OWN_RATES
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPES = sorted(
@@ -61,8 +63,8 @@ def test_no_two_recipes_share_an_output_folder(path):
 
 
 def attributes_read() -> set[str]:
-    """Every name that the package reads as `something.NAME`, or by name from a recipe's values."""
-    names = set()
+    """Every name that the package reads as `something.NAME`, or by a table of names that it goes through."""
+    names = {*(term.weight_key for term in TERMS.values()), *OWN_RATES.values()}
     for path in (ROOT / "ocr2_hf").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
