@@ -5,6 +5,7 @@
 RESULT_DIR/cache are the features; RESULT_DIR/RANK.json: world size, weights left in this process before.
 """
 
+import gc
 import json
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import deepspeed
 
 from ocr2_hf import load_dataset
+from ocr2_hf.benchmark.machine import end_processes
 from ocr2_hf.data.pages import PageTasks
 from ocr2_hf.modeling.load import load_model, load_processor
 from ocr2_hf.recipe import OCR2TrainingArguments
@@ -29,8 +31,9 @@ def main(result: Path, base: str, dataset: str) -> None:
     stored = VisionCache(tower, processor, args, deepspeed=True).fill(pages, "training")
     told = {"world": args.world_size, "left": left, "pages": len(stored)}
     (result / f"{args.process_index}.json").write_text(json.dumps(told))
-    args.distributed_state.wait_for_everyone()
 
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]), *sys.argv[2:])
+    gc.collect()  # gloo's threads must not free tensors while Python shuts down
+    end_processes()
