@@ -48,7 +48,7 @@ def _report(outcome: Outcome, left_out: int) -> None:
         "answers cut off at a limit": outcome.cut_off,
         "files corrected by hand and kept (remove them to read anew)": outcome.corrected,
     }
-    print_outcome(counts | {"files left out, no images or PDFs": left_out}, lists)
+    print_outcome(counts | {"files left out, no images or PDFs": left_out}, lists, always="pages read")
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:

@@ -12,7 +12,6 @@ from ocr2_hf.reading.inputs import Inputs, find_inputs
 from ocr2_hf.reading.reader import DocumentReader
 
 _LISTED = 10
-_ALWAYS_TOLD = ("pages read", "statements")
 
 
 def open_call(args: argparse.Namespace, output: Path | None) -> tuple[Inputs, DocumentReader]:
@@ -28,10 +27,10 @@ def answer_settings(args: argparse.Namespace, reader: DocumentReader, names: Ite
     return {name: getattr(args, name) for name in names} | {name: getattr(reader, name) for name in limits}
 
 
-def print_outcome(counts: Mapping[str, int], lists: Mapping[str, Sequence[str]]) -> None:
-    """Counts that are not 0, and the first items of lists that are not empty."""
+def print_outcome(counts: Mapping[str, int], lists: Mapping[str, Sequence[str]], always: str) -> None:
+    """Counts that are not 0, and the count `always`; then the first items of lists that are not empty."""
     for told, count in counts.items():
-        if count or told in _ALWAYS_TOLD:
+        if count or told == always:
             print(f"{told}: {count}")
     for told, items in lists.items():
         if items:

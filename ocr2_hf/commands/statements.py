@@ -51,7 +51,7 @@ def _report(outcome: Outcome, left_out: int) -> None:
         "pages with an answer that was cut off": outcome.cut_off,
         "files without a statement": outcome.empty,
     }
-    print_outcome(counts, lists)
+    print_outcome(counts, lists, always="statements")
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:

@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 COORDINATE_MAX = 999
@@ -174,10 +175,11 @@ def read_grounded(text: str, width: int, height: int) -> Grounded:
     return found
 
 
-def text_pieces(text: str) -> list[str]:
+@lru_cache(maxsize=8)  # scoring asks for the two texts of a page again and again
+def text_pieces(text: str) -> tuple[str, ...]:
     """What is written before the first tag, and behind each tag up to the next: text as it stands, without tags."""
     answer = _read(text)
-    return [answer.before, *(block.written for block in answer.blocks)]
+    return (answer.before, *(block.written for block in answer.blocks))
 
 
 def plain_text(text: str) -> str:
