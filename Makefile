@@ -18,7 +18,7 @@ quickstart: $(READY)
 # The report is looked at in the system's Chromium, or in one that is downloaded; where neither is to be had those tests
 # are skipped and counted.
 browser: $(READY)
-	$(BIN)/python tests/browser.py
+	$(BIN)/python tests/helpers/browser.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

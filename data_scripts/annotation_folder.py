@@ -12,10 +12,10 @@ import datasets
 import pyarrow as pa
 from datasets.builder import Key
 
-from formats.page import Page
+from data_scripts.formats.page import Page
+from data_scripts.page_batches import has_rejects, read_batches, write_report
+from data_scripts.page_options import PageOptions
 from ocr2_hf.data.features import FEATURES
-from page_batches import has_rejects, read_batches, write_report
-from page_options import PageOptions
 
 
 @dataclass

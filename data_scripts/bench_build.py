@@ -31,9 +31,9 @@ from typing import Any
 import datasets
 from PIL import Image, ImageDraw, ImageFont
 
-from arguments import count, page_size
-from build_dataset import build_or_reuse
-from build_dataset import parse_arguments as parse_build_arguments
+from data_scripts.arguments import count, page_size
+from data_scripts.build_dataset import build_or_reuse
+from data_scripts.build_dataset import parse_arguments as parse_build_arguments
 from ocr2_hf.document.atomic_files import write_json
 from ocr2_hf.errors import run_command
 

@@ -13,12 +13,12 @@ import sys
 import time
 from pathlib import Path
 
-from annotation_folder import AnnotationFolder
-from arguments import count, dataset_name, hub_id, pattern, share
-from build_folder import BuildFolder
-from build_plan import make_plan
-from build_run import build
-from formats import FORMATS
+from data_scripts.annotation_folder import AnnotationFolder
+from data_scripts.arguments import count, dataset_name, hub_id, pattern, share
+from data_scripts.build_folder import BuildFolder
+from data_scripts.build_plan import make_plan
+from data_scripts.build_run import build
+from data_scripts.formats import FORMATS
 from ocr2_hf.errors import WorkError, run_command
 
 
@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def push(args: argparse.Namespace) -> None:
-    from dataset_push import push_dataset  # only a push needs the Hub's client
+    from data_scripts.dataset_push import push_dataset  # only a push needs the Hub's client
 
     if not args.license:
         print("warning: no --license: the card will say unknown", file=sys.stderr)

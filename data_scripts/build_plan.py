@@ -7,14 +7,14 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
-from file_tree import FileTree, digest_trees, list_files
-from formats import FORMATS, choose_format, choose_level
-from formats.page import Page
-from label_map import load_label_map
+from data_scripts.file_tree import FileTree, digest_trees, list_files
+from data_scripts.formats import FORMATS, choose_format, choose_level
+from data_scripts.formats.page import Page
+from data_scripts.label_map import load_label_map
+from data_scripts.page_options import PageOptions
+from data_scripts.splits import FOLDERS, find_folders, find_split_folders, split_by_hash
 from ocr2_hf.document.page_files import PAGE_SUFFIXES, PDF_SUFFIX
 from ocr2_hf.errors import UsageError
-from page_options import PageOptions
-from splits import FOLDERS, find_folders, find_split_folders, split_by_hash
 
 # Count up when the same files would give other rows than before: built datasets are then built again.
 RECIPE = 2

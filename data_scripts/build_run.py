@@ -10,11 +10,11 @@ from typing import Any
 
 from datasets.exceptions import DatasetGenerationError
 
-from annotation_folder import AnnotationFolder
-from build_folder import BuildFolder
-from build_plan import Plan, warn
+from data_scripts.annotation_folder import AnnotationFolder
+from data_scripts.build_folder import BuildFolder
+from data_scripts.build_plan import Plan, warn
+from data_scripts.page_batches import Report, read_reports, tokenizer_lengths
 from ocr2_hf.errors import WorkError
-from page_batches import Report, read_reports, tokenizer_lengths
 
 SHOWN_REJECTS = 5
 

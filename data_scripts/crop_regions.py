@@ -18,8 +18,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from arguments import count, share
-from file_tree import file_name
+from data_scripts.arguments import count, share
+from data_scripts.file_tree import file_name
 from ocr2_hf.data.load import load_dataset
 from ocr2_hf.document.atomic_files import whole_folder
 from ocr2_hf.document.page_files import to_rgb

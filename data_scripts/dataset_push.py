@@ -5,7 +5,7 @@ import json
 from datasets import DatasetDict
 from huggingface_hub import DatasetCard
 
-from dataset_card import write_card
+from data_scripts.dataset_card import write_card
 from ocr2_hf.data.load import built_datasets, load_dataset
 from ocr2_hf.publishing.hub_errors import hub_errors
 

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from inspection import SplitCounts
+from data_scripts.inspection import SplitCounts
 from ocr2_hf.document.colors import BLUE, GREEN, ORANGE, PINK, RED
 from ocr2_hf.plots import INK, PALE
 

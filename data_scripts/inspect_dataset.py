@@ -17,11 +17,12 @@ import numpy as np
 from datasets import Dataset
 from tqdm import tqdm
 
-from arguments import count
-from duplicates import Pair, near_duplicates
-from file_tree import file_name
-from histograms import draw_histograms
-from inspection import SplitCounts, count_splits, summary
+from data_scripts.arguments import count
+from data_scripts.duplicates import Pair, near_duplicates
+from data_scripts.file_tree import file_name
+from data_scripts.histograms import draw_histograms
+from data_scripts.inspection import SplitCounts, count_splits, summary
+from data_scripts.token_lengths import TokenLengths
 from ocr2_hf.data.load import load_dataset
 from ocr2_hf.data.tasks import page_regions
 from ocr2_hf.document.atomic_files import write_json, write_whole
@@ -29,7 +30,6 @@ from ocr2_hf.document.overlay import draw_overlay
 from ocr2_hf.document.page_files import to_rgb
 from ocr2_hf.errors import UsageError, WorkError, run_command
 from ocr2_hf.recipe_fields import ModelArguments
-from token_lengths import TokenLengths
 
 REAL, TINY = ModelArguments.model, "tiny"
 SHOWN_LABELS, SHOWN_PAIRS = 30, 5

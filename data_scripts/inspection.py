@@ -9,7 +9,7 @@ import numpy as np
 from datasets import Dataset
 from tqdm import tqdm
 
-from token_lengths import TokenLengths
+from data_scripts.token_lengths import TokenLengths
 
 _QUANTILES = (0.5, 0.95)
 

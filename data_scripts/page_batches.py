@@ -17,19 +17,19 @@ from uuid import uuid4
 import numpy as np
 import pyarrow as pa
 
-from formats import page_reader
-from formats.page import Page
+from data_scripts.formats import page_reader
+from data_scripts.formats.page import Page
+from data_scripts.page_drawing import draw_page
+from data_scripts.page_image import MAX_BYTES, check_image
+from data_scripts.page_options import PageOptions
 from ocr2_hf.data.features import FEATURES
 from ocr2_hf.document.atomic_files import write_whole
 from ocr2_hf.document.page_files import SEVERAL_PAGES
 from ocr2_hf.document.records import PageRecord, RecordError, check_record
 from ocr2_hf.errors import WorkError
-from page_drawing import draw_page
-from page_image import MAX_BYTES, check_image
-from page_options import PageOptions
 
 if TYPE_CHECKING:
-    from token_lengths import TokenLengths
+    from data_scripts.token_lengths import TokenLengths
 
 BATCH_BYTES = 64 * 2**20
 BATCH_PAGES = 1000
@@ -149,7 +149,7 @@ def tokenizer_lengths(name: str | None) -> "TokenLengths | None":
     """What measures pages in the tokens of a tokenizer; None for None."""
     if name is None:
         return None
-    from token_lengths import token_lengths  # loads torch and transformers, which other builds do not need
+    from data_scripts.token_lengths import token_lengths  # loads torch and transformers, which other builds do not need
 
     return token_lengths(name)
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from label_map import LabelMap
+from data_scripts.label_map import LabelMap
 
 
 @dataclass(frozen=True)

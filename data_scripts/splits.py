@@ -4,7 +4,7 @@ import hashlib
 import re
 from pathlib import Path
 
-from formats.page import Page
+from data_scripts.formats.page import Page
 from ocr2_hf.document.page_files import IMAGE_SUFFIXES
 from ocr2_hf.errors import UsageError
 

@@ -24,19 +24,19 @@ from typing import Any
 
 from tqdm import tqdm
 
-from arguments import count, page_size, share
+from data_scripts.arguments import count, page_size, share
+from data_scripts.synthetic.articles import draw_article
+from data_scripts.synthetic.damage import damage_image, damage_page
+from data_scripts.synthetic.fonts import Fonts, find_font, load_fonts
+from data_scripts.synthetic.language import LANGUAGES, letters
+from data_scripts.synthetic.primer import draw_primer, draw_ragged
+from data_scripts.synthetic.receipts import draw_receipt
+from data_scripts.synthetic.small_statements import draw_small_statement
+from data_scripts.synthetic.statements import draw_statement
+from data_scripts.synthetic.tickets import draw_ticket
+from data_scripts.synthetic.typed import draw_typed
 from ocr2_hf.document.atomic_files import PARTIAL, whole_file, write_whole
 from ocr2_hf.errors import UsageError, WorkError, run_command
-from synthetic.articles import draw_article
-from synthetic.damage import damage_image, damage_page
-from synthetic.fonts import Fonts, find_font, load_fonts
-from synthetic.language import LANGUAGES, letters
-from synthetic.primer import draw_primer, draw_ragged
-from synthetic.receipts import draw_receipt
-from synthetic.small_statements import draw_small_statement
-from synthetic.statements import draw_statement
-from synthetic.tickets import draw_ticket
-from synthetic.typed import draw_typed
 
 _SHEET, _SLIP = (1240, 1754), (192, 192)
 # What draws a page of each kind, and its size in pixels where none is asked for.

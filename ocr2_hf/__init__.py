@@ -9,8 +9,8 @@ _HOME = {
     "OCR2Trainer": "ocr2_hf.training.trainer",
     "OCR2TrainingArguments": "ocr2_hf.recipe",
     "DocumentReader": "ocr2_hf.reading.reader",
-    "FinancialStatementParser": "ocr2_hf.reading.statements.parser",
-    "TableDetector": "ocr2_hf.reading.statements.table_detector",
+    "FinancialStatementParser": "ocr2_hf.statements.parser",
+    "TableDetector": "ocr2_hf.statements.table_detector",
 }
 __all__ = [*_HOME]
 

@@ -1,6 +1,6 @@
 """What is wrong with a recipe wherever it runs: a key against its declaration, and keys against each other.
 
-What only the launch or the machine cannot do is `ocr2_hf.training.limits`'s.
+What only the launch or the machine cannot do is `ocr2_hf.training.launch_checks`'s.
 """
 
 import difflib

@@ -6,9 +6,9 @@ from importlib.resources import files
 import pytest
 import torch
 from peft import PeftModel
-from tiny_pages import page_dataset, processor
 from transformers import AutoModelForImageTextToText, DeepseekOcr2Config
 
+from helpers.tiny_pages import page_dataset, processor
 from ocr2_hf.data.collator import TrainingCollator
 from ocr2_hf.data.coordinates import coordinate_token_ids
 from ocr2_hf.data.pages import PageTasks

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from datasets import Dataset
 from PIL import Image
-from tiny_pages import page_dataset, page_row, processor, text_model
 from torch.utils.data import DataLoader
 
+from helpers.tiny_pages import page_dataset, page_row, processor, text_model
 from ocr2_hf import OCR2Trainer
 from ocr2_hf.data.augment import Augmentation
 from ocr2_hf.data.collator import Example, TrainingCollator

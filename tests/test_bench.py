@@ -5,18 +5,18 @@ import math
 
 import pytest
 import torch
-from commands import python
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from tiny_pages import processor
 
-from ocr2_hf.benchmark.clock import PARTS
+from helpers.commands import python
+from helpers.tiny_pages import processor
+from ocr2_hf.benchmark.contenders import OURS, STOCK, ProcessorCollator, StockPages, as_stock
 from ocr2_hf.benchmark.loss import LossWork, bench_loss, recipe_loss
 from ocr2_hf.benchmark.measure import ratios, summary
 from ocr2_hf.benchmark.pages import PageMix, make_pages, page_size
 from ocr2_hf.benchmark.results import best
-from ocr2_hf.benchmark.sides import OURS, STOCK, ProcessorCollator, StockPages, as_stock
+from ocr2_hf.benchmark.step_timer import PARTS
 from ocr2_hf.commands import bench
 from ocr2_hf.data.collator import IGNORED, TargetEncoder, TrainingCollator
 from ocr2_hf.data.images import ImageSettings

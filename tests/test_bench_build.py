@@ -4,9 +4,9 @@ import json
 
 from PIL import Image
 
-from bench_build import draw_pages, main
-from file_tree import list_files
-from formats import choose_format
+from data_scripts.bench_build import draw_pages, main
+from data_scripts.file_tree import list_files
+from data_scripts.formats import choose_format
 from ocr2_hf.errors import run_command
 
 

@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from format_folders import write_images
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from file_tree import FileTree, list_files
-from formats import FORMATS, choose_format, page_reader
-from formats.json_text import parse_json
+from data_scripts.file_tree import FileTree, list_files
+from data_scripts.formats import FORMATS, choose_format, page_reader
+from data_scripts.formats.json_text import parse_json
+from data_scripts.splits import split_by_hash
+from helpers.format_folders import write_images
 from ocr2_hf.document.records import PageRecord, RecordError, check_record
 from ocr2_hf.errors import WorkError
-from splits import split_by_hash
 
 WIDTH, HEIGHT = 60, 40
 

@@ -9,7 +9,10 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from xml_pages import (
+
+from data_scripts.file_tree import list_files
+from data_scripts.formats import FORMATS, choose_format, xml_text
+from helpers.xml_pages import (
     HEIGHT,
     UNIT,
     WIDTH,
@@ -27,9 +30,6 @@ from xml_pages import (
     region,
     write,
 )
-
-from file_tree import list_files
-from formats import FORMATS, choose_format, xml_text
 from ocr2_hf.document.records import RecordError, check_record
 from ocr2_hf.errors import WorkError
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import datasets
 import psutil
 import pytest
-from page_folders import image_bytes, run_script, start_script, write_page, write_pages
 from PIL import ExifTags, Image
 
-import build_plan
-from build_dataset import main
-from file_tree import FileTree
-from formats import FORMATS
+from data_scripts import build_plan
+from data_scripts.build_dataset import main
+from data_scripts.file_tree import FileTree
+from data_scripts.formats import FORMATS
+from helpers.page_folders import image_bytes, run_script, start_script, write_page, write_pages
 from ocr2_hf.data.load import built_datasets, load_dataset
 from ocr2_hf.errors import UsageError, run_command
 

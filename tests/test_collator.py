@@ -3,8 +3,8 @@
 import pytest
 import torch
 from PIL import Image
-from tiny_pages import noise
 
+from helpers.tiny_pages import noise
 from ocr2_hf.data.collator import IGNORED, Example, GenerationCollator, TrainingCollator
 from ocr2_hf.data.coordinates import coordinate_token_ids
 from ocr2_hf.data.images import ImageSettings

@@ -4,11 +4,10 @@ import json
 
 import numpy as np
 import pytest
-from page_folders import write_page, write_pages
 from PIL import Image
 
-import build_dataset
-import crop_regions
+from data_scripts import build_dataset, crop_regions
+from helpers.page_folders import write_page, write_pages
 from ocr2_hf.data.load import load_dataset
 from ocr2_hf.errors import run_command
 

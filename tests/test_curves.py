@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 from PIL import Image
-from test_trainer import trainer_for
 
+from helpers.trainings import trainer_for
 from ocr2_hf.training.curves import CURVES_FILE, draw_curves, running_means, series
 
 

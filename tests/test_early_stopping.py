@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 import torch
-from tiny_pages import page_dataset, processor, text_model
 
+from helpers.tiny_pages import page_dataset, processor, text_model
 from ocr2_hf import OCR2Trainer
 from ocr2_hf.errors import WorkError
 from ocr2_hf.modeling.tiny import build_tiny_model

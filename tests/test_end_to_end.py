@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from commands import BIN, build, python, run
+
+from helpers.commands import BIN, build, python, run
 
 TINY = "recipes/tiny/full.yaml"
 LAUNCH = [BIN / "accelerate", "launch", "--config_file", "accelerate_configs/cpu.yaml", "-m", "ocr2_hf", "train"]

@@ -7,9 +7,9 @@ import time
 
 import psutil
 import pytest
-from commands import BIN, ROOT, build, environment, run, write_pages
-from tiny_pages import page_row
 
+from helpers.commands import BIN, ROOT, build, environment, run, write_pages
+from helpers.tiny_pages import page_row
 from ocr2_hf.commands import evaluate
 from ocr2_hf.errors import run_command
 from ocr2_hf.modeling.tiny import save_tiny

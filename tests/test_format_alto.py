@@ -5,12 +5,12 @@ from collections import Counter
 from html import unescape
 
 import pytest
-from commands import build
-from xml_pages import UNIT, alto, alto_block, place, read_one, read_pages, write
 
-from file_tree import list_files
-from formats import alto as alto_format
-from formats import choose_format
+from data_scripts.file_tree import list_files
+from data_scripts.formats import alto as alto_format
+from data_scripts.formats import choose_format
+from helpers.commands import build
+from helpers.xml_pages import UNIT, alto, alto_block, place, read_one, read_pages, write
 from ocr2_hf import load_dataset
 from ocr2_hf.document.records import RecordError
 

@@ -5,10 +5,10 @@ import tracemalloc
 from collections import Counter
 
 import pytest
-from format_folders import build, read_folder, write_images, write_json
 
-from file_tree import list_files
-from formats import coco
+from data_scripts.file_tree import list_files
+from data_scripts.formats import coco
+from helpers.format_folders import build, read_folder, write_images, write_json
 from ocr2_hf.errors import WorkError
 
 CATEGORIES = [{"id": 1, "name": "Text"}, {"id": 2, "name": "Section-header"}, {"id": 3, "name": "stamp"}]

@@ -1,11 +1,11 @@
 """CVAT for images, on a real page of a form and on small ones."""
 
 import pytest
-from xml_pages import read_one, read_pages, write
 
-from file_tree import list_files
-from formats import choose_format
-from formats import cvat as cvat_format
+from data_scripts.file_tree import list_files
+from data_scripts.formats import choose_format
+from data_scripts.formats import cvat as cvat_format
+from helpers.xml_pages import read_one, read_pages, write
 from ocr2_hf.document.records import RecordError
 from ocr2_hf.errors import WorkError
 

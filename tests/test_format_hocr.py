@@ -5,12 +5,12 @@ import re
 import shutil
 
 import pytest
-from commands import build
-from xml_pages import HEIGHT, WIDTH, hocr, hocr_line, hocr_page, hocr_par, read_one, read_pages, write
 
-from file_tree import list_files
-from formats import choose_format
-from formats import hocr as hocr_format
+from data_scripts.file_tree import list_files
+from data_scripts.formats import choose_format
+from data_scripts.formats import hocr as hocr_format
+from helpers.commands import build
+from helpers.xml_pages import HEIGHT, WIDTH, hocr, hocr_line, hocr_page, hocr_par, read_one, read_pages, write
 from ocr2_hf import load_dataset
 from ocr2_hf.document.records import RecordError
 

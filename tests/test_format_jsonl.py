@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from format_folders import build, read_folder, write_images, write_json, write_rows
 
+from helpers.format_folders import build, read_folder, write_images, write_json, write_rows
 from ocr2_hf.data.tasks import build_example
 
 PLAIN = {"text": "page", "bboxes": [[5, 5, 50, 20]], "labels": ["text"], "texts": ["page"]}

@@ -3,10 +3,10 @@
 import math
 
 import pytest
-from format_folders import build, read_folder, write_images, write_json
 
-from file_tree import list_files
-from formats import label_studio
+from data_scripts.file_tree import list_files
+from data_scripts.formats import label_studio
+from helpers.format_folders import build, read_folder, write_images, write_json
 from ocr2_hf.errors import WorkError
 
 

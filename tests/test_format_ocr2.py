@@ -6,12 +6,12 @@ from functools import partial
 
 import datasets
 import pytest
-from format_folders import build, read_folder, write_images
-from page_folders import write_tiff
-from parrot import Parrot
 from PIL import ExifTags, Image, TiffImagePlugin
-from tiny_pages import noise
 
+from helpers.format_folders import build, read_folder, write_images
+from helpers.page_folders import turned, write_tiff
+from helpers.parrot import Parrot
+from helpers.tiny_pages import noise
 from ocr2_hf import load_dataset
 from ocr2_hf.commands import read
 from ocr2_hf.data.tasks import build_example
@@ -88,12 +88,6 @@ def frames(*sizes):
 
 
 PAGE, OTHER, SMALL = frames((200, 100), (120, 140), (40, 20))
-
-
-def turned(orientation):
-    exif = Image.Exif()
-    exif[ExifTags.Base.Orientation] = orientation
-    return exif
 
 
 def two_turned(path):

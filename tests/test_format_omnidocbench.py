@@ -1,10 +1,10 @@
 """OmniDocBench: blocks with four corners, text and reading order."""
 
 import pytest
-from format_folders import build, read_folder, write_images, write_json
 
-from file_tree import list_files
-from formats import omnidocbench
+from data_scripts.file_tree import list_files
+from data_scripts.formats import omnidocbench
+from helpers.format_folders import build, read_folder, write_images, write_json
 from ocr2_hf.errors import WorkError
 
 

@@ -4,12 +4,12 @@ import re
 from html import unescape
 
 import pytest
-from commands import build
-from xml_pages import equivalent, page_xml, points, read_one, read_pages, region, write
 
-from file_tree import list_files
-from formats import choose_format
-from formats import page_xml as page_format
+from data_scripts.file_tree import list_files
+from data_scripts.formats import choose_format
+from data_scripts.formats import page_xml as page_format
+from helpers.commands import build
+from helpers.xml_pages import equivalent, page_xml, points, read_one, read_pages, region, write
 from ocr2_hf import load_dataset
 from ocr2_hf.document.records import RecordError
 

@@ -4,7 +4,8 @@ import json
 from html.parser import HTMLParser
 
 import pytest
-from format_folders import build, read_folder, write_images, write_rows
+
+from helpers.format_folders import build, read_folder, write_images, write_rows
 
 STRUCTURE = ["<thead>", "<tr>", "<td", ' colspan="2"', ">", "</td>", "</tr>", "</thead>"]
 STRUCTURE += ["<tbody>", "<tr>", "<td>", "</td>", "<td>", "</td>", "</tr>", "</tbody>"]

@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from format_folders import build, read_folder, write_images, write_json
+
+from helpers.format_folders import build, read_folder, write_images, write_json
 
 LINES = "5,4,50,5,51,12,4,11,TOTAL, RM 9.00\r\n\r\n 6, 20, 40, 20, 40, 30, 6, 30 ,Caf\u00e9\r\n"
 FACTS = {"company": "BOOK TA .K", "date": "25/12/2018", "total": "9.00"}

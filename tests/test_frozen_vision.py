@@ -2,9 +2,8 @@
 
 import pytest
 import torch
-from test_model import IDS
-from tiny_pages import page_dataset, processor
 
+from helpers.tiny_pages import coordinate_ids, page_dataset, processor
 from ocr2_hf.data.collator import TrainingCollator
 from ocr2_hf.data.pages import PageTasks
 from ocr2_hf.modeling.adapters import apply_policy
@@ -26,7 +25,7 @@ def batch():
 def model(checkpointing: bool = False, **policy):
     torch.manual_seed(0)  # of fresh adapters
     model = build_tiny_model()
-    model.loss_settings = LossSettings(IDS)
+    model.loss_settings = LossSettings(coordinate_ids())
     model = apply_policy(model, ModelArguments(model="tiny", lora_r=4, **policy)).train()
     if checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=CHECKPOINTING)

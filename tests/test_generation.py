@@ -8,8 +8,8 @@ from functools import wraps
 import pytest
 import torch
 from PIL import Image
-from tiny_pages import noise, processor
 
+from helpers.tiny_pages import noise, processor
 from ocr2_hf.modeling.generation import SlidingNoRepeatNgram, generate, token_ends
 from ocr2_hf.modeling.tiny import build_tiny_model
 

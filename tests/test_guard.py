@@ -6,11 +6,11 @@ import re
 
 import pytest
 import yaml
-from commands import build, python, run, write_pages
 from datasets import Dataset
-from launches import launcher
-from tiny_pages import page_row, processor
 
+from helpers.commands import build, python, run, write_pages
+from helpers.launches import launcher
+from helpers.tiny_pages import page_row, processor
 from ocr2_hf import OCR2Trainer
 from ocr2_hf.commands import train
 from ocr2_hf.data.features import FEATURES

@@ -13,16 +13,16 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pytest
-from commands import ROOT, environment
 from PIL import Image
-from test_pages import LOCKED_PDF, turned
-from tiny_pages import noise
 
+from data_scripts.synthesize import main as synthesize
+from helpers.commands import ROOT, environment
+from helpers.page_folders import LOCKED_PDF, turned
+from helpers.tiny_pages import noise
 from ocr2_hf.document.atomic_files import PARTIAL
 from ocr2_hf.errors import run_command
 from ocr2_hf.evaluation.text import character_error_rate
-from ocr2_hf.reading.ledger import LEDGER_FILE
-from synthesize import main as synthesize
+from ocr2_hf.reading.resume_log import LEDGER_FILE
 
 BASE = ROOT / "recipes/tiny/base"
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from hub_server import HubServer
 from huggingface_hub import DatasetCard
-from page_folders import ROOT, image_bytes, run_script, script_command, write_page, write_pages
+
+from helpers.hub_server import HubServer
+from helpers.page_folders import ROOT, image_bytes, run_script, script_command, write_page, write_pages
 
 ROWS = """
 import json, sys

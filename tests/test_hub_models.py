@@ -13,19 +13,19 @@ from pathlib import Path
 import matplotlib
 import pytest
 import yaml
-from commands import ROOT
-from hub_client import environment, run, run_commands
-from hub_server import File, HubServer, Repo
 from huggingface_hub import ModelCard
 from PIL import Image
 from safetensors.torch import load_file
 from transformers import AutoProcessor
 
+from data_scripts.synthesize import main as synthesize
+from helpers.commands import ROOT
+from helpers.hub_client import environment, run, run_commands
+from helpers.hub_server import File, HubServer, Repo
 from ocr2_hf.document.grounding import plain_text
 from ocr2_hf.errors import run_command
 from ocr2_hf.evaluation.text import character_error_rate
 from ocr2_hf.modeling.load import load_model
-from synthesize import main as synthesize
 
 READER = ROOT / "recipes/tiny/base"  # it reads typed slips
 ORIGIN = b"---\nlicense: cc-by-4.0\n---\n# the model that the others were trained from\n"

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from tiny_pages import page_dataset, processor
 
+from helpers.tiny_pages import page_dataset, processor
 from ocr2_hf.data.collator import TrainingCollator
 from ocr2_hf.data.pages import PageTasks
 from ocr2_hf.modeling.adapters import base_of

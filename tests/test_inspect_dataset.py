@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from datasets import Dataset
-from page_folders import image_bytes, run_script, write_page
 from PIL import Image, ImageDraw, ImageFilter
 
-from build_dataset import main as build
-from duplicates import near_duplicates
-from inspect_dataset import main
+from data_scripts.build_dataset import main as build
+from data_scripts.duplicates import near_duplicates
+from data_scripts.inspect_dataset import main
+from data_scripts.token_lengths import TokenLengths
+from helpers.page_folders import image_bytes, run_script, write_page
 from ocr2_hf.data.features import FEATURES
 from ocr2_hf.data.load import load_dataset
 from ocr2_hf.errors import run_command
-from token_lengths import TokenLengths
 
 WORDS = [
     "the",

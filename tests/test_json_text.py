@@ -3,12 +3,12 @@
 import json
 
 import pytest
-from page_folders import write_page
 
-from file_tree import list_files
-from formats import choose_format, coco, json_text
-from formats import json as json_format
-from formats.json_head import HEAD_BYTES, first_key_paths, key_paths
+from data_scripts.file_tree import list_files
+from data_scripts.formats import choose_format, coco, json_text
+from data_scripts.formats import json as json_format
+from data_scripts.formats.json_head import HEAD_BYTES, first_key_paths, key_paths
+from helpers.page_folders import write_page
 from ocr2_hf.document.records import RecordError
 from ocr2_hf.errors import WorkError
 

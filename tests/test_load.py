@@ -5,9 +5,9 @@ import sys
 
 import pytest
 import torch
-from tiny_pages import processor
 from transformers import AutoModelForImageTextToText
 
+from helpers.tiny_pages import processor
 from ocr2_hf.errors import UsageError
 from ocr2_hf.modeling.adapters import apply_policy, write_portable_adapter
 from ocr2_hf.modeling.box_head import save_box_head

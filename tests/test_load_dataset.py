@@ -4,10 +4,10 @@ import io
 
 import datasets
 import pytest
-from page_folders import image_bytes, write_pages
 from PIL import Image
 
-from build_dataset import main
+from data_scripts.build_dataset import main
+from helpers.page_folders import image_bytes, write_pages
 from ocr2_hf.data.features import FEATURES
 from ocr2_hf.data.load import built_datasets, load_dataset
 from ocr2_hf.errors import UsageError

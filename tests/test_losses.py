@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-from test_trainer import QUICK, rows
-from tiny_pages import page_dataset, processor, text_model
 
+from helpers.tiny_pages import page_dataset, processor, text_model
+from helpers.trainings import QUICK, rows
 from ocr2_hf import OCR2Trainer
 from ocr2_hf.modeling.losses import TERMS, ForwardPass, LossTerm
 from ocr2_hf.recipe import OCR2TrainingArguments

@@ -4,10 +4,10 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
-from tiny_pages import page_dataset, processor
-from trained_folders import trained
 from transformers import AutoModelForImageTextToText, AutoProcessor, GenerationConfig
 
+from helpers.tiny_pages import page_dataset, processor
+from helpers.trained_folders import trained
 from ocr2_hf.commands.export import main
 from ocr2_hf.data.collator import TrainingCollator
 from ocr2_hf.data.pages import PageTasks

@@ -5,17 +5,14 @@ import json
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny_pages import page_dataset, processor
 from transformers import AutoModelForImageTextToText, DeepseekOcr2ForConditionalGeneration
 
+from helpers.tiny_pages import coordinate_ids, page_dataset, processor
 from ocr2_hf.data.collator import IGNORED, TrainingCollator
-from ocr2_hf.data.coordinates import coordinate_token_ids
 from ocr2_hf.data.pages import PageTasks
 from ocr2_hf.modeling.losses import LossSettings, box_sum
 from ocr2_hf.modeling.model import OCR2Model
 from ocr2_hf.modeling.tiny import build_tiny_model
-
-IDS = coordinate_token_ids(processor().tokenizer)
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +25,7 @@ def batch():
 @pytest.fixture
 def model():
     model = build_tiny_model().eval()
-    model.loss_settings = LossSettings(IDS, chunks=3)
+    model.loss_settings = LossSettings(coordinate_ids(), chunks=3)
     return model
 
 
@@ -90,7 +87,9 @@ def test_weighted_text_loss_and_boxes_by_hand(model, batch):
     assert out.tokens.item() == (weights > 0).sum().item()
     right = (logits.argmax(-1) == labels) & (labels != IGNORED)
     assert out.correct.item() == right.sum().item()
-    probability = logits[batch["box_rows"][:, None], batch["box_tokens"][:, 1:] - 1][..., torch.tensor(IDS)].softmax(-1)
+    probability = logits[batch["box_rows"][:, None], batch["box_tokens"][:, 1:] - 1][
+        ..., torch.tensor(coordinate_ids())
+    ].softmax(-1)
     expected = probability @ (torch.arange(1000) / 999)
     torch.testing.assert_close(out.bbox_preds, expected, rtol=1e-4, atol=1e-5)
     by_hand = F.smooth_l1_loss(expected, batch["box_values"] / 999, beta=0.1) * len(expected)
@@ -109,7 +108,7 @@ def test_an_error_of_a_twentieth_costs_what_the_docs_say():
 @pytest.mark.parametrize("source", ["expectation", "head"])
 def test_a_batch_without_boxes_gives_a_zero_attached_to_the_graph(batch, source):
     model = build_tiny_model()
-    model.loss_settings = LossSettings(IDS, box_source=source)
+    model.loss_settings = LossSettings(coordinate_ids(), box_source=source)
     if source == "head":
         model.add_box_head()
     empty = {name: batch[name][:0] for name in ("box_rows", "box_tokens", "box_values")}
@@ -123,7 +122,7 @@ def test_a_batch_without_boxes_gives_a_zero_attached_to_the_graph(batch, source)
 
 def test_boxes_of_the_head_train_the_head_and_reach_the_text_model(batch):
     model = build_tiny_model()
-    model.loss_settings = LossSettings(IDS, box_source="head")
+    model.loss_settings = LossSettings(coordinate_ids(), box_source="head")
     model.add_box_head()
     out = model(**batch)
     assert out.bbox_preds.shape == (6, 4) and ((out.bbox_preds > 0) & (out.bbox_preds < 1)).all()
@@ -170,7 +169,7 @@ def test_a_stock_model_becomes_ours_in_place(batch):
     stock = AutoModelForImageTextToText.from_config(build_tiny_model().config)
     ours = OCR2Model.from_stock(stock)
     assert ours is stock and isinstance(ours, OCR2Model)
-    ours.loss_settings = LossSettings(IDS)
+    ours.loss_settings = LossSettings(coordinate_ids())
     assert ours(**batch).loss.isfinite()
 
 
@@ -192,7 +191,7 @@ def test_vision_tokens_attend_both_ways_and_queries_causally():
 
 def test_the_vision_tower_really_trains(batch):
     model = build_tiny_model()
-    model.loss_settings = LossSettings(IDS)
+    model.loss_settings = LossSettings(coordinate_ids())
     model(**batch).loss.backward()
     still = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
     assert not [name for name in still if "experts" not in name], still

@@ -5,8 +5,8 @@ import os
 import subprocess
 from pathlib import Path
 
-from commands import BIN, ROOT
-from launches import MULTI_NODE
+from helpers.commands import BIN, ROOT
+from helpers.launches import MULTI_NODE
 
 
 def program(folder: Path, name: str, text: str) -> None:

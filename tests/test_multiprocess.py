@@ -12,15 +12,14 @@ import json
 import pytest
 import torch
 import yaml
-from commands import BIN, build, run, write_pages
-from launches import launcher, two_machines
 from safetensors.torch import load_file
-from test_stages import RECIPE as STAGED_RECIPE
-from test_stages import rows
-from tiny_pages import page_row
 from transformers import AutoModelForImageTextToText, AutoProcessor
-from workers.train_worker import probe_batch
 
+from helpers.commands import BIN, build, run, write_pages
+from helpers.launches import launcher, two_machines
+from helpers.tiny_pages import page_row
+from helpers.trainings import STAGED_RECIPE, logged
+from helpers.workers.train_worker import probe_batch
 from ocr2_hf.modeling.load import load_model
 from ocr2_hf.training.checkpoints import COMPLETE
 
@@ -134,7 +133,7 @@ def build_pages(folder, name: str, sizes, boxes, line: str) -> None:
 def launch(folder, name: str, words: list, splits: list[dict], staged: list[str], *overrides: str) -> None:
     """`staged`: the batch size of the run with stages, or nothing where there is none."""
     stages = [str(folder / "staged.yaml"), "--per_device_train_batch_size", *staged] if staged else []
-    worker = ["tests/workers/strategy_worker.py", folder / name]
+    worker = ["tests/helpers/workers/strategy_worker.py", folder / name]
     worker += [folder / "one_step.yaml", json.dumps(splits), json.dumps(stages)]
     training = [folder / "recipe.yaml", "--output_dir", folder / name / "run", *overrides]
     done = run(*words, *worker, *training, OMP_NUM_THREADS="1")
@@ -173,8 +172,8 @@ def test_two_processes_train_as_one(launched, workplace):
 @pytest.mark.parametrize("launched", ["ddp", "zero2"], indirect=True)
 def test_two_processes_train_the_stages(launched, workplace):
     folder, single = workplace / launched / "staged", workplace / "single" / "staged"
-    assert [row["stage"] for row in rows(single)] == ["text"] * 2 + ["joint"] * 2
-    for row, reference in zip(rows(folder), rows(single), strict=True):
+    assert [row["stage"] for row in logged(single)] == ["text"] * 2 + ["joint"] * 2
+    for row, reference in zip(logged(folder), logged(single), strict=True):
         assert row["stage"] == reference["stage"]
         assert row["loss"] == pytest.approx(reference["loss"], rel=1e-3)
     assert (folder / COMPLETE).is_file()
@@ -183,7 +182,12 @@ def test_two_processes_train_the_stages(launched, workplace):
 
 def test_two_machines_train_as_one_process_where_they_share_the_output_folder(workplace, tmp_path):
     """ZeRO-3. Without a folder they share they are refused before anything is done."""
-    worker = ["tests/workers/nodes_worker.py", workplace / "nodes", tmp_path / "disk{rank}", workplace / "recipe.yaml"]
+    worker = [
+        "tests/helpers/workers/nodes_worker.py",
+        workplace / "nodes",
+        tmp_path / "disk{rank}",
+        workplace / "recipe.yaml",
+    ]
     machines = two_machines(tmp_path, *worker, "--output_dir", workplace / "nodes" / "run")
     assert [status for status, _ in machines] == [0, 0], machines[0][1][-3000:] + machines[1][1][-3000:]
 

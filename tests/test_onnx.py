@@ -14,10 +14,11 @@ import yaml
 from datasets import Dataset
 from peft import PeftModel
 from PIL import Image
-from tiny_pages import page_dataset, page_row
 from torch.export import Dim
 from transformers.modeling_outputs import BaseModelOutput
 
+from data_scripts.synthesize import main as synthesize
+from helpers.tiny_pages import page_dataset, page_row
 from ocr2_hf.commands import evaluate, export, read
 from ocr2_hf.data.collator import GenerationCollator, TrainingCollator
 from ocr2_hf.data.coordinates import coordinate_token_ids
@@ -30,11 +31,10 @@ from ocr2_hf.modeling.load import load_model, load_processor
 from ocr2_hf.modeling.losses import LossSettings
 from ocr2_hf.modeling.model import OCR2Model
 from ocr2_hf.modeling.tiny import TINY_SIZES, build_tiny_processor, tiny_config
-from ocr2_hf.publishing.onnx_cuts import name_sizes
+from ocr2_hf.publishing.onnx_graph_split import name_sizes
 from ocr2_hf.publishing.onnx_graphs import place_features
 from ocr2_hf.reading.reader import DocumentReader
 from ocr2_hf.recipe import ModelArguments
-from synthesize import main as synthesize
 
 ROOT = Path(__file__).resolve().parent.parent
 BASE = ROOT / "recipes/tiny/base"

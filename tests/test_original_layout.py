@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from trained_folders import trained
 from transformers import AutoTokenizer, DeepseekOcr2Config, DeepseekOcr2ForConditionalGeneration
 from transformers.core_model_loading import revert_weight_conversion
 
+from helpers.trained_folders import trained
 from ocr2_hf.commands.export import main
 from ocr2_hf.errors import UsageError, WorkError, run_command
 from ocr2_hf.modeling.load import load_model, load_processor

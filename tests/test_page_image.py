@@ -5,11 +5,11 @@ import struct
 import zlib
 
 import pytest
-from page_folders import image_bytes
 from PIL import ExifTags, Image, ImageOps
 
+from data_scripts.page_image import check_image
+from helpers.page_folders import image_bytes
 from ocr2_hf.errors import WorkError
-from page_image import check_image
 
 
 def check(content: bytes, full: bool = False) -> tuple[int, int]:

@@ -4,9 +4,9 @@ from collections import Counter
 
 import pytest
 from datasets import Dataset
-from tiny_pages import page_dataset, page_row, processor
 from torch.utils.data import DataLoader
 
+from helpers.tiny_pages import page_dataset, page_row, processor
 from ocr2_hf.data.collator import TrainingCollator
 from ocr2_hf.data.features import FEATURES
 from ocr2_hf.data.pages import PageTasks

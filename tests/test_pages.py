@@ -5,13 +5,12 @@ import zlib
 
 import numpy as np
 import pytest
-from commands import ROOT
-from page_folders import write_tiff
 from PIL import Image, ImageDraw
 
-import page_image
-import splits
-from formats import images
+from data_scripts import page_image, splits
+from data_scripts.formats import images
+from helpers.commands import ROOT
+from helpers.page_folders import LOCKED_PDF, turned, write_tiff
 from ocr2_hf.document import page_files as pages
 from ocr2_hf.document.page_files import is_pdf, list_pages, to_rgb
 from ocr2_hf.errors import UsageError, WorkError
@@ -131,14 +130,6 @@ def test_a_pdf_is_rendered_at_144_dpi(tmp_path):
 
 
 # Its keys fit no password, so the empty one is refused, as with any document that asks for one.
-LOCKED_PDF = b"""%%PDF-1.4
-1 0 obj <</Type /Catalog /Pages 2 0 R>> endobj
-2 0 obj <</Type /Pages /Kids [3 0 R] /Count 1>> endobj
-3 0 obj <</Type /Page /Parent 2 0 R /MediaBox [0 0 100 100]>> endobj
-4 0 obj <</Filter /Standard /V 1 /R 2 /P -4 /O <%(key)s> /U <%(key)s>>> endobj
-trailer <</Root 1 0 R /Size 5 /Encrypt 4 0 R /ID [<00> <00>]>>
-%%%%EOF
-""" % {b"key": b"ab" * 32}
 
 
 def png_header(width, height):
@@ -226,12 +217,6 @@ def test_pages_that_a_file_does_not_have(five_pages):
     with pytest.raises(WorkError, match="image: has 1 page, no page 2"):
         list_pages(Image.new("L", (9, 9)), "2")
     assert len(list_pages(Image.new("L", (9, 9)), "1-3")) == 1
-
-
-def turned(orientation):
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    return exif
 
 
 KINDS = {

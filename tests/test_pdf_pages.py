@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from page_folders import image_bytes, write_page, write_tiff
 from PIL import Image, ImageDraw
 
-from build_dataset import main
+from data_scripts.build_dataset import main
+from helpers.page_folders import image_bytes, write_page, write_tiff
 from ocr2_hf.data.load import load_dataset
 from ocr2_hf.document.page_files import list_pages
 from ocr2_hf.errors import run_command

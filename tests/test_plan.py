@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from commands import build, write_pages
-from tiny_pages import page_row, processor
 
+from helpers.commands import build, write_pages
+from helpers.tiny_pages import page_row, processor
 from ocr2_hf.commands import plan
 from ocr2_hf.data.collator import PromptEncoder, TargetEncoder
 from ocr2_hf.data.tasks import PROMPTS, build_target

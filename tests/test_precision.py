@@ -3,16 +3,16 @@
 import pytest
 import torch
 import yaml
-from test_trainer import rows, trainer_for
-from tiny_pages import page_dataset, processor
 from transformers import TrainerCallback
 
+from helpers.tiny_pages import page_dataset, processor
+from helpers.trainings import rows, trainer_for
 from ocr2_hf import OCR2Trainer
 from ocr2_hf.errors import UsageError
 from ocr2_hf.modeling.adapters import apply_policy
 from ocr2_hf.modeling.tiny import build_tiny_model
 from ocr2_hf.recipe import ModelArguments, OCR2TrainingArguments, load_recipe
-from ocr2_hf.training.limits import check_machine
+from ocr2_hf.training.launch_checks import check_machine
 
 SOURCES = {"expectation": {}, "head": {"train_box_head": True}}
 

@@ -3,18 +3,17 @@
 Two processes that hear it are in test_resume.py.
 """
 
-import json
 import os
 import signal
-import subprocess
 import sys
-import threading
 
 import pytest
 import yaml
-from commands import ROOT, build, environment, run, write_pages
-from tiny_pages import page_dataset, page_row, processor, text_model
 
+from helpers.commands import build, run, write_pages
+from helpers.signals import itself, signalled
+from helpers.tiny_pages import page_dataset, page_row, processor, text_model
+from helpers.trainings import history
 from ocr2_hf import OCR2Trainer
 from ocr2_hf.commands.train import train
 from ocr2_hf.errors import Preempted
@@ -46,46 +45,6 @@ def workplace(tmp_path_factory):
     build("preempted", write_pages(folder / "pages", rows), "--val", "0", "--test", "0")
     (folder / "recipe.yaml").write_text(yaml.safe_dump(RECIPE))
     return folder
-
-
-def history(folder) -> list[tuple]:
-    """Step and losses of every row, of training and of evaluation."""
-    rows = json.loads((folder / "trainer_state.json").read_text())["log_history"]
-    names = ("step", "loss", "loss_text", "learning_rate", "eval_loss", "eval_token_accuracy")
-    return [tuple(row.get(name) for name in names) for row in rows if "loss" in row or "eval_loss" in row]
-
-
-def signalled(command, whom, after: str = "'loss'") -> tuple[int, str]:
-    """Start the command; once it has logged, send SIGTERM to what `whom(process)` names. Its status and stderr."""
-    process = subprocess.Popen(
-        [str(word) for word in command],
-        cwd=ROOT,
-        env=environment(PYTHONUNBUFFERED="1"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    told: list[str] = []
-    reader = threading.Thread(target=lambda: told.extend(process.stderr), daemon=True)
-    reader.start()
-    try:
-        for line in process.stdout:
-            if after in line:
-                break
-        assert process.poll() is None, "".join(told)
-        os.kill(whom(process), signal.SIGTERM)
-        process.stdout.read()
-        status = process.wait(timeout=120)
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-    reader.join(timeout=10)
-    return status, "".join(told)
-
-
-def itself(process: subprocess.Popen) -> int:
-    return process.pid
 
 
 def saved_step(folder) -> int:

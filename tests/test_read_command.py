@@ -6,14 +6,14 @@ import weakref
 from urllib.parse import unquote
 
 import pytest
-from parrot import Parrot
 from PIL import Image, ImageDraw
 
+from helpers.parrot import Parrot
 from ocr2_hf.commands import read
 from ocr2_hf.errors import UsageError, run_command
 from ocr2_hf.reading.inputs import find_inputs
-from ocr2_hf.reading.ledger import LEDGER_FILE
 from ocr2_hf.reading.reader import DocumentReader
+from ocr2_hf.reading.resume_log import LEDGER_FILE
 
 ANSWER = "<|ref|>title<|/ref|><|det|>[[100, 100, 500, 200]]<|/det|>\nA page"
 FIGURES = (

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 import yaml
-from parrot import Parrot
 from PIL import Image, ImageDraw
 
+from helpers.parrot import Parrot
 from ocr2_hf import DocumentReader
 from ocr2_hf.document.grounding import Region
 from ocr2_hf.document.page_files import PageSource, list_pages

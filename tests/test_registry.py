@@ -7,8 +7,8 @@ import evaluate
 import pytest
 from accelerate import Accelerator
 from lxml import html
-from tiny_pages import page_dataset, processor, text_model
 
+from helpers.tiny_pages import page_dataset, processor, text_model
 from ocr2_hf.data.pages import PageTasks
 from ocr2_hf.document.predictions import Prediction
 from ocr2_hf.evaluation.comparison import compare, definitions_note

@@ -9,8 +9,8 @@ import re
 import pytest
 from lxml import html
 from PIL import Image
-from tiny_pages import noise
 
+from helpers.tiny_pages import noise
 from ocr2_hf.document.predictions import Prediction
 from ocr2_hf.errors import WorkError
 from ocr2_hf.evaluation import report_images

@@ -6,10 +6,10 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from browser import open_browser
 from playwright.sync_api import expect, sync_playwright
-from tiny_pages import noise
 
+from helpers.browser import open_browser
+from helpers.tiny_pages import noise
 from ocr2_hf.document.predictions import Prediction
 from ocr2_hf.evaluation import report_images
 from ocr2_hf.evaluation.comparison import compare

@@ -8,12 +8,12 @@ import subprocess
 import psutil
 import pytest
 import yaml
-from commands import build, run, write_pages
-from launches import launcher
-from test_preemption import history, itself, signalled
-from test_train_command import kill_when
-from tiny_pages import page_row
 
+from helpers.commands import build, run, write_pages
+from helpers.launches import launcher
+from helpers.signals import itself, kill_when, signalled
+from helpers.tiny_pages import page_row
+from helpers.trainings import history
 from ocr2_hf.training.checkpoints import COMPLETE, complete_checkpoints
 
 RECIPE = {

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 # Each imports from those before it alone; the names are folders or files of ocr2_hf.
-ORDER = ("errors", "document", "plots", "data", "evaluation", "recipe", "modeling", "reading", "publishing", "training")
-ORDER += ("planning", "benchmark", "commands", "__main__")
+ORDER = ("errors", "document", "plots", "data", "evaluation", "recipe", "modeling", "reading", "statements")
+ORDER += ("publishing", "training", "planning", "benchmark", "commands", "__main__")
 
 
 def module_of(path: Path, root: Path) -> str:
@@ -29,9 +29,7 @@ def imported(path: Path) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def imports(repo) -> dict[str, set[str]]:
     """Module -> modules of this repository that it imports."""
-    paths = {}
-    for folder, root in ((repo / "ocr2_hf", repo), (repo / "data_scripts", repo / "data_scripts")):
-        paths |= {module_of(path, root): path for path in folder.rglob("*.py")}
+    paths = {module_of(path, repo): path for top in ("ocr2_hf", "data_scripts") for path in (repo / top).rglob("*.py")}
     known = set(paths) - {"ocr2_hf"}  # which hands names on, when they are asked for
 
     def found(name: str) -> str | None:

@@ -5,12 +5,12 @@ import random
 import numpy as np
 import pytest
 from PIL import ImageFont
-from statement_tables import checked, read
 
+from data_scripts.synthetic import english
+from data_scripts.synthetic.small_statements import draw_small_statement
+from helpers.statement_tables import checked, read
 from ocr2_hf.errors import UsageError
 from ocr2_hf.modeling.tiny import build_tiny_tokenizer
-from synthetic import english
-from synthetic.small_statements import draw_small_statement
 
 
 @pytest.fixture(scope="module")

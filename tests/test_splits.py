@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from formats.page import Page
+from data_scripts.formats.page import Page
+from data_scripts.splits import find_folders, find_split_folders, split_by_hash
 from ocr2_hf.errors import UsageError
-from splits import find_folders, find_split_folders, split_by_hash
 
 
 def pages(count: int, name: str = "page{}") -> list[Page]:

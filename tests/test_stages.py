@@ -1,17 +1,17 @@
 """Progressive training: what a stage may set, one launch, kills, adapters; two processes: test_multiprocess.py."""
 
-import json
 import logging
 import sys
 
 import pytest
 import torch
 import yaml
-from commands import build, run, write_pages
 from safetensors.torch import load_file
-from test_train_command import kill_when
-from tiny_pages import page_row
 
+from helpers.commands import build, run, write_pages
+from helpers.signals import kill_when
+from helpers.tiny_pages import page_row
+from helpers.trainings import STAGED_RECIPE, logged
 from ocr2_hf.__main__ import main
 from ocr2_hf.errors import UsageError
 from ocr2_hf.modeling.load import load_model
@@ -19,38 +19,19 @@ from ocr2_hf.recipe import load_recipe
 from ocr2_hf.training.checkpoints import COMPLETE
 from ocr2_hf.training.stages import run_stages, stage_recipe
 
-STAGES = [
-    {"name": "text", "share": 0.5, "box_weight": 0},
-    {"name": "joint", "share": 0.5, "box_weight": 0.5, "train_box_head": True, "learning_rate": 5e-4},
-]
-RECIPE = {
-    "model": "tiny",
-    "dataset": "staged",
-    "train_language": "full",
-    "box_source": "head",
-    "loss_chunks": 1,
-    "per_device_train_batch_size": 2,
-    "learning_rate": 1e-3,
-    "max_steps": 8,
-    "logging_steps": 1,
-    "save_strategy": "steps",
-    "save_steps": 2,
-    "stages": STAGES,
-}
-
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory):
     folder = tmp_path_factory.mktemp("stages")
     rows = [page_row(f"p{i}", (120 + 10 * i, 90), [f"Line {i}", "Total"], 2) for i in range(4)]
     build("staged", write_pages(folder / "pages", rows), "--val", "0", "--test", "0")
-    (folder / "recipe.yaml").write_text(yaml.safe_dump(RECIPE))
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(STAGED_RECIPE))
     return folder
 
 
 def refused(tmp_path, stages) -> str:
     path = tmp_path / "recipe.yaml"
-    path.write_text(yaml.safe_dump(RECIPE | {"stages": stages}))
+    path.write_text(yaml.safe_dump(STAGED_RECIPE | {"stages": stages}))
     with pytest.raises(UsageError) as caught:
         load_recipe(path)
     return str(caught.value)
@@ -91,10 +72,6 @@ def test_the_resolved_recipe_has_its_stages(workplace, tmp_path):
     assert load_recipe(tmp_path / "recipe.yaml").resolved() == first.resolved()
 
 
-def rows(folder) -> list[dict]:
-    return [r for r in json.loads((folder / "trainer_state.json").read_text())["log_history"] if "loss" in r]
-
-
 def train(recipe, folder, *words: str) -> None:
     """As `ocr2 train`, in this process: to start another takes longer than these few steps."""
     loaded = load_recipe(recipe, ["--output_dir", str(folder), *words])
@@ -104,7 +81,7 @@ def train(recipe, folder, *words: str) -> None:
 def test_one_launch_trains_both_stages_and_a_kill_in_the_second_resumes_there(workplace, caplog):
     whole, killed = workplace / "whole", workplace / "killed"
     train(workplace / "recipe.yaml", whole)
-    log = rows(whole)
+    log = logged(whole)
     assert [row["stage"] for row in log] == ["text"] * 4 + ["joint"] * 4
     assert [row["step"] for row in log] == list(range(1, 9))
     heads = [load_file(whole / name / "box_head.safetensors") for name in ("stage-1-text", "stage-2-joint")]
@@ -122,7 +99,7 @@ def test_one_launch_trains_both_stages_and_a_kill_in_the_second_resumes_there(wo
     again = run(*command)
     assert again.returncode == 0, again.stderr
     assert "stage-1-text is finished" in again.stderr and "going on from" in again.stderr
-    assert [row["loss"] for row in rows(killed)] == [row["loss"] for row in log]
+    assert [row["loss"] for row in logged(killed)] == [row["loss"] for row in log]
     assert (killed / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
 
     caplog.set_level(logging.INFO, logger="ocr2_hf")
@@ -147,7 +124,7 @@ def test_an_adapter_goes_on_in_the_next_stage_and_its_base_is_kept(workplace, tm
 def test_another_adapter_in_the_next_stage_starts_from_the_merged_model(tmp_path, workplace):
     stages = [{"name": "one", "box_weight": 0}, {"name": "two", "box_weight": 0, "train_projector": True}]
     recipe = tmp_path / "recipe.yaml"
-    values = RECIPE | {"train_language": "lora", "stages": stages, "max_steps": 2, "save_strategy": "no"}
+    values = STAGED_RECIPE | {"train_language": "lora", "stages": stages, "max_steps": 2, "save_strategy": "no"}
     recipe.write_text(yaml.safe_dump(values))
     train(recipe, tmp_path / "run")
     merged = load_model(tmp_path / "run" / "stage-1-one").merge_and_unload().state_dict()

@@ -4,17 +4,17 @@ import random
 from decimal import Decimal
 
 import pytest
-from statement_tables import BALANCE, checked, table_html
 
+from data_scripts.synthetic.accounts import Accounts
+from data_scripts.synthetic.language import LANGUAGES
+from data_scripts.synthetic.statements import Report, statement_table
+from helpers.statement_tables import BALANCE, checked, table_html
 from ocr2_hf.document.tables import parse_tables
-from ocr2_hf.reading.statements.context import Context
-from ocr2_hf.reading.statements.joining import ReadTable, join_tables
-from ocr2_hf.reading.statements.statement import Place
-from ocr2_hf.reading.statements.table_lines import read_table
-from ocr2_hf.reading.statements.units import Unit
-from synthetic.accounts import Accounts
-from synthetic.language import LANGUAGES
-from synthetic.statements import Report, statement_table
+from ocr2_hf.statements.context import Context
+from ocr2_hf.statements.joining import ReadTable, join_tables
+from ocr2_hf.statements.statement import Place
+from ocr2_hf.statements.table_lines import read_table
+from ocr2_hf.statements.units import Unit
 
 
 def told(markup):

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ocr2_hf.reading.statements.figures import bare_number, read_figure
-from ocr2_hf.reading.statements.number_style import NumberStyle, find_style
-from ocr2_hf.reading.statements.periods import find_date, read_period, resolve
-from ocr2_hf.reading.statements.units import Unit, find_unit, unit_in_head
+from ocr2_hf.statements.figures import bare_number, read_figure
+from ocr2_hf.statements.number_style import NumberStyle, find_style
+from ocr2_hf.statements.periods import find_date, read_period, resolve
+from ocr2_hf.statements.units import Unit, find_unit, unit_in_head
 
 POINT, COMMA = NumberStyle("."), NumberStyle(",")
 GROUPS = {".": (",", "'", "’", " ", "\u00a0", "\u202f", ""), ",": (".", "'", " ", "\u00a0", "")}

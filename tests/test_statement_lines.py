@@ -4,13 +4,13 @@ import json
 from decimal import Decimal
 
 import pytest
-from statement_tables import BALANCE, PLACE, read, table_html
 
+from helpers.statement_tables import BALANCE, PLACE, read, table_html
 from ocr2_hf.document.tables import parse_tables
-from ocr2_hf.reading.statements.names import read_name
-from ocr2_hf.reading.statements.statement import Value
-from ocr2_hf.reading.statements.table_lines import read_table
-from ocr2_hf.reading.statements.units import Unit
+from ocr2_hf.statements.names import read_name
+from ocr2_hf.statements.statement import Value
+from ocr2_hf.statements.table_lines import read_table
+from ocr2_hf.statements.units import Unit
 
 
 def rows(content):

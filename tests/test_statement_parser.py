@@ -6,9 +6,9 @@ import numpy as np
 import pypdfium2
 import pytest
 from PIL import Image
-from recorded_reader import LAYOUT, TABLE, RecordedReader, layout
-from statement_tables import BALANCE, table_html
 
+from helpers.recorded_reader import LAYOUT, TABLE, RecordedReader, layout
+from helpers.statement_tables import BALANCE, table_html
 from ocr2_hf import FinancialStatementParser
 from ocr2_hf.errors import WorkError
 

@@ -8,8 +8,8 @@ import openpyxl
 import pypdfium2
 import pytest
 from PIL import Image
-from statement_tables import BALANCE, table_html
 
+from helpers.statement_tables import BALANCE, table_html
 from ocr2_hf import DocumentReader
 from ocr2_hf.commands import statements
 from ocr2_hf.data.tasks import PROMPTS

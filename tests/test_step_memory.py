@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from ocr2_hf.benchmark.contenders import OURS, Side, bench_processor
 from ocr2_hf.benchmark.measure import Work, count_peak
 from ocr2_hf.benchmark.pages import PageMix, make_pages
-from ocr2_hf.benchmark.sides import OURS, Side, bench_processor
 from ocr2_hf.planning import budget
 from ocr2_hf.planning.plan import make_plan
 from ocr2_hf.planning.step_memory import PARTS, Precision, StepMemory, fits, step_memory, verdict

@@ -9,16 +9,16 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pytest
-from page_folders import run_script, start_script
 from PIL import Image, ImageDraw, ImageFont
 
-import build_dataset
+from data_scripts import build_dataset
+from data_scripts.synthesize import main
+from data_scripts.synthetic.damage import rotate
+from data_scripts.synthetic.page import Mark
+from helpers.page_folders import run_script, start_script
 from ocr2_hf.data.load import load_dataset
 from ocr2_hf.document.atomic_files import PARTIAL
 from ocr2_hf.errors import run_command
-from synthesize import main
-from synthetic.damage import rotate
-from synthetic.page import Mark
 
 LABELS = {"title", "text", "footer"}
 

@@ -12,11 +12,11 @@ import pytest
 from lxml import html
 from PIL import Image, ImageFont
 
+from data_scripts.synthesize import main
+from data_scripts.synthetic import english
+from data_scripts.synthetic.formulas import FORMULAS, choose_formula, draw_formula
+from data_scripts.synthetic.prose import break_lines, paragraph, units
 from ocr2_hf.errors import run_command
-from synthesize import main
-from synthetic import english
-from synthetic.formulas import FORMULAS, choose_formula, draw_formula
-from synthetic.prose import break_lines, paragraph, units
 
 PAGES = 6
 LABELS = ["title", "sub_title", "text", "table", "table_caption", "equation", "image", "image_caption"]

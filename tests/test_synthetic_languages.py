@@ -11,11 +11,11 @@ from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
 from PIL import Image
 
+from data_scripts.synthesize import main
+from data_scripts.synthetic import chinese, english
+from data_scripts.synthetic.fonts import LETTERS, load_fonts
+from data_scripts.synthetic.language import letters
 from ocr2_hf.errors import run_command
-from synthesize import main
-from synthetic import chinese, english
-from synthetic.fonts import LETTERS, load_fonts
-from synthetic.language import letters
 
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
@@ -96,7 +96,7 @@ def words_of(page: dict) -> str:
 
 
 def test_no_line_of_an_article_begins_with_a_closing_sign():
-    from synthetic.prose import units
+    from data_scripts.synthetic.prose import units
 
     pieces = units("平均27克），并保存[5，18]。如图1所示（见表2）。", chinese)
     assert "".join(pieces) == "平均27克），并保存[5，18]。如图1所示（见表2）。"

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from lxml import html
-from page_folders import run_script
 from PIL import Image
 
-import build_dataset
+from data_scripts import build_dataset
+from data_scripts.synthesize import main
+from helpers.page_folders import run_script
 from ocr2_hf.data.load import load_dataset
 from ocr2_hf.document.tables import read_tables
 from ocr2_hf.errors import run_command
-from synthesize import main
 
 PAGES = 8
 FIGURE = r"\d{1,3}(,\d{3})*"

@@ -5,15 +5,15 @@ import json
 import pytest
 import torch
 from PIL import Image
-from recorded_reader import RecordedReader, layout
-from statement_tables import BALANCE, table_html
 from transformers import ResNetConfig, TableTransformerConfig, TableTransformerForObjectDetection
 from transformers.models.detr.image_processing_pil_detr import DetrImageProcessorPil
 
+from helpers.recorded_reader import RecordedReader, layout
+from helpers.statement_tables import BALANCE, table_html
 from ocr2_hf import FinancialStatementParser, TableDetector
 from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.evaluation.boxes import box_iou
-from ocr2_hf.reading.statements.table_detector import TableBox, TableTransformer
+from ocr2_hf.statements.table_detector import TableBox, TableTransformer
 
 SIZE = (1000, 800)
 
@@ -91,7 +91,7 @@ def test_its_tables_are_cut_out_and_read(detector):
 
 
 def test_of_boxes_in_each_other_the_first_stays():
-    from ocr2_hf.reading.statements.table_detector import _apart
+    from ocr2_hf.statements.table_detector import _apart
 
     outer, inner, other = TableBox((0, 0, 100, 100)), TableBox((5, 5, 95, 95)), TableBox((0, 90, 9, 300))
     assert _apart([inner, outer, other]) == [inner, other]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from datasets import Dataset
 from PIL import Image
-from tiny_pages import noise, processor
 
+from helpers.tiny_pages import noise, processor
 from ocr2_hf.data.augment import Augmentation
 from ocr2_hf.data.collator import TargetEncoder, TrainingCollator
 from ocr2_hf.data.features import FEATURES

@@ -8,12 +8,12 @@ import pytest
 import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor, DeepseekOcr2ForConditionalGeneration
 
+from data_scripts.synthesize import main as synthesize
 from ocr2_hf.errors import run_command
 from ocr2_hf.evaluation.boxes import mean_box_iou
 from ocr2_hf.evaluation.text import character_error_rate
 from ocr2_hf.modeling.load import load_model
 from ocr2_hf.reading.reader import DocumentReader
-from synthesize import main as synthesize
 
 BASE = Path(__file__).resolve().parent.parent / "recipes/tiny/base"
 

@@ -7,9 +7,9 @@ import pytest
 from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_pages import page_dataset, page_row, processor
 from transformers.trainer_utils import set_seed
 
+from helpers.tiny_pages import page_dataset, page_row, processor
 from ocr2_hf import OCR2Trainer
 from ocr2_hf.data.features import FEATURES
 from ocr2_hf.data.images import ImageSettings

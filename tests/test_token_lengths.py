@@ -5,15 +5,15 @@ import shutil
 from pathlib import Path
 
 import pytest
-from page_folders import image_bytes, write_page, write_pages
 
-from build_dataset import main
+from data_scripts.build_dataset import main
+from data_scripts.token_lengths import CONTEXT, TokenLengths
+from helpers.page_folders import image_bytes, write_page, write_pages
 from ocr2_hf.data.collator import PromptEncoder, TargetEncoder
 from ocr2_hf.data.load import load_dataset
 from ocr2_hf.data.tasks import build_example
 from ocr2_hf.errors import run_command
 from ocr2_hf.modeling.tiny import build_tiny_processor
-from token_lengths import CONTEXT, TokenLengths
 
 
 @pytest.fixture

@@ -3,11 +3,11 @@
 import pytest
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from test_trainer import rows, trainer_for
 
+from helpers.trainings import rows, trainer_for
 from ocr2_hf.errors import UsageError
 from ocr2_hf.recipe import load_recipe
-from ocr2_hf.training import limits
+from ocr2_hf.training import launch_checks
 
 
 def test_tensorboard_has_the_loss_terms_of_every_step(tmp_path):
@@ -30,13 +30,13 @@ def arguments(tmp_path, tracker: str):
     )
     recipe = load_recipe(path)
     args = recipe.training_arguments()
-    limits.check_machine(recipe, args)
+    launch_checks.check_machine(recipe, args)
     return args
 
 
 def test_a_tracker_that_is_not_installed_is_told_before_anything_loads(tmp_path, monkeypatch):
     assert arguments(tmp_path, "tensorboard").report_to == ["tensorboard"]
-    monkeypatch.setattr(limits, "get_available_reporting_integrations", lambda: ["mlflow"])
+    monkeypatch.setattr(launch_checks, "get_available_reporting_integrations", lambda: ["mlflow"])
     with pytest.raises(UsageError, match="report_to: tensorboard is not installed here; install it, or set none"):
         arguments(tmp_path, "tensorboard")
 

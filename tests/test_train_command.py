@@ -5,15 +5,14 @@ import logging
 import re
 import subprocess
 import sys
-import time
 
-import psutil
 import pytest
 import yaml
-from commands import BIN, ROOT, build, environment, python, run, write_pages
-from tiny_pages import page_row
 from transformers import AutoModelForImageTextToText, TrainingArguments
 
+from helpers.commands import BIN, build, python, run, write_pages
+from helpers.signals import kill_when
+from helpers.tiny_pages import page_row
 from ocr2_hf.commands import train as train_command
 from ocr2_hf.errors import run_command
 from ocr2_hf.recipe_fields import KEYS
@@ -52,26 +51,6 @@ def train(workplace, *words: str, **extra: str) -> subprocess.CompletedProcess:
 def losses(folder) -> list[float]:
     history = json.loads((folder / "trainer_state.json").read_text())["log_history"]
     return [row["loss"] for row in history if "loss" in row]
-
-
-def kill_when(condition, *words) -> None:
-    """Start the command, wait for the condition, kill it and everything it started with SIGKILL."""
-    process = subprocess.Popen(
-        [str(word) for word in words],
-        cwd=ROOT,
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    deadline = time.monotonic() + 400
-    while not condition():
-        assert process.poll() is None, "it ended before it could be killed"
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    launched = psutil.Process(process.pid)
-    for started in (*launched.children(recursive=True), launched):  # launchers put workers in groups of their own
-        started.kill()
-    process.wait()
 
 
 def test_killed_and_started_again_it_goes_on_and_takes_the_same_steps(workplace, caplog, capfd):

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_pages import page_dataset, processor, text_model
 from transformers import AutoModelForImageTextToText
 
+from helpers.tiny_pages import page_dataset
+from helpers.trainings import QUICK, rows, trainer_for
 from ocr2_hf import OCR2Trainer
 from ocr2_hf.errors import UsageError
 from ocr2_hf.modeling.adapters import apply_policy
@@ -16,31 +17,6 @@ from ocr2_hf.modeling.load import load_model
 from ocr2_hf.modeling.tiny import build_tiny_model, save_tiny
 from ocr2_hf.recipe import ModelArguments, OCR2TrainingArguments
 from ocr2_hf.training.checkpoints import COMPLETE, complete_checkpoints, remove_incomplete
-
-QUICK = {
-    "num_train_epochs": 2,
-    "per_device_train_batch_size": 2,
-    "per_device_eval_batch_size": 3,
-    "logging_steps": 1,
-    "save_strategy": "no",
-    "learning_rate": 1e-3,
-    "loss_chunks": 2,
-    "token_weights": {"coordinate": 2.0, "eos": 3.0},
-    "label_weights": {"title": 1.5},
-    "eval_pages": 0,
-    "disable_tqdm": True,
-    "dataloader_pin_memory": False,
-}
-
-
-def trainer_for(folder, model=None, data=None, **values) -> OCR2Trainer:
-    args = OCR2TrainingArguments(output_dir=str(folder), **(QUICK | values))
-    data = data or page_dataset()
-    return OCR2Trainer(model or text_model(), args, processor=processor(), train_dataset=data, eval_dataset=data)
-
-
-def rows(trainer) -> list[dict]:
-    return [row for row in trainer.state.log_history if "loss" in row]
 
 
 def test_every_row_has_the_terms_and_they_add_up(tmp_path):

@@ -14,14 +14,14 @@ import datasets
 import pytest
 import torch
 import yaml
-from commands import ROOT, build, environment, run, write_pages
 from datasets import Dataset
-from launches import launcher
 from safetensors import safe_open
-from test_train_command import kill_when
-from tiny_pages import page_dataset, page_row, processor
 from transformers.trainer_utils import set_seed
 
+from helpers.commands import ROOT, build, environment, run, write_pages
+from helpers.launches import launcher
+from helpers.signals import kill_when
+from helpers.tiny_pages import page_dataset, page_row, processor
 from ocr2_hf import OCR2Trainer, load_dataset
 from ocr2_hf.data.collator import TrainingCollator
 from ocr2_hf.data.features import FEATURES
@@ -330,7 +330,8 @@ def test_two_processes_share_the_work_where_their_weights_are_split(tmp_path):
     rows = [page_row(f"p{i}", size, [f"Line {i}", "Total"], 1) for i, size in enumerate(sizes)]
     build("split", write_pages(tmp_path / "pages", rows), "--val", "0", "--test", "0")
     base = save_tiny(tmp_path / "base")
-    done = run(*launcher("ddp"), "tests/workers/vision_cache_worker.py", tmp_path, base, "split", OMP_NUM_THREADS="1")
+    worker = "tests/helpers/workers/vision_cache_worker.py"
+    done = run(*launcher("ddp"), worker, tmp_path, base, "split", OMP_NUM_THREADS="1")
     assert done.returncode == 0, done.stderr[-3000:]
     for rank in (0, 1):
         told = json.loads((tmp_path / f"{rank}.json").read_text())

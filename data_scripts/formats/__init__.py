@@ -14,11 +14,23 @@ from collections.abc import Callable
 from functools import partial
 from types import ModuleType
 
-from file_tree import FileTree
-from formats import alto, coco, cvat, hocr, jsonl, label_studio, ocr2, omnidocbench, page_xml, pubtabnet, sroie
-from formats import json as json_format
-from formats.page import Page
-from label_map import LabelMap, map_labels
+from data_scripts.file_tree import FileTree
+from data_scripts.formats import (
+    alto,
+    coco,
+    cvat,
+    hocr,
+    jsonl,
+    label_studio,
+    ocr2,
+    omnidocbench,
+    page_xml,
+    pubtabnet,
+    sroie,
+)
+from data_scripts.formats import json as json_format
+from data_scripts.formats.page import Page
+from data_scripts.label_map import LabelMap, map_labels
 from ocr2_hf.document.records import PageRecord
 from ocr2_hf.errors import UsageError, WorkError
 

@@ -8,12 +8,12 @@ import re
 from collections.abc import Iterable, Iterator
 from xml.etree.ElementTree import Element
 
-from file_tree import FileTree
-from formats.layout import Block, page_record, ranks_of, sort_blocks
-from formats.page import Page
-from formats.page_files import find_image, list_page_files
-from formats.xml_text import box_of_points, has_root, number, read_sheet, shown_id
-from label_map import by_class
+from data_scripts.file_tree import FileTree
+from data_scripts.formats.layout import Block, page_record, ranks_of, sort_blocks
+from data_scripts.formats.page import Page
+from data_scripts.formats.page_files import find_image, list_page_files
+from data_scripts.formats.xml_text import box_of_points, has_root, number, read_sheet, shown_id
+from data_scripts.label_map import by_class
 from ocr2_hf.document.records import PageRecord, RecordError
 
 FILES = "*.xml, ALTO"

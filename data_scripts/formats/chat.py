@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from formats.json_text import are_all, string
+from data_scripts.formats.json_text import are_all, string
 from ocr2_hf.document.records import RecordError, shown
 
 _ASKERS, _ANSWERERS = ("user", "human"), ("assistant", "gpt")

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from functools import partial
 from xml.etree.ElementTree import Element
 
-from file_tree import FileTree
-from formats.entries import Fields, list_entry, read_entry, unique_pages
-from formats.page import Page
-from formats.xml_text import box_of_points, has_root, number, parse_number, read_xml
+from data_scripts.file_tree import FileTree
+from data_scripts.formats.entries import Fields, list_entry, read_entry, unique_pages
+from data_scripts.formats.page import Page
+from data_scripts.formats.xml_text import box_of_points, has_root, number, parse_number, read_xml
 from ocr2_hf.document.records import RecordError
 from ocr2_hf.errors import WorkError
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
-from file_tree import FileTree
-from formats.images import PAGE_MARK, named_image
-from formats.page import Page
+from data_scripts.file_tree import FileTree
+from data_scripts.formats.images import PAGE_MARK, named_image
+from data_scripts.formats.page import Page
 from ocr2_hf.document.records import PageRecord, RecordError, shown
 
 _LONGEST_NAME = 4096

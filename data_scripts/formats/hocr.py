@@ -12,14 +12,14 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from file_tree import FileTree, annotation_read
-from formats.hocr_html import parse_hocr
-from formats.hocr_regions import LABELS as LABELS
-from formats.hocr_regions import box_of, kind_of, list_regions
-from formats.layout import page_record
-from formats.page import Page
-from formats.page_files import find_image, list_page_files
-from formats.xml_text import heads, read_bytes
+from data_scripts.file_tree import FileTree, annotation_read
+from data_scripts.formats.hocr_html import parse_hocr
+from data_scripts.formats.hocr_regions import LABELS as LABELS
+from data_scripts.formats.hocr_regions import box_of, kind_of, list_regions
+from data_scripts.formats.layout import page_record
+from data_scripts.formats.page import Page
+from data_scripts.formats.page_files import find_image, list_page_files
+from data_scripts.formats.xml_text import heads, read_bytes
 from ocr2_hf.document.page_files import SEVERAL_PAGES
 from ocr2_hf.document.records import PageRecord, RecordError
 

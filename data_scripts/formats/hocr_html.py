@@ -6,7 +6,7 @@ from typing import Any
 
 from lxml import etree
 
-from formats.xml_text import BrokenXML, parse_xml
+from data_scripts.formats.xml_text import BrokenXML, parse_xml
 from ocr2_hf.document.records import RecordError
 
 _BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby, islice
 from typing import Any
 
-from formats.layout import Block
-from formats.xml_text import parse_number
-from label_map import by_class
+from data_scripts.formats.layout import Block
+from data_scripts.formats.xml_text import parse_number
+from data_scripts.label_map import by_class
 from ocr2_hf.document.records import RecordError
 
 LABELS = by_class(

@@ -6,8 +6,8 @@ import unicodedata
 from pathlib import PurePosixPath
 from typing import Any
 
-from file_tree import FileTree
-from formats.page import Page
+from data_scripts.file_tree import FileTree
+from data_scripts.formats.page import Page
 from ocr2_hf.document.page_files import PAGE_SUFFIXES, SEVERAL_PAGES
 from ocr2_hf.document.records import RecordError
 

@@ -8,11 +8,11 @@ the boxes were drawn on, where the image has other pixels). Other keys are left 
 
 from typing import Any
 
-from file_tree import FileTree
-from formats.images import images_by_stem, named_image, paired_image, same_name
-from formats.json_head import first_key_paths
-from formats.json_text import parse_object, read_bytes
-from formats.page import Page
+from data_scripts.file_tree import FileTree
+from data_scripts.formats.images import images_by_stem, named_image, paired_image, same_name
+from data_scripts.formats.json_head import first_key_paths
+from data_scripts.formats.json_text import parse_object, read_bytes
+from data_scripts.formats.page import Page
 from ocr2_hf.document.records import PageRecord, RecordError
 
 FILES = "*.json"

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from file_tree import FileTree, first_heads
+from data_scripts.file_tree import FileTree, first_heads
 
 HEAD_BYTES = 2**16
 _DEEPEST = 6

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from itertools import count
 from typing import Any, BinaryIO
 
-from file_tree import annotation_read
-from formats.entries import read_entry
-from formats.json_text import MAX_PAGE_BYTES, parse_object
-from formats.page import Page
+from data_scripts.file_tree import annotation_read
+from data_scripts.formats.entries import read_entry
+from data_scripts.formats.json_text import MAX_PAGE_BYTES, parse_object
+from data_scripts.formats.page import Page
 from ocr2_hf.document.records import RecordError
 from ocr2_hf.errors import WorkError
 

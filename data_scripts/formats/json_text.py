@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from file_tree import annotation_read
+from data_scripts.file_tree import annotation_read
 from ocr2_hf.document.records import RecordError, shown
 from ocr2_hf.errors import WorkError
 

@@ -15,15 +15,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from file_tree import FileTree
-from formats.chat import messages_of, parts_of, question
-from formats.entries import list_row, unique_pages
-from formats.images import named_image
-from formats.json import plain_record
-from formats.json_head import file_key_paths, first_key_paths
-from formats.json_lines import list_rows, read_row
-from formats.json_text import parse_object, read_shared_json, string
-from formats.page import Page
+from data_scripts.file_tree import FileTree
+from data_scripts.formats.chat import messages_of, parts_of, question
+from data_scripts.formats.entries import list_row, unique_pages
+from data_scripts.formats.images import named_image
+from data_scripts.formats.json import plain_record
+from data_scripts.formats.json_head import file_key_paths, first_key_paths
+from data_scripts.formats.json_lines import list_rows, read_row
+from data_scripts.formats.json_text import parse_object, read_shared_json, string
+from data_scripts.formats.page import Page
 from ocr2_hf.document.records import PageRecord, RecordError, shown
 
 FILES = "*.jsonl, or *.json with a list of messages, conversations or pages"

@@ -16,12 +16,12 @@ from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from file_tree import FileTree
-from formats.entries import Fields, entry_id, find_image, list_entry, read_entry, unique_pages
-from formats.json_head import first_key_paths
-from formats.json_text import are_all, numbers, read_shared_json
-from formats.label_studio_region import region_box, region_label, region_shape, region_text
-from formats.page import Page
+from data_scripts.file_tree import FileTree
+from data_scripts.formats.entries import Fields, entry_id, find_image, list_entry, read_entry, unique_pages
+from data_scripts.formats.json_head import first_key_paths
+from data_scripts.formats.json_text import are_all, numbers, read_shared_json
+from data_scripts.formats.label_studio_region import region_box, region_label, region_shape, region_text
+from data_scripts.formats.page import Page
 from ocr2_hf.document.records import RecordError, shown
 
 FILES = "*.json, a list of tasks with annotations and data"

@@ -3,8 +3,8 @@
 import math
 from typing import Any
 
-from formats.geometry import box_around
-from formats.json_text import numbers, string
+from data_scripts.formats.geometry import box_around
+from data_scripts.formats.json_text import numbers, string
 from ocr2_hf.document.records import RecordError, shown
 
 _SHAPES = ("rectangle", "rectanglelabels", "polygon", "polygonlabels", "ellipse", "ellipselabels")

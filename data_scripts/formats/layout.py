@@ -4,8 +4,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from formats.geometry import box_around_all
-from formats.page import Page
+from data_scripts.formats.geometry import box_around_all
+from data_scripts.formats.page import Page
 from ocr2_hf.document.records import PageRecord, RecordError
 
 _SEPARATORS = {"region": "\n", "line": " ", "word": ""}

@@ -11,12 +11,12 @@ import os
 from functools import partial
 from typing import Any
 
-from file_tree import FileTree
-from formats.entries import Fields, list_entry, read_entry, unique_pages
-from formats.images import PAGE_MARK
-from formats.json_head import first_key_paths
-from formats.json_text import MAX_FILE_BYTES, are_all, numbers, parse_object, read_bytes, string
-from formats.page import Page
+from data_scripts.file_tree import FileTree
+from data_scripts.formats.entries import Fields, list_entry, read_entry, unique_pages
+from data_scripts.formats.images import PAGE_MARK
+from data_scripts.formats.json_head import first_key_paths
+from data_scripts.formats.json_text import MAX_FILE_BYTES, are_all, numbers, parse_object, read_bytes, string
+from data_scripts.formats.page import Page
 from ocr2_hf.document.grounding import parse_regions, plain_text
 from ocr2_hf.document.page_files import PDF_SUFFIX, SEVERAL_PAGES
 from ocr2_hf.document.records import RecordError, shown

@@ -12,13 +12,13 @@ Source: the dataset card of OmniDocBench v1.5.
 from functools import partial
 from typing import Any
 
-from file_tree import FileTree
-from formats.entries import Fields, entry_id, list_entry, read_entry, unique_pages
-from formats.geometry import box_around
-from formats.json_head import first_key_paths
-from formats.json_text import are_all, numbers, read_shared_json, string
-from formats.page import Page
-from label_map import by_class
+from data_scripts.file_tree import FileTree
+from data_scripts.formats.entries import Fields, entry_id, list_entry, read_entry, unique_pages
+from data_scripts.formats.geometry import box_around
+from data_scripts.formats.json_head import first_key_paths
+from data_scripts.formats.json_text import are_all, numbers, read_shared_json, string
+from data_scripts.formats.page import Page
+from data_scripts.label_map import by_class
 from ocr2_hf.document.records import RecordError, shown
 
 FILES = "*.json, a list of pages with layout_dets"

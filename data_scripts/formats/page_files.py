@@ -3,9 +3,9 @@
 import posixpath
 import re
 
-from file_tree import FileTree
-from formats.images import images_by_stem, named_image, paired_image, same_name
-from formats.page import Page
+from data_scripts.file_tree import FileTree
+from data_scripts.formats.images import images_by_stem, named_image, paired_image, same_name
+from data_scripts.formats.page import Page
 from ocr2_hf.document.records import RecordError
 
 # What libraries and Transkribus put beside the pages of a book.

@@ -10,13 +10,13 @@ import re
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
-from file_tree import FileTree
-from formats.geometry import box_around
-from formats.layout import Block, page_record, ranks_of
-from formats.page import Page
-from formats.page_files import find_image, list_page_files
-from formats.xml_text import box_of_points, has_root, number, read_sheet, shown_id
-from label_map import by_class
+from data_scripts.file_tree import FileTree
+from data_scripts.formats.geometry import box_around
+from data_scripts.formats.layout import Block, page_record, ranks_of
+from data_scripts.formats.page import Page
+from data_scripts.formats.page_files import find_image, list_page_files
+from data_scripts.formats.xml_text import box_of_points, has_root, number, read_sheet, shown_id
+from data_scripts.label_map import by_class
 from ocr2_hf.document.records import PageRecord
 
 FILES = "*.xml, PAGE-XML"

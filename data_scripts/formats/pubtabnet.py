@@ -12,14 +12,14 @@ from html import escape
 from operator import methodcaller
 from typing import Any
 
-from file_tree import FileTree
-from formats.entries import list_row, unique_pages
-from formats.geometry import box_around_all
-from formats.images import named_image
-from formats.json_head import first_key_paths
-from formats.json_lines import list_rows, read_row
-from formats.json_text import are_all, numbers
-from formats.page import Page
+from data_scripts.file_tree import FileTree
+from data_scripts.formats.entries import list_row, unique_pages
+from data_scripts.formats.geometry import box_around_all
+from data_scripts.formats.images import named_image
+from data_scripts.formats.json_head import first_key_paths
+from data_scripts.formats.json_lines import list_rows, read_row
+from data_scripts.formats.json_text import are_all, numbers
+from data_scripts.formats.page import Page
 from ocr2_hf.document.page_files import PDF_SUFFIX
 from ocr2_hf.document.records import PageRecord, RecordError
 

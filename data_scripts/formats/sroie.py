@@ -13,12 +13,12 @@ import json
 import posixpath
 import re
 
-from file_tree import FileTree, first_heads
-from formats.entries import read_entry, unique_pages
-from formats.geometry import box_around
-from formats.images import images_by_stem, paired_image
-from formats.json_text import parse_object, read_bytes
-from formats.page import Page
+from data_scripts.file_tree import FileTree, first_heads
+from data_scripts.formats.entries import read_entry, unique_pages
+from data_scripts.formats.geometry import box_around
+from data_scripts.formats.images import images_by_stem, paired_image
+from data_scripts.formats.json_text import parse_object, read_bytes
+from data_scripts.formats.page import Page
 from ocr2_hf.document.records import PageRecord, RecordError, shown
 
 FILES = "*.txt or *.csv of lines x1,y1,x2,y2,x3,y3,x4,y4,text"

@@ -7,8 +7,8 @@ from xml.etree.ElementTree import Element
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import ParseError, fromstring
 
-from file_tree import FileTree, annotation_read, first_heads
-from formats.geometry import box_around
+from data_scripts.file_tree import FileTree, annotation_read, first_heads
+from data_scripts.formats.geometry import box_around
 from ocr2_hf.document.records import RecordError
 
 MAX_BYTES = 32 * 2**20

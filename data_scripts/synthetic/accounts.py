@@ -4,7 +4,7 @@ import random
 from dataclasses import dataclass
 from types import ModuleType
 
-from synthetic.tables import Kind
+from data_scripts.synthetic.tables import Kind
 
 NIL_SHARE = 0.12  # of items with nothing in some period
 NOTE_SHARE = 0.7

@@ -5,14 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
 
+from data_scripts.synthetic.charts import draw_chart
+from data_scripts.synthetic.fonts import Fonts
+from data_scripts.synthetic.formulas import choose_formula, draw_formula
+from data_scripts.synthetic.measurements import measurement_table
+from data_scripts.synthetic.page import Mark, Region, SyntheticPage, write_mark
+from data_scripts.synthetic.prose import Line, break_lines, fill, paragraph, units
+from data_scripts.synthetic.tables import GAP, TableLayout, draw_table, natural_widths
 from ocr2_hf.errors import UsageError
-from synthetic.charts import draw_chart
-from synthetic.fonts import Fonts
-from synthetic.formulas import choose_formula, draw_formula
-from synthetic.measurements import measurement_table
-from synthetic.page import Mark, Region, SyntheticPage, write_mark
-from synthetic.prose import Line, break_lines, fill, paragraph, units
-from synthetic.tables import GAP, TableLayout, draw_table, natural_widths
 
 SMALLEST_FONT = 9
 FEWEST_LINES = 40  # of body text, that the height must hold

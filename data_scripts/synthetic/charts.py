@@ -6,8 +6,8 @@ from types import ModuleType
 
 from PIL import Image, ImageDraw, ImageFont
 
-from synthetic.fonts import Fonts
-from synthetic.page import Colour, Mark, line_mark, write_mark
+from data_scripts.synthetic.fonts import Fonts
+from data_scripts.synthetic.page import Colour, Mark, line_mark, write_mark
 
 FINER = 4  # drawn so much larger, then made smaller: smooth edges
 COLOURS: tuple[Colour, ...] = ((31, 90, 150), (190, 80, 40), (60, 130, 80), (110, 80, 150), (90, 90, 90))

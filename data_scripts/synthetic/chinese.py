@@ -1,6 +1,6 @@
 """What Chinese pages say. `synthetic.english` has the same names."""
 
-from synthetic.words import names
+from data_scripts.synthetic.words import names
 
 FACE = "SC"  # of a font collection: simplified Chinese
 SPACE = ""

@@ -7,8 +7,8 @@ import random
 import numpy as np
 from PIL import Image, ImageFilter
 
-from synthetic.page import Mark, SyntheticPage
-from synthetic.stamps import draw_stamp
+from data_scripts.synthetic.page import Mark, SyntheticPage
+from data_scripts.synthetic.stamps import draw_stamp
 
 LARGEST_ANGLE = 2.5  # degrees
 MOST_STAMPED = 0.5  # the share of pages with a stamp, at strength 1

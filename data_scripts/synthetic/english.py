@@ -1,6 +1,6 @@
 """What English pages say. `synthetic.chinese` has the same names."""
 
-from synthetic.words import names
+from data_scripts.synthetic.words import names
 
 FACE = ""  # of a font collection
 SPACE = " "  # between words

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
-from synthetic import chinese, english
+from data_scripts.synthetic import chinese, english
 
 LANGUAGES: dict[str, ModuleType] = {"en": english, "zh": chinese}
 SIGNS = "()[]%=*&'+"

@@ -3,7 +3,7 @@
 import random
 from types import ModuleType
 
-from synthetic.tables import Table, TableCell
+from data_scripts.synthetic.tables import Table, TableCell
 
 
 def measurement_table(rng: random.Random, words: ModuleType) -> Table:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from PIL import Image, ImageChops, ImageDraw, ImageFont
 
-from synthetic.fonts import Fonts
+from data_scripts.synthetic.fonts import Fonts
 
 # Fainter edges of anti-aliased letters do not count as ink.
 INK_THRESHOLD = 32

@@ -8,9 +8,9 @@ of words would teach it to guess instead.
 import random
 from types import ModuleType
 
+from data_scripts.synthetic.fonts import LETTERS, Fonts
+from data_scripts.synthetic.page import SyntheticPage, Word
 from ocr2_hf.errors import UsageError
-from synthetic.fonts import LETTERS, Fonts
-from synthetic.page import SyntheticPage, Word
 
 CELL = 16
 SIZES = (12, 16)  # pixels; larger letters would reach into the next cell

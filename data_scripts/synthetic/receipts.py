@@ -4,10 +4,10 @@ import random
 from dataclasses import dataclass
 from types import ModuleType
 
+from data_scripts.synthetic.fonts import Fonts
+from data_scripts.synthetic.page import SyntheticPage
+from data_scripts.synthetic.words import money
 from ocr2_hf.errors import UsageError
-from synthetic.fonts import Fonts
-from synthetic.page import SyntheticPage
-from synthetic.words import money
 
 SMALLEST_FONT = 9
 TIGHTEST_PITCH = 1.35  # from line to line, in font sizes

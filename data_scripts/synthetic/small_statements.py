@@ -8,12 +8,12 @@ than four digits (the tokenizer of the tiny models writes 340 as one token, as i
 import random
 from types import ModuleType
 
+from data_scripts.synthetic.fonts import Fonts
+from data_scripts.synthetic.page import Region, SyntheticPage, write_mark
+from data_scripts.synthetic.primer import SIZES, cells, grid
+from data_scripts.synthetic.tables import Table, TableCell
+from data_scripts.synthetic.words import figure
 from ocr2_hf.errors import UsageError
-from synthetic.fonts import Fonts
-from synthetic.page import Region, SyntheticPage, write_mark
-from synthetic.primer import SIZES, cells, grid
-from synthetic.tables import Table, TableCell
-from synthetic.words import figure
 
 COLUMNS, ROWS = 12, 12
 LOWEST_START = 2  # rows left empty above, at most

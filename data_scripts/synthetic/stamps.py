@@ -6,8 +6,8 @@ import random
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from synthetic.fonts import Fonts
-from synthetic.page import Mark, SyntheticPage
+from data_scripts.synthetic.fonts import Fonts
+from data_scripts.synthetic.page import Mark, SyntheticPage
 
 DARKEST = 0.85  # a pad is never as dark as ink
 

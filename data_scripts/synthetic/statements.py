@@ -4,12 +4,12 @@ import random
 from dataclasses import dataclass
 from types import ModuleType
 
+from data_scripts.synthetic.accounts import Accounts, Line, longest
+from data_scripts.synthetic.fonts import Fonts
+from data_scripts.synthetic.page import SyntheticPage
+from data_scripts.synthetic.tables import GAP, Table, TableCell, TableLayout, draw_table, natural_widths
+from data_scripts.synthetic.words import figure
 from ocr2_hf.errors import UsageError
-from synthetic.accounts import Accounts, Line, longest
-from synthetic.fonts import Fonts
-from synthetic.page import SyntheticPage
-from synthetic.tables import GAP, Table, TableCell, TableLayout, draw_table, natural_widths
-from synthetic.words import figure
 
 SMALLEST_FONT = 9
 TIGHTEST_PITCH, WIDEST_PITCH = 1.38, 2.1  # from line to line, in font sizes

@@ -7,8 +7,8 @@ from typing import Literal
 
 from PIL import Image
 
-from synthetic.fonts import Fonts
-from synthetic.page import Mark, Region, TableCell, line_mark, write_mark
+from data_scripts.synthetic.fonts import Fonts
+from data_scripts.synthetic.page import Mark, Region, TableCell, line_mark, write_mark
 
 Style = Literal["rules", "grid", "plain"]
 Kind = Literal["head", "section", "item", "subtotal", "total"]

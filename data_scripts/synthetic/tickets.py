@@ -6,10 +6,10 @@ The quickstart's new domain: the tiny base was not trained on a line of it.
 import random
 from types import ModuleType
 
+from data_scripts.synthetic.fonts import Fonts
+from data_scripts.synthetic.page import SyntheticPage
+from data_scripts.synthetic.primer import SIZES, cells, grid
 from ocr2_hf.errors import UsageError
-from synthetic.fonts import Fonts
-from synthetic.page import SyntheticPage
-from synthetic.primer import SIZES, cells, grid
 
 LINES = ("CITY BUS", "NIGHT TRAIN", "RIVER FERRY", "AIR COACH")
 FEWEST_FIELDS, MOST_FIELDS = 3, 5

@@ -6,11 +6,11 @@ They are what a model of one visual token per 16 pixels and two million weights 
 import random
 from types import ModuleType
 
+from data_scripts.synthetic.fonts import Fonts
+from data_scripts.synthetic.page import SyntheticPage
+from data_scripts.synthetic.primer import CELL, SIZES, cells, grid
+from data_scripts.synthetic.words import draw_word, money
 from ocr2_hf.errors import UsageError
-from synthetic.fonts import Fonts
-from synthetic.page import SyntheticPage
-from synthetic.primer import CELL, SIZES, cells, grid
-from synthetic.words import draw_word, money
 
 FEWEST_ROWS = 4
 LOWEST_START = 2  # rows left empty above, at most

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from ocr2_hf.benchmark.contenders import OURS, STOCK, ProcessorCollator, StockPages, bench_processor
 from ocr2_hf.benchmark.pages import PageMix, make_pages
-from ocr2_hf.benchmark.sides import OURS, STOCK, ProcessorCollator, StockPages, bench_processor
 from ocr2_hf.benchmark.turns import medians, quotients, spread, take_turns
 from ocr2_hf.data.collator import TrainingCollator
 from ocr2_hf.data.pages import PageTasks

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch._subclasses import FakeTensorMode
 from transformers.loss.loss_utils import ForCausalLMLoss
 
+from ocr2_hf.benchmark.contenders import OURS, STOCK
 from ocr2_hf.benchmark.machine import seconds_of
-from ocr2_hf.benchmark.sides import OURS, STOCK
 from ocr2_hf.benchmark.turns import medians, quotients, spread, take_turns
 from ocr2_hf.data.collator import IGNORED
 from ocr2_hf.modeling.head import OCR2Head

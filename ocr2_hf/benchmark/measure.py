@@ -16,11 +16,11 @@ from datasets import Dataset
 from transformers import PrinterCallback, Trainer, TrainingArguments
 from transformers.trainer_utils import set_seed
 
-from ocr2_hf.benchmark.clock import StepClock
+from ocr2_hf.benchmark.contenders import Side, bench_processor
 from ocr2_hf.benchmark.machine import synchronize
 from ocr2_hf.benchmark.memory import peak_of_training
 from ocr2_hf.benchmark.pages import PageMix, make_pages
-from ocr2_hf.benchmark.sides import Side, bench_processor
+from ocr2_hf.benchmark.step_timer import StepClock
 from ocr2_hf.benchmark.turns import quotients, spread, take_turns
 from ocr2_hf.recipe import OCR2TrainingArguments, Recipe
 from ocr2_hf.training.trainer import OCR2Trainer

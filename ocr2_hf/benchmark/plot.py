@@ -7,8 +7,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ocr2_hf.benchmark.clock import PARTS
-from ocr2_hf.benchmark.sides import OURS, STOCK
+from ocr2_hf.benchmark.contenders import OURS, STOCK
+from ocr2_hf.benchmark.step_timer import PARTS
 from ocr2_hf.document.atomic_files import whole_file
 from ocr2_hf.document.colors import BLUE, GREEN, ORANGE, PINK, RED, SKY
 from ocr2_hf.plots import GREY, INK, dress

@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
+from ocr2_hf.benchmark.contenders import OURS, STOCK, Side, bench_processor, refuse_without_gpu
 from ocr2_hf.benchmark.machine import describe, matrix_rate
 from ocr2_hf.benchmark.measure import Work, measure, ratios, run_recipe
 from ocr2_hf.benchmark.pages import PageMix
-from ocr2_hf.benchmark.sides import OURS, STOCK, Side, bench_processor, refuse_without_gpu
 from ocr2_hf.data.images import ImageSettings
 from ocr2_hf.errors import UsageError
 from ocr2_hf.modeling.adapters import trainable_counts

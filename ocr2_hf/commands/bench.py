@@ -13,6 +13,7 @@ import json
 from functools import partial
 from pathlib import Path
 
+from ocr2_hf.benchmark.contenders import bench_recipe, opposite_side
 from ocr2_hf.benchmark.data import bench_data
 from ocr2_hf.benchmark.loss import bench_loss, recipe_loss
 from ocr2_hf.benchmark.machine import describe, end_processes, is_main_process
@@ -21,11 +22,10 @@ from ocr2_hf.benchmark.pages import PageMix
 from ocr2_hf.benchmark.plot import draw_benchmark
 from ocr2_hf.benchmark.processes import launched_run
 from ocr2_hf.benchmark.results import SWEEPS, bench, sweep
-from ocr2_hf.benchmark.sides import bench_recipe, opposite_side
 from ocr2_hf.commands.arguments import command_parser, page_size, positive_integer, shares, whole_number
 from ocr2_hf.document.atomic_files import write_json
 from ocr2_hf.recipe import Recipe
-from ocr2_hf.training.limits import check_machine
+from ocr2_hf.training.launch_checks import check_machine
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -17,9 +17,9 @@ from ocr2_hf.commands.arguments import add_generation_flags, command_parser, out
 from ocr2_hf.commands.reading import answer_settings, check_all_read, open_call, print_outcome
 from ocr2_hf.data.tasks import PROMPTS
 from ocr2_hf.reading.evaluation_settings import fingerprint
-from ocr2_hf.reading.ledger import Ledger
 from ocr2_hf.reading.read_files import FileReader, Outcome, read_markdown
 from ocr2_hf.reading.reader import MAX_SECONDS
+from ocr2_hf.reading.resume_log import Ledger
 
 
 def main(argv: list[str] | None = None) -> int:

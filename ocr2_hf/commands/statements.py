@@ -3,7 +3,7 @@
     ocr2 statements FILE... --model DIR --to json|csv|xlsx [--pages 3-7,9] --output_dir DIR
 
 FILE may be a folder: every image and PDF in it is read, at any depth. Each file gives NAME.statements.json (schema:
-ocr2_hf/reading/statements/statements.schema.json), .csv or .xlsx; --to takes several. Sums that do not add up are
+ocr2_hf/statements/statements.schema.json), .csv or .xlsx; --to takes several. Sums that do not add up are
 listed. A file or page that cannot be read is listed at the end, and the status is 1. Run again, the same command goes
 on where it was stopped.
 """
@@ -14,9 +14,9 @@ from ocr2_hf.commands.arguments import add_generation_flags, command_parser, out
 from ocr2_hf.commands.reading import answer_settings, check_all_read, open_call, print_outcome
 from ocr2_hf.reading.evaluation_settings import fingerprint
 from ocr2_hf.reading.reader import MAX_SECONDS
-from ocr2_hf.reading.statements.files import WRITERS, Outcome, ledger_for, read_statements
-from ocr2_hf.reading.statements.parser import FinancialStatementParser
-from ocr2_hf.reading.statements.table_detector import TableTransformer
+from ocr2_hf.statements.files import WRITERS, Outcome, ledger_for, read_statements
+from ocr2_hf.statements.parser import FinancialStatementParser
+from ocr2_hf.statements.table_detector import TableTransformer
 
 STATUSES = ("ok", "off", "not checkable")
 

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset as TorchDataset
 from ocr2_hf.data.augment import Augmentation
 from ocr2_hf.data.collator import Example, PromptEncoder, TargetEncoder
 from ocr2_hf.data.images import ImageSettings
-from ocr2_hf.data.parts import Part, find_parts, part_row
+from ocr2_hf.data.page_splitting import Part, find_parts, part_row
 from ocr2_hf.data.table_crops import crop_table, crop_tiles
 from ocr2_hf.data.tasks import build_example, chosen_table, page_regions, page_tables, suits
 from ocr2_hf.data.vision_features import VisionFeatures
@@ -35,9 +35,9 @@ class PageTasks(TorchDataset):
     fit no task are left out: `dropped` counts them by reason.
 
     With `overlong="split"` a page too long for the task markdown comes as several examples of that task, cut between
-    regions (`ocr2_hf.data.parts`): `split` has its parts by row. Where other tasks fit, it comes whole for them too.
-    A page with a region that is too long alone, or with no place to cut, is left out. Other tasks are never split:
-    their targets do not say which part of the page they stand for.
+    regions (`ocr2_hf.data.page_splitting`): `split` has its parts by row. Where other tasks fit, it comes whole for
+    them too. A page with a region that is too long alone, or with no place to cut, is left out. Other tasks are never
+    split: their targets do not say which part of the page they stand for.
 
     `augment` changes the images, and the boxes with them before the target is written; what it does depends on seed,
     epoch and the page's id alone. Sizes stay, and a coordinate is one token whatever it is: no length changes. A row of

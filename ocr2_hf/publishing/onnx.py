@@ -40,7 +40,7 @@ def export_onnx(source: str | Path, output_dir: str | Path, dtype: str = "auto")
     _check_extra()
     if dtype not in ("auto", "float32"):
         raise UsageError(f"--dtype {dtype}: ONNX graphs are written in float32 only; leave it out")
-    from ocr2_hf.publishing.onnx_cuts import write_graphs
+    from ocr2_hf.publishing.onnx_graph_split import write_graphs
 
     model = merged_model(source, "float32", attn_implementation="eager")
     processor = load_processor(source)

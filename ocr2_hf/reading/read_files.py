@@ -9,9 +9,9 @@ from tqdm.auto import tqdm
 from ocr2_hf.document.page_files import Pages, PageSource, list_pages
 from ocr2_hf.errors import WorkError
 from ocr2_hf.reading.inputs import Input
-from ocr2_hf.reading.ledger import Ledger
 from ocr2_hf.reading.reader import MAX_NEW_TOKENS, DocumentReader
 from ocr2_hf.reading.results import Document
+from ocr2_hf.reading.resume_log import Ledger
 
 
 @dataclass

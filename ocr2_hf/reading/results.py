@@ -14,8 +14,8 @@ from PIL import Image
 from ocr2_hf.document.atomic_files import drop_half_line, whole_file, write_whole
 from ocr2_hf.errors import WorkError
 from ocr2_hf.reading.inputs import Input
-from ocr2_hf.reading.ledger import Ledger, stamp
 from ocr2_hf.reading.page import Page
+from ocr2_hf.reading.resume_log import Ledger, stamp
 
 FIGURE_LABELS = ("image", "figure")
 _SMALLEST_FIGURE = 2  # pixels a side

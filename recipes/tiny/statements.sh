@@ -24,7 +24,7 @@ step accelerate launch --config_file accelerate_configs/cpu.yaml -m ocr2_hf trai
     --output_dir $out/model
 step ocr2 evaluate --model $out/model --dataset small_statements_test --task table --output_dir $out/tuned \
     --max_new_tokens 300
-step python -m ocr2_hf.reading.statements.scores $out/base/predictions.jsonl $out/tuned/predictions.jsonl
+step python -m ocr2_hf.statements.scores $out/base/predictions.jsonl $out/tuned/predictions.jsonl
 step ocr2 evaluate --compare $out/base $out/tuned --output_dir $out/report
 step ocr2 statements $out/test_raw/images/000000.png $out/test_raw/images/000001.png $out/test_raw/images/000002.png \
     --model $out/model --to xlsx csv json --output_dir $out/read --max_new_tokens 400

@@ -1,0 +1,1 @@
+"""Annotation folders -> datasets; also `ocr2 build | inspect | crop | synthesize`."""
