@@ -11,7 +11,7 @@ from PIL import Image
 from ocr2_hf.document.grounding import Region
 from ocr2_hf.document.overlay import example_picture
 from ocr2_hf.errors import UsageError
-from ocr2_hf.modeling.hub_files import files_beside
+from ocr2_hf.modeling.model_files import files_beside
 from ocr2_hf.publishing.contents import Contents, is_published_name, read_contents
 from ocr2_hf.publishing.evaluations import Evaluation, example_of, find_evaluations, read_evaluations
 from ocr2_hf.publishing.hub import PushOptions, push_model

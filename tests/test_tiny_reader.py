@@ -1,20 +1,25 @@
-"""The tiny model made for training from scratch: where it looks before it has learned anything, and its tokens."""
+"""The tiny model that is trained from nothing: where it looks before it has learned anything, and its tokens."""
+
+import runpy
 
 import pytest
 import torch
 from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
+from helpers.commands import ROOT
 from ocr2_hf.data.collator import Example, PromptEncoder, TrainingCollator
 from ocr2_hf.data.coordinates import coordinate_token_ids
 from ocr2_hf.data.tasks import PROMPTS
+from ocr2_hf.errors import run_command
 from ocr2_hf.modeling.load import load_model, load_processor
-from ocr2_hf.modeling.tiny import save_tiny
+
+START = runpy.run_path(str(ROOT / "recipes/tiny/guided_start.py"))
 
 
 @pytest.fixture(scope="module")
 def reader():
-    model = load_model("tiny_reader")
+    model = START["guided_model"]()
     model.set_attn_implementation("eager")  # which hands the attention out
     return model.eval()
 
@@ -87,8 +92,21 @@ def test_near_coordinates_start_alike_and_each_is_one_token(reader, processor):
 
 
 def test_stock_classes_load_what_is_saved(tmp_path, reader):
-    save_tiny(tmp_path, name="tiny_reader")
+    assert run_command(START["main"], [str(tmp_path)]) == 0
     model = AutoModelForImageTextToText.from_pretrained(tmp_path)
     saved = dict(reader.named_parameters())
     assert all(torch.equal(parameter, saved[name]) for name, parameter in model.named_parameters())
     assert AutoProcessor.from_pretrained(tmp_path, backend="pil").image_processor.size["height"] == 192
+
+
+def test_the_size_itself_differs_only_in_what_the_script_starts(reader):
+    plain = dict(load_model("tiny_reader").named_parameters())
+    started = {name for name, parameter in reader.named_parameters() if not torch.equal(parameter, plain[name])}
+    encoder = {
+        f"layers.{n}.self_attn.{part}_proj.{kind}" for n in (0, 1) for part in "qk" for kind in ("weight", "bias")
+    }
+    assert started == {f"model.vision_tower.vision_encoder.{name}" for name in encoder} | {
+        *("model.vision_tower.sam_encoder.pos_embed", "model.multi_modal_projector.bias", "lm_head.weight"),
+        *("model.language_model.embed_tokens.weight", "model.language_model.layers.0.self_attn.q_proj.weight"),
+        "model.language_model.layers.0.self_attn.k_proj.weight",
+    }

@@ -21,10 +21,9 @@ from ocr2_hf.data.tasks import build_example
 from ocr2_hf.document.page_files import to_rgb
 from ocr2_hf.errors import UsageError
 from ocr2_hf.modeling.adapters import apply_policy
-from ocr2_hf.modeling.experts import OCR2Experts
 from ocr2_hf.modeling.head import OCR2Head
 from ocr2_hf.modeling.load import choose_attention, image_backend, load_processor
-from ocr2_hf.modeling.model import OCR2Model, OCR2PageModel, OCR2VisionModel
+from ocr2_hf.modeling.model import OCR2Experts, OCR2Model, OCR2PageModel, OCR2VisionModel
 from ocr2_hf.modeling.tiny import TINY_SIZES, build_tiny_model, build_tiny_tokenizer
 from ocr2_hf.planning import budget
 from ocr2_hf.recipe import OCR2TrainingArguments, Recipe, load_recipe

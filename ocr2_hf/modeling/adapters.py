@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from ocr2_hf.document.atomic_files import whole_file
-from ocr2_hf.modeling.file_names import ADAPTER_WEIGHTS
 from ocr2_hf.modeling.model import OCR2Model
+from ocr2_hf.modeling.model_files import ADAPTER_WEIGHTS
 from ocr2_hf.recipe import ModelArguments
 
 # The model's parts: what the names of a part's parameters contain, what it is called, the group it trains in.

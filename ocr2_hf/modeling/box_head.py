@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ocr2_hf.modeling.file_names import BOX_HEAD_FILE
+from ocr2_hf.modeling.model_files import BOX_HEAD_FILE
 
 BOX_HEAD_PREFIX = "box_head."
 
@@ -23,6 +23,7 @@ class BoxHead(nn.Module):
         self.box = nn.Linear(hidden_size, 4)
 
     def forward(self, states: Tensor) -> Tensor:
+        """`states` [N, hidden], one for each box -> boxes [N, 4]."""
         states = nn.functional.gelu(self.hidden(states.to(self.hidden.weight.dtype)))
         return self.box(states).sigmoid()
 

@@ -44,6 +44,7 @@ class SlidingNoRepeatNgram(LogitsProcessor):
         self.ngram, self.window, self.exempt, self.prompt_length = ngram, window, exempt, prompt_length
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """`input_ids` [B, L], `scores` [B, V] of the next token -> `scores`, -inf where a token is forbidden."""
         start = max(self.prompt_length, input_ids.shape[1] - self.window)
         if input_ids.shape[1] - start < self.ngram:
             return scores
@@ -80,13 +81,14 @@ class TokenProbabilities(LogitsProcessor):
         self._total: Tensor | None = None
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """`input_ids` [B, L], `scores` [B, V] of the next token -> `scores` as they are."""
         self._keep(input_ids[:, -1])
         # The processors that follow write into `scores`, but only where a token is forbidden: never at the chosen one.
         self._logits, self._total = scores, scores.logsumexp(dim=-1)
         return scores
 
     def of(self, answers: Tensor) -> list[list[float]]:
-        """Of every token of `answers` [B, T], what follows an end included."""
+        """The probability of every token of `answers` [B, T], B lists of T; what follows an end is included."""
         self._keep(answers[:, -1])
         return torch.stack(self._steps, dim=1).tolist()
 

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 from ocr2_hf.document.grounding import COORDINATE_MAX
-from ocr2_hf.modeling.autocast import autocast_dtype
 
 WEIGHT_BLOCK = 8192  # rows of a weight's gradient that are computed in 16 bits before they are added in float32
 
@@ -101,6 +100,15 @@ class _ChunkedTerms(torch.autograd.Function):
             weight_gradient.index_add_(0, ids, (gradient.T @ hidden[rows].to(ctx.dtype)).float())
             weight_gradient = weight_gradient.to(weight.dtype)
         return hidden_gradient, weight_gradient, None, None, None, None, None, None
+
+
+def autocast_dtype(tensor: Tensor) -> torch.dtype | None:
+    """Autocast's dtype on the tensor's device, for products that autocast does not know; None where it is off, or there
+    is none (the meta device)."""
+    device = tensor.device.type
+    if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
+        return None
+    return torch.get_autocast_dtype(device)
 
 
 def _pieces(tokens: int, chunks: int) -> list[slice]:

@@ -6,16 +6,14 @@ from pathlib import Path
 
 import torch
 from peft import PeftModel
-from transformers import AutoProcessor, PreTrainedConfig
+from transformers import AutoProcessor
 from transformers.utils import is_flash_attn_2_available
 
 from ocr2_hf.errors import UsageError
 from ocr2_hf.modeling.box_head import load_box_head
-from ocr2_hf.modeling.file_names import ADAPTER_FILE, BASE_FOLDER, MODEL_TYPE
-from ocr2_hf.modeling.hub_files import files_beside
 from ocr2_hf.modeling.model import OCR2Model
+from ocr2_hf.modeling.model_files import ADAPTER_FILE, BASE_FOLDER, check_model, files_beside, first_line
 from ocr2_hf.modeling.tiny import TINY_SIZES, build_tiny_model, build_tiny_processor
-from ocr2_hf.recipe_fields import ModelArguments
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +52,7 @@ def _load_full(name: str | Path, dtype: torch.dtype, attn_implementation: str) -
     try:
         return OCR2Model.from_pretrained(name, dtype=dtype, attn_implementation=attention, use_safetensors=True)
     except (OSError, ValueError) as error:
-        raise UsageError(f"cannot load the model {str(name)!r}: {_first_line(error)}") from error
+        raise UsageError(f"cannot load the model {str(name)!r}: {first_line(error)}") from error
 
 
 def base_of_adapter(directory: Path) -> str:
@@ -78,7 +76,7 @@ def load_processor(name: str | Path):
     try:
         return AutoProcessor.from_pretrained(name, backend=image_backend())
     except (OSError, ValueError) as error:
-        raise UsageError(f"cannot load the processor of {str(name)!r}: {_first_line(error)}") from error
+        raise UsageError(f"cannot load the processor of {str(name)!r}: {first_line(error)}") from error
 
 
 def image_backend() -> str:
@@ -89,26 +87,6 @@ def image_backend() -> str:
     except (ImportError, RuntimeError, AttributeError):
         return "pil"
     return "torchvision"
-
-
-def check_model(name: str | Path) -> None:
-    """Raise `UsageError` when `name` is not a DeepSeek-OCR-2 in the library's own layout."""
-    if Path(name).exists() and not (Path(name) / "config.json").is_file():
-        raise UsageError(f"{name} holds no model: config.json or {ADAPTER_FILE} is missing")
-    try:
-        # Not by AutoConfig: of the original repository's layout it asks, on the terminal, whether to run its code.
-        model_type = PreTrainedConfig.get_config_dict(name)[0].get("model_type")
-    except (OSError, ValueError) as error:
-        raise UsageError(
-            f"no model {str(name)!r}: {_first_line(error)} (a directory, a Hub id such as "
-            f"{ModelArguments.model}, or `tiny`)"
-        ) from error
-    if model_type != MODEL_TYPE:
-        raise UsageError(
-            f"{str(name)!r} is a {model_type!r} model, not {MODEL_TYPE!r}; the original repository's layout "
-            "(deepseek-ai/DeepSeek-OCR-2, or what `ocr2 export --to original` wrote) needs remote code: use "
-            f"{ModelArguments.model}, or the directory that was exported"
-        )
 
 
 def choose_attention(requested: str, dtype: torch.dtype) -> dict[str, str]:
@@ -141,7 +119,3 @@ def _dtype(dtype: str | torch.dtype) -> torch.dtype:
     if dtype == "auto":
         return torch.bfloat16 if torch.cuda.is_available() else torch.float32
     return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[dtype]
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

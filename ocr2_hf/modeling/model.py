@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 import torch.distributed
+import torch.nn.functional as F
 from torch import Tensor
 from torch.distributed.fsdp import FSDPModule
 from transformers import DeepseekOcr2Config, DeepseekOcr2ForConditionalGeneration, DeepseekOcr2Model
@@ -19,8 +20,7 @@ from transformers.utils import ModelOutput
 from ocr2_hf.data.collator import IGNORED
 from ocr2_hf.document.grounding import COORDINATE_MAX
 from ocr2_hf.modeling.box_head import BoxHead, new_box_head, save_box_head, split_box_head
-from ocr2_hf.modeling.experts import OCR2Experts
-from ocr2_hf.modeling.head import OCR2Head
+from ocr2_hf.modeling.head import OCR2Head, autocast_dtype
 from ocr2_hf.modeling.losses import TERMS, ForwardPass, LossSettings, term_counts, term_means, weighted_sum
 
 VIEWS_AT_ONCE = 6  # a page's tiles: enough work for a GPU
@@ -65,17 +65,14 @@ class OCR2PageModel(_LibraryModel, DeepseekOcr2Model):
         if vision_features is None:
             return super().forward(input_ids, **inputs)
         embeds = self.get_input_embeddings()(input_ids)
-        counts = (input_ids == self.config.image_token_id).sum(dim=1) - 1
-        pages = torch.cat(self._image_tokens(vision_features, counts.tolist())).to(embeds.dtype)
-        place = self.get_placeholder_mask(input_ids, inputs_embeds=embeds, image_features=pages)
-        return super().forward(**inputs | {"inputs_embeds": embeds.masked_scatter(place, pages)})
-
-    def _image_tokens(self, vision_features: Tensor, counts: list[int]) -> list[Tensor]:
-        """What takes the places of the image tokens, by page: the projected features and the view separator."""
         if not torch.is_autocast_enabled(vision_features.device.type):
             vision_features = vision_features.to(self.vision_tower.dtype)
-        pages = self.multi_modal_projector(vision_features).split(counts)
-        return [torch.cat([page, self.view_separator[None]]) for page in pages]
+        counts = (input_ids == self.config.image_token_id).sum(dim=1) - 1
+        # What takes the places of the image tokens: of each page its projected features and the view separator.
+        features = self.multi_modal_projector(vision_features).split(counts.tolist())
+        pages = torch.cat([torch.cat([page, self.view_separator[None]]) for page in features]).to(embeds.dtype)
+        place = self.get_placeholder_mask(input_ids, inputs_embeds=embeds, image_features=pages)
+        return super().forward(**inputs | {"inputs_embeds": embeds.masked_scatter(place, pages)})
 
     def get_image_features(self, pixel_values, pixel_values_local=None, num_local_patches=None, **kwargs):
         """As the stock method; among several processes a batch without tiles runs the vision tower over an empty one.
@@ -107,6 +104,7 @@ class OCR2VisionModel(_LibraryModel, DeepseekOcr2VisionModel):
 
     @property
     def trains(self) -> bool:
+        """Whether any of its weights does."""
         return any(parameter.requires_grad for parameter in self.parameters())
 
     @property
@@ -115,6 +113,7 @@ class OCR2VisionModel(_LibraryModel, DeepseekOcr2VisionModel):
         return is_deepspeed_zero3_enabled() or isinstance(self.sam_encoder.layers[0], FSDPModule)
 
     def forward(self, pixel_values: Tensor, **kwargs):
+        """Views [V, 3, side, side] -> `last_hidden_state` [V, queries, encoder width]."""
         # A trace, as for ONNX, keeps the number of views open; asking for it would bake it in.
         if self.trains or torch.compiler.is_compiling():
             return super().forward(pixel_values, **kwargs)
@@ -123,6 +122,31 @@ class OCR2VisionModel(_LibraryModel, DeepseekOcr2VisionModel):
                 return super().forward(pixel_values, **kwargs)
             pieces = [super(OCR2VisionModel, self).forward(views) for views in pixel_values.split(VIEWS_AT_ONCE)]
         return BaseModelOutput(last_hidden_state=torch.cat([piece.last_hidden_state for piece in pieces]))
+
+
+class OCR2Experts(DeepseekOcr2TextExperts):
+    """The text model's routed experts, whose grouped matrix products follow autocast as every linear layer does.
+
+    The library's `grouped_mm` knows nothing of autocast (read in transformers 5.23): with float32 weights under mixed
+    precision it would multiply in float32, at a fraction of the speed and twice the memory, without a word.
+    """
+
+    def forward(self, hidden_states: Tensor, top_k_index: Tensor, top_k_weights: Tensor) -> Tensor:
+        """`hidden_states` [tokens, H], `top_k_index` and `top_k_weights` [tokens, K] -> [tokens, H]."""
+        dtype = autocast_dtype(hidden_states)
+        if dtype is None or self.config._experts_implementation != "grouped_mm":
+            return super().forward(hidden_states, top_k_index, top_k_weights)
+        tokens, chosen = top_k_index.shape
+        experts, order = top_k_index.flatten().sort()
+        ends = torch.searchsorted(experts, torch.arange(self.num_experts, device=experts.device), right=True).int()
+        inputs = hidden_states.to(dtype)[order // chosen]
+        both = F.grouped_mm(inputs, self.gate_up_proj.to(dtype).transpose(1, 2), offs=ends)
+        gate, up = both.chunk(2, dim=-1)
+        outputs = F.grouped_mm(self.act_fn(gate) * up, self.down_proj.to(dtype).transpose(1, 2), offs=ends)
+        places = torch.empty_like(order)
+        places[order] = torch.arange(len(order), device=order.device)
+        weighted = outputs[places].view(tokens, chosen, -1) * top_k_weights[..., None]
+        return weighted.sum(dim=1).to(hidden_states.dtype)
 
 
 class OCR2Model(_LibraryModel, DeepseekOcr2ForConditionalGeneration):
@@ -212,7 +236,9 @@ class OCR2Model(_LibraryModel, DeepseekOcr2ForConditionalGeneration):
         return self._loss_terms(inputs, targets)
 
     def _loss_terms(self, inputs: dict[str, Tensor | None], targets: dict[str, Tensor]) -> OCR2Output:
-        settings = self._settings()
+        if self.loss_settings is None:
+            raise ValueError("set model.loss_settings before asking for loss terms; OCR2Trainer does")
+        settings = self.loss_settings
         labels, weights_BL = targets["labels"][:, 1:], targets["token_weights"]
         if weights_BL.dtype == torch.int32:
             weights_BL = weights_BL.view(torch.float32)
@@ -231,7 +257,12 @@ class OCR2Model(_LibraryModel, DeepseekOcr2ForConditionalGeneration):
             torch.tensor(settings.coordinate_ids, device=hidden_BLH.device),
             settings.chunks,
         )
-        predicted = self._boxes(hidden_BLH, expected, box_rows, box_tokens)
+        if settings.box_source == "expectation":
+            predicted = expected.view(-1, 4)
+        else:
+            # The first position is only there so that the head runs, and gets a (zero) gradient, on pages without boxes.
+            states = torch.cat([hidden_BLH[:1, 0], hidden_BLH[box_rows, box_tokens[:, 0]]])
+            predicted = self.box_head(states)[1:]
         done = ForwardPass(hidden_BLH, text_sum, predicted, targets["box_values"].float() / COORDINATE_MAX, settings)
         sums = {name: term.sum(done) for name, term in TERMS.items()}
         counts = term_counts(inputs | targets | {"token_weights": weights_BL})
@@ -243,19 +274,6 @@ class OCR2Model(_LibraryModel, DeepseekOcr2ForConditionalGeneration):
             tokens=(weights_N > 0).sum(),
             bbox_preds=predicted,
         )
-
-    def _boxes(self, hidden: Tensor, expected: Tensor, box_rows: Tensor, box_tokens: Tensor) -> Tensor:
-        """Predicted boxes [N, 4] in [0, 1]; attached to the graph also when N is 0."""
-        if self._settings().box_source == "expectation":
-            return expected.view(-1, 4)
-        states = hidden[box_rows, box_tokens[:, 0]]
-        # The first position is only there so that the head runs, and gets a (zero) gradient, on pages without boxes.
-        return self.box_head(torch.cat([hidden[:1, 0], states]))[1:]
-
-    def _settings(self) -> LossSettings:
-        if self.loss_settings is None:
-            raise ValueError("set model.loss_settings before asking for loss terms; OCR2Trainer does")
-        return self.loss_settings
 
     def save_pretrained(self, save_directory: str | Path, is_main_process: bool = True, state_dict=None, **kwargs):
         """Save as the stock class, the box head in a file of its own beside it."""

@@ -2,7 +2,8 @@
 
 `tiny` stands in for the real weights in tests. Same architecture, same visual token counts per page (256 + 144 per tile
 + 1), the same special tokens, one token for each number 0..999; only widths, depths and pixels are smaller.
-`tiny_reader` is what `recipes/tiny/pretrain.yaml` teaches to read: cheaper per page still (144 visual tokens + 1).
+`tiny_reader` is the size that `recipes/tiny/pretrain.yaml` teaches to read: cheaper per page still (144 visual tokens
++ 1). `recipes/tiny/guided_start.py` starts its weights for that.
 Both are built, not downloaded, and saved and loaded like any checkpoint.
 """
 
@@ -44,8 +45,7 @@ class TinySize:
 
     `global_side`: pixels of the global view, 256 (16x16 visual tokens) or 192 (12x12). `sam`: SAM's width, layers,
     heads, MLP, window in patches, channels of its neck. `text_heads`, `text_rope_theta`: of the text model.
-    `whole_tags`: tokens for prompts, labels and brackets of boxes. `guided`: weights start so that it is seen where to
-    look (`_guide`), without which a small model needs very long.
+    `whole_tags`: tokens for prompts, labels and brackets of boxes.
     """
 
     global_side: int
@@ -53,15 +53,14 @@ class TinySize:
     text_heads: int
     text_rope_theta: float
     whole_tags: bool
-    guided: bool
 
 
 # What a size's `sam` is in the configuration.
 _SAM_KEYS = ("hidden_size", "num_hidden_layers", "num_attention_heads", "mlp_dim", "window_size", "output_channels")
 TINY_SIZES = {
-    "tiny": TinySize(256, (64, 2, 4, 256, 8, 64), 4, 1e4, whole_tags=False, guided=False),
+    "tiny": TinySize(256, (64, 2, 4, 256, 8, 64), 4, 1e4, whole_tags=False),
     # With fewer, wider heads and slower rotations more of a head can compare places across hundreds of tokens.
-    "tiny_reader": TinySize(192, (32, 1, 1, 64, 6, 32), 2, 1e6, whole_tags=True, guided=True),
+    "tiny_reader": TinySize(192, (32, 1, 1, 64, 6, 32), 2, 1e6, whole_tags=True),
 }
 
 
@@ -168,10 +167,6 @@ def build_tiny_model(seed: int = 0, name: str = "tiny") -> OCR2Model:
         torch.manual_seed(seed)
         model = OCR2Model(config)
     _start_positions(model)
-    if size.guided:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            _guide(model, tokenizer)
     model.generation_config.update(bos_token_id=0, eos_token_id=1, pad_token_id=2)
     return model
 
@@ -195,90 +190,6 @@ def _start_positions(model: nn.Module) -> None:
     position.copy_(_sine_cosine(position.shape[1], position.shape[3])[None])
     for queries, side in ((vision.query_768_resolution, 12), (vision.query_1024_resolution, 16)):
         queries.weight.copy_(_sine_cosine(side, queries.weight.shape[1]).flatten(0, 1))
-
-
-def _guide(model: OCR2Model, tokenizer: PreTrainedTokenizerFast) -> None:
-    """Start the weights so that the model looks at places in order; what it sees there it must learn.
-
-    Left to itself the whole of training is the search for where to look: queries and text first see the mean of the
-    page, which says little about any one character.
-    """
-    model.model.vision_tower.sam_encoder.pos_embed.data *= 0.3  # beside the ink, not over it
-    _start_numbers(model, tokenizer)
-    _start_queries_at_their_patch(model)
-    _start_text_in_order(model)
-
-
-@torch.no_grad()
-def _start_numbers(model: OCR2Model, tokenizer: PreTrainedTokenizerFast) -> None:
-    """Start the numbers 10..999 as waves of their value, in the embedding and in the head: near places look alike.
-
-    Otherwise each of 1000 coordinates must be learned by itself before a box says where to look. Digits alone are
-    letters of the text too, and stay.
-    """
-    embedding, head = model.get_input_embeddings().weight, model.lm_head.weight
-    ids = tokenizer.convert_tokens_to_ids([str(number) for number in range(10, 1000)])
-    # From half a wave over the page to 48: a pixel of the 192 is then a quarter of the shortest wave.
-    frequency = 2 * math.pi * 2 ** torch.linspace(-1, math.log2(48), embedding.shape[1] // 2)
-    phase = torch.arange(10, 1000)[:, None] / 1000 * frequency
-    waves = torch.cat([torch.sin(phase), torch.cos(phase)], dim=1)
-    scale = model.config.text_config.initializer_range * math.sqrt(2)  # as large as the tokens beside them
-    embedding[ids] = head[ids] = scale * waves
-
-
-@torch.no_grad()
-def _start_queries_at_their_patch(model: OCR2Model) -> None:
-    """The first half of the encoder's heads looks from a query at the patch of the same place.
-
-    Patches and queries stand one after the other, so that is 144 places back whatever the content: the biases of the
-    attention, which rotate with the place, single it out.
-    """
-    patches = (model.config.vision_config.sam_config.image_size // PATCH // 4) ** 2
-    for layer in model.model.vision_tower.vision_encoder.layers:
-        attention = layer.self_attn
-        query, key = _look_back(patches, attention.head_dim, 10_000.0, waves=8, strength=30)
-        for projection, bias, heads in ((attention.q_proj, query, 2), (attention.k_proj, key, 1)):
-            rows = slice(heads * attention.head_dim)
-            projection.weight[rows] *= 0.25  # or the content drowns the place
-            projection.bias[rows] = bias.repeat(heads)
-
-
-@torch.no_grad()
-def _start_text_in_order(model: OCR2Model) -> None:
-    """The first head of the text model's first layer reads the visual tokens in order: the nth letter looks at the nth.
-
-    Its projections have no bias. A part that all token embeddings share, and one that all visual tokens share, stand in
-    for it.
-    """
-    text, embedding = model.config.text_config, model.get_input_embeddings().weight
-    width, side = text.hidden_size, model.config.vision_config.sam_config.image_size // PATCH // 4
-    shared_by_text, shared_by_image = torch.linalg.qr(torch.randn(width, 2)).Q.T
-    embedding += 0.15 * math.sqrt(width) * shared_by_text  # half again as large as what tells tokens apart
-    model.model.multi_modal_projector.bias.copy_(2 * math.sqrt(width) * shared_by_image)
-    attention = model.model.language_model.layers[0].self_attn
-    # The prompt of the task ocr is one token behind the separator; it looks at the first visual token.
-    back = side * side + 1
-    query, key = _look_back(back, attention.head_dim, text.rope_parameters["rope_theta"], waves=12, strength=35)
-    rows = slice(attention.head_dim)
-    for projection, start, shared in (
-        (attention.q_proj, query, shared_by_text),
-        (attention.k_proj, key, shared_by_image),
-    ):
-        # After the norm the shared part is about 0.83 of a token.
-        projection.weight[rows] = 0.1 * projection.weight[rows] + start[:, None] / (0.83 * math.sqrt(width)) * shared
-
-
-def _look_back(places: int, head_dim: int, theta: float, waves: int, strength: float) -> tuple[Tensor, Tensor]:
-    """Query and key [head_dim] whose product, once rotated by their places, is largest `places` apart.
-
-    `waves`: how many of the fastest rotations take part; `strength`: the product of query and key in each.
-    """
-    half = head_dim // 2
-    angle = places * theta ** (-torch.arange(waves) / half)
-    query, key = torch.zeros(2, half), torch.zeros(2, half)
-    query[:, :waves] = math.sqrt(strength) * torch.stack([torch.cos(angle), -torch.sin(angle)])
-    key[0, :waves] = math.sqrt(strength)
-    return query.flatten(), key.flatten()
 
 
 def _as_bytes(text: str) -> str:

@@ -12,8 +12,9 @@ from transformers import AutoConfig, DeepseekOcr2Config
 
 from ocr2_hf.data.images import ImageSettings
 from ocr2_hf.modeling.adapters import PARTS, apply_policy, base_of, part_and_group
-from ocr2_hf.modeling.load import check_model, load_processor
+from ocr2_hf.modeling.load import load_processor
 from ocr2_hf.modeling.model import OCR2Model
+from ocr2_hf.modeling.model_files import check_model
 from ocr2_hf.modeling.tiny import TINY_SIZES, build_tiny_tokenizer, tiny_config
 from ocr2_hf.planning.trace import Work, count
 from ocr2_hf.recipe import ModelArguments

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ocr2_hf.errors import UsageError
-from ocr2_hf.modeling.file_names import ADAPTER_FILE, ADAPTER_WEIGHTS, BASE_FOLDER, BOX_HEAD_FILE, MODEL_TYPE
+from ocr2_hf.modeling.model_files import ADAPTER_FILE, ADAPTER_WEIGHTS, BASE_FOLDER, BOX_HEAD_FILE, MODEL_TYPE
 from ocr2_hf.publishing.generation_config import reading_config
 from ocr2_hf.recipe_file import RECIPE_FILE
 

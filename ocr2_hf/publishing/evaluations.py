@@ -10,7 +10,7 @@ from ocr2_hf.document.overlay import example_picture
 from ocr2_hf.document.predictions import PREDICTIONS_FILE, read_predictions
 from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.evaluation.text import normalized_edit_distance
-from ocr2_hf.modeling.file_names import BASE_FOLDER
+from ocr2_hf.modeling.model_files import BASE_FOLDER
 from ocr2_hf.publishing.contents import EVALUATIONS, read_json
 from ocr2_hf.reading.evaluation_settings import SETTINGS_FILE, fingerprint, read_kept
 

@@ -8,9 +8,9 @@ from peft import PeftModel
 from transformers import AutoConfig, GenerationConfig
 
 from ocr2_hf.document.atomic_files import whole_folder
-from ocr2_hf.modeling.file_names import ADAPTER_FILE
 from ocr2_hf.modeling.load import base_of_adapter, load_model, load_processor
 from ocr2_hf.modeling.model import OCR2Model
+from ocr2_hf.modeling.model_files import ADAPTER_FILE
 from ocr2_hf.publishing.generation_config import reading_config
 from ocr2_hf.recipe_file import RECIPE_FILE
 

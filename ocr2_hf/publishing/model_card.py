@@ -12,7 +12,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from ocr2_hf.data.tasks import PROMPTS
 from ocr2_hf.evaluation.omnidocbench.scores import FIGURES, OVERALL
 from ocr2_hf.evaluation.registry import METRICS, Metric, shown_metrics
-from ocr2_hf.modeling.file_names import MODEL_TYPE
+from ocr2_hf.modeling.model_files import MODEL_TYPE
 from ocr2_hf.publishing.contents import CURVES_FILE, Contents, hub_id
 from ocr2_hf.publishing.evaluations import Evaluation
 from ocr2_hf.recipe_file import RECIPE_FILE

@@ -14,7 +14,7 @@ from transformers.cache_utils import DynamicLayer
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from ocr2_hf.errors import UsageError
-from ocr2_hf.modeling.load import check_model
+from ocr2_hf.modeling.model_files import check_model
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from datasets import Dataset
 
 from ocr2_hf.errors import UsageError
-from ocr2_hf.modeling.hub_files import files_beside
+from ocr2_hf.modeling.model_files import files_beside
 from ocr2_hf.recipe_checks import checked, loop_guard_problems
 from ocr2_hf.recipe_fields import NO_REPEAT_NGRAM, NO_REPEAT_WINDOW
 from ocr2_hf.recipe_file import RECIPE_FILE, read_saved

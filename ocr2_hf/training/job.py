@@ -11,8 +11,8 @@ from ocr2_hf.data.load import load_dataset
 from ocr2_hf.document.atomic_files import write_json
 from ocr2_hf.errors import WorkError
 from ocr2_hf.modeling.adapters import apply_policy, base_of, continue_adapter, counts_table, same_adapter
-from ocr2_hf.modeling.file_names import BASE_FOLDER
 from ocr2_hf.modeling.load import load_model, load_processor
+from ocr2_hf.modeling.model_files import BASE_FOLDER
 from ocr2_hf.modeling.tiny import TINY_SIZES
 from ocr2_hf.publishing.contents import POLICY_FILE
 from ocr2_hf.recipe import RECIPE_FILE, OCR2TrainingArguments, Recipe

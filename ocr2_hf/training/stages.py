@@ -11,8 +11,8 @@ from pathlib import Path
 from accelerate import Accelerator
 
 from ocr2_hf.document.atomic_files import copy_whole, write_json, write_whole
-from ocr2_hf.modeling.file_names import ADAPTER_FILE, BASE_FOLDER
 from ocr2_hf.modeling.load import base_of_adapter
+from ocr2_hf.modeling.model_files import ADAPTER_FILE, BASE_FOLDER
 from ocr2_hf.publishing.contents import CURVES_FILE, STATE_FILE
 from ocr2_hf.recipe import RECIPE_FILE, OCR2TrainingArguments, Recipe
 from ocr2_hf.training.checkpoints import COMPLETE, mark_complete

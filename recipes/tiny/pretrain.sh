@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Train the base of recipes/tiny/base from nothing: pages, datasets, training, figures. Everything lands in runs/pretrain.
+# Train the base of recipes/tiny/base from nothing: pages, datasets, the model to start from, training, evaluation.
+# Everything lands in runs/pretrain.
 # Killed at any point, the same command goes on where it was.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -24,6 +25,7 @@ for name in primer ragged typed; do
     step python data_scripts/build_dataset.py $name --annotations $out/$name --val 0 --test 0
 done
 step python data_scripts/build_dataset.py typed_test --annotations $out/typed_test --val 0 --test 1
+step python recipes/tiny/guided_start.py $out/start
 step accelerate launch --config_file accelerate_configs/ddp.yaml --num_processes 2 -m ocr2_hf train \
     recipes/tiny/pretrain.yaml --output_dir $out/model
 for task in ocr markdown; do
