@@ -7,7 +7,7 @@ from huggingface_hub import DatasetCard
 
 from data_scripts.dataset_card import write_card
 from ocr2_hf.data.load import built_datasets, load_dataset
-from ocr2_hf.publishing.hub_errors import hub_errors
+from ocr2_hf.publishing.hub import hub_errors
 
 
 def push_dataset(name: str, repo: str, license_id: str, private: bool) -> None:

@@ -15,7 +15,7 @@ from ocr2_hf.errors import run_command
 from ocr2_hf.modeling.load import load_model
 from ocr2_hf.modeling.model import OCR2Model
 from ocr2_hf.modeling.tiny import save_tiny
-from ocr2_hf.publishing.generation_config import NO_REPEAT_NGRAM
+from ocr2_hf.publishing.contents import NO_REPEAT_NGRAM
 from ocr2_hf.reading.reader import DocumentReader
 from ocr2_hf.recipe import ModelArguments
 

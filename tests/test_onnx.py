@@ -31,8 +31,8 @@ from ocr2_hf.modeling.load import load_model, load_processor
 from ocr2_hf.modeling.losses import LossSettings
 from ocr2_hf.modeling.model import OCR2Model
 from ocr2_hf.modeling.tiny import TINY_SIZES, build_tiny_processor, tiny_config
+from ocr2_hf.publishing.onnx import place_features
 from ocr2_hf.publishing.onnx_graph_split import name_sizes
-from ocr2_hf.publishing.onnx_graphs import place_features
 from ocr2_hf.reading.reader import DocumentReader
 from ocr2_hf.recipe import ModelArguments
 
@@ -308,7 +308,7 @@ def test_what_cannot_be_exported_is_one_message(tmp_path, monkeypatch, capsys):
     (tmp_path / "there" / "file").touch()
     assert run_command(export.main, [*words, str(tmp_path / "there")]) == 2
     assert "is there already" in capsys.readouterr().err
-    monkeypatch.setattr("ocr2_hf.publishing.onnx.find_spec", lambda name: None if name == "onnxscript" else name)
+    monkeypatch.setattr("ocr2_hf.publishing.exports.find_spec", lambda name: None if name == "onnxscript" else name)
     assert run_command(export.main, [*words, str(tmp_path / "new")]) == 2
     assert "ONNX needs onnxscript: pip install 'ocr2_hf[onnx]'" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["there"]

@@ -15,8 +15,7 @@ from ocr2_hf.errors import UsageError, WorkError, run_command
 from ocr2_hf.modeling.load import load_model, load_processor
 from ocr2_hf.modeling.tiny import build_tiny_processor, save_tiny
 from ocr2_hf.planning.budget import REAL_CONFIG
-from ocr2_hf.publishing.original_layout import check_tensors, original_config, reader_problems
-from ocr2_hf.publishing.original_tensors import original_tensors
+from ocr2_hf.publishing.original_layout import check_tensors, original_config, original_tensors, reader_problems
 from ocr2_hf.recipe import ModelArguments
 
 

@@ -102,10 +102,9 @@ def test_stock_classes_load_what_is_saved(tmp_path, reader):
 def test_the_size_itself_differs_only_in_what_the_script_starts(reader):
     plain = dict(load_model("tiny_reader").named_parameters())
     started = {name for name, parameter in reader.named_parameters() if not torch.equal(parameter, plain[name])}
-    encoder = {
-        f"layers.{n}.self_attn.{part}_proj.{kind}" for n in (0, 1) for part in "qk" for kind in ("weight", "bias")
-    }
-    assert started == {f"model.vision_tower.vision_encoder.{name}" for name in encoder} | {
+    parts = [f"self_attn.{part}_proj.{kind}" for part in "qk" for kind in ("weight", "bias")]
+    encoder = {f"model.vision_tower.vision_encoder.layers.{layer}.{part}" for layer in (0, 1) for part in parts}
+    assert started == encoder | {
         *("model.vision_tower.sam_encoder.pos_embed", "model.multi_modal_projector.bias", "lm_head.weight"),
         *("model.language_model.embed_tokens.weight", "model.language_model.layers.0.self_attn.q_proj.weight"),
         "model.language_model.layers.0.self_attn.k_proj.weight",

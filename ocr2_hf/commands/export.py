@@ -12,22 +12,15 @@ All on the CPU, whatever the size of the GPU.
 """
 
 import argparse
-from pathlib import Path
 
 from ocr2_hf.commands.arguments import command_parser
-from ocr2_hf.errors import UsageError
-from ocr2_hf.publishing.merge import DTYPES, merge
-from ocr2_hf.publishing.onnx import export_onnx
-from ocr2_hf.publishing.original_layout import export_original
-
-TARGETS = {"merged": merge, "original": export_original, "onnx": export_onnx}
+from ocr2_hf.publishing.exports import DTYPES, TARGETS, export
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Export, and say where the result lies."""
     args = _parse(argv)
-    if not Path(args.source).is_dir():
-        raise UsageError(f"no directory {args.source}; export a run's output_dir, or a downloaded model")
-    written = TARGETS[args.to](args.source, args.output_dir, args.dtype)
+    written = export(args.source, args.to, args.output_dir, args.dtype)
     print(f"{args.to}: {written}")
     return 0
 

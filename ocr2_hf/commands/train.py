@@ -53,7 +53,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def check(recipe: Recipe, args: OCR2TrainingArguments, pushes: bool) -> None:
     """Raise `UsageError` or `WorkError` for what would go wrong after hours of training."""
-    from ocr2_hf.publishing.upload import check_target
+    from ocr2_hf.publishing.hub import check_target
     from ocr2_hf.training.launch_checks import check_limits
     from ocr2_hf.training.runs import check_same_run
 

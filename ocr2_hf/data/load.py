@@ -10,14 +10,13 @@ from datasets import Dataset, DatasetDict, Features, IterableDataset, IterableDa
 from datasets.packaged_modules.cache.cache import Cache
 
 from ocr2_hf.data.features import FEATURES
+from ocr2_hf.document.hub_names import HUB_ID
 from ocr2_hf.errors import UsageError
 
 # Built datasets lie in the datasets cache as if they came from a Hub user of this name.
 NAMESPACE = "local"
 
 REQUIRED = ("image", "text", "bboxes", "labels")
-
-_HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+")
 
 Loaded = Dataset | DatasetDict | IterableDataset | IterableDatasetDict
 
@@ -38,7 +37,7 @@ def load_dataset(name: str, split: str | None = None, streaming: bool = False) -
         loaded = _load_built(name, folder, split, streaming)
     elif Path(name).is_dir():
         raise UsageError(_build_first(name))
-    elif _HUB_ID.fullmatch(name):
+    elif HUB_ID.fullmatch(name):
         loaded = _load_from_hub(name, split, streaming)
     else:
         raise UsageError(f"no dataset is built under the name {name!r}; {_known_names()}")

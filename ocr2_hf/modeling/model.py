@@ -260,7 +260,7 @@ class OCR2Model(_LibraryModel, DeepseekOcr2ForConditionalGeneration):
         if settings.box_source == "expectation":
             predicted = expected.view(-1, 4)
         else:
-            # The first position is only there so that the head runs, and gets a (zero) gradient, on pages without boxes.
+            # The first position is there so that the head runs, and gets a (zero) gradient, on pages without boxes.
             states = torch.cat([hidden_BLH[:1, 0], hidden_BLH[box_rows, box_tokens[:, 0]]])
             predicted = self.box_head(states)[1:]
         done = ForwardPass(hidden_BLH, text_sum, predicted, targets["box_values"].float() / COORDINATE_MAX, settings)

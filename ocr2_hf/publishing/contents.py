@@ -1,6 +1,6 @@
 """What of a trained directory goes to the Hub: the model, and how it came about; no pickles, no checkpoints.
 
-Predictions and reports stay at home: they hold the pages' texts and images.
+Predictions and reports stay at home: they hold the pages' texts and images. Imports neither torch nor transformers.
 """
 
 import json
@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ocr2_hf.document.hub_names import hub_id
 from ocr2_hf.errors import UsageError
 from ocr2_hf.modeling.model_files import ADAPTER_FILE, ADAPTER_WEIGHTS, BASE_FOLDER, BOX_HEAD_FILE, MODEL_TYPE
-from ocr2_hf.publishing.generation_config import reading_config
 from ocr2_hf.recipe_file import RECIPE_FILE
 
 # What a run leaves beside the model: the trainer state, what trains, the curves.
 STATE_FILE, POLICY_FILE, CURVES_FILE = "trainer_state.json", "trainable.json", "curves.png"
-CARD, EVALUATIONS = "README.md", "evaluation"
+CARD, EVALUATIONS, METRICS_FILE = "README.md", "evaluation", "metrics.json"
+TAG = "ocr2_hf"  # in the card: by it a later push knows a repository as its own
 # A page as the model reads it, and what it wrote for it: kept by training.
 EXAMPLE, EXAMPLE_ANSWER = "example.png", "example.txt"
 MODEL_FILES = (
@@ -27,7 +28,11 @@ MODEL_FILES = (
 )
 RUN_FILES = (RECIPE_FILE, POLICY_FILE, STATE_FILE, CURVES_FILE, EXAMPLE)
 _SHARD = re.compile(r"model-\d{5}-of-\d{5,}\.safetensors")
-_HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+")
+# As the authors' own code decodes whole pages (`infer` of the original repository). Stock `generate` knows no window:
+# a shorter n-gram would forbid the rows of empty cells that real tables have.
+NO_REPEAT_NGRAM = 35
+# What the authors let a page take at most.
+MAX_NEW_TOKENS = 8192
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,7 @@ class Contents:
 
     @property
     def base_goes_along(self) -> bool:
+        """Whether the base is among the files."""
         return any(name.startswith(f"{BASE_FOLDER}/") for name in self.files)
 
 
@@ -50,7 +56,7 @@ def is_published_name(name: str) -> bool:
     """Whether a file in a repository is one that a push wrote, to be deleted when the next push has none like it."""
     folder, _, file = name.rpartition("/")
     if folder.split("/")[0] == EVALUATIONS:
-        return file == "metrics.json"
+        return file == METRICS_FILE
     return folder in ("", BASE_FOLDER) and (file in (*MODEL_FILES, *RUN_FILES) or bool(_SHARD.fullmatch(file)))
 
 
@@ -84,9 +90,22 @@ def read_contents(source: Path, repo: str, recipe: dict[str, Any], base: str | N
     return Contents(files, True, base, folder)
 
 
-def hub_id(name: str | None) -> str | None:
-    """`name` where it is a Hub id and no directory."""
-    return name if name and _HUB_ID.fullmatch(name) and not Path(name).exists() else None
+def reading_config(config: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a `GenerationConfig` with which stock `generate` reads: greedily, to the end of a page, no loops.
+
+    `config`: the model's own, as its config.json has it; `known`: its generation config, for the special tokens.
+    """
+    text = config["text_config"]
+    names = ("bos_token_id", "eos_token_id", "pad_token_id")
+    tokens = {name: text.get(name) if known.get(name) is None else known[name] for name in names}
+    if tokens["pad_token_id"] is None:
+        tokens["pad_token_id"] = tokens["eos_token_id"]
+    return {
+        **tokens,
+        "do_sample": False,
+        "no_repeat_ngram_size": NO_REPEAT_NGRAM,
+        "max_new_tokens": min(MAX_NEW_TOKENS, text["max_position_embeddings"]),
+    }
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -11,10 +11,9 @@ from ocr2_hf.document.predictions import PREDICTIONS_FILE, read_predictions
 from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.evaluation.text import normalized_edit_distance
 from ocr2_hf.modeling.model_files import BASE_FOLDER
-from ocr2_hf.publishing.contents import EVALUATIONS, read_json
+from ocr2_hf.publishing.contents import EVALUATIONS, METRICS_FILE, read_json
 from ocr2_hf.reading.evaluation_settings import SETTINGS_FILE, fingerprint, read_kept
 
-METRICS = "metrics.json"
 _NOT_HERE = ("checkpoint-", "stage-", f"{BASE_FOLDER}/")
 
 
@@ -28,12 +27,13 @@ class Evaluation:
 
     @property
     def name(self) -> str:
+        """The folder's."""
         return self.folder.name
 
     @property
     def published_name(self) -> str:
-        """Where its figures lie in the repository of its model."""
-        return f"{EVALUATIONS}/{self.name}/{METRICS}"
+        """Where its metrics lie in the repository of its model."""
+        return f"{EVALUATIONS}/{self.name}/{METRICS_FILE}"
 
     @property
     def dataset(self) -> str:
@@ -44,17 +44,19 @@ class Evaluation:
 
     @property
     def split(self) -> str | None:
+        """Of the dataset, where it is known."""
         return self.settings.get("split")
 
     @property
     def is_omnidocbench(self) -> bool:
+        """Whether its metrics are those of the benchmark."""
         return "text_edit" in self.metrics
 
 
 def find_evaluations(source: Path) -> tuple[list[Evaluation], list[str]]:
     """The evaluations inside `source` of the weights that lie there, and a note on each that is left out."""
     found, notes = [], []
-    for path in sorted(source.rglob(METRICS)):
+    for path in sorted(source.rglob(METRICS_FILE)):
         if path.relative_to(source).as_posix().startswith(_NOT_HERE):
             continue
         settings = read_kept(path.parent)
@@ -71,10 +73,11 @@ def read_evaluations(folders: Sequence[Path]) -> list[Evaluation]:
     """The evaluations that the user names. Raises `UsageError` for what is none, or for two of one name."""
     evaluations = []
     for folder in folders:
-        metrics = read_json(folder / METRICS)
+        metrics = read_json(folder / METRICS_FILE)
         if "pages" not in metrics:
             raise UsageError(
-                f"--evaluation {folder}: no {METRICS} of one evaluation there; give an output_dir of `ocr2 evaluate`"
+                f"--evaluation {folder}: no {METRICS_FILE} of one evaluation there; give an output_dir of "
+                "`ocr2 evaluate`"
             )
         if folder.resolve().name in [other.name for other in evaluations]:
             raise UsageError(f"--evaluation {folder}: two folders have this name; rename one")

@@ -1,21 +1,46 @@
-"""A trained directory to the Hub: what goes, what the card says of it, and whether it arrived."""
+"""A trained directory to the Hub, in one commit: "pushed" may be said only once the Hub has been read back.
+
+Large files go first, each known by its content: a push that was broken off sends what is there already no second time.
+The commit comes last, so that nobody ever loads half a model.
+"""
 
 import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import HfApi
-from huggingface_hub.errors import HTTPError
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, ModelCard, RepoFile, constants, errors
+from huggingface_hub.utils import get_token
+from huggingface_hub.utils.sha import git_hash
 
 from ocr2_hf.errors import UsageError, WorkError
-from ocr2_hf.publishing.contents import CARD, EXAMPLE, EXAMPLE_ANSWER, STATE_FILE, Contents, read_contents, read_json
-from ocr2_hf.publishing.evaluations import METRICS, Evaluation, example_of, find_evaluations, read_evaluations
-from ocr2_hf.publishing.model_card import CardFacts, card_license, model_card
-from ocr2_hf.publishing.upload import check_target, upload
+from ocr2_hf.publishing.contents import (
+    CARD,
+    EXAMPLE,
+    EXAMPLE_ANSWER,
+    METRICS_FILE,
+    STATE_FILE,
+    TAG,
+    Contents,
+    is_published_name,
+    read_contents,
+    read_json,
+)
+from ocr2_hf.publishing.evaluations import Evaluation, example_of, find_evaluations, read_evaluations
 from ocr2_hf.recipe_file import RECIPE_FILE, read_saved
 
 logger = logging.getLogger(__name__)
+
+# What the Hub or its web page put into a new repository.
+EMPTY = {".gitattributes", "README.md"}
+LONGEST = 300  # characters of a message of the client
+HINTS = {
+    401: "the token is not accepted: ",
+    403: "the token may not write there: ",
+    429: "too many requests, try later: ",
+}
 
 
 @dataclass(frozen=True)
@@ -48,9 +73,11 @@ def push_model(source: str | Path, repo: str, options: PushOptions = PushOptions
     contents = read_contents(source, repo, recipe, options.base)
     evaluations = _evaluations(source, options)
     check_target(repo, options.private, options.overwrite, then)
+    from ocr2_hf.publishing.model_card import CardFacts, model_card  # imports more than the checks before it need
+
     answer = _add_example(contents, source, evaluations, options.example)
-    contents.files.update({each.published_name: each.folder / METRICS for each in evaluations})
-    license_id = options.license_id or _base_license(contents) or card_license(source / CARD)
+    contents.files.update({each.published_name: each.folder / METRICS_FILE for each in evaluations})
+    license_id = options.license_id or _base_license(contents) or _license_in(source / CARD)
     if license_id is None:
         logger.warning("the card names no licence: the base's is not known here; say --license ID")
     state = read_json(source / STATE_FILE)
@@ -107,9 +134,108 @@ def _add_example(contents: Contents, source: Path, evaluations: list[Evaluation]
 def _base_license(contents: Contents) -> str | None:
     """The licence the base's card names; None where there is no card, or the Hub does not tell."""
     if contents.base is None:
-        return None if contents.base_folder is None else card_license(contents.base_folder / CARD)
+        return None if contents.base_folder is None else _license_in(contents.base_folder / CARD)
     try:
-        data = HfApi().model_info(contents.base).card_data
-    except (HTTPError, OSError):
+        return _license_of(HfApi().model_info(contents.base).card_data)
+    except (errors.HTTPError, OSError):
         return None
-    return data.license if data is not None and isinstance(data.license, str) else None
+
+
+def _license_in(card: Path) -> str | None:
+    if not card.is_file():
+        return None
+    return _license_of(ModelCard(card.read_text(encoding="utf-8"), ignore_metadata_errors=True).data)
+
+
+def _license_of(head: Any) -> str | None:
+    named = getattr(head, "license", None)
+    return named if isinstance(named, str) else None
+
+
+def check_target(repo: str, private: bool, overwrite: bool, then: str) -> None:
+    """Make sure that a push to `repo` (ORG/NAME) can succeed, creating the repository where it is not there.
+
+    Raises `UsageError` for a name that is none, a public repository where `private` is asked for, or one that holds
+    something else and not `overwrite`; `WorkError` where the Hub cannot be reached or refuses the token.
+    """
+    if repo.count("/") != 1:
+        raise UsageError(f"{repo!r} is not ORG/NAME, as the Hub names repositories")
+    with hub_errors(repo, then):
+        api = HfApi()
+        api.whoami()
+        try:
+            info = api.model_info(repo)
+        except errors.RepositoryNotFoundError:
+            api.create_repo(repo, private=private, exist_ok=True)
+            return
+    if private and not info.private:
+        raise UsageError(
+            f"{repo} is there already and public: nothing is pushed; make it private in its settings on the Hub, or "
+            "name another"
+        )
+    others = sorted({file.rfilename for file in info.siblings or []} - EMPTY)
+    ours = TAG in ((info.card_data or {}).get("tags") or [])
+    if others and not ours and not overwrite:
+        raise UsageError(
+            f"{repo} holds other content ({', '.join(others[:5])}{', ...' if len(others) > 5 else ''}): nothing is "
+            "pushed; name another repository, or say --overwrite"
+        )
+
+
+def upload(contents: Mapping[str, Path | bytes], repo: str, message: str, then: str) -> str:
+    """Commit `contents` (path in the repository -> file or bytes) and read it back; returns the commit's address.
+
+    Published files of an earlier push that are not among them are deleted; other files stay. Raises `WorkError` where
+    the Hub fails, or holds anything else than what was sent.
+    """
+    api = HfApi()
+    with hub_errors(repo, then):
+        stale = [name for name in api.list_repo_files(repo) if name not in contents and is_published_name(name)]
+        sent = {name: CommitOperationAdd(name, content) for name, content in contents.items()}
+        operations = [*sent.values(), *map(CommitOperationDelete, stale)]
+        commit = api.create_commit(repo, operations, commit_message=message, num_threads=4)
+        entries = api.list_repo_tree(repo, recursive=True, revision=commit.oid)
+        there = {entry.path: entry for entry in entries if isinstance(entry, RepoFile)}
+    wrong = [name for name, added in sent.items() if name not in there or not _same(there[name], added)]
+    if wrong:
+        raise WorkError(f"{repo} does not have what was sent: {', '.join(sorted(wrong)[:5])} differ; {then}")
+    return f"{api.endpoint}/{repo}/tree/{commit.oid}"
+
+
+def _same(entry: RepoFile, sent: CommitOperationAdd) -> bool:
+    """Size and hash: of the content for large files, of the git blob for the others."""
+    if entry.size != sent.upload_info.size:
+        return False
+    if entry.lfs is not None:
+        return entry.lfs.sha256 == sent.upload_info.sha256.hex()
+    with sent.as_file() as file:
+        return entry.blob_id == git_hash(file.read())
+
+
+@contextmanager
+def hub_errors(repo: str, then: str) -> Iterator[None]:
+    """Errors of the client while pushing to `repo` become a `UsageError` or a `WorkError`.
+
+    `then` says what is safe, and what to do. No message holds the token.
+    """
+    cannot = f"cannot push to {repo}"
+    try:
+        yield
+    except errors.HFValidationError as error:
+        raise UsageError(f"{repo!r} is no name of a repository: {_line(error)}") from None
+    except errors.LocalTokenNotFoundError:
+        raise WorkError(f"{cannot}: no token; log in with `hf auth login` or set HF_TOKEN; {then}") from None
+    except errors.OfflineModeIsEnabled:
+        raise WorkError(f"{cannot}: HF_HUB_OFFLINE is set; {then}") from None
+    except errors.HfHubHTTPError as error:
+        raise WorkError(f"{cannot}: {HINTS.get(error.response.status_code, '')}{_line(error)}; {then}") from error
+    except errors.HTTPError as error:  # the client library's own, which hub releases take from different packages
+        raise WorkError(f"{cannot}: no answer from {constants.ENDPOINT}: {_line(error)}; {then}") from error
+    except OSError as error:
+        raise WorkError(f"{cannot}: {_line(error)}; {then}") from error
+
+
+def _line(error: Exception) -> str:
+    """What the client says, on one line. It leaves tokens out of its messages; should one slip in, it is taken out."""
+    text, token = " ".join(str(error).split()), get_token()
+    return (text.replace(token, "***") if token else text)[:LONGEST]

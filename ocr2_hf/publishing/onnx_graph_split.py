@@ -1,6 +1,5 @@
-"""One traced ONNX graph cut into the graphs that are written, their weights in one file that all of them share."""
+"""One traced ONNX graph split into the graphs that are written, their weights in one file that all of them share."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,41 +9,50 @@ from onnx_ir.external_data import convert_tensors_to_external
 from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 
 from ocr2_hf.errors import WorkError
-from ocr2_hf.publishing.onnx_graphs import OPEN_SIZES, PAST, PRESENT
 
 WEIGHTS_FILE = "weights.onnx_data"
 _INLINE = 1024  # bytes: constants up to this size stay in the graph
 
 
-@dataclass(frozen=True)
-class Cut:
-    """A graph to cut out: its inputs and outputs by their names in the trace; `renamed` outputs, old -> new name."""
-
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    renamed: tuple[tuple[str, str], ...] = ()
-
-
-_PAGES = ("pixel_values", "pixel_values_local", "num_local_patches", "input_ids")
-CUTS = {
-    "model.onnx": Cut((*_PAGES, "attention_mask", "box_positions"), ("text_logits", "bbox_preds")),
-    "embed_pages.onnx": Cut(_PAGES, ("inputs_embeds",)),
-    "embed_tokens.onnx": Cut(("input_ids",), ("token_embeds",), (("token_embeds", "inputs_embeds"),)),
-    "decoder.onnx": Cut(("inputs_embeds", "attention_mask", "position_ids", PAST), ("logits", PRESENT)),
+PAST, PRESENT = "past_key_values.", "present."
+# What the dynamic sizes of inputs and outputs are called in the written graphs, by axis.
+DYNAMIC_AXES = {
+    "pixel_values": ("batch",),
+    "pixel_values_local": ("tiles",),
+    "num_local_patches": ("batch",),
+    "input_ids": ("batch", "length"),
+    "inputs_embeds": ("batch", "length"),
+    "attention_mask": ("batch", "past + length"),
+    "position_ids": ("batch", "length"),
+    PAST: ("batch", None, "past"),
+    PRESENT: ("batch", None, "past + length"),
+    "box_positions": ("boxes",),
+    "logits": ("batch",),
+    "text_logits": ("batch", "length"),
+    "bbox_preds": ("boxes",),
 }
+_PAGES = ("pixel_values", "pixel_values_local", "num_local_patches", "input_ids")
+# File -> inputs and outputs by their names in the trace; a name that ends in a dot is the beginning of several.
+GRAPHS = {
+    "model.onnx": ((*_PAGES, "attention_mask", "box_positions"), ("text_logits", "bbox_preds")),
+    "embed_pages.onnx": (_PAGES, ("inputs_embeds",)),
+    "embed_tokens.onnx": (("input_ids",), ("token_embeds",)),
+    "decoder.onnx": (("inputs_embeds", "attention_mask", "position_ids", PAST), ("logits", PRESENT)),
+}
+_RENAMED = {"token_embeds": "inputs_embeds"}
 
 
 def write_graphs(traced: onnx_ir.Model, folder: Path, metadata: dict[str, str]) -> None:
-    """Cut the traced graph into those of `CUTS` and write them, and the weights of all in one file, into `folder`.
+    """Split the traced graph into `GRAPHS` and write them, and the weights of all in one file, into `folder`.
 
-    `metadata` is what a session can say about each graph.
+    `metadata` is what a session can say about each graph. Raises `WorkError` where the trace has fixed a dynamic size.
     """
     graph = traced.graph
-    _turn_weights(graph)
+    _transpose_weights(graph)
     _unstack_experts(graph)
-    graphs = {name: _cut(graph, cut) for name, cut in CUTS.items() if name != "model.onnx"}
-    _start_anew(graph)  # changes the trace, so it comes last
-    graphs["model.onnx"] = _cut(graph, CUTS["model.onnx"])
+    graphs = {name: _extract(graph, *ends) for name, ends in GRAPHS.items() if name != "model.onnx"}
+    _start_with_an_empty_cache(graph)  # changes the trace, so it comes last
+    graphs["model.onnx"] = _extract(graph, *GRAPHS["model.onnx"])
     models = {name: onnx_ir.Model(part, ir_version=traced.ir_version) for name, part in graphs.items()}
     _share_weights(graphs, folder)
     for name, model in models.items():
@@ -53,12 +61,12 @@ def write_graphs(traced: onnx_ir.Model, folder: Path, metadata: dict[str, str]) 
         onnx_ir.save(model, folder / name)
 
 
-def _turn_weights(graph: onnx_ir.Graph) -> None:
-    """Write weights as they are multiplied: a session would turn them when it starts, into memory of its own."""
+def _transpose_weights(graph: onnx_ir.Graph) -> None:
+    """Write weights as they are multiplied: a session would transpose them when it starts, into memory of its own."""
     for node in list(graph):
         if node.op_type == "Transpose" and node.inputs[0].is_initializer():
-            turned = node.inputs[0].const_value.numpy().transpose(list(node.attributes["perm"].as_ints()))
-            replace_all_uses_with(node.outputs[0], _constant(graph, f"{node.inputs[0].name}.turned", turned))
+            transposed = node.inputs[0].const_value.numpy().transpose(list(node.attributes["perm"].as_ints()))
+            replace_all_uses_with(node.outputs[0], _constant(graph, f"{node.inputs[0].name}.turned", transposed))
 
 
 def _unstack_experts(graph: onnx_ir.Graph) -> None:
@@ -82,7 +90,7 @@ def _constant(graph: onnx_ir.Graph, name: str, array: np.ndarray) -> onnx_ir.Val
     return value
 
 
-def _start_anew(graph: onnx_ir.Graph) -> None:
+def _start_with_an_empty_cache(graph: onnx_ir.Graph) -> None:
     """Put an empty cache, and positions counted from 0, in the place of those inputs: as a stock forward starts."""
     values = {value.name: value for value in graph.inputs}
     first, ids, positions = graph[0], values["input_ids"], values["position_ids"]
@@ -107,20 +115,20 @@ def _start_anew(graph: onnx_ir.Graph) -> None:
     graph.insert_before(first, nodes)
 
 
-def _cut(graph: onnx_ir.Graph, cut: Cut) -> onnx_ir.Graph:
+def _extract(graph: onnx_ir.Graph, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> onnx_ir.Graph:
+    """The part of the traced graph between these inputs and outputs."""
     values = {value.name: value for value in [*graph.inputs, *graph.outputs]}
-    inputs = [value for name in cut.inputs for value in _named(values, name)]
-    outputs = [value for name in cut.outputs for value in _named(values, name)]
-    others = [value for value in graph.inputs if value not in inputs]
-    part = extract(graph, [*inputs, *others], outputs)
-    kept, foreign = list(part.inputs)[: len(inputs)], list(part.inputs)[len(inputs) :]
-    for value in foreign:
-        _measure_elsewhere(part, value, kept)
+    wanted = [value for name in inputs for value in _named(values, name)]
+    others = [value for value in graph.inputs if value not in wanted]
+    part = extract(graph, [*wanted, *others], [value for name in outputs for value in _named(values, name)])
+    kept, absent = list(part.inputs)[: len(wanted)], list(part.inputs)[len(wanted) :]
+    for value in absent:
+        _replace_sizes_of(value, part, kept)
         part.inputs.remove(value)
-    for old, new in cut.renamed:
-        next(value for value in part.outputs if value.name == old).name = new
+    for value in part.outputs:
+        value.name = _RENAMED.get(value.name, value.name)
     for value in [*part.inputs, *part.outputs]:
-        name_sizes(value, cached=PAST in cut.inputs)
+        name_sizes(value, cached=PAST in inputs)
     return part
 
 
@@ -133,8 +141,8 @@ def _is_named(key: str, name: str) -> bool:
     return key == name or (name.endswith(".") and key.startswith(name))
 
 
-def _measure_elsewhere(graph: onnx_ir.Graph, absent: onnx_ir.Value, inputs: list[onnx_ir.Value]) -> None:
-    """Take the sizes that a cut graph reads off an input it has not from one of its own that has the same size."""
+def _replace_sizes_of(absent: onnx_ir.Value, graph: onnx_ir.Graph, inputs: list[onnx_ir.Value]) -> None:
+    """Take the sizes that a graph reads off an input it does not have from one of its own that has the same size."""
     for node in list(absent.consumers()):
         if node.op_type != "Shape":
             raise ValueError(f"the graph needs {absent.name} for {node.op_type}")
@@ -151,8 +159,8 @@ def _measure_elsewhere(graph: onnx_ir.Graph, absent: onnx_ir.Value, inputs: list
 
 
 def name_sizes(value: onnx_ir.Value, cached: bool) -> None:
-    """Name the open sizes of an input or output. Raises `WorkError` where the trace has fixed one of them."""
-    (sizes,) = (sizes for name, sizes in OPEN_SIZES.items() if _is_named(value.name, name))
+    """Name the dynamic sizes of an input or output. Raises `WorkError` where the trace has fixed one of them."""
+    (sizes,) = (sizes for name, sizes in DYNAMIC_AXES.items() if _is_named(value.name, name))
     for axis, size in enumerate(sizes):
         if size is not None:
             traced = str(value.shape[axis])

@@ -2,22 +2,29 @@
 
 Key names and per-expert tensors are what the library writes anyway; config, tokenizer and processor files differ. Facts
 are from that repository's config.json and from the readers' code; nothing here was run with vLLM or SGLang.
+
+What is written is held against a list of all tensors, name by name (`original_tensors`). The list is made from the
+architecture and not from the library's conversion mapping, so that each can prove the other wrong.
 """
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from safetensors import safe_open
-from transformers import DeepseekOcr2Config, PreTrainedTokenizerFast
+from transformers import DeepseekOcr2Config, DeepseekOcr2TextConfig
+from transformers.models.deepseek_ocr2.configuration_deepseek_ocr2 import (
+    DeepseekOcr2SamVisionConfig,
+    DeepseekOcr2VisionEncoderConfig,
+)
 from transformers.models.deepseek_ocr2.processing_deepseek_ocr2 import DeepseekOcr2Processor
 
-from ocr2_hf.document.atomic_files import whole_folder, write_json
+from ocr2_hf.document.atomic_files import write_json
 from ocr2_hf.errors import WorkError
 from ocr2_hf.modeling.load import load_processor
 from ocr2_hf.publishing.contents import read_json
-from ocr2_hf.publishing.merge import copy_recipe, merged_model
-from ocr2_hf.publishing.original_tensors import original_tensors
+from ocr2_hf.publishing.merge import merged_model
 
 logger = logging.getLogger(__name__)
 
@@ -26,38 +33,38 @@ ARCHITECTURE = "DeepseekOCR2ForCausalLM"
 # other entries, for config and tokenizer, are left out so that no loader asks for that code before it looks at its own.
 AUTO_MAP = {"AutoModel": f"modeling_deepseekocr2.{ARCHITECTURE}"}
 # What the readers assume where the language config is silent, as the original's is.
-ROPE_THETA, RMS_NORM_EPS = 10_000.0, 1e-6
+ASSUMED = {"rope_theta": 10_000.0, "rms_norm_eps": 1e-6}
 # What the readers build and cut whatever config and processor say.
 READERS_TOWER = {
     "image_size": 1024, "patch_size": 16, "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12,
 }  # fmt: skip
 READERS_IMAGES = {"tile_size": 768, "min_patches": 2, "max_patches": 6}
 
+Shape = tuple[int, ...]
+SAM, ENCODER, LANGUAGE = "model.sam_model", "model.qwen2_model", "model"
+QUERIES = {"query_768": 144, "query_1024": 256}  # by the side of a view in pixels: visual tokens
 
-def export_original(source: str | Path, output_dir: str | Path, dtype: str = "auto") -> Path:
-    """Write the model of `source` (adapters merged) to `output_dir` in the original layout.
 
-    `dtype` as in `merge`. A box head has no place in that layout and is left out; that, and whatever the readers would
-    do otherwise than this model was trained for, is logged as a warning. Raises `WorkError` when the tensors written
-    are not exactly the original repository's.
+def write_original(source: Path, folder: Path, dtype: str) -> None:
+    """Write the model of `source` (adapters merged) into `folder` in the original layout.
+
+    `dtype` as in `exports.export`. A box head has no place in that layout and is left out; that, and whatever the
+    readers would do otherwise than this model was trained for, is logged as a warning. Raises `WorkError` when the
+    tensors written are not exactly the original repository's.
     """
-    with whole_folder(output_dir) as folder:
-        model, processor = merged_model(source, dtype), load_processor(source)
-        if model.box_head is not None:
-            logger.warning("the box head is left out: the original layout has none, boxes are read from the text")
-            model.box_head = None
-        model.save_pretrained(folder)
-        config = model.config
-        check_tensors(folder, config)
-        write_json(folder / "config.json", original_config(config))
-        # `vllm serve` takes its defaults for sampling from here: without a temperature it would draw at random.
-        reading = read_json(folder / "generation_config.json")
-        write_json(folder / "generation_config.json", reading | {"temperature": 0.0})
-        write_processor(folder, processor)
-        copy_recipe(source, folder)
-    for problem in reader_problems(config, processor):
+    model, processor = merged_model(source, dtype), load_processor(source)
+    if model.box_head is not None:
+        logger.warning("the box head is left out: the original layout has none, boxes are read from the text")
+        model.box_head = None
+    model.save_pretrained(folder)
+    check_tensors(folder, model.config)
+    write_json(folder / "config.json", original_config(model.config))
+    # `vllm serve` takes its defaults for sampling from here: without a temperature it would draw at random.
+    reading = read_json(folder / "generation_config.json")
+    write_json(folder / "generation_config.json", reading | {"temperature": 0.0})
+    write_processor(folder, processor)
+    for problem in reader_problems(model.config, processor):
         logger.warning("vLLM and SGLang: %s", problem)
-    return Path(output_dir)
 
 
 def original_config(config: DeepseekOcr2Config) -> dict[str, Any]:
@@ -105,11 +112,10 @@ def _language_config(config: DeepseekOcr2Config) -> dict[str, Any]:
         *("moe_intermediate_size", "n_routed_experts", "n_shared_experts", "num_attention_heads"),
         *("num_experts_per_tok", "num_hidden_layers", "num_key_value_heads", "topk_method", "vocab_size"),
     )
-    departing = {"rope_theta": (text.rope_parameters["rope_theta"], ROPE_THETA)}
-    departing["rms_norm_eps"] = (text.rms_norm_eps, RMS_NORM_EPS)
+    departing = {"rope_theta": text.rope_parameters["rope_theta"], "rms_norm_eps": text.rms_norm_eps}
     return {
         **{name: getattr(text, name) for name in same},
-        **{name: value for name, (value, assumed) in departing.items() if value != assumed},
+        **{name: value for name, value in departing.items() if value != ASSUMED[name]},
         "first_k_dense_replace": text.mlp_layer_types.count("dense"),
         "n_group": text.n_group or 1,
         "topk_group": text.topk_group or 1,
@@ -128,7 +134,7 @@ def _language_config(config: DeepseekOcr2Config) -> dict[str, Any]:
 
 def check_tensors(folder: Path, config: DeepseekOcr2Config) -> None:
     """Raise `WorkError` unless the weights in `folder` are those of the original layout: each name, each shape."""
-    written: dict[str, tuple[int, ...]] = {}
+    written: dict[str, Shape] = {}
     for path in folder.glob("*.safetensors"):
         with safe_open(path, framework="pt") as file:
             written |= {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
@@ -145,9 +151,20 @@ def write_processor(folder: Path, processor: DeepseekOcr2Processor) -> None:
     """Tokenizer and processor files as the original repository names them."""
     images, tokenizer = processor.image_processor, processor.tokenizer
     tokenizer.save_pretrained(folder)
-    write_json(folder / "tokenizer_config.json", _tokenizer_config(tokenizer))
-    special = {name: str(getattr(tokenizer, name)) for name in ("bos_token", "eos_token", "pad_token")}
-    write_json(folder / "special_tokens_map.json", special)
+    tokens = {name: str(getattr(tokenizer, name)) for name in ("bos_token", "eos_token", "pad_token")}
+    tokenizer_config = {
+        "add_bos_token": True,
+        "add_eos_token": False,
+        "clean_up_tokenization_spaces": False,
+        "legacy": True,
+        "model_max_length": tokenizer.model_max_length,
+        "sp_model_kwargs": {},
+        "tokenizer_class": "LlamaTokenizerFast",  # as the readers ask: transformers 4 has no `TokenizersBackend`
+        "unk_token": None,
+        **tokens,
+    }
+    write_json(folder / "tokenizer_config.json", dict(sorted(tokenizer_config.items())))
+    write_json(folder / "special_tokens_map.json", tokens)
     side = images.size["height"]
     settings = {
         "add_special_token": False,
@@ -167,23 +184,6 @@ def write_processor(folder: Path, processor: DeepseekOcr2Processor) -> None:
     write_json(folder / "processor_config.json", settings)
 
 
-def _tokenizer_config(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
-    """With the class name that the readers ask for: transformers 4 has no `TokenizersBackend`."""
-    return {
-        "add_bos_token": True,
-        "add_eos_token": False,
-        "bos_token": str(tokenizer.bos_token),
-        "clean_up_tokenization_spaces": False,
-        "eos_token": str(tokenizer.eos_token),
-        "legacy": True,
-        "model_max_length": tokenizer.model_max_length,
-        "pad_token": str(tokenizer.pad_token),
-        "sp_model_kwargs": {},
-        "tokenizer_class": "LlamaTokenizerFast",
-        "unk_token": None,
-    }
-
-
 def reader_problems(config: DeepseekOcr2Config, processor: DeepseekOcr2Processor) -> list[str]:
     """Where vLLM and SGLang, which have vision tower and tiles fixed in their code, depart from this model."""
     problems = []
@@ -199,3 +199,92 @@ def reader_problems(config: DeepseekOcr2Config, processor: DeepseekOcr2Processor
     if other:
         problems.append(f"cut pages otherwise than this model was trained on: {', '.join(other)}")
     return problems
+
+
+def original_tensors(config: DeepseekOcr2Config) -> dict[str, Shape]:
+    """Name -> shape of every tensor of the original layout, for a model of this config."""
+    sam, encoder, text = config.vision_config.sam_config, config.vision_config.encoder_config, config.text_config
+    tensors = {
+        "lm_head.weight": (text.vocab_size, text.hidden_size),
+        "model.embed_tokens.weight": (text.vocab_size, text.hidden_size),
+        "model.norm.weight": (text.hidden_size,),
+        "model.view_seperator": (text.hidden_size,),  # spelt so in the original
+        **dict(_layer("model.projector.layers", text.hidden_size, encoder.hidden_size, bias=True)),
+    }
+    return tensors | dict(_sam(sam)) | dict(_encoder(encoder)) | dict(_language(text))
+
+
+def _layer(name: str, *shape: int, bias: bool = False) -> Iterator[tuple[str, Shape]]:
+    """A weight of this shape, outputs first, as linear layers, convolutions and norms have it; the bias beside it."""
+    yield f"{name}.weight", shape
+    if bias:
+        yield f"{name}.bias", shape[:1]
+
+
+def _mlp(name: str, width: int, inner: int) -> Iterator[tuple[str, Shape]]:
+    yield from _layer(f"{name}.gate_proj", inner, width)
+    yield from _layer(f"{name}.up_proj", inner, width)
+    yield from _layer(f"{name}.down_proj", width, inner)
+
+
+def _attention(
+    layer: str, config: DeepseekOcr2TextConfig | DeepseekOcr2VisionEncoderConfig, bias: bool
+) -> Iterator[tuple[str, Shape]]:
+    """The attention of a transformer layer, and the layer's norms."""
+    width, heads = config.hidden_size, config.num_attention_heads
+    head = width // heads
+    for part, count in {"q": heads, "k": config.num_key_value_heads, "v": config.num_key_value_heads}.items():
+        yield from _layer(f"{layer}.self_attn.{part}_proj", count * head, width, bias=bias)
+    yield from _layer(f"{layer}.self_attn.o_proj", width, heads * head)
+    for norm in ("input_layernorm", "post_attention_layernorm"):
+        yield from _layer(f"{layer}.{norm}", width)
+
+
+def _sam(config: DeepseekOcr2SamVisionConfig) -> Iterator[tuple[str, Shape]]:
+    width, patch, side = config.hidden_size, config.patch_size, config.image_size // config.patch_size
+    head = width // config.num_attention_heads
+    yield from _layer(f"{SAM}.patch_embed.proj", width, config.num_channels, patch, patch, bias=True)
+    yield f"{SAM}.pos_embed", (1, side, side, width)
+    for number in range(config.num_hidden_layers):
+        block = f"{SAM}.blocks.{number}"
+        yield from _layer(f"{block}.attn.qkv", 3 * width, width, bias=True)
+        yield from _layer(f"{block}.attn.proj", width, width, bias=True)
+        seen = side if number in config.global_attn_indexes else config.window_size
+        yield f"{block}.attn.rel_pos_h", (2 * seen - 1, head)
+        yield f"{block}.attn.rel_pos_w", (2 * seen - 1, head)
+        yield from _layer(f"{block}.mlp.lin1", config.mlp_dim, width, bias=True)
+        yield from _layer(f"{block}.mlp.lin2", width, config.mlp_dim, bias=True)
+        yield from _layer(f"{block}.norm1", width, bias=True)
+        yield from _layer(f"{block}.norm2", width, bias=True)
+    neck, (middle, last) = config.output_channels, config.downsample_channels
+    yield f"{SAM}.neck.0.weight", (neck, width, 1, 1)
+    yield from _layer(f"{SAM}.neck.1", neck, bias=True)
+    yield f"{SAM}.neck.2.weight", (neck, neck, 3, 3)
+    yield from _layer(f"{SAM}.neck.3", neck, bias=True)
+    yield f"{SAM}.net_2.weight", (middle, neck, 3, 3)
+    yield f"{SAM}.net_3.weight", (last, middle, 3, 3)
+
+
+def _encoder(config: DeepseekOcr2VisionEncoderConfig) -> Iterator[tuple[str, Shape]]:
+    for name, count in QUERIES.items():
+        yield f"{ENCODER}.{name}.weight", (count, config.hidden_size)
+    for number in range(config.num_hidden_layers):
+        layer = f"{ENCODER}.model.model.layers.{number}"
+        yield from _attention(layer, config, bias=True)
+        yield from _mlp(f"{layer}.mlp", config.hidden_size, config.intermediate_size)
+    yield from _layer(f"{ENCODER}.model.model.norm", config.hidden_size)
+
+
+def _language(config: DeepseekOcr2TextConfig) -> Iterator[tuple[str, Shape]]:
+    width = config.hidden_size
+    for number, kind in enumerate(config.mlp_layer_types):
+        layer = f"{LANGUAGE}.layers.{number}"
+        yield from _attention(layer, config, bias=False)
+        if kind == "dense":
+            yield from _mlp(f"{layer}.mlp", width, config.intermediate_size)
+            continue
+        yield from _layer(f"{layer}.mlp.gate", config.n_routed_experts, width)
+        for expert in range(config.n_routed_experts):
+            yield from _mlp(f"{layer}.mlp.experts.{expert}", width, config.moe_intermediate_size)
+        shared = config.n_shared_experts * config.moe_intermediate_size
+        yield from _mlp(f"{layer}.mlp.shared_experts", width, shared)
