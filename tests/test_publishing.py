@@ -1,6 +1,8 @@
 """What of a directory is published, and what its card says; no network."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -179,6 +181,32 @@ def test_the_prompt_in_the_card_is_the_recipes_and_its_code_compiles():
     assert card(text).data.to_dict().keys() == {
         *("base_model", "base_model_relation", "library_name", "pipeline_tag", "tags")
     }
+
+
+EARLY = """
+import sys
+from ocr2_hf.commands import export, push
+from ocr2_hf.errors import run_command
+empty, occupied, new = sys.argv[1:]
+for words in ([f"{empty}/gone", "--to", "merged", "--output_dir", new], [empty, "--to", "onnx", "--output_dir", new],
+              [empty, "--to", "original", "--output_dir", occupied]):
+    assert run_command(export.main, words) == 2
+for words in ([f"{empty}/gone", "me/x"], [empty, "me/x"]):
+    assert run_command(push.main, words) == 2
+print({"torch", "transformers", "datasets", "peft", "onnx", "matplotlib"} & sys.modules.keys())
+"""
+
+
+def test_what_cannot_be_exported_or_pushed_is_told_before_torch_is_imported(tmp_path, repo):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "occupied").mkdir()
+    (tmp_path / "occupied" / "file").touch()
+    words = [sys.executable, "-c", EARLY, *(str(tmp_path / name) for name in ("empty", "occupied", "new"))]
+    run = subprocess.run(words, capture_output=True, text=True, check=True, cwd=repo)
+    assert run.stdout.strip() == "set()"
+    told = ("no directory", "holds no model: config.json", "is there already", "no directory", "holds no model")
+    lines = run.stderr.splitlines()
+    assert len(lines) == len(told) and all(message in line for message, line in zip(told, lines, strict=True))
 
 
 def test_a_hub_that_is_not_there_leaves_it_to_the_library_to_say_so(tmp_path):

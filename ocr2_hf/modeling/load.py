@@ -40,19 +40,15 @@ def load_model(
     if is_adapter:
         model = load_model(base_of_adapter(beside), dtype, attn_implementation)
     else:
-        model = _load_full(name, _dtype(dtype), attn_implementation)
+        check_model(name)
+        options = {"dtype": _dtype(dtype), "attn_implementation": choose_attention(attn_implementation, _dtype(dtype))}
+        try:
+            model = OCR2Model.from_pretrained(name, use_safetensors=True, **options)
+        except (OSError, ValueError) as error:
+            raise UsageError(f"cannot load the model {str(name)!r}: {first_line(error)}") from error
     if (head := load_box_head(beside)) is not None:
         model.add_box_head(head)
     return PeftModel.from_pretrained(model, beside, is_trainable=trainable) if is_adapter else model
-
-
-def _load_full(name: str | Path, dtype: torch.dtype, attn_implementation: str) -> OCR2Model:
-    check_model(name)
-    attention = choose_attention(attn_implementation, dtype)
-    try:
-        return OCR2Model.from_pretrained(name, dtype=dtype, attn_implementation=attention, use_safetensors=True)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"cannot load the model {str(name)!r}: {first_line(error)}") from error
 
 
 def base_of_adapter(directory: Path) -> str:

@@ -85,7 +85,8 @@ class OCR2PageModel(_LibraryModel, DeepseekOcr2Model):
             pixel_values = pixel_values.to(self.vision_tower.dtype)
             pixel_values_local = None if pixel_values_local is None else pixel_values_local.to(self.vision_tower.dtype)
         tower = self.vision_tower
-        alone = not _among_several_processes() or not (tower.trains or tower.is_sharded)
+        several = torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1
+        alone = not several or not (tower.trains or tower.is_sharded)
         if pixel_values_local is not None or alone:
             return super().get_image_features(pixel_values, pixel_values_local, num_local_patches, **kwargs)
         side = self.config.vision_config.sam_config.image_size * 12 // 16  # 768 of 1024: 12 of 16 visual tokens a side
@@ -283,7 +284,3 @@ class OCR2Model(_LibraryModel, DeepseekOcr2ForConditionalGeneration):
             save_box_head(head, save_directory)
             self.config.architectures = [DeepseekOcr2ForConditionalGeneration.__name__]
             self.config.save_pretrained(save_directory)
-
-
-def _among_several_processes() -> bool:
-    return torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1

@@ -74,7 +74,9 @@ def read_contents(source: Path, repo: str, recipe: dict[str, Any], base: str | N
         return Contents(files, False, base or hub_id(trained_from), folder)
     config = read_json(source / ADAPTER_FILE)
     named = config.get("base_model_name_or_path") or ""
-    folder = _base_folder(source, named)
+    # Where the base lies on this machine: the directory that is named, or the copy that a run keeps.
+    places = (Path(named or "?"), source / BASE_FOLDER, source.parent / BASE_FOLDER)
+    folder = next((place for place in places if place.is_dir()), None)
     if base or (folder is None and hub_id(named)):
         base = loaded_from = base or named
     elif folder is None:
@@ -132,12 +134,6 @@ def _model_files(source: Path) -> dict[str, Path]:
             "or one exported with --to merged"
         )
     return found
-
-
-def _base_folder(source: Path, named: str) -> Path | None:
-    """Where a base that is on this machine lies: the copy that a run keeps, or the directory it names."""
-    kept = (source / BASE_FOLDER, source.parent / BASE_FOLDER)
-    return next((folder for folder in (Path(named or "?"), *kept) if folder.is_dir()), None)
 
 
 def _generation(model: Path | None) -> bytes:

@@ -1,6 +1,7 @@
 """Evaluations of a model that was trained: found, checked to be of its present weights, and shown by one page."""
 
 import io
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,10 @@ from ocr2_hf.document.predictions import PREDICTIONS_FILE, read_predictions
 from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.evaluation.text import normalized_edit_distance
 from ocr2_hf.modeling.model_files import BASE_FOLDER
-from ocr2_hf.publishing.contents import EVALUATIONS, METRICS_FILE, read_json
+from ocr2_hf.publishing.contents import EVALUATIONS, EXAMPLE, EXAMPLE_ANSWER, METRICS_FILE, Contents, read_json
 from ocr2_hf.reading.evaluation_settings import SETTINGS_FILE, fingerprint, read_kept
+
+logger = logging.getLogger(__name__)
 
 _NOT_HERE = ("checkpoint-", "stage-", f"{BASE_FOLDER}/")
 
@@ -83,6 +86,28 @@ def read_evaluations(folders: Sequence[Path]) -> list[Evaluation]:
             raise UsageError(f"--evaluation {folder}: two folders have this name; rename one")
         evaluations.append(Evaluation(folder.resolve(), metrics, read_kept(folder)))
     return evaluations
+
+
+def add_evaluations(contents: Contents, source: Path, evaluations: Sequence[Evaluation], example: bool) -> str | None:
+    """Put metrics and, with `example`, a picture of a page among the files; returns what the model wrote for the page.
+
+    The page is of an evaluation where there is one, else the one that training kept in `source`; None without one.
+    """
+    contents.files.update({each.published_name: each.folder / METRICS_FILE for each in evaluations})
+    kept = contents.files.pop(EXAMPLE, None)
+    if not example:
+        return None
+    for evaluation in evaluations:
+        try:
+            contents.files[EXAMPLE], answer = example_of(evaluation)
+        except (UsageError, WorkError) as error:
+            logger.warning("no example picture of %s: %s", evaluation.folder, error)
+        else:
+            return answer
+    if kept is None or not (source / EXAMPLE_ANSWER).is_file():
+        return None
+    contents.files[EXAMPLE] = kept
+    return (source / EXAMPLE_ANSWER).read_text(encoding="utf-8")
 
 
 def example_of(evaluation: Evaluation) -> tuple[bytes, str]:

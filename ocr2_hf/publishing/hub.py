@@ -16,19 +16,8 @@ from huggingface_hub.utils import get_token
 from huggingface_hub.utils.sha import git_hash
 
 from ocr2_hf.errors import UsageError, WorkError
-from ocr2_hf.publishing.contents import (
-    CARD,
-    EXAMPLE,
-    EXAMPLE_ANSWER,
-    METRICS_FILE,
-    STATE_FILE,
-    TAG,
-    Contents,
-    is_published_name,
-    read_contents,
-    read_json,
-)
-from ocr2_hf.publishing.evaluations import Evaluation, example_of, find_evaluations, read_evaluations
+from ocr2_hf.publishing.contents import CARD, STATE_FILE, TAG, Contents, is_published_name, read_contents, read_json
+from ocr2_hf.publishing.evaluations import add_evaluations, find_evaluations, read_evaluations
 from ocr2_hf.recipe_file import RECIPE_FILE, read_saved
 
 logger = logging.getLogger(__name__)
@@ -69,14 +58,22 @@ def push_model(source: str | Path, repo: str, options: PushOptions = PushOptions
     if not source.is_dir():
         raise UsageError(f"no directory {source}; push a run's output_dir, or what `ocr2 export --to merged` wrote")
     then = f"nothing is lost: {source} is as it was, push again and it goes on"
-    recipe = _recipe(source)
+    recipe = read_saved(source)
+    if recipe.get("hub_token"):
+        raise UsageError(
+            f"{source / RECIPE_FILE} holds a hub_token, which would be published: take it out, and revoke it"
+        )
     contents = read_contents(source, repo, recipe, options.base)
-    evaluations = _evaluations(source, options)
+    if options.evaluations is None:
+        evaluations, notes = find_evaluations(source)
+        for note in notes:
+            logger.warning("not published: %s", note)
+    else:
+        evaluations = read_evaluations(options.evaluations)
     check_target(repo, options.private, options.overwrite, then)
     from ocr2_hf.publishing.model_card import CardFacts, model_card  # imports more than the checks before it need
 
-    answer = _add_example(contents, source, evaluations, options.example)
-    contents.files.update({each.published_name: each.folder / METRICS_FILE for each in evaluations})
+    answer = add_evaluations(contents, source, evaluations, options.example)
     license_id = options.license_id or _base_license(contents) or _license_in(source / CARD)
     if license_id is None:
         logger.warning("the card names no licence: the base's is not known here; say --license ID")
@@ -90,45 +87,6 @@ def push_model(source: str | Path, repo: str, options: PushOptions = PushOptions
             contents.base_folder,
         )
     return upload(contents.files, repo, options.message or f"Upload {source.resolve().name}", then)
-
-
-def _recipe(source: Path) -> dict[str, Any]:
-    recipe = read_saved(source)
-    if recipe.get("hub_token"):
-        raise UsageError(
-            f"{source / RECIPE_FILE} holds a hub_token, which would be published: take it out, and revoke it"
-        )
-    return recipe
-
-
-def _evaluations(source: Path, options: PushOptions) -> list[Evaluation]:
-    if options.evaluations is not None:
-        return read_evaluations(options.evaluations)
-    evaluations, notes = find_evaluations(source)
-    for note in notes:
-        logger.warning("not published: %s", note)
-    return evaluations
-
-
-def _add_example(contents: Contents, source: Path, evaluations: list[Evaluation], wanted: bool) -> str | None:
-    """Put the example picture among the files; returns what the model wrote for it, None without one.
-
-    Of an evaluation where there is one, else the page that training kept.
-    """
-    kept = contents.files.pop(EXAMPLE, None)
-    if not wanted:
-        return None
-    for evaluation in evaluations:
-        try:
-            contents.files[EXAMPLE], answer = example_of(evaluation)
-        except (UsageError, WorkError) as error:
-            logger.warning("no example picture of %s: %s", evaluation.folder, error)
-        else:
-            return answer
-    if kept is None or not (source / EXAMPLE_ANSWER).is_file():
-        return None
-    contents.files[EXAMPLE] = kept
-    return (source / EXAMPLE_ANSWER).read_text(encoding="utf-8")
 
 
 def _base_license(contents: Contents) -> str | None:

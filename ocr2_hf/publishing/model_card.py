@@ -22,7 +22,6 @@ from ocr2_hf.publishing.contents import TAG, Contents
 from ocr2_hf.publishing.evaluations import Evaluation
 
 TASK = "image-text-to-text"
-LONGEST_ANSWER = 1500
 TINY_NAMES = ("tiny", "tiny_reader")  # built, not loaded
 # Of Markdown, where HTML's escapes would be shown as they are; the filters keep values inside spans and cells.
 _TEMPLATES = Environment(  # noqa: S701
@@ -53,9 +52,6 @@ def model_card(facts: CardFacts) -> str:
     recipe, contents = facts.recipe, facts.contents
     name = facts.repo.rpartition("/")[2]
     task, prompt = reading_task(recipe)
-    answer = facts.answer
-    if answer is not None and len(answer) > LONGEST_ANSWER:
-        answer = answer[:LONGEST_ANSWER] + " ..."
     return _TEMPLATES.get_template("model_card.md.jinja").render(
         facts=facts,
         contents=contents,
@@ -63,7 +59,6 @@ def model_card(facts: CardFacts) -> str:
         name=name,
         metadata=_metadata(facts, name).to_yaml(),
         dataset=recipe.get("dataset"),
-        answer=answer,
         task=task,
         prompt=_quoted(prompt),
         measured_in_training=_measured_in_training(facts.state),
@@ -78,7 +73,20 @@ def model_card(facts: CardFacts) -> str:
 def _metadata(facts: CardFacts, name: str) -> ModelCardData:
     contents, dataset = facts.contents, facts.recipe.get("dataset")
     relation = {"base_model_relation": "adapter" if contents.is_adapter else "finetune"} if contents.base else {}
-    results = [result for evaluation in facts.evaluations for result in _hub_results(evaluation)]
+    told = [metric for metric in METRICS.values() if "card" in metric.places]
+    results = [
+        EvalResult(
+            task_type=TASK,
+            dataset_type=evaluation.dataset,
+            dataset_name=evaluation.dataset,
+            dataset_split=evaluation.split,
+            metric_type=metric.name,
+            metric_name=metric.label,
+            metric_value=round(evaluation.metrics[metric.name], 6),
+        )
+        for evaluation in facts.evaluations
+        for metric in _measured(evaluation, told)
+    ]
     return ModelCardData(
         base_model=contents.base,
         datasets=[dataset] if hub_id(dataset) else None,
@@ -91,22 +99,6 @@ def _metadata(facts: CardFacts, name: str) -> ModelCardData:
         tags=[TAG, "ocr", "document-layout", MODEL_TYPE, *(["lora"] if contents.is_adapter else [])],
         **relation,
     )
-
-
-def _hub_results(evaluation: Evaluation) -> list[EvalResult]:
-    told = (metric for metric in METRICS.values() if "card" in metric.places)
-    return [
-        EvalResult(
-            task_type=TASK,
-            dataset_type=evaluation.dataset,
-            dataset_name=evaluation.dataset,
-            dataset_split=evaluation.split,
-            metric_type=metric.name,
-            metric_name=metric.label,
-            metric_value=round(evaluation.metrics[metric.name], 6),
-        )
-        for metric in _measured(evaluation, told)
-    ]
 
 
 def _measured(evaluation: Evaluation, metrics: Iterable[Metric]) -> list[Metric]:

@@ -18,7 +18,7 @@ import logging
 import math
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
@@ -63,7 +63,8 @@ def trace(model: OCR2Model, processor) -> onnx_ir.Model:
     config = OnnxConfig(dynamic=True, dynamic_shapes=dynamic_shapes(inputs), opset_version=OPSET)
     # Every expert computes its own tokens and no others; the library's other exact form runs a loop over what it finds.
     model.choose_experts("grouped_mm")
-    with _explicit_reshapes(), _quiet(), torch.no_grad():
+    reshapes = [(Tensor, name, _without_minus_one) for name in ("reshape", "view")]
+    with patch_attributes(reshapes), _quiet(), torch.no_grad():
         exported = OnnxExporter().export(module, inputs, config)
     # transformers 5.17 hands out torch's own program, 5.23 wraps the graph in a class of its own.
     return exported.model if isinstance(exported, torch.onnx.ONNXProgram) else exported.program
@@ -187,25 +188,16 @@ def example_inputs(config: DeepseekOcr2Config, page_side: int, tile_side: int) -
 
 def dynamic_shapes(inputs: dict) -> dict:
     """Which sizes of `example_inputs` are dynamic, as `torch.export` wants it."""
-    axes = {
-        name: {axis: Dim.AUTO for axis, size in enumerate(sizes) if size is not None}
-        for name, sizes in DYNAMIC_AXES.items()
-    }
-    cached = [dict.fromkeys(("key", "value"), axes[PAST]) for _ in inputs["past_key_values"]]
-    return {name: cached if name == "past_key_values" else axes[name] for name in inputs}
+    axes = {name: {axis: Dim.AUTO for axis, size in enumerate(DYNAMIC_AXES[name]) if size} for name in inputs}
+    return axes | {PAST: [dict.fromkeys(("key", "value"), axes[PAST]) for _ in inputs[PAST]]}
 
 
-@contextmanager
-def _explicit_reshapes() -> Iterator[None]:
-    """While tracing, a -1 in a reshape is replaced by the size it stands for.
+def _without_minus_one(original: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """A reshape that replaces a -1 among the sizes by the size it stands for.
 
     ONNX cannot tell it for a tensor without elements, which the tiles are of a batch in which no page has any.
     """
-    with patch_attributes([(torch.Tensor, "reshape", _explicit), (torch.Tensor, "view", _explicit)]):
-        yield
 
-
-def _explicit(original):
     def reshape(tensor: Tensor, *shape):
         sizes = list(shape[0] if len(shape) == 1 and isinstance(shape[0], tuple | list) else shape)
         left = [place for place, size in enumerate(sizes) if isinstance(size, int) and size == -1]

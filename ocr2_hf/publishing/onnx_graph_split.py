@@ -12,9 +12,7 @@ from ocr2_hf.errors import WorkError
 
 WEIGHTS_FILE = "weights.onnx_data"
 _INLINE = 1024  # bytes: constants up to this size stay in the graph
-
-
-PAST, PRESENT = "past_key_values.", "present."
+PAST, PRESENT = "past_key_values", "present"  # followed by layer and kind: past_key_values.0.key
 # What the dynamic sizes of inputs and outputs are called in the written graphs, by axis.
 DYNAMIC_AXES = {
     "pixel_values": ("batch",),
@@ -32,7 +30,7 @@ DYNAMIC_AXES = {
     "bbox_preds": ("boxes",),
 }
 _PAGES = ("pixel_values", "pixel_values_local", "num_local_patches", "input_ids")
-# File -> inputs and outputs by their names in the trace; a name that ends in a dot is the beginning of several.
+# File -> inputs and outputs by their names in the trace.
 GRAPHS = {
     "model.onnx": ((*_PAGES, "attention_mask", "box_positions"), ("text_logits", "bbox_preds")),
     "embed_pages.onnx": (_PAGES, ("inputs_embeds",)),
@@ -106,7 +104,7 @@ def _start_with_an_empty_cache(graph: onnx_ir.Graph) -> None:
     nodes = [batch, length, sizes, to, counted, every_row]
     replace_all_uses_with(positions, every_row.outputs[0])
     for value in graph.inputs:
-        if value.name.startswith(PAST):
+        if _kind(value) == PAST:
             rest = _constant(graph, f"{value.name}.empty", np.array([value.shape[1], 0, value.shape[3]]))
             shape = onnx_ir.node("Concat", [*batch.outputs, rest], {"axis": 0})
             empty = onnx_ir.node("ConstantOfShape", shape.outputs)
@@ -117,10 +115,10 @@ def _start_with_an_empty_cache(graph: onnx_ir.Graph) -> None:
 
 def _extract(graph: onnx_ir.Graph, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> onnx_ir.Graph:
     """The part of the traced graph between these inputs and outputs."""
-    values = {value.name: value for value in [*graph.inputs, *graph.outputs]}
-    wanted = [value for name in inputs for value in _named(values, name)]
+    values = [*graph.inputs, *graph.outputs]
+    wanted, given = ([value for name in ends for value in values if _kind(value) == name] for ends in (inputs, outputs))
     others = [value for value in graph.inputs if value not in wanted]
-    part = extract(graph, [*wanted, *others], [value for name in outputs for value in _named(values, name)])
+    part = extract(graph, [*wanted, *others], given)
     kept, absent = list(part.inputs)[: len(wanted)], list(part.inputs)[len(wanted) :]
     for value in absent:
         _replace_sizes_of(value, part, kept)
@@ -132,13 +130,9 @@ def _extract(graph: onnx_ir.Graph, inputs: tuple[str, ...], outputs: tuple[str, 
     return part
 
 
-def _named(values: dict[str, onnx_ir.Value], name: str) -> list[onnx_ir.Value]:
-    return [value for key, value in values.items() if _is_named(key, name)]
-
-
-def _is_named(key: str, name: str) -> bool:
-    """Whether `name` is meant: it is the whole of it, or its beginning where it ends in a dot."""
-    return key == name or (name.endswith(".") and key.startswith(name))
+def _kind(value: onnx_ir.Value) -> str:
+    """Its name, for the parts of the cache without layer and kind."""
+    return value.name.partition(".")[0]
 
 
 def _replace_sizes_of(absent: onnx_ir.Value, graph: onnx_ir.Graph, inputs: list[onnx_ir.Value]) -> None:
@@ -160,8 +154,7 @@ def _replace_sizes_of(absent: onnx_ir.Value, graph: onnx_ir.Graph, inputs: list[
 
 def name_sizes(value: onnx_ir.Value, cached: bool) -> None:
     """Name the dynamic sizes of an input or output. Raises `WorkError` where the trace has fixed one of them."""
-    (sizes,) = (sizes for name, sizes in DYNAMIC_AXES.items() if _is_named(value.name, name))
-    for axis, size in enumerate(sizes):
+    for axis, size in enumerate(DYNAMIC_AXES[_kind(value)]):
         if size is not None:
             traced = str(value.shape[axis])
             if traced.isdecimal():

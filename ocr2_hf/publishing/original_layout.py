@@ -3,6 +3,8 @@
 Key names and per-expert tensors are what the library writes anyway; config, tokenizer and processor files differ. Facts
 are from that repository's config.json and from the readers' code; nothing here was run with vLLM or SGLang.
 
+original_layout.json has what these files say of every model; null where they say what a model has.
+
 What is written is held against a list of all tensors, name by name (`original_tensors`). The list is made from the
 architecture and not from the library's conversion mapping, so that each can prove the other wrong.
 """
@@ -28,10 +30,12 @@ from ocr2_hf.publishing.merge import merged_model
 
 logger = logging.getLogger(__name__)
 
-ARCHITECTURE = "DeepseekOCR2ForCausalLM"
-# SGLang knows an OCR-2 by this entry. The module it names is the original repository's code, which is not shipped; its
+# SGLang knows an OCR-2 by `auto_map`. The module it names is the original repository's code, which is not shipped; its
 # other entries, for config and tokenizer, are left out so that no loader asks for that code before it looks at its own.
-AUTO_MAP = {"AutoModel": f"modeling_deepseekocr2.{ARCHITECTURE}"}
+# `mlp_ratio` is of a tower that this model no longer has; the original kept it. The language model has plain attention:
+# the keys of the compressed one are there and empty. `LlamaTokenizerFast` is what the readers ask for: transformers 4
+# has no `TokenizersBackend`.
+_FIXED = read_json(Path(__file__).with_suffix(".json"))
 # What the readers assume where the language config is silent, as the original's is.
 ASSUMED = {"rope_theta": 10_000.0, "rms_norm_eps": 1e-6}
 # What the readers build and cut whatever config and processor say.
@@ -70,39 +74,23 @@ def write_original(source: Path, folder: Path, dtype: str) -> None:
 def original_config(config: DeepseekOcr2Config) -> dict[str, Any]:
     """config.json as the original repository has it; the language model's keys stand there twice, as they do here."""
     sam, encoder = config.vision_config.sam_config, config.vision_config.encoder_config
-    language = _language_config(config)
-    return {
-        "architectures": [ARCHITECTURE],
-        "auto_map": AUTO_MAP,
-        "candidate_resolutions": [[sam.image_size, sam.image_size]],
-        "global_view_pos": "head",
-        "language_config": {"architectures": ["DeepseekV2ForCausalLM"], **language},
-        "model_type": "deepseek_vl_v2",
-        "projector_config": {
-            "input_dim": encoder.hidden_size,
-            "model_type": "mlp_projector",
-            "n_embed": config.text_config.hidden_size,
-            "projector_type": "linear",
-        },
-        "tile_tag": "2D",
-        "vision_config": {
-            "image_size": sam.image_size,
-            "mlp_ratio": 3.7362,  # of a tower that this model no longer has; the original kept it
-            "model_name": "deepencoderv2",
-            "model_type": "vision",
-            "width": {
-                "qwen2-0-5b": {"dim": encoder.hidden_size},
-                "sam_vit_b": {
-                    "downsample_channels": list(sam.downsample_channels),
-                    "global_attn_indexes": list(sam.global_attn_indexes),
-                    "heads": sam.num_attention_heads,
-                    "layers": sam.num_hidden_layers,
-                    "width": sam.hidden_size,
-                },
-            },
-        },
-        **language,
+    fixed, language = _FIXED["config.json"], _language_config(config)
+    tower = {
+        "downsample_channels": list(sam.downsample_channels),
+        "global_attn_indexes": list(sam.global_attn_indexes),
+        "heads": sam.num_attention_heads,
+        "layers": sam.num_hidden_layers,
+        "width": sam.hidden_size,
     }
+    width = {"qwen2-0-5b": {"dim": encoder.hidden_size}, "sam_vit_b": tower}
+    ends = {"input_dim": encoder.hidden_size, "n_embed": config.text_config.hidden_size}
+    own = {
+        "candidate_resolutions": [[sam.image_size, sam.image_size]],
+        "language_config": fixed["language_config"] | language,
+        "projector_config": fixed["projector_config"] | ends,
+        "vision_config": fixed["vision_config"] | {"image_size": sam.image_size, "width": width},
+    }
+    return fixed | own | language
 
 
 def _language_config(config: DeepseekOcr2Config) -> dict[str, Any]:
@@ -116,18 +104,10 @@ def _language_config(config: DeepseekOcr2Config) -> dict[str, Any]:
     return {
         **{name: getattr(text, name) for name in same},
         **{name: value for name, value in departing.items() if value != ASSUMED[name]},
+        **_FIXED["language"],
         "first_k_dense_replace": text.mlp_layer_types.count("dense"),
         "n_group": text.n_group or 1,
         "topk_group": text.topk_group or 1,
-        # Plain attention: the keys of the compressed one are there and empty.
-        "use_mla": False,
-        "kv_lora_rank": None,
-        "q_lora_rank": None,
-        "qk_nope_head_dim": 0,
-        "qk_rope_head_dim": 0,
-        "v_head_dim": 0,
-        "lm_head": True,
-        "rm_head": False,
         "torch_dtype": str(config.dtype).removeprefix("torch."),
     }
 
@@ -152,36 +132,23 @@ def write_processor(folder: Path, processor: DeepseekOcr2Processor) -> None:
     images, tokenizer = processor.image_processor, processor.tokenizer
     tokenizer.save_pretrained(folder)
     tokens = {name: str(getattr(tokenizer, name)) for name in ("bos_token", "eos_token", "pad_token")}
-    tokenizer_config = {
-        "add_bos_token": True,
-        "add_eos_token": False,
-        "clean_up_tokenization_spaces": False,
-        "legacy": True,
-        "model_max_length": tokenizer.model_max_length,
-        "sp_model_kwargs": {},
-        "tokenizer_class": "LlamaTokenizerFast",  # as the readers ask: transformers 4 has no `TokenizersBackend`
-        "unk_token": None,
-        **tokens,
-    }
-    write_json(folder / "tokenizer_config.json", dict(sorted(tokenizer_config.items())))
     write_json(folder / "special_tokens_map.json", tokens)
     side = images.size["height"]
-    settings = {
-        "add_special_token": False,
-        "candidate_resolutions": [[side, side]],
-        "downsample_ratio": processor.downsample_ratio,
-        "ignore_id": -100,
-        "image_mean": list(images.image_mean),
-        "image_std": list(images.image_std),
-        "image_token": processor.image_token,
-        "mask_prompt": False,
-        "normalize": images.do_normalize,
-        "pad_token": str(tokenizer.pad_token),
-        "patch_size": processor.patch_size,
-        "processor_class": "DeepseekVLV2Processor",
-        "sft_format": "deepseek",
+    own = {
+        "tokenizer_config.json": {**tokens, "model_max_length": tokenizer.model_max_length},
+        "processor_config.json": {
+            "candidate_resolutions": [[side, side]],
+            "downsample_ratio": processor.downsample_ratio,
+            "image_mean": list(images.image_mean),
+            "image_std": list(images.image_std),
+            "image_token": processor.image_token,
+            "normalize": images.do_normalize,
+            "pad_token": tokens["pad_token"],
+            "patch_size": processor.patch_size,
+        },
     }
-    write_json(folder / "processor_config.json", settings)
+    for name, values in own.items():
+        write_json(folder / name, _FIXED[name] | values)
 
 
 def reader_problems(config: DeepseekOcr2Config, processor: DeepseekOcr2Processor) -> list[str]:

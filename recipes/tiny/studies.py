@@ -82,6 +82,7 @@ class Test:
 
     @property
     def heads(self) -> dict[str, str]:
+        """Of the columns of the table, by the names of their values."""
         return {self.prefix + name: head + self.place for name, head in self.figures.items()}
 
 
@@ -162,6 +163,7 @@ STUDIES = {
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Make what is missing of a study and print its table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("study", choices=STUDIES)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
