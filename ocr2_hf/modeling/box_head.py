@@ -5,7 +5,6 @@ Stock DeepSeek-OCR-2 has no such module, so it is saved beside the stock weights
 
 from pathlib import Path
 
-import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -46,11 +45,3 @@ def load_box_head(directory: str | Path) -> dict[str, Tensor] | None:
     """The box head's weights beside a checkpoint, or None."""
     path = Path(directory) / BOX_HEAD_FILE
     return load_file(path) if path.is_file() else None
-
-
-def new_box_head(hidden_size: int, like: Tensor) -> BoxHead:
-    """A fresh head on the device and in the dtype of `like`; the same on every process."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        head = BoxHead(hidden_size)
-    return head.to(device=like.device, dtype=like.dtype)

@@ -101,12 +101,8 @@ def choose_attention(requested: str, dtype: torch.dtype) -> dict[str, str]:
 
 
 def _flash_possible(dtype: torch.dtype) -> bool:
-    return (
-        torch.cuda.is_available()
-        and dtype in (torch.bfloat16, torch.float16)
-        and torch.cuda.get_device_capability()[0] >= 8
-        and is_flash_attn_2_available()
-    )
+    able = torch.cuda.is_available() and torch.cuda.get_device_capability()[0] >= 8  # Ampere
+    return able and dtype in (torch.bfloat16, torch.float16) and is_flash_attn_2_available()
 
 
 def _dtype(dtype: str | torch.dtype) -> torch.dtype:

@@ -19,7 +19,7 @@ from transformers.utils import ModelOutput
 
 from ocr2_hf.data.collator import IGNORED
 from ocr2_hf.document.grounding import COORDINATE_MAX
-from ocr2_hf.modeling.box_head import BoxHead, new_box_head, save_box_head, split_box_head
+from ocr2_hf.modeling.box_head import BoxHead, save_box_head, split_box_head
 from ocr2_hf.modeling.head import OCR2Head, autocast_dtype
 from ocr2_hf.modeling.losses import TERMS, ForwardPass, LossSettings, term_counts, term_means, weighted_sum
 
@@ -190,8 +190,11 @@ class OCR2Model(_LibraryModel, DeepseekOcr2ForConditionalGeneration):
         self.model.language_model.set_experts_implementation(implementation)
 
     def add_box_head(self, weights: dict[str, Tensor] | None = None) -> None:
-        """Give the model a box head, with these weights or fresh ones."""
-        self.box_head = new_box_head(self.config.text_config.hidden_size, like=self.lm_head.weight)
+        """Give the model a box head, with these weights or fresh ones, which are the same on every process."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            head = BoxHead(self.config.text_config.hidden_size)
+        self.box_head = head.to(device=self.lm_head.weight.device, dtype=self.lm_head.weight.dtype)
         if weights is not None:
             self.box_head.load_state_dict(weights)
 

@@ -61,8 +61,9 @@ def model_card(facts: CardFacts) -> str:
         dataset=recipe.get("dataset"),
         task=task,
         prompt=_quoted(prompt),
-        measured_in_training=_measured_in_training(facts.state),
-        settings=_settings(recipe, facts.state),
+        metrics=METRICS.values(),
+        last=_last_evaluation(facts.state),
+        settings=_settings(recipe),
         base_is_missing=contents.base is None
         and not contents.base_goes_along
         and recipe.get("model") not in TINY_NAMES,
@@ -101,35 +102,17 @@ def _metadata(facts: CardFacts, name: str) -> ModelCardData:
     )
 
 
-def _measured(evaluation: Evaluation, metrics: Iterable[Metric]) -> list[Metric]:
-    """Those of the metrics, of an evaluation on OmniDocBench of the benchmark's own, that were measured."""
-    metrics = (*FIGURES.values(), OVERALL) if evaluation.is_omnidocbench else metrics
+def _measured(evaluation: Evaluation, metrics: Iterable[Metric] | None = None) -> list[Metric]:
+    """Those of the metrics that were measured; by default of those that tables show, of an evaluation on OmniDocBench
+    always of the benchmark's own."""
+    metrics = (*FIGURES.values(), OVERALL) if evaluation.is_omnidocbench else metrics or shown_metrics()
     return [metric for metric in metrics if evaluation.metrics.get(metric.name) is not None]
 
 
-def _rows(evaluation: Evaluation) -> list[tuple[str, str, str]]:
-    """Label with an arrow to the better values, value, interval."""
-    metrics, intervals = evaluation.metrics, evaluation.metrics.get("intervals") or {}
-    return [
-        (
-            metric.directed_label,
-            metric.shown(metrics[metric.name]),
-            " to ".join(map(metric.shown, intervals.get(metric.name) or ())),
-        )
-        for metric in _measured(evaluation, shown_metrics())
-    ]
-
-
-def _measured_in_training(state: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """Rows of the run's last evaluation; [] where there was none."""
+def _last_evaluation(state: dict[str, Any]) -> dict[str, float]:
+    """The metrics of the run's last evaluation, without their prefix; {} where there was none."""
     rows = [row for row in state.get("log_history") or [] if "eval_loss" in row]
-    if not rows:
-        return []
-    found = {name.removeprefix("eval_"): value for name, value in rows[-1].items()}
-    measured = [
-        (metric.directed_label, metric.shown(found[name]), "") for name, metric in METRICS.items() if name in found
-    ]
-    return [("Loss \N{DOWNWARDS ARROW}", f"{found['loss']:.4f}", ""), *measured]
+    return {name.removeprefix("eval_"): value for name, value in rows[-1].items()} if rows else {}
 
 
 def reading_task(recipe: dict[str, Any]) -> tuple[str, str]:
@@ -139,17 +122,14 @@ def reading_task(recipe: dict[str, Any]) -> tuple[str, str]:
     return task, (recipe.get("prompts") or {}).get(task, PROMPTS[task])
 
 
-def _settings(recipe: dict[str, Any], state: dict[str, Any]) -> list[tuple[str, str]]:
-    """What of the recipe the card's table shows, and how long the run was."""
+def _settings(recipe: dict[str, Any]) -> list[str]:
+    """The keys of the recipe that the card shows."""
     names = ("train_vision", "train_projector", "train_language", "lora_targets", "lora_r", "lora_alpha", "tasks")
     names += ("learning_rate", "per_device_train_batch_size", "gradient_accumulation_steps", "max_length", "augment")
     # The weights of the loss's terms are recipe keys that end so.
     names += (*(name for name in recipe if name.endswith("_weight")), "box_source")
-    lora = recipe.get("train_language") == "lora" or recipe.get("train_vision") == "lora"
-    shown = [(name, _plain(recipe[name])) for name in names if name in recipe and (lora or "lora_" not in name)]
-    if state:
-        shown += [("steps", f"{state.get('global_step', 0):,}"), ("epochs", f"{state.get('epoch') or 0:g}")]
-    return shown
+    lora = "lora" in (recipe.get("train_language"), recipe.get("train_vision"))
+    return [name for name in names if name in recipe and (lora or "lora_" not in name)]
 
 
 def _version() -> str:
@@ -169,4 +149,4 @@ def _quoted(text: str) -> str:
     return '"' + repr(text)[1:-1].replace("\\'", "'").replace('"', '\\"') + '"'
 
 
-_TEMPLATES.filters |= {"plain": _plain, "rows": _rows, "is_on_hub": hub_id}
+_TEMPLATES.filters |= {"plain": _plain, "measured": _measured, "is_on_hub": hub_id}

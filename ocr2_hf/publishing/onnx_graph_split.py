@@ -167,13 +167,10 @@ def name_sizes(value: onnx_ir.Value, cached: bool) -> None:
 
 def _share_weights(graphs: dict[str, onnx_ir.Graph], folder: Path) -> None:
     """Write every constant above a kilobyte once; the graphs then refer to its place in the file."""
-    uses: dict[int, list[onnx_ir.Value]] = {}
-    for graph in graphs.values():
-        for value in graph.initializers.values():
-            if value.const_value.nbytes > _INLINE:
-                uses.setdefault(id(value.const_value), []).append(value)
-    tensors = [values[0].const_value for values in uses.values()]
-    written = convert_tensors_to_external(tensors, folder, WEIGHTS_FILE, alignment=4096)
-    for values, tensor in zip(uses.values(), written, strict=True):
-        for value in values:
-            value.const_value = tensor
+    values = [value for graph in graphs.values() for value in graph.initializers.values()]
+    values = [value for value in values if value.const_value.nbytes > _INLINE]
+    tensors = {id(value.const_value): value.const_value for value in values}
+    written = convert_tensors_to_external(list(tensors.values()), folder, WEIGHTS_FILE, alignment=4096)
+    external = dict(zip(tensors, written, strict=True))
+    for value in values:
+        value.const_value = external[id(value.const_value)]
