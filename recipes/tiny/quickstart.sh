@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Fine-tuning before your eyes, on the CPU: `make quickstart`. The tiny base reads typed slips; tickets, in a layout, a
-# typeface and words it was not trained on, it reads badly, until LoRA has seen 300 of them.
+# Fine-tuning on the CPU, in minutes: `make quickstart`. The tiny base reads typed slips. Tickets have another layout,
+# another typeface and other words: the base reads them badly, and well once LoRA has seen 300 of them.
 #
 #     recipes/tiny/quickstart.sh [FOLDER]
 #
 # With the folder of a format that knows lines (ALTO, PAGE-XML, hOCR): the same on the line crops of its pages. Real
-# print and handwriting are beyond so small a model, whatever the figures say.
+# print and handwriting are beyond so small a model, whatever the results say.
 # Everything lands in runs/quickstart (runs/quickstart-lines), the caches too; delete that folder to start anew.
 set -euo pipefail
 folder=${1:+$(realpath "$1")}

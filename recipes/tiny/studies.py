@@ -1,4 +1,4 @@
-"""Studies on the tiny base, figures with their spread over seeds: which loss, what to train, what is forgotten.
+"""Studies on the tiny base, results with their spread over seeds: which loss, what to train, what is forgotten.
 
     python recipes/tiny/studies.py boxes       cross-entropy alone, or SmoothL1 beside it: source, beta, weight, stages
     python recipes/tiny/studies.py policies    adapters or all weights, vision frozen or trained
@@ -76,14 +76,14 @@ class Test:
 
     dataset: str = "study_tickets"
     task: str = "markdown"
-    figures: Mapping[str, str] = field(default_factory=lambda: BOXES)
+    metrics: Mapping[str, str] = field(default_factory=lambda: BOXES)
     prefix: str = ""
     place: str = ""
 
     @property
     def heads(self) -> dict[str, str]:
         """Of the columns of the table, by the names of their values."""
-        return {self.prefix + name: head + self.place for name, head in self.figures.items()}
+        return {self.prefix + name: head + self.place for name, head in self.metrics.items()}
 
 
 @dataclass(frozen=True)
@@ -220,7 +220,7 @@ def _mix(folder: Path) -> None:
 
 
 def run_variant(study: Study, variant: Variant, seed: int, folder: Path) -> dict[str, float]:
-    """Train and read one variant with one seed; its figures, from `figures.json` where it was made before."""
+    """Train and read one variant with one seed; its results, from `figures.json` where it was made before."""
     run = folder / _slug(variant.name) / f"seed-{seed}"
     done = run / "figures.json"
     if not done.is_file():
@@ -230,8 +230,8 @@ def run_variant(study: Study, variant: Variant, seed: int, folder: Path) -> dict
         values |= dict(study.values) | dict(variant.values) | {"seed": seed, "output_dir": str(run / "model")}
         recipe.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
         print(f"{variant.name}, seed {seed}", flush=True)
-        figures = train_and_read(recipe, run, study)
-        done.with_suffix(".tmp").write_text(json.dumps(figures, indent=2), encoding="utf-8")
+        results = train_and_read(recipe, run, study)
+        done.with_suffix(".tmp").write_text(json.dumps(results, indent=2), encoding="utf-8")
         done.with_suffix(".tmp").replace(done)
     return json.loads(done.read_text(encoding="utf-8"))
 
@@ -240,14 +240,14 @@ def train_and_read(recipe: Path, run: Path, study: Study) -> dict[str, float]:
     """What `ocr2 train` and `ocr2 evaluate` make of the recipe, what they say in `log.txt`."""
     with _quietly(run / "log.txt"):
         model = _trained(recipe, run)
-        figures = {"steps": json.loads((run / "model/trainer_state.json").read_text())["global_step"]}
+        results = {"steps": json.loads((run / "model/trainer_state.json").read_text())["global_step"]}
         for test in study.tests:
             output = run / f"{test.prefix}test"
             words = ("--model", model, "--dataset", test.dataset, "--task", test.task, "--output_dir", output)
             evaluate.main([*map(str, words)])
             measured = json.loads((output / "metrics.json").read_text(encoding="utf-8"))
-            figures |= {test.prefix + name: measured[name] for name in test.figures}
-        return figures | ({"fed_iou": fed_iou(model)} if study is STUDIES["boxes"] else {})
+            results |= {test.prefix + name: measured[name] for name in test.metrics}
+        return results | ({"fed_iou": fed_iou(model)} if study is STUDIES["boxes"] else {})
 
 
 def _trained(recipe: Path, run: Path) -> Path:
