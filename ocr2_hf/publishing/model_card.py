@@ -64,9 +64,7 @@ def model_card(facts: CardFacts) -> str:
         metrics=METRICS.values(),
         last=_last_evaluation(facts.state),
         settings=_settings(recipe),
-        base_is_missing=contents.base is None
-        and not contents.base_goes_along
-        and recipe.get("model") not in TINY_NAMES,
+        base_is_missing=not (contents.base or contents.base_goes_along or recipe.get("model") in TINY_NAMES),
         version=_version(),
     )
 
