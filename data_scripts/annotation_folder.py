@@ -15,7 +15,7 @@ from datasets.builder import Key
 from data_scripts.formats.page import Page
 from data_scripts.page_batches import has_rejects, read_batches, write_report
 from data_scripts.page_options import PageOptions
-from ocr2_hf.data.features import FEATURES
+from ocr2_hf.data.load import FEATURES
 
 
 @dataclass

@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from data_scripts.inspection import SplitCounts
-from ocr2_hf.document.colors import BLUE, GREEN, ORANGE, PINK, RED
+from ocr2_hf.document.overlay import BLUE, GREEN, ORANGE, PINK, RED
 from ocr2_hf.plots import INK, PALE
 
 _COLORS = {"train": BLUE, "validation": ORANGE, "test": GREEN}

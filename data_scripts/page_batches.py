@@ -22,7 +22,7 @@ from data_scripts.formats.page import Page
 from data_scripts.page_drawing import draw_page
 from data_scripts.page_image import MAX_BYTES, check_image
 from data_scripts.page_options import PageOptions
-from ocr2_hf.data.features import FEATURES
+from ocr2_hf.data.load import FEATURES
 from ocr2_hf.document.atomic_files import write_whole
 from ocr2_hf.document.page_files import SEVERAL_PAGES
 from ocr2_hf.document.records import PageRecord, RecordError, check_record

@@ -9,7 +9,8 @@ from transformers.models.deepseek_ocr2.image_processing_pil_deepseek_ocr2 import
 from transformers.models.deepseek_ocr2.processing_deepseek_ocr2 import DeepseekOcr2Processor
 
 from ocr2_hf.data.collator import PromptEncoder, TargetEncoder
-from ocr2_hf.data.pages import Splitter, example_length
+from ocr2_hf.data.page_splitting import PageSplitter
+from ocr2_hf.data.page_tasks import example_length
 from ocr2_hf.data.tasks import suits
 from ocr2_hf.document.records import PageRecord, RecordError
 from ocr2_hf.errors import UsageError, WorkError
@@ -54,7 +55,7 @@ class TokenLengths:
             raise RecordError(str(error)) from None
         if length <= self.context:
             return False
-        if not record.bboxes or not Splitter(self._processor, {}, self.context)(row):
+        if not record.bboxes or not PageSplitter(self._processor, {}, self.context)(row):
             raise RecordError(f"page of {length:,} tokens is over the context of {self.context:,} and cannot be split")
         return True
 

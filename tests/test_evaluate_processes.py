@@ -13,7 +13,7 @@ from helpers.tiny_pages import page_row
 from ocr2_hf.commands import evaluate
 from ocr2_hf.errors import run_command
 from ocr2_hf.modeling.tiny import save_tiny
-from ocr2_hf.reading.predict import plan_batches
+from ocr2_hf.reading.dataset_predictions import plan_batches
 
 DATASET = "evaluate_in_processes"
 PAGES = 16

@@ -22,7 +22,7 @@ from helpers.tiny_pages import noise
 from ocr2_hf.document.atomic_files import PARTIAL
 from ocr2_hf.errors import run_command
 from ocr2_hf.evaluation.text import character_error_rate
-from ocr2_hf.reading.resume_log import LEDGER_FILE
+from ocr2_hf.reading.resume_log import RESUME_FILE
 
 BASE = ROOT / "recipes/tiny/base"
 
@@ -151,7 +151,7 @@ def test_a_scan_of_a_hundred_megapixels_is_read(one_run):
 
 def pages_done(output: Path) -> int:
     """Pages whose results are kept: whole files by the ledger, and the pages of the PDF."""
-    kept, ledger = output / ".book.pages", output / LEDGER_FILE
+    kept, ledger = output / ".book.pages", output / RESUME_FILE
     lines = kept.read_bytes().count(b"\n") - 1 if kept.is_file() else 0
     return max(lines, 0) + (ledger.read_bytes().count(b"\n") if ledger.is_file() else 0)
 
@@ -199,4 +199,4 @@ def test_a_killed_run_goes_on_where_it_was(slip, tmp_path):
     texts = [path.read_text() for path in output.glob("scan-*.md")]
     assert len(texts) == 8 and len(set(texts)) == 1
     hidden = [path.name for path in output.iterdir() if path.name.startswith(".") and path.suffix != PARTIAL]
-    assert hidden == [LEDGER_FILE]
+    assert hidden == [RESUME_FILE]

@@ -20,10 +20,9 @@ from transformers.modeling_outputs import BaseModelOutput
 from data_scripts.synthesize import main as synthesize
 from helpers.tiny_pages import page_dataset, page_row
 from ocr2_hf.commands import evaluate, export, read
-from ocr2_hf.data.collator import GenerationCollator, TrainingCollator
-from ocr2_hf.data.coordinates import coordinate_token_ids
-from ocr2_hf.data.features import FEATURES
-from ocr2_hf.data.pages import PageTasks
+from ocr2_hf.data.collator import GenerationCollator, TrainingCollator, coordinate_token_ids
+from ocr2_hf.data.load import FEATURES
+from ocr2_hf.data.page_tasks import PageTasks
 from ocr2_hf.errors import WorkError, run_command
 from ocr2_hf.modeling.adapters import apply_policy, write_portable_adapter
 from ocr2_hf.modeling.box_head import save_box_head, split_box_head

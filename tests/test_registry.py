@@ -9,7 +9,7 @@ from accelerate import Accelerator
 from lxml import html
 
 from helpers.tiny_pages import page_dataset, processor, text_model
-from ocr2_hf.data.pages import PageTasks
+from ocr2_hf.data.page_tasks import PageTasks
 from ocr2_hf.document.predictions import Prediction
 from ocr2_hf.evaluation.comparison import compare, definitions_note
 from ocr2_hf.evaluation.metrics_table import metrics_table

@@ -36,12 +36,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _evaluate_model(args: argparse.Namespace, output: Path) -> None:
-    from ocr2_hf.reading.evaluation_settings import fingerprint, start_or_resume
-    from ocr2_hf.reading.predict import predict_dataset
-    from ocr2_hf.reading.processes import Processes
+    from ocr2_hf.reading.dataset_predictions import Processes, default_task, predict_dataset
     from ocr2_hf.reading.reader import DocumentReader
     from ocr2_hf.reading.references import PageImages
-    from ocr2_hf.reading.saved_recipe import default_task
+    from ocr2_hf.reading.resume_log import fingerprint, start_or_resume
 
     dataset = load_pages(args.dataset, args.split, args.limit)
     task = args.task or default_task(args.model, dataset)
@@ -60,7 +58,7 @@ def _evaluate_model(args: argparse.Namespace, output: Path) -> None:
     if processes.main and start_or_resume(path, settings) == "anew":
         print(f"{path} was made with other settings: it is replaced")
     lines = predict_dataset(reader, dataset, task, path, args.batch_size, args.max_new_tokens, processes)
-    processes.part()
+    processes.leave()
     if processes.main:
         title = f"{args.model} on {args.dataset}, {args.split}, {task}"
         write_results(lines, output, title, PageImages(dataset), args.cdm_command)

@@ -11,7 +11,7 @@ from ocr2_hf.evaluation.metrics_table import metrics_table
 from ocr2_hf.evaluation.registry import measure_pages
 from ocr2_hf.evaluation.report import Images, write_comparison, write_report
 from ocr2_hf.evaluation.summary import summarize_with_intervals
-from ocr2_hf.reading.evaluation_settings import SETTINGS_FILE, read_kept
+from ocr2_hf.reading.resume_log import SETTINGS_FILE, read_kept
 
 
 def score_predictions(args: argparse.Namespace, output: Path) -> None:

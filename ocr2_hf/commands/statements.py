@@ -12,8 +12,8 @@ import argparse
 
 from ocr2_hf.commands.arguments import add_generation_flags, command_parser, output_folder, seconds
 from ocr2_hf.commands.reading import answer_settings, check_all_read, open_call, print_outcome
-from ocr2_hf.reading.evaluation_settings import fingerprint
-from ocr2_hf.reading.reader import MAX_SECONDS
+from ocr2_hf.reading import MAX_SECONDS
+from ocr2_hf.reading.resume_log import fingerprint
 from ocr2_hf.statements.files import WRITERS, Outcome, ledger_for, read_statements
 from ocr2_hf.statements.parser import FinancialStatementParser
 from ocr2_hf.statements.table_detector import TableTransformer

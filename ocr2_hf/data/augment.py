@@ -74,28 +74,23 @@ def augment_problems(value: str | Mapping[str, Any]) -> list[str]:
         return [] if value in PRESETS else [f"is none of {', '.join(PRESETS)}, and no mapping"]
     problems = []
     for name, strength in value.items():
-        if name not in OPERATIONS:
-            problems.append(f"{name!r} is none of {', '.join(OPERATIONS)}")
-        elif name == JITTER and not isinstance(strength, Mapping):
-            problems.append(f"{JITTER}: {strength!r} is not a mapping of {' and '.join(JITTERED)}")
-        elif name == JITTER:
-            problems += [problem for key, number in strength.items() for problem in _jitter_problems(key, number)]
+        if name != JITTER:
+            problems += _strength_problems(name, strength, OPERATIONS)
+        elif isinstance(strength, Mapping):
+            found = (_strength_problems(*item, JITTERED) for item in strength.items())
+            problems += [f"{JITTER}: {problem}" for each in found for problem in each]
         else:
-            problems += _strength_problems(name, name, strength)
+            problems.append(f"{JITTER}: {strength!r} is not a mapping of {' and '.join(JITTERED)}")
     return problems
 
 
-def _jitter_problems(name: Any, strength: Any) -> list[str]:
-    if name not in JITTERED:
-        return [f"{JITTER}: {name!r} is none of {', '.join(JITTERED)}"]
-    return _strength_problems(name, f"{JITTER}: {name}", strength)
-
-
-def _strength_problems(name: str, where: str, strength: Any) -> list[str]:
+def _strength_problems(name: Any, strength: Any, known: Sequence[str]) -> list[str]:
+    if name not in known:
+        return [f"{name!r} is none of {', '.join(known)}"]
     low, high = RANGES[name]
     if type(strength) in (int, float) and low <= strength <= high:  # a bool is an int for isinstance
         return []
-    return [f"{where}: {strength!r} is not a number from {low} to {high}"]
+    return [f"{name}: {strength!r} is not a number from {low} to {high}"]
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,29 @@ from pathlib import Path
 from typing import Any
 
 import datasets
-from datasets import Dataset, DatasetDict, Features, IterableDataset, IterableDatasetDict, List, Value
+from datasets import Dataset, DatasetDict, Features, Image, IterableDataset, IterableDatasetDict, List, Value
 from datasets.packaged_modules.cache.cache import Cache
 
-from ocr2_hf.data.features import FEATURES
 from ocr2_hf.errors import UsageError
 
 # Built datasets lie in the datasets cache as if they came from a Hub user of this name.
 NAMESPACE = "local"
 
+# The columns of a page record (`ocr2_hf.document.records`) as a built dataset has them: one row a page.
+FEATURES = Features(
+    {
+        "id": Value("string"),
+        "image": Image(),
+        "width": Value("int32"),
+        "height": Value("int32"),
+        "text": Value("string"),
+        "bboxes": List(List(Value("float32"), length=4)),
+        "labels": List(Value("string")),
+        "texts": List(Value("string")),
+        "prompt": Value("string"),
+        "target": Value("string"),
+    }
+)
 REQUIRED = ("image", "text", "bboxes", "labels")
 
 _HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+")
@@ -27,8 +41,8 @@ def load_dataset(name: str, split: str | None = None, streaming: bool = False) -
 
     A built dataset is memory-mapped and needs no network. Without `split` the result maps the names of the
     splits to datasets; `split` may be a slice such as "train[:10]". With `streaming` the datasets are
-    iterable. The rows have the columns of `ocr2_hf.document.records.FEATURES`; optional columns that a Hub
-    dataset lacks are filled in.
+    iterable. The rows have the columns of `FEATURES`; optional columns that a Hub dataset lacks
+    are filled in.
 
     Raises `UsageError` for an unknown name or split, a raw annotation folder, or rows that are no page
     records.
@@ -37,7 +51,12 @@ def load_dataset(name: str, split: str | None = None, streaming: bool = False) -
     if folder is not None:
         loaded = _load_built(name, folder, split, streaming)
     elif Path(name).is_dir():
-        raise UsageError(_build_first(name))
+        suggested = re.sub(r"[^a-z0-9_-]+", "_", Path(name).resolve().name.lower()).strip("_-") or "pages"
+        raise UsageError(
+            f"{name} is a folder of files, not a built dataset: run build_dataset first, with\n"
+            f"  python data_scripts/build_dataset.py {suggested} --annotations {shlex.quote(name)}\n"
+            f"and then load it by its name, {suggested!r}"
+        )
     elif _HUB_ID.fullmatch(name):
         loaded = _load_from_hub(name, split, streaming)
     else:
@@ -89,15 +108,6 @@ def _known_names() -> str:
     return "no dataset is built yet: run data_scripts/build_dataset.py"
 
 
-def _build_first(folder: str) -> str:
-    name = re.sub(r"[^a-z0-9_-]+", "_", Path(folder).resolve().name.lower()).strip("_-") or "pages"
-    return (
-        f"{folder} is a folder of files, not a built dataset: run build_dataset first, with\n"
-        f"  python data_scripts/build_dataset.py {name} --annotations {shlex.quote(folder)}\n"
-        f"and then load it by its name, {name!r}"
-    )
-
-
 def _as_page_records(dataset: Dataset | IterableDataset, name: str) -> Dataset | IterableDataset:
     """The dataset with every column of FEATURES in its type; further columns stay."""
     features = dataset.features
@@ -146,13 +156,6 @@ def _fill_columns(dataset: Dataset | IterableDataset, missing: Features) -> Data
 
 
 def _default(column: str, row: dict, index: int) -> object:
-    match column:
-        case "id":
-            return f"{index:08d}"
-        case "width":
-            return row["image"].width
-        case "height":
-            return row["image"].height
-        case "texts":
-            return [""] * len(row["bboxes"])
-    return None
+    if column in ("width", "height"):
+        return getattr(row["image"], column)
+    return {"id": f"{index:08d}", "texts": [""] * len(row["bboxes"])}.get(column)

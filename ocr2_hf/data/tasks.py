@@ -58,11 +58,8 @@ def build_example(task: str, row: Row, prompts: Mapping[str, str] | None = None,
     return prompt.replace("TEXT", region.text), grounding_tag(region.text, values)
 
 
-def build_prompt(task: str, row: Row, prompts: Mapping[str, str] | None = None, seed: int = 0) -> str:
-    return build_example(task, row, prompts, seed)[0]
-
-
 def build_target(task: str, row: Row, seed: int = 0) -> str:
+    """The target of `build_example`."""
     return build_example(task, row, None, seed)[1]
 
 
@@ -80,7 +77,7 @@ def page_tables(row: Row) -> list[Region]:
 
 
 def chosen_table(row: Row, seed: int | None = 0) -> Region:
-    """The table that the task `table` asks about: the image shows it alone (`ocr2_hf.data.table_crops`)."""
+    """The table that the task `table` asks about: the image shows it alone (`ocr2_hf.data.images.crop_table`)."""
     return _chosen(page_tables(row), row["id"], seed)
 
 

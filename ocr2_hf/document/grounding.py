@@ -65,7 +65,7 @@ _VALUE_LENGTH = 80
 class Region:
     """A labelled box on a page; `box` is (x0, y0, x1, y1) in pixels, `text` is "" where it is unknown.
 
-    `score`, of a region that was read: how sure the model was, 0 to 1 (see `ocr2_hf.reading.reader.Page`).
+    `score`, of a region that was read: how sure the model was, 0 to 1 (see `ocr2_hf.reading.results.Page`).
     """
 
     label: str

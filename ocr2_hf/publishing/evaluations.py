@@ -12,7 +12,7 @@ from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.evaluation.text import normalized_edit_distance
 from ocr2_hf.modeling.file_names import BASE_FOLDER
 from ocr2_hf.publishing.contents import EVALUATIONS, read_json
-from ocr2_hf.reading.evaluation_settings import SETTINGS_FILE, fingerprint, read_kept
+from ocr2_hf.reading.resume_log import SETTINGS_FILE, fingerprint, read_kept
 
 METRICS = "metrics.json"
 _NOT_HERE = ("checkpoint-", "stage-", f"{BASE_FOLDER}/")

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 
-from ocr2_hf.data.coordinates import coordinate_token_ids
+from ocr2_hf.data.collator import coordinate_token_ids
 from ocr2_hf.data.images import ImageSettings
 from ocr2_hf.document.atomic_files import whole_folder
 from ocr2_hf.errors import UsageError

@@ -8,16 +8,18 @@ from tqdm.auto import tqdm
 
 from ocr2_hf.document.page_files import Pages, PageSource, list_pages
 from ocr2_hf.errors import WorkError
+from ocr2_hf.reading import MAX_NEW_TOKENS
 from ocr2_hf.reading.inputs import Input
-from ocr2_hf.reading.reader import MAX_NEW_TOKENS, DocumentReader
+from ocr2_hf.reading.reader import DocumentReader
 from ocr2_hf.reading.results import Document
-from ocr2_hf.reading.resume_log import Ledger
+from ocr2_hf.reading.resume_log import ResumeLog
 
 
 @dataclass
-class Outcome:
-    """What came of a run. `done` counts files that were read before; `corrected` are files whose JSON someone changed;
-    `failed` says which files and pages could not be read, and why; `cut_off` are pages whose answer hit a limit."""
+class FileResult:
+    """What came of reading files. `done` counts files that were read before; `corrected` are files whose JSON someone
+    changed; `failed` says which files and pages could not be read, and why; `cut_off` are pages that hit a limit.
+    """
 
     pages: int = 0
     done: int = 0
@@ -26,37 +28,39 @@ class Outcome:
     cut_off: list[str] = field(default_factory=list)
 
 
+@dataclass
 class FileReader:
-    """Reads files with `reader` into the directory of `ledger`, `prompt` as `reader.prompt` gives it."""
+    """Reads files with `reader` into the directory of `log`, `prompt` as `reader.prompt` gives it."""
 
-    def __init__(
-        self,
-        reader: DocumentReader,
-        ledger: Ledger,
-        prompt: str,
-        pages: Pages | None = None,
-        max_new_tokens: int = MAX_NEW_TOKENS,
-        batch_size: int = 8,
-    ) -> None:
-        self._reader, self._ledger, self._prompt, self._pages = reader, ledger, prompt, pages
-        self._max_new_tokens, self._batch_size = max_new_tokens, batch_size
-        self._open: dict[str, Document] = {}
+    reader: DocumentReader
+    log: ResumeLog
+    prompt: str
+    pages: Pages | None = None
+    max_new_tokens: int = MAX_NEW_TOKENS
+    batch_size: int = 8
+    _open: dict[str, Document] = field(default_factory=dict, init=False)
 
-    def read(self, files: Sequence[Input]) -> Outcome:
+    def read(self, files: Sequence[Input]) -> FileResult:
         """Read what is not done. A file or page that cannot be read does not keep the others from it."""
-        outcome = Outcome()
-        pending = [item for item in files if self._is_pending(item, outcome)]
+        result, pending = FileResult(), []
+        for item in files:
+            if self.log.is_done(item):
+                result.done += 1
+            elif self.log.is_corrected(item):
+                result.corrected.append(str(self.log.json_path(item)))
+            else:
+                pending.append(item)
 
         def failed(source: PageSource, error: WorkError) -> None:
-            outcome.failed.append(str(error))
+            result.failed.append(str(error))
             document = self._open[str(source.source)]
             document.fail(source.number, str(error))
             self._finish_if_complete(document)
             progress.update()
 
         with tqdm(total=len(pending), desc="reading", unit="page") as progress:
-            sources = self._sources(pending, outcome, progress)
-            for page in self._reader.stream(sources, self._prompt, self._max_new_tokens, self._batch_size, failed):
+            sources = self._sources(pending, result, progress)
+            for page in self.reader.stream(sources, self.prompt, self.max_new_tokens, self.batch_size, failed):
                 try:
                     image = page.source.load_for_reading().image
                 except WorkError as error:  # the file has gone meanwhile
@@ -65,31 +69,22 @@ class FileReader:
                 document = self._open[str(page.source.source)]
                 document.add(page, image)
                 self._finish_if_complete(document)
-                outcome.pages += 1
+                result.pages += 1
                 if not page.finished:
-                    outcome.cut_off.append(f"{page.source.name} ({page.reason})")
+                    result.cut_off.append(f"{page.source.name} ({page.reason})")
                 progress.update()
-        return outcome
+        return result
 
-    def _is_pending(self, item: Input, outcome: Outcome) -> bool:
-        if self._ledger.is_done(item):
-            outcome.done += 1
-            return False
-        if self._ledger.is_corrected(item):
-            outcome.corrected.append(str(self._ledger.json_path(item)))
-            return False
-        return True
-
-    def _sources(self, files: Sequence[Input], outcome: Outcome, progress: tqdm) -> Iterator[PageSource]:
+    def _sources(self, files: Sequence[Input], result: FileResult, progress: tqdm) -> Iterator[PageSource]:
         """The pages that are to be read; a document is open from its first page on."""
         for item in files:
             try:
-                pages = list_pages(item.path, self._pages)
+                pages = list_pages(item.path, self.pages)
             except WorkError as error:
-                outcome.failed.append(str(error))
+                result.failed.append(str(error))
                 progress.update()
                 continue
-            document = self._open[item.path] = Document(self._ledger, item, len(pages))
+            document = self._open[item.path] = Document(self.log, item, len(pages))
             progress.total += len(pages) - 1
             progress.update(len(document.done))
             self._finish_if_complete(document)

@@ -10,7 +10,7 @@ from tqdm.auto import tqdm
 from ocr2_hf.document.page_files import Pages
 from ocr2_hf.errors import WorkError
 from ocr2_hf.reading.inputs import Input
-from ocr2_hf.reading.resume_log import Ledger
+from ocr2_hf.reading.resume_log import ResumeLog
 from ocr2_hf.statements.csv_file import write_csv_file
 from ocr2_hf.statements.json_file import write_json_file
 from ocr2_hf.statements.parser import FinancialStatementParser
@@ -40,15 +40,15 @@ class Outcome:
     off: list[str] = field(default_factory=list)
 
 
-def ledger_for(output: Path, settings: Mapping, model_files: list, formats: Sequence[str]) -> Ledger:
+def ledger_for(output: Path, settings: Mapping, model_files: list, formats: Sequence[str]) -> ResumeLog:
     """What of `output` is done; a file is when its result in the last format is there, which is written last."""
-    return Ledger(output, settings, model_files, ".ocr2_statements.jsonl", f".statements.{formats[-1]}")
+    return ResumeLog(output, settings, model_files, ".ocr2_statements.jsonl", f".statements.{formats[-1]}")
 
 
 def read_statements(
     parser: FinancialStatementParser,
     files: Sequence[Input],
-    ledger: Ledger,
+    ledger: ResumeLog,
     formats: Sequence[str],
     pages: Pages | None = None,
 ) -> Outcome:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from ocr2_hf.data.table_crops import Crop, crop_table
+from ocr2_hf.data.images import Crop, crop_table
 from ocr2_hf.document.grounding import Box, Region, parse_regions, plain_text
 from ocr2_hf.document.page_files import Pages, PageSource, Source, list_pages
 from ocr2_hf.document.tables import Table, parse_tables

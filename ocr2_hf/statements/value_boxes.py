@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from ocr2_hf.data.table_crops import Crop
+from ocr2_hf.data.images import Crop
 from ocr2_hf.document.grounding import Box, parse_regions
 from ocr2_hf.statements.page_reader import PageReader
 from ocr2_hf.statements.statement import Line

@@ -1,26 +1,90 @@
 """Predictions over a dataset, by one process or many, streamed line by line: a killed run goes on where it was."""
 
+import gc
+import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import torch
+import torch.distributed as dist
 from datasets import Dataset
 from PIL import Image
 from tqdm.auto import tqdm
 
-from ocr2_hf.data.table_crops import crop_table
-from ocr2_hf.data.tasks import build_prompt, build_target, chosen_table, suits
+from ocr2_hf.data.images import crop_table
+from ocr2_hf.data.tasks import build_example, build_target, chosen_table, suits
 from ocr2_hf.document.atomic_files import drop_half_line
 from ocr2_hf.document.page_files import to_rgb
 from ocr2_hf.document.predictions import Prediction, json_line, read_predictions, write_predictions
 from ocr2_hf.errors import WorkError
 from ocr2_hf.modeling.generation import prediction_line
-from ocr2_hf.reading.evaluation_settings import part_of, parts_of
-from ocr2_hf.reading.processes import Processes
-from ocr2_hf.reading.reader import MAX_NEW_TOKENS, DocumentReader
-from ocr2_hf.reading.references import page_facts
+from ocr2_hf.reading import MAX_NEW_TOKENS
+from ocr2_hf.reading.reader import DocumentReader, read_saved_recipe
+from ocr2_hf.reading.references import has_boxes, page_facts
+from ocr2_hf.reading.resume_log import process_file, process_files
+
+# The first to finish waits for the last, and a share of a large evaluation takes hours.
+_PATIENCE = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process's `rank` among `count`, and the `device` it reads on.
+
+    A launcher started them; without one this process is alone. They meet over gloo, on GPUs too: what they exchange is
+    the names of pages.
+    """
+
+    rank: int = 0
+    count: int = 1
+    device: str = "cpu"
+
+    @classmethod
+    def join(cls) -> "Processes":
+        """Meet the others that the launcher started (it set WORLD_SIZE, RANK, LOCAL_RANK)."""
+        count, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+        if count > 1:
+            dist.init_process_group("gloo", timeout=_PATIENCE, rank=rank, world_size=count)
+        on_gpu = torch.cuda.is_available() and os.environ.get("ACCELERATE_USE_CPU", "false").lower() != "true"
+        local = int(os.environ.get("LOCAL_RANK", "0"))
+        # More processes than GPUs share them.
+        device = f"cuda:{local % torch.cuda.device_count()}" if on_gpu else "cpu"
+        return cls(rank, count, device)
+
+    @property
+    def main(self) -> bool:
+        """Whether this is the one that gathers, scores and prints."""
+        return self.rank == 0
+
+    def share(self, value: Any) -> Any:
+        """What the main process has; the others wait for it."""
+        box = [value]
+        if self.count > 1:
+            dist.broadcast_object_list(box, src=0)
+        return box[0]
+
+    def wait(self) -> None:
+        """Until all are here."""
+        if self.count > 1:
+            dist.barrier()
+
+    def leave(self) -> None:
+        """The last thing that they do together."""
+        if self.count > 1:
+            dist.barrier()
+            gc.collect()  # gloo's threads must not free tensors while Python shuts down
+            dist.destroy_process_group()
+
+
+def default_task(model: str | Path, dataset: Dataset) -> str:
+    """The recipe's heaviest task; without a recipe `markdown` where pages have boxes, else `ocr`."""
+    if tasks := read_saved_recipe(model).tasks:
+        return max(tasks, key=tasks.get)
+    return "markdown" if has_boxes(dataset) else "ocr"
 
 
 def predict_dataset(
@@ -41,7 +105,9 @@ def predict_dataset(
     or when no page suits the task; pages that do not suit it are left out and counted on the screen.
     """
     path, processes = Path(path), processes or Processes()
-    ids = _unique(dataset["id"])
+    ids = list(dataset["id"])
+    if twice := [page for page, count in Counter(ids).items() if count > 1]:
+        raise WorkError(f"{len(twice)} page ids come more than once, e.g. {twice[0]!r}: make them unique")
     rows = enumerate(dataset.remove_columns("image"))
     lengths = {index: len(build_target(task, row).encode()) for index, row in rows if suits(task, row)}
     if not lengths:
@@ -51,7 +117,10 @@ def predict_dataset(
     done = processes.share({line.id for line in _gather(path, ids)} if processes.main else None)
     pending = [batch for batch in plan_batches(lengths, batch_size) if any(ids[index] not in done for index in batch)]
     share = pending[processes.rank :: processes.count]
-    with open(part_of(path, processes.rank), "a", encoding="utf-8") as file, _progress(share, processes) as progress:
+    with (
+        open(process_file(path, processes.rank), "a", encoding="utf-8") as file,
+        _progress(share, processes) as progress,
+    ):
         for batch in share:
             lines = _answer(reader, [dataset[index] for index in batch], task, max_new_tokens)
             # A batch that a kill cut in two is read again whole: answers can depend on a page's neighbours.
@@ -75,8 +144,8 @@ def plan_batches(lengths: Mapping[int, int], batch_size: int) -> list[list[int]]
 
 def _gather(path: Path, ids: Sequence[str]) -> list[Prediction]:
     """What all processes wrote, in one file and in the order of `ids`; half a line at an end is dropped."""
-    parts, lines = parts_of(path), {}
-    for file in (path, *parts):
+    others, lines = process_files(path), {}
+    for file in (path, *others):
         if file.exists():
             drop_half_line(file)
             for line in read_predictions(file):
@@ -84,7 +153,7 @@ def _gather(path: Path, ids: Sequence[str]) -> list[Prediction]:
     ordered = [lines[page] for page in ids if page in lines]
     write_predictions(path, ordered)
     # After the whole file is in place: a kill in between leaves lines twice, never none.
-    for file in parts:
+    for file in others:
         file.unlink()
     return ordered
 
@@ -94,24 +163,14 @@ def _progress(share: Sequence[Sequence[int]], processes: Processes) -> tqdm:
     return tqdm(total=sum(map(len, share)), desc=name, unit="page", disable=not processes.main)
 
 
-def _unique(ids: Iterable[str]) -> list[str]:
-    ids = list(ids)
-    twice = [page for page, count in Counter(ids).items() if count > 1]
-    if twice:
-        raise WorkError(f"{len(twice)} page ids come more than once, e.g. {twice[0]!r}: make them unique")
-    return ids
-
-
 def _answer(reader: DocumentReader, rows: list[Mapping[str, Any]], task: str, max_new_tokens: int) -> list[Prediction]:
     """The lines of one batch of page records."""
-    prompts = [build_prompt(task, row, reader.prompts) for row in rows]
-    answers = reader.generate([_image(row, task, reader) for row in rows], prompts, max_new_tokens)
+    examples = [build_example(task, row, reader.prompts) for row in rows]
+    images = [_image(row, task, reader) for row in rows]
+    answers = reader.generate(images, [prompt for prompt, _ in examples], max_new_tokens)
     return [
-        replace(
-            prediction_line(row["id"], prompt, build_target(task, row), (row["width"], row["height"]), answer),
-            **page_facts(row, task),
-        )
-        for row, prompt, answer in zip(rows, prompts, answers, strict=True)
+        replace(prediction_line(row["id"], *example, (row["width"], row["height"]), answer), **page_facts(row, task))
+        for row, example, answer in zip(rows, examples, answers, strict=True)
     ]
 
 
