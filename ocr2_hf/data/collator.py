@@ -187,37 +187,26 @@ class TrainingCollator:
             batch = {"vision_features": torch.cat([example.features for example in examples])}
             tokens = [len(example.features) + 1 for example in examples]
         prompts = [self.prompts.expanded(example.prompt, n) for example, n in zip(examples, tokens, strict=True)]
-        targets = [self.targets(example.target) for example in examples]
-        return batch | self._sequences(prompts, targets, examples) | self._boxes(prompts, targets, examples)
-
-    def _sequences(self, prompts: list[list[int]], targets: list[Target], examples: list[Example]) -> dict[str, Tensor]:
+        parts = list(zip(prompts, map(self._target, examples), strict=True))
+        boxes = [
+            (row, [len(prompt) + index for index in indices], values)
+            for row, (prompt, target) in enumerate(parts)
+            for indices, values in zip(target.box_tokens, target.box_values, strict=True)
+        ]
         pad = self.prompts.tokenizer.pad_token_id
-        fill = {"input_ids": pad, "attention_mask": 0, "labels": IGNORED, "token_weights": 0.0}
-        rows: dict[str, list[Tensor]] = {name: [] for name in fill}
-        for prompt, target, example in zip(prompts, targets, examples, strict=True):
-            weights = [0.0] * len(target.weights) if example.padding else target.weights
-            rows["input_ids"].append(torch.tensor(prompt + target.ids))
-            rows["attention_mask"].append(torch.ones(len(prompt) + len(target.ids), dtype=torch.long))
-            rows["labels"].append(torch.tensor([IGNORED] * len(prompt) + target.ids))
-            rows["token_weights"].append(torch.tensor([0.0] * len(prompt) + weights))
-        return {
-            name: torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True, padding_value=fill[name])
-            for name, tensors in rows.items()
+        return batch | {
+            "input_ids": _padded([prompt + target.ids for prompt, target in parts], pad),
+            "attention_mask": _padded([[1] * len(prompt + target.ids) for prompt, target in parts], 0),
+            "labels": _padded([[IGNORED] * len(prompt) + target.ids for prompt, target in parts], IGNORED),
+            "token_weights": _padded([[0.0] * len(prompt) + target.weights for prompt, target in parts], 0.0),
+            "box_rows": torch.tensor([row for row, _, _ in boxes], dtype=torch.long),
+            "box_tokens": torch.tensor([indices for _, indices, _ in boxes], dtype=torch.long).view(-1, 5),
+            "box_values": torch.tensor([values for _, _, values in boxes], dtype=torch.long).view(-1, 4),
         }
 
-    def _boxes(self, prompts: list[list[int]], targets: list[Target], examples: list[Example]) -> dict[str, Tensor]:
-        rows, tokens, values = [], [], []
-        for row, (prompt, target, example) in enumerate(zip(prompts, targets, examples, strict=True)):
-            if example.padding:
-                continue
-            rows += [row] * len(target.box_tokens)
-            tokens += [[len(prompt) + index for index in indices] for indices in target.box_tokens]
-            values += target.box_values
-        return {
-            "box_rows": torch.tensor(rows, dtype=torch.long),
-            "box_tokens": torch.tensor(tokens, dtype=torch.long).view(-1, 5),
-            "box_values": torch.tensor(values, dtype=torch.long).view(-1, 4),
-        }
+    def _target(self, example: Example) -> Target:
+        target = self.targets(example.target)
+        return Target(target.ids, [0.0] * len(target.ids), [], []) if example.padding else target
 
 
 @dataclass
@@ -233,9 +222,12 @@ class GenerationCollator:
         """The batch of RGB images, each with its prompt."""
         batch = self.prompts.images(images)
         tiles = batch["num_local_patches"].tolist()
-        rows = [torch.tensor(self.prompts.prompt(prompt, n)) for prompt, n in zip(prompts, tiles, strict=True)]
-        pad = self.prompts.tokenizer.pad_token_id
-        sides = {"batch_first": True, "padding_side": "left"}
-        ids = torch.nn.utils.rnn.pad_sequence(rows, padding_value=pad, **sides)
-        mask = torch.nn.utils.rnn.pad_sequence([torch.ones_like(row) for row in rows], padding_value=0, **sides)
-        return batch | {"input_ids": ids, "attention_mask": mask}
+        rows = [self.prompts.prompt(prompt, n) for prompt, n in zip(prompts, tiles, strict=True)]
+        ids = _padded(rows, self.prompts.tokenizer.pad_token_id, "left")
+        return batch | {"input_ids": ids, "attention_mask": _padded([[1] * len(row) for row in rows], 0, "left")}
+
+
+def _padded(rows: list[list[float]], value: float, side: str = "right") -> Tensor:
+    """Rows of any length as a tensor [rows, longest], filled up with `value`."""
+    tensors = [torch.tensor(row) for row in rows]
+    return torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True, padding_value=value, padding_side=side)

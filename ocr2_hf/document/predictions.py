@@ -85,10 +85,7 @@ class Prediction:
 
     def boxes(self) -> tuple[list, list]:
         """The boxes [N, 4] of the predicted regions, and of the reference's."""
-        predicted, reference = (
-            [region.box for region in side or ()] for side in (self.regions, self.reference_regions)
-        )
-        return predicted, reference
+        return [region.box for region in self.regions or ()], [region.box for region in self.reference_regions or ()]
 
     def told_regions(self) -> dict[str, list[Region]]:
         """By field, the regions that prediction and reference tell, where the line has none of its own and says how

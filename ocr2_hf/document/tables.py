@@ -152,11 +152,9 @@ def _html_spans(text: str) -> Iterator[tuple[int, int]]:
 
 def _blanked(text: str, spans: Sequence[tuple[int, int]]) -> str:
     """The text with spaces for what is in `spans`; lines stay lines, places stay."""
-    pieces, place = [], 0
     for start, end in spans:
-        pieces += [text[place:start], re.sub(r"[^\r\n]", " ", text[start:end])]
-        place = end
-    return "".join([*pieces, text[place:]])
+        text = text[:start] + re.sub(r"[^\r\n]", " ", text[start:end]) + text[end:]
+    return text
 
 
 def _pipe_tables(text: str) -> Iterator[tuple[int, str]]:

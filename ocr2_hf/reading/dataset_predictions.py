@@ -117,10 +117,9 @@ def predict_dataset(
     done = processes.share({line.id for line in _gather(path, ids)} if processes.main else None)
     pending = [batch for batch in plan_batches(lengths, batch_size) if any(ids[index] not in done for index in batch)]
     share = pending[processes.rank :: processes.count]
-    with (
-        open(process_file(path, processes.rank), "a", encoding="utf-8") as file,
-        _progress(share, processes) as progress,
-    ):
+    name = f"reading (1 of {processes.count} processes)" if processes.count > 1 else "reading"
+    progress = tqdm(total=sum(map(len, share)), desc=name, unit="page", disable=not processes.main)
+    with progress, open(process_file(path, processes.rank), "a", encoding="utf-8") as file:
         for batch in share:
             lines = _answer(reader, [dataset[index] for index in batch], task, max_new_tokens)
             # A batch that a kill cut in two is read again whole: answers can depend on a page's neighbours.
@@ -156,11 +155,6 @@ def _gather(path: Path, ids: Sequence[str]) -> list[Prediction]:
     for file in others:
         file.unlink()
     return ordered
-
-
-def _progress(share: Sequence[Sequence[int]], processes: Processes) -> tqdm:
-    name = f"reading (1 of {processes.count} processes)" if processes.count > 1 else "reading"
-    return tqdm(total=sum(map(len, share)), desc=name, unit="page", disable=not processes.main)
 
 
 def _answer(reader: DocumentReader, rows: list[Mapping[str, Any]], task: str, max_new_tokens: int) -> list[Prediction]:
