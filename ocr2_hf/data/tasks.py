@@ -48,7 +48,9 @@ def build_example(task: str, row: Row, prompts: Mapping[str, str] | None = None,
     if task == "ocr":
         return prompt, row["text"]
     if task == "markdown":
-        return prompt, _markdown(row)
+        regions = page_regions(row)
+        # A page without boxes is answered with its text alone: there is nothing to point at.
+        return prompt, encode_regions(regions, row["width"], row["height"]) if regions else row["text"]
     if task == "custom":
         return prompt + row["prompt"].removeprefix("<image>").removeprefix("\n"), row["target"]
     if task == "table":
@@ -85,12 +87,6 @@ def _chosen(regions: list[Region], page: str, seed: int | None) -> Region:
     if seed is None:
         return max(regions, key=lambda region: len(region.text.encode()))
     return random.Random(f"{seed}/{page}").choice(regions)
-
-
-def _markdown(row: Row) -> str:
-    """A page without boxes is answered with its text alone: there is nothing to point at."""
-    regions = page_regions(row)
-    return encode_regions(regions, row["width"], row["height"]) if regions else row["text"]
 
 
 def _locatable(row: Row) -> list[Region]:

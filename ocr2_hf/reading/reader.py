@@ -218,9 +218,8 @@ class DocumentReader:
 
 
 def is_blank(image: Image.Image) -> bool:
-    """Whether a page is of a single colour: there is nothing to read on it, and a model would make something up."""
-    bands = image.getextrema() if len(image.getbands()) > 1 else (image.getextrema(),)
-    return all(high - low <= BLANK_RANGE for low, high in bands)
+    """Whether a page in RGB is of a single colour: nothing is to be read on it, and a model would make something up."""
+    return all(high - low <= BLANK_RANGE for low, high in image.getextrema())
 
 
 def _raise(source: PageSource, error: WorkError) -> None:

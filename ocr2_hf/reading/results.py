@@ -139,8 +139,7 @@ class Page:
         image = image or self.source.load_for_reading().image
         if (times := math.ceil(_SMALLEST_OVERLAY / max(image.size))) > 1:
             image = image.resize((image.width * times, image.height * times))
-        boxes = (self.box_on(image, region) for region in self.regions)
-        return draw_overlay(image, [replace(region, box=box) for region, box in zip(self.regions, boxes, strict=True)])
+        return draw_overlay(image, [replace(region, box=self.box_on(image, region)) for region in self.regions])
 
     def save_overlay(self, path: str | Path) -> None:
         """Write `overlay`; the suffix gives the format."""

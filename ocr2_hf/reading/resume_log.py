@@ -20,8 +20,6 @@ SETTINGS_FILE = "evaluation.json"
 
 _MODEL_SUFFIXES = (".safetensors", ".bin", ".onnx", ".onnx_data", ".json", ".yaml", ".jinja")
 
-Stamp = list[int] | None
-
 
 class ResumeLog:
     """A line for every file that was read: with which settings, and how the file and its JSON looked then.
@@ -83,7 +81,7 @@ class ResumeLog:
                 raise WorkError(told) from None
 
 
-def stamp(path: str | Path) -> Stamp:
+def stamp(path: str | Path) -> list[int] | None:
     """Size and time of a file, by which a change is seen; None where there is none."""
     try:
         status = os.stat(path)
