@@ -9,7 +9,7 @@ from transformers.models.deepseek_ocr2.image_processing_pil_deepseek_ocr2 import
 from transformers.models.deepseek_ocr2.processing_deepseek_ocr2 import DeepseekOcr2Processor
 
 from ocr2_hf.data.collator import PromptEncoder, TargetEncoder
-from ocr2_hf.data.page_splitting import PageSplitter
+from ocr2_hf.data.page_splitting import split_page
 from ocr2_hf.data.page_tasks import example_length
 from ocr2_hf.data.tasks import suits
 from ocr2_hf.document.records import PageRecord, RecordError
@@ -29,9 +29,9 @@ class TokenLengths:
     """
 
     def __init__(self, name: str):
-        self._processor = _processor(name)
-        self._prompts = PromptEncoder(self._processor)
-        self._targets = TargetEncoder(self._processor.tokenizer)
+        processor = _processor(name)
+        self._prompts = PromptEncoder(processor)
+        self._targets = TargetEncoder(processor.tokenizer)
         self.context = _context(name)
 
     def measure(self, row: dict) -> tuple[int, int]:
@@ -55,7 +55,7 @@ class TokenLengths:
             raise RecordError(str(error)) from None
         if length <= self.context:
             return False
-        if not record.bboxes or not PageSplitter(self._processor, {}, self.context)(row):
+        if not record.bboxes or not split_page(row, self._prompts, {}, self.context):
             raise RecordError(f"page of {length:,} tokens is over the context of {self.context:,} and cannot be split")
         return True
 

@@ -62,8 +62,7 @@ class PromptEncoder:
     def images(self, images: list[Image.Image]) -> dict[str, Tensor]:
         """`pixel_values` [B, 3, side, side], `num_local_patches` [B], and `pixel_values_local` [tiles, 3, side,
         side] when any page has tiles."""
-        batch = self.processor.image_processor(images, return_tensors="pt", **self.settings.call_arguments())
-        return dict(batch)
+        return dict(self.processor.image_processor(images, return_tensors="pt", **self.settings.call_arguments()))
 
     def prompt(self, prompt: str, tiles: int) -> list[int]:
         """BOS and the prompt's tokens, its `<image>` expanded to the visual tokens of a page with so many tiles."""

@@ -36,35 +36,26 @@ class PageSection:
         return right - left, bottom - top
 
 
-@dataclass
-class PageSplitter:
-    """Cuts the markdown target of a page (a row without its image) into sections that fit `max_length`."""
+def split_page(
+    page: Mapping[str, Any], encoder: PromptEncoder, prompts: Mapping[str, str], max_length: int
+) -> list[PageSection]:
+    """The fewest sections of a page (a row without its image) whose markdown examples fit `max_length` (tokens of
+    image, prompt and target); [] where it cannot be cut so."""
+    size = page["width"], page["height"]
+    boxes = np.asarray(page["bboxes"], dtype=float).reshape(-1, 4)
+    prompt, _ = build_example("markdown", page, prompts)
 
-    processor: object
-    prompts: Mapping[str, str]
-    max_length: int
-
-    def __post_init__(self) -> None:
-        self.encoder = PromptEncoder(self.processor)
-
-    def __call__(self, page: Mapping[str, Any]) -> list[PageSection]:
-        """The fewest sections (`find_sections`); [] where the page cannot be cut."""
-        size = page["width"], page["height"]
-        boxes = np.asarray(page["bboxes"], dtype=float).reshape(-1, 4)
-        prompt, _ = build_example("markdown", page, self.prompts)
-
-        def room(width: int, height: int) -> int:
-            tiles = self.encoder.settings.tiles(width, height)
-            return self.max_length - len(self.encoder.prompt(prompt, tiles)) - 1  # the end has a token too
-
-        return find_sections(boxes, [self._tokens(region, size) for region in page_regions(page)], size, room)
-
-    def _tokens(self, region: Region, size: tuple[int, int]) -> int:
+    def tokens(region: Region) -> int:
         """What a region takes, last of its section or before another. The sum over a run is what the run takes: every
         region begins with a tag, at which the tokenizer always cuts, and its box is four tokens wherever it stands."""
         block = encode_regions([region], *size)
-        ends = self.encoder.tokenizer([block, block + "\n\n"], add_special_tokens=False).input_ids
-        return max(map(len, ends))
+        return max(map(len, encoder.tokenizer([block, block + "\n\n"], add_special_tokens=False).input_ids))
+
+    def room(width: int, height: int) -> int:
+        tiles = encoder.settings.tiles(width, height)
+        return max_length - len(encoder.prompt(prompt, tiles)) - 1  # the end has a token too
+
+    return find_sections(boxes, [tokens(region) for region in page_regions(page)], size, room)
 
 
 def find_sections(

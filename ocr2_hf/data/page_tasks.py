@@ -17,7 +17,7 @@ from torch.utils.data import Dataset as TorchDataset
 from ocr2_hf.data.augment import Augmentation
 from ocr2_hf.data.collator import Example, PromptEncoder, TargetEncoder
 from ocr2_hf.data.images import crop_table, crop_tiles
-from ocr2_hf.data.page_splitting import PageSection, PageSplitter, section_row
+from ocr2_hf.data.page_splitting import PageSection, section_row, split_page
 from ocr2_hf.data.tasks import build_example, chosen_table, page_tables, suits
 from ocr2_hf.data.vision_features import VisionFeatures
 from ocr2_hf.document.grounding import has_tags
@@ -73,7 +73,7 @@ class PageTasks(TorchDataset):
         length = partial(example_length, prompts=self.prompts, encoder=encoder, targets=targets)
         self.lengths = self._measure(length)
         self.fits = (self.lengths > 0) & (self.lengths <= max_length)
-        self.split = self._split(processor, max_length) if overlong == "split" else {}
+        self.split = self._split(encoder, max_length) if overlong == "split" else {}
         whole = self.fits.any(axis=1)
         self.rows: list[int] = []
         self.sections: list[PageSection | None] = []
@@ -86,7 +86,9 @@ class PageTasks(TorchDataset):
             if section is not None:
                 tiles = self.settings.tiles(*section.size)
                 self._section_lengths[index] = length(self._record(index), "markdown", tiles=tiles)
-        self.dropped = self._count_dropped()
+        left_out = np.delete(self.lengths, self.rows, axis=0)
+        long = int((left_out > 0).any(axis=1).sum())
+        self.dropped = +Counter({"longer than max_length": long, "nothing for these tasks": len(left_out) - long})
         self._epoch = torch.zeros((), dtype=torch.long).share_memory_()  # seen by workers that already run
 
     def __len__(self) -> int:
@@ -119,27 +121,22 @@ class PageTasks(TorchDataset):
 
     def visual_tokens(self) -> list[int]:
         """How many every example has."""
-        widths, heights = self.records["width"], self.records["height"]
-        sizes = [
-            (widths[row], heights[row]) if section is None else section.size
-            for row, section in zip(self.rows, self.sections, strict=True)
-        ]
+        whole = list(zip(self.records["width"], self.records["height"], strict=True))
+        sizes = [section.size if section else whole[row] for row, section in zip(self.rows, self.sections, strict=True)]
         return [self.settings.tokens(self.settings.tiles(*size)) for size in sizes]
 
     def drawn_lengths(self) -> np.ndarray:
         """Tokens [examples] in this epoch; of the tasks locate and table, whose region is drawn later, the most."""
-        return np.array(
-            [
-                self.lengths[row, self.tasks.index(self._draw(row))] if length is None else length
-                for row, length in zip(self.rows, self._section_lengths, strict=True)
-            ]
-        )
+        return self._example_lengths(lambda row: self.lengths[row, self.tasks.index(self._draw(row))])
 
     def longest_lengths(self) -> np.ndarray:
         """Tokens [examples] for the longest task of each: no epoch has more."""
-        longest = np.where(self.fits, self.lengths, 0).max(axis=1)
+        return self._example_lengths(np.where(self.fits, self.lengths, 0).max(axis=1).__getitem__)
+
+    def _example_lengths(self, of_row: Callable[[int], int]) -> np.ndarray:
+        """Tokens [examples]: of a whole page by its row, of a section what was measured."""
         lengths = zip(self.rows, self._section_lengths, strict=True)
-        return np.array([longest[row] if length is None else length for row, length in lengths])
+        return np.array([of_row(row) if length is None else length for row, length in lengths])
 
     def _record(self, index: int) -> Mapping:
         """The page record of an example, without its image."""
@@ -161,12 +158,11 @@ class PageTasks(TorchDataset):
                 lengths[row, column] = length(page, task, tiles=tiles)
         return lengths
 
-    def _split(self, processor, max_length: int) -> dict[int, list[PageSection]]:
+    def _split(self, encoder: PromptEncoder, max_length: int) -> dict[int, list[PageSection]]:
         """The sections of every page that is too long for markdown and can be cut."""
-        splitter = PageSplitter(processor, self.prompts, max_length)
         long = np.flatnonzero(self.lengths[:, self.tasks.index("markdown")] > max_length).tolist()
         pages = zip(long, self.records.select(long), strict=True)
-        return {row: found for row, page in pages if (found := splitter(page))}
+        return {row: found for row, page in pages if (found := split_page(page, encoder, self.prompts, max_length))}
 
     def set_epoch(self, epoch: int) -> None:
         """Draw as in this epoch from now on, in workers that already run too."""
@@ -194,11 +190,6 @@ class PageTasks(TorchDataset):
         if len(tasks) == 1:
             return tasks[0]
         return random.Random(f"{self.seed}/{self.epoch}/{row}").choices(tasks, weights)[0]
-
-    def _count_dropped(self) -> Counter:
-        left_out = np.delete(self.lengths, self.rows, axis=0)
-        long = int((left_out > 0).any(axis=1).sum()) if len(left_out) else 0
-        return Counter({"longer than max_length": long, "nothing for these tasks": len(left_out) - long}) + Counter()
 
 
 class ProcessShare(TorchDataset):

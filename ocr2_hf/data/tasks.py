@@ -1,6 +1,7 @@
 """Tasks: what the model is asked about a page (prompt) and what it should answer (target)."""
 
 import random
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -91,12 +92,6 @@ def _chosen(regions: list[Region], page: str, seed: int | None) -> Region:
 
 def _locatable(row: Row) -> list[Region]:
     """Regions whose text is short, on one line and stands on the page once: the answer must be unique."""
-    texts = list(row["texts"])
-    return [
-        region
-        for region in page_regions(row)
-        if region.text
-        and len(region.text) <= LOCATE_LONGEST
-        and "\n" not in region.text
-        and texts.count(region.text) == 1
-    ]
+    times = Counter(row["texts"])
+    short = [region for region in page_regions(row) if 0 < len(region.text) <= LOCATE_LONGEST]
+    return [region for region in short if "\n" not in region.text and times[region.text] == 1]

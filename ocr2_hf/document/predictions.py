@@ -77,11 +77,9 @@ class Prediction:
 
     def to_dict(self) -> dict[str, Any]:
         """The line as JSON values, without what is not known."""
-        values = {name: getattr(self, name) for name in _KNOWN}
-        for key in _REGIONS:
-            if values[key] is not None:
-                values[key] = [region.to_dict() for region in values[key]]
-        return self.extra | {name: value for name, value in values.items() if value is not None}
+        values = {name: value for name in _KNOWN if (value := getattr(self, name)) is not None}
+        regions = {key: [region.to_dict() for region in values[key]] for key in _REGIONS if key in values}
+        return self.extra | values | regions
 
     def boxes(self) -> tuple[list, list]:
         """The boxes [N, 4] of the predicted regions, and of the reference's."""

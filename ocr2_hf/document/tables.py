@@ -123,7 +123,9 @@ def cell_span(cell: HtmlElement, name: str) -> int:
 def _piece_tables(text: str) -> list[Table]:
     spans = list(_html_spans(text))
     found = [(start, table) for start, end in spans for table in _html_tables(text[start:end])]
-    for start, markup in _pipe_tables(_blanked(text, spans)):
+    for start, end in spans:  # what is HTML is no markdown; places stay, and lines stay lines
+        text = text[:start] + re.sub(r"[^\r\n]", " ", text[start:end]) + text[end:]
+    for start, markup in _pipe_tables(text):
         found += [(start, table) for table in _html_tables(markup)]
     return [table for _, table in sorted(found, key=lambda item: item[0])]
 
@@ -148,13 +150,6 @@ def _html_spans(text: str) -> Iterator[tuple[int, int]]:
             in_cell[-1] = not tag["close"]
     if in_cell:
         yield start, len(text)
-
-
-def _blanked(text: str, spans: Sequence[tuple[int, int]]) -> str:
-    """The text with spaces for what is in `spans`; lines stay lines, places stay."""
-    for start, end in spans:
-        text = text[:start] + re.sub(r"[^\r\n]", " ", text[start:end]) + text[end:]
-    return text
 
 
 def _pipe_tables(text: str) -> Iterator[tuple[int, str]]:

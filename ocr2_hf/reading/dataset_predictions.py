@@ -12,7 +12,6 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from datasets import Dataset
-from PIL import Image
 from tqdm.auto import tqdm
 
 from ocr2_hf.data.images import crop_table
@@ -160,14 +159,12 @@ def _gather(path: Path, ids: Sequence[str]) -> list[Prediction]:
 def _answer(reader: DocumentReader, rows: list[Mapping[str, Any]], task: str, max_new_tokens: int) -> list[Prediction]:
     """The lines of one batch of page records."""
     examples = [build_example(task, row, reader.prompts) for row in rows]
-    images = [_image(row, task, reader) for row in rows]
+    images = [to_rgb(row["image"]) for row in rows]
+    if task == "table":
+        tables = zip(images, map(chosen_table, rows), strict=True)
+        images = [crop_table(image, table.box, reader.image_settings)[0] for image, table in tables]
     answers = reader.generate(images, [prompt for prompt, _ in examples], max_new_tokens)
     return [
         replace(prediction_line(row["id"], *example, (row["width"], row["height"]), answer), **page_facts(row, task))
         for row, example, answer in zip(rows, examples, answers, strict=True)
     ]
-
-
-def _image(row: Mapping[str, Any], task: str, reader: DocumentReader) -> Image.Image:
-    image = to_rgb(row["image"])
-    return crop_table(image, chosen_table(row).box, reader.image_settings)[0] if task == "table" else image

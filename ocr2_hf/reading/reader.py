@@ -27,6 +27,10 @@ BLANK_RANGE = 8
 OnError = Callable[[PageSource, WorkError], None]
 
 
+def _raise(source: PageSource, error: WorkError) -> None:
+    raise error
+
+
 @dataclass(frozen=True)
 class SavedRecipe:
     """What reading needs of a recipe: task -> weight, task -> prompt, and the guard against loops."""
@@ -139,14 +143,13 @@ class DocumentReader:
         prompt: str,
         max_new_tokens: int = MAX_NEW_TOKENS,
         batch_size: int = 8,
-        on_error: OnError | None = None,
+        on_error: OnError = _raise,
     ) -> Iterator[Page]:
         """Read pages as they come, `batch_size` at a time, in order; `prompt` as `self.prompt` gives it.
 
         A page that cannot be read goes to `on_error` with the reason, and the others are read; without it the reason is
         raised. A batch that does not fit into the GPU's memory is halved.
         """
-        on_error = on_error or _raise
         batch: list[tuple[PageSource, LoadedPage | Page]] = []
         asked = 0
         for source in sources:
@@ -220,7 +223,3 @@ class DocumentReader:
 def is_blank(image: Image.Image) -> bool:
     """Whether a page in RGB is of a single colour: nothing is to be read on it, and a model would make something up."""
     return all(high - low <= BLANK_RANGE for low, high in image.getextrema())
-
-
-def _raise(source: PageSource, error: WorkError) -> None:
-    raise error

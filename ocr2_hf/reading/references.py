@@ -59,13 +59,12 @@ class PageImages:
 
     def __call__(self, line: Prediction) -> Image.Image | None:
         """The page's image upright and in RGB."""
-        number = self._index.get(line.id)
-        if number is None:
+        if line.id not in self._index:
             return None
         try:
-            return to_rgb(self._dataset[number]["image"])
+            return to_rgb(self._dataset[self._index[line.id]]["image"])
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-            return None  # the figures matter more than one picture
+            return None  # the metrics matter more than one picture
 
 
 def _complete(line: Prediction | None, row: Mapping[str, Any], task: str) -> Prediction:

@@ -175,10 +175,10 @@ class Document:
         self._head = {"settings": log.digest, "source": stamp(item.path), "pages": count}
         with _writing(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
-            self.done = {page["page"] - 1 for page in self._pages()}
-            if self.done:
+            if self._kept.is_file():
                 drop_half_line(self._kept)
-            else:
+            self.done = {page["page"] - 1 for page in self._pages()}
+            if not self.done:
                 self._remove_old()
                 self._kept.write_text(json.dumps(self._head) + "\n", encoding="utf-8")
 
@@ -223,10 +223,7 @@ class Document:
 
     def _pages(self) -> Iterator[dict[str, Any]]:
         """The pages that are kept, where they were read with the same settings from the same file."""
-        if not self._kept.is_file():
-            return
-        with open(self._kept, "rb") as kept:
-            rows = [row for row in kept if row.endswith(b"\n")]
+        rows = self._kept.read_bytes().splitlines() if self._kept.is_file() else []
         if rows and json.loads(rows[0]) == self._head:
             yield from map(json.loads, rows[1:])
 
