@@ -150,10 +150,10 @@ def test_a_scan_of_a_hundred_megapixels_is_read(one_run):
 
 
 def pages_done(output: Path) -> int:
-    """Pages whose results are kept: whole files by the ledger, and the pages of the PDF."""
-    kept, ledger = output / ".book.pages", output / RESUME_FILE
+    """Pages whose results are kept: whole files by the resume log, and the pages of the PDF."""
+    kept, log = output / ".book.pages", output / RESUME_FILE
     lines = kept.read_bytes().count(b"\n") - 1 if kept.is_file() else 0
-    return max(lines, 0) + (ledger.read_bytes().count(b"\n") if ledger.is_file() else 0)
+    return max(lines, 0) + (log.read_bytes().count(b"\n") if log.is_file() else 0)
 
 
 def start(command: list[str]) -> subprocess.Popen:

@@ -183,7 +183,7 @@ def test_what_a_person_corrected_is_never_overwritten(model, scans, tmp_path, ca
     assert run(*command, "--task", "ocr") == 0 and "My page" not in corrected.read_text()
 
 
-def test_a_ledger_that_is_none_is_told(model, scans, tmp_path, capsys):
+def test_a_resume_log_that_is_none_is_told(model, scans, tmp_path, capsys):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / RESUME_FILE).write_text('{"name": "one"}\nnonsense\n{"half')
     assert run(scans, "--output_dir", tmp_path / "out") == 1

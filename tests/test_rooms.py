@@ -76,3 +76,12 @@ def test_what_a_page_is_needs_no_torch_and_no_datasets(repo):
     look = f"import {', '.join(modules)}, sys; print({{'torch', 'datasets', 'transformers'}} & sys.modules.keys())"
     run = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True, cwd=repo)
     assert run.stdout.strip() == "set()"
+
+
+def test_what_a_wrong_call_needs_is_light(repo):
+    """The files, tasks and folders of a call are checked before torch, datasets or pandas are loaded."""
+    modules = ("data.tasks", "reading", "reading.inputs", "reading.resume_log", "reading.results")
+    look = f"import {', '.join(f'ocr2_hf.{name}' for name in modules)}, sys"
+    look += "; print({'torch', 'datasets', 'transformers', 'pandas'} & sys.modules.keys())"
+    run = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True, cwd=repo)
+    assert run.stdout.strip() == "set()"

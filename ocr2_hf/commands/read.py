@@ -17,7 +17,7 @@ from ocr2_hf.commands.arguments import add_generation_flags, command_parser, out
 from ocr2_hf.commands.reading import answer_settings, check_all_read, open_call, print_outcome
 from ocr2_hf.data.tasks import PROMPTS
 from ocr2_hf.reading import MAX_SECONDS
-from ocr2_hf.reading.read_files import FileReader, FileResult, read_markdown
+from ocr2_hf.reading.file_reader import FileReader, FileResult, read_markdown
 from ocr2_hf.reading.resume_log import ResumeLog, fingerprint
 
 

@@ -186,18 +186,18 @@ class TrainingCollator:
             batch = {"vision_features": torch.cat([example.features for example in examples])}
             tokens = [len(example.features) + 1 for example in examples]
         prompts = [self.prompts.expanded(example.prompt, n) for example, n in zip(examples, tokens, strict=True)]
-        parts = list(zip(prompts, map(self._target, examples), strict=True))
+        pairs = list(zip(prompts, map(self._target, examples), strict=True))
         boxes = [
             (row, [len(prompt) + index for index in indices], values)
-            for row, (prompt, target) in enumerate(parts)
+            for row, (prompt, target) in enumerate(pairs)
             for indices, values in zip(target.box_tokens, target.box_values, strict=True)
         ]
         pad = self.prompts.tokenizer.pad_token_id
         return batch | {
-            "input_ids": _padded([prompt + target.ids for prompt, target in parts], pad),
-            "attention_mask": _padded([[1] * len(prompt + target.ids) for prompt, target in parts], 0),
-            "labels": _padded([[IGNORED] * len(prompt) + target.ids for prompt, target in parts], IGNORED),
-            "token_weights": _padded([[0.0] * len(prompt) + target.weights for prompt, target in parts], 0.0),
+            "input_ids": _padded([prompt + target.ids for prompt, target in pairs], pad),
+            "attention_mask": _padded([[1] * len(prompt + target.ids) for prompt, target in pairs], 0),
+            "labels": _padded([[IGNORED] * len(prompt) + target.ids for prompt, target in pairs], IGNORED),
+            "token_weights": _padded([[0.0] * len(prompt) + target.weights for prompt, target in pairs], 0.0),
             "box_rows": torch.tensor([row for row, _, _ in boxes], dtype=torch.long),
             "box_tokens": torch.tensor([indices for _, indices, _ in boxes], dtype=torch.long).view(-1, 5),
             "box_values": torch.tensor([values for _, _, values in boxes], dtype=torch.long).view(-1, 4),

@@ -33,7 +33,7 @@ class Prediction:
     `prediction` and `reference` are text as the model writes it, grounding tags and all; `reference` is "" where it is
     not known yet. `width`, `height` and the boxes of the regions are pixels; regions are None where nobody told them.
     `tokens` were generated in `seconds`, the batch's divided by its pages; `finished` is False where the answer was cut
-    off. `image` is a path that the report shows; figures are broken down by `task` and `language`; `missing` is True
+    off. `image` is a path that the report shows; metrics are broken down by `task` and `language`; `missing` is True
     where a page was to be read and has no prediction. `extra` has the line's other keys, which are kept.
     """
 
