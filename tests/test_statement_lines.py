@@ -34,8 +34,8 @@ def test_a_balance_sheet_line_by_line():
     ]
     value = content.lines[1].values[0]
     assert isinstance(value, Value) and isinstance(value.number, Decimal) and value.amount == 1_200_000
-    assert (value.figure.text, value.place, value.unit.currency) == ("1,200", PLACE, "EUR")
-    assert content.lines[5].values[1].figure.kind == "nil" and content.lines[5].values[1].number == 0
+    assert (value.printed.text, value.place, value.unit.currency) == ("1,200", PLACE, "EUR")
+    assert content.lines[5].values[1].printed.kind == "nil" and content.lines[5].values[1].number == 0
 
 
 def test_heads_of_two_rows_and_a_title_across():
@@ -50,7 +50,7 @@ def test_heads_of_two_rows_and_a_title_across():
     assert content.columns[1].head == "Year ended December 31, 2022"
     revenue, share = content.lines[0].values
     assert (revenue.amount, revenue.unit.currency) == (1_234_000_000, "USD")
-    assert (share.figure.kind, share.amount, share.unit) == ("percent", Decimal("3.5"), Unit())
+    assert (share.printed.kind, share.amount, share.unit) == ("percent", Decimal("3.5"), Unit())
 
 
 def test_a_year_among_the_figures_is_no_head():
@@ -86,7 +86,7 @@ def test_figures_in_three_columns_become_one():
     )
     assert rows(content) == [("Loss", "item", "", -1234, 5), ("Debt", "item", "", 7, 8)]
     assert [column.label for column in content.columns] == ["2023", "2022"]
-    assert content.lines[0].values[0].figure.doubt == ""
+    assert content.lines[0].values[0].printed.doubt == ""
 
 
 def test_levels_by_spaces_and_by_numbering():

@@ -8,13 +8,30 @@ from typing import Protocol
 import torch
 from PIL import Image
 
+from ocr2_hf.data.images import ImageSettings
 from ocr2_hf.document.grounding import Box, Region, parse_regions
 from ocr2_hf.document.page_files import Source, list_pages
 from ocr2_hf.errors import UsageError, WorkError
+from ocr2_hf.modeling.generation import Generation
 from ocr2_hf.reading.reader import MAX_NEW_TOKENS
-from ocr2_hf.statements.page_reader import PageReader
 
 LEAST_SCORE = 0.7  # of a Table Transformer's boxes; what its authors' examples use lies between 0.5 and 0.9
+
+
+class PageReader(Protocol):
+    """What statements need of a reader, which answers prompts about images; `DocumentReader` has it."""
+
+    @property
+    def image_settings(self) -> ImageSettings:
+        """How its processor cuts pages into tiles."""
+
+    def prompt(self, task: str, prompt: str | None = None) -> str:
+        """The whole prompt of a task, as its recipe says."""
+
+    def answer_batch(
+        self, images: list[Image.Image], prompts: list[str], max_new_tokens: int
+    ) -> list[Generation | None]:
+        """Answer one batch of RGB images; None where the memory is too small for one alone."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +56,7 @@ class LayoutTables:
     """The regions that the model's own layout calls tables; of those in each other, as a loop makes them, the first."""
 
     def find(self, image: Image.Image, regions: Sequence[Region]) -> list[TableBox]:
+        """The layout's tables, in its order; the image is not looked at."""
         return _apart([TableBox(region.box, text=region.text) for region in regions if region.label == "table"])
 
 
@@ -55,8 +73,11 @@ class TableTransformer:
 
     @classmethod
     def from_pretrained(cls, name: str | Path, least_score: float = LEAST_SCORE) -> "TableTransformer":
-        """Load a directory or Hub id, `ID@REVISION` for one of its revisions. Weights that want timm need the extra
-        `tables`; the Hub has the same weights without it under the revision no_timm."""
+        """Load a directory or Hub id, `ID@REVISION` for one of its revisions.
+
+        Weights that want timm need the extra `tables`; the Hub has the same weights without it under the revision
+        no_timm. Raises `UsageError` where nothing can be loaded, or finds no tables.
+        """
         from transformers import AutoImageProcessor, AutoModelForObjectDetection
 
         path, _, revision = str(name).partition("@")
@@ -72,6 +93,7 @@ class TableTransformer:
 
     @torch.no_grad()
     def find(self, image: Image.Image, regions: Sequence[Region] = ()) -> list[TableBox]:
+        """The tables of an upright RGB page that it is sure of, from the top; the layout is not looked at."""
         output = self.model(**self.processor(images=image, return_tensors="pt").to(self.model.device))
         found = self.processor.post_process_object_detection(
             output, threshold=self.least_score, target_sizes=[(image.height, image.width)]
@@ -95,7 +117,10 @@ class TableDetector:
         self.finder: TableFinder = TableTransformer.from_pretrained(source, least_score) if by_name else LayoutTables()
 
     def detect(self, image: Source, max_new_tokens: int = MAX_NEW_TOKENS) -> list[TableBox]:
-        """Tables of an image (PIL or a file; of several pages the first). Raises `WorkError` on a bad file."""
+        """Tables of an image (PIL or a file; of several pages the first).
+
+        Raises `WorkError` where the file is bad or the GPU's memory too small for the page.
+        """
         page = list_pages(image)[0].load()
         regions: list[Region] = []
         if self.reader is not None:

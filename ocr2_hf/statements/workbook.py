@@ -1,4 +1,4 @@
-"""Statements as XLSX: a sheet for each, one for the checks, figures as numbers in the way they were printed."""
+"""Statements as XLSX: a sheet for each, one for the checks, values as numbers in the way they were printed."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -9,9 +9,9 @@ import xlsxwriter
 from xlsxwriter.format import Format
 
 from ocr2_hf.document.atomic_files import whole_file
-from ocr2_hf.statements.statement import Check, Line, Statement, StatementDocument, Value
+from ocr2_hf.statements.statement import Check, Statement, StatementDocument, StatementLine, Value
 
-# A double holds that many digits for sure; a longer figure stays text rather than become another.
+# A double holds that many digits for sure; a longer number stays text rather than become another.
 _SAFE_DIGITS = 15
 _FORBIDDEN = re.compile(r"[\[\]:*?/\\\x00-\x1f]")
 _LONGEST_NAME = 31
@@ -63,24 +63,24 @@ def _write_value(sheet, row: int, column: int, value: Value | None, formats: For
     if value is None:
         sheet.write_blank(row, column, None, formats(**look))
     elif value.number is None or len(value.number.as_tuple().digits) > _SAFE_DIGITS:
-        sheet.write_string(row, column, value.figure.text, formats(**look, align="right"))
+        sheet.write_string(row, column, value.printed.text, formats(**look, align="right"))
     else:
-        number = value.number / 100 if value.figure.kind == "percent" else value.number
+        number = value.number / 100 if value.printed.kind == "percent" else value.number
         sheet.write_number(row, column, number, formats(**look, num_format=_number_format(value)))
 
 
 def _number_format(value: Value) -> str:
     """As printed: the same decimals, parentheses below zero, a dash for nil."""
-    decimals = "." + "0" * value.figure.decimals if value.figure.decimals else ""
-    if value.figure.kind == "percent":
+    decimals = "." + "0" * value.printed.decimals if value.printed.decimals else ""
+    if value.printed.kind == "percent":
         return f"0{decimals}%"
-    if value.figure.kind == "per_mille":
+    if value.printed.kind == "per_mille":
         return f'0{decimals}"‰"'
-    zero = '"–"' if value.figure.kind == "nil" else f"0{decimals}"
+    zero = '"–"' if value.printed.kind == "nil" else f"0{decimals}"
     return f"#,##0{decimals};(#,##0{decimals});{zero}"
 
 
-def _look(line: Line) -> dict:
+def _look(line: StatementLine) -> dict:
     if line.kind == "total":
         return {"bold": True, "top": 1}
     return {"bold": True} if line.kind == "section" else {}
