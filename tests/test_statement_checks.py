@@ -38,7 +38,7 @@ def test_a_right_balance_sheet_closes_everywhere():
     ]
 
 
-def test_a_wrong_figure_is_off_by_its_error_and_nothing_else_is():
+def test_a_wrong_amount_is_off_by_its_error_and_nothing_else_is():
     checks = checked(table_html(changed(BALANCE, "Goodwill", 2, "1,700")))
     off = [check for check in checks if check.status == "off"]
     assert [str(check) for check in off] == ["Total non-current assets, 2023: off by -500"]
@@ -137,7 +137,7 @@ def test_the_balance_closes_in_four_languages(names):
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_check_of_drawn_statements_closes_and_an_error_never_goes_unseen(language):
-    """The accounts of data_scripts/synthetic add up; a figure changed by more than rounding must be off somewhere."""
+    """The accounts of data_scripts/synthetic add up; an amount changed by more than rounding must be off somewhere."""
     seen = total = 0
     for seed in range(25):
         rng, words = random.Random(seed), LANGUAGES[language]

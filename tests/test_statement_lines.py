@@ -53,7 +53,7 @@ def test_heads_of_two_rows_and_a_title_across():
     assert (share.printed.kind, share.amount, share.unit) == ("percent", Decimal("3.5"), Unit())
 
 
-def test_a_year_among_the_figures_is_no_head():
+def test_a_year_among_the_values_is_no_head():
     content = read(table_html([["USD", "2023"], ["Cash", "2022"], ["Total", "2022"]]))
     assert rows(content) == [("Cash", "item", "", 2022), ("Total", "total", "", 2022)]
 
@@ -78,7 +78,7 @@ def test_blocks_side_by_side_follow_each_other():
     assert rows(content)[2] == ("短期借款", "item", "", Decimal("234.00"), Decimal("200.00"))
 
 
-def test_figures_in_three_columns_become_one():
+def test_amounts_in_three_columns_become_one():
     content = read(
         "<table><tr><td></td><td colspan=3>2023</td><td></td><td colspan=3>2022</td></tr>"
         "<tr><td>Loss</td><td>$</td><td>(1,234</td><td>)</td><td></td><td>$</td><td>5</td><td></td></tr>"
@@ -103,7 +103,7 @@ def test_levels_by_spaces_and_by_numbering():
     assert [(line.level, line.level_source) for line in plain.lines] == [(0, ""), (0, "")]
 
 
-def test_the_unit_nearest_to_a_figure_counts():
+def test_the_unit_nearest_to_a_value_counts():
     content = read(
         table_html(
             [
@@ -126,7 +126,7 @@ def test_the_unit_nearest_to_a_figure_counts():
 
 
 @pytest.mark.parametrize("markup", ["<table><tr><td>a</td><td>b</td></tr></table>", "| a |\n|---|\n| b |"])
-def test_a_table_without_figures_is_no_statement(markup):
+def test_a_table_without_values_is_no_statement(markup):
     assert read(markup) is None
 
 

@@ -89,11 +89,10 @@ def find_style(numbers: Iterable[str], fallback: NumberStyle | None = None) -> N
     parts thousands, for statements print amounts with none or two decimals. Where numbers disagree the majority
     decides. `fallback` is the style where none of them tells anything.
     """
-    numbers = [number for number in numbers if number]
-    told = [_decimal_mark(number) for number in numbers]
-    sure = Counter(mark for mark, is_sure in told if mark and is_sure)
-    likely = Counter(mark for mark, _ in told if mark)
-    silent = (_ONE_MARK.fullmatch(number) for number, (mark, _) in zip(numbers, told, strict=True) if not mark)
+    told = [(number, *_decimal_mark(number)) for number in numbers]
+    sure = Counter(mark for _, mark, is_sure in told if is_sure)
+    likely = Counter(mark for _, mark, _ in told if mark)
+    silent = (_ONE_MARK.fullmatch(number) for number, mark, _ in told if not mark)
     thousands = Counter(match[2] for match in silent if match)
     if not sure:
         likely = Counter({mark: count for mark, count in likely.items() if count >= thousands[mark]})

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from ocr2_hf.statements.parser import FinancialStatementParser
 
 SCHEMA = Path(__file__).with_name("statements.schema.json")
-VERSION = 1  # of the JSON
 COLUMNS = (
     *("file", "statement", "title", "kind", "line", "name", "line_kind", "level", "note"),
     *("column", "period", "period_end", "text", "value_kind", "number", "currency", "scale", "amount"),
@@ -40,7 +39,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 def to_dict(document: StatementDocument) -> dict[str, Any]:
     """A document ready for JSON; numbers are strings, exactly as many digits as were printed."""
     return {
-        "version": VERSION,
+        "version": 1,
         "file": document.file,
         "pages": [asdict(page) for page in document.pages],
         "statements": [_statement(statement) for statement in document.statements],

@@ -84,7 +84,7 @@ class ReadTable:
         if named := statement_kind(self.title):
             return named
         names = [line.name for line in self.content.lines]
-        if any(name.concept in ("assets", "liabilities and equity") for name in names):
+        if any(name.is_balance_total for name in names):
             return "balance sheet"
         return "income statement" if sum(name.is_result for name in names) > 1 else ""
 
@@ -130,9 +130,7 @@ def _statement(group: Sequence[ReadTable]) -> Statement:
     first = group[0]
     unit = merge_units(*(table.content.unit for table in group), *(table.context.unit for table in group)) or Unit()
     end = next(filter(None, (table.context.end for table in group)), None)
-    columns = [
-        replace(column, period=column.period and resolve(column.period, end)) for column in first.content.columns
-    ]
+    columns = [replace(column, period=resolve(column.period, end)) for column in first.content.columns]
     lines = [_with_unit(line, unit) for table in group for line in table.content.lines]
     kind = next(filter(None, (table.kind for table in group)), "")
     places, html = [table.place for table in group], [table.html for table in group]

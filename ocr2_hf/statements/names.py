@@ -112,6 +112,11 @@ class Name:
     per_share: bool = False
     concept: Concept = ""
 
+    @property
+    def is_balance_total(self) -> bool:
+        """Whether it is the total of one side of a balance sheet."""
+        return self.concept in ("assets", "liabilities and equity")
+
 
 def read_name(text: str) -> Name:
     """The name of a line, as its first cell has it."""
@@ -175,14 +180,11 @@ def _by_numbering(names: Sequence[Name], kinds: Sequence[str]) -> list[int]:
     """
     levels, numbered, base = [], 0, 0
     for name in names:
+        is_sum = name.is_total or name.is_result or name.concept
         if name.numbering:
             numbered = kinds.index(name.numbering)
-            levels.append(numbered)
             base = numbered + 1
-        elif name.is_total or name.is_result or name.concept:
-            levels.append(numbered)
-        else:
-            if name.adjusts:
-                base = numbered
-            levels.append(base)
+        elif name.adjusts and not is_sum:
+            base = numbered
+        levels.append(numbered if name.numbering or is_sum else base)
     return levels

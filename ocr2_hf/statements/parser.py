@@ -17,7 +17,7 @@ from ocr2_hf.modeling.generation import Generation
 from ocr2_hf.reading.reader import MAX_NEW_TOKENS, DocumentReader, is_blank
 from ocr2_hf.statements.joining import ReadTable, join_tables, table_context
 from ocr2_hf.statements.statement import PageSummary, Place, StatementDocument, StatementLine
-from ocr2_hf.statements.table_detector import LayoutTables, PageReader, TableBox, TableFinder
+from ocr2_hf.statements.table_detector import LayoutTables, TableBox, TableFinder
 from ocr2_hf.statements.table_lines import read_table
 
 MAX_TABLES = 40  # of a page; more are a layout gone wrong, and each is a question that takes its time
@@ -56,7 +56,7 @@ class FinancialStatementParser:
 
     def __init__(
         self,
-        model: str | Path | PageReader,
+        model: str | Path | DocumentReader,
         finder: TableFinder | None = None,
         locate: bool = False,
         prompt: str | None = None,
@@ -65,7 +65,7 @@ class FinancialStatementParser:
     ) -> None:
         if isinstance(model, str | Path):
             model = DocumentReader.from_pretrained(model)
-        self.reader: PageReader = model
+        self.reader = model
         self.finder, self.locate = finder or LayoutTables(), locate
         self.prompt = self.reader.prompt("table", prompt)
         self.max_new_tokens, self.batch_size = max_new_tokens, batch_size
@@ -77,11 +77,10 @@ class FinancialStatementParser:
         or whose answer was cut off, says so there. Raises `WorkError` where the file, or every page of it, cannot be
         read.
         """
-        sources = list_pages(source, pages)
         summaries: list[PageSummary] = []
         tables: list[ReadTable] = []
-        images = self._load(sources, summaries)
-        while batch := list(islice(images, self.batch_size)):
+        loaded = self._load(list_pages(source, pages), summaries)
+        while batch := list(islice(loaded, self.batch_size)):
             for page in self._read(batch):
                 tables += self._tables(page)
         if all(summary.width == 0 for summary in summaries):
@@ -111,8 +110,7 @@ class FinancialStatementParser:
             page.layout, page.regions = answer, parse_regions(answer.text, *page.image.size)
             found = self.finder.find(page.image, page.regions) or _unplaced(page)
             page.summary.tables_found, page.boxes = len(found), found[:MAX_TABLES]
-            settings = self.reader.image_settings
-            page.crops = [crop_table(page.image, table.box, settings) for table in page.boxes]
+            page.crops = [crop_table(page.image, table.box, self.reader.image_settings) for table in page.boxes]
         images = [image for page in pages for image, _ in page.crops]
         answers = iter(self._answer(images, [self.prompt] * len(images), self.max_new_tokens))
         for page in pages:
@@ -130,31 +128,32 @@ class FinancialStatementParser:
     def _tables(self, page: _StatementPage) -> list[ReadTable]:
         """The tables of a page that are statements."""
         found = [
-            (number, table)
-            for number, (answer, box) in enumerate(zip(page.answers, page.boxes, strict=True))
+            (box, crop, table)
+            for box, crop, answer in zip(page.boxes, page.crops, page.answers, strict=True)
             for table in parse_tables(answer.text) or parse_tables(box.text)
         ]
         tables = []
-        for index, (number, table) in enumerate(found):
-            box = page.boxes[number]
+        for index, (box, crop, table) in enumerate(found):
             place = Place(page.summary.page, page.on_page(box.box), "page" if box.somewhere else "table")
             context = table_context(page.regions, box.box)
             content = read_table(table, place, context.unit)
             if content is None:
                 continue
             if self.locate:
-                content = replace(content, lines=self._locate(page, number, content.lines))
+                content = replace(content, lines=self._locate(page, crop, content.lines))
             first, last = index == 0, index == len(found) - 1
             tables.append(ReadTable(content, context, place, table.to_html(), first, last))
         page.summary.tables_read = len(tables)
         return tables
 
-    def _locate(self, page: _StatementPage, table: int, lines: Sequence[StatementLine]) -> list[StatementLine]:
-        """The lines with a box of its own for every value that the model could point at.
+    def _locate(
+        self, page: _StatementPage, crop: tuple[Image.Image, Crop], lines: Sequence[StatementLine]
+    ) -> list[StatementLine]:
+        """The lines of the table in `crop`, with a box of its own for every value that the model could point at.
 
         A text that stands in the table twice is not asked for, and an answer with no box or several is not believed.
         """
-        image, (left, top, *_) = page.crops[table]
+        image, (left, top, *_) = crop
         counts = Counter(value.printed.text for line in lines for value in line.values if value)
         texts = [text for text, count in counts.items() if count == 1 and any(map(str.isdigit, text))]
         prompts = [self.reader.prompt("locate", text) for text in texts]

@@ -43,6 +43,8 @@ _HALF = (
 _MONTHS_ENDED = re.compile(
     rf"(?P<count>{'|'.join(_COUNTS)}|\d{{1,2}})[\s-]+(?:months?|monate|mois)\b|(?P<zh>\d{{1,2}})个月"
 )
+_MONTH_COUNTS = (3, 6, 9, 12)  # of the periods that statements are about
+# 2023年1-6月
 _MONTHS_TO = re.compile(rf"(?P<year>{_YEAR})\s*年\s*1\s*[-–~至]\s*(?P<last>\d{{1,2}})\s*月")
 _WEEKS = re.compile(r"\b\d\d weeks\b")
 _YEAR_ENDED = re.compile(r"years?[\s-]+end(?:ed|ing)?|for the year|fiscal year|geschäftsjahr|exercice|年度")
@@ -86,9 +88,9 @@ def read_period(text: str) -> Period | None:
     return found and replace(found, text=text.strip(), restated=_RESTATED.search(plain) is not None)
 
 
-def resolve(period: Period, end: date | None) -> Period:
+def resolve(period: Period | None, end: date | None) -> Period | None:
     """A period told by words alone (期末余额, prior year), with the dates it has in a statement up to or at `end`."""
-    if end is None or period.end or not period.relation:
+    if end is None or period is None or period.end or not period.relation:
         return period
     ends = {"opening": date(end.year - 1, 12, 31), "previous": _months_before(end, 12)}
     return replace(period, end=ends.get(period.relation, end))
@@ -109,17 +111,15 @@ def _readings(text: str) -> Iterator[Period | None]:
         yield _months_up_to(end, months or 12)
     if end:
         yield Period("", f"{weeks[0]} to {end.isoformat()}" if weeks else end.isoformat(), None, end)
-    yield from _months_to(text)
+    if (to := _MONTHS_TO.search(text)) and int(to["last"]) in _MONTH_COUNTS:
+        yield _months_up_to(_month_end(int(to["year"]), int(to["last"])), int(to["last"]))
     yield _part(text, _QUARTER, 3, "Q")
     yield _part(text, _HALF, 6, "H")
     yield _fiscal(text)
-    open_date = _DATES[-1].search(text)
-    if open_date:
+    if open_date := _DATES[-1].search(text):
         yield Period("", open_date[0])
-    year = re.search(_YEAR, text)
-    if year:
-        number = int(year[0])
-        yield Period("", year[0], date(number, 1, 1), date(number, 12, 31))
+    if year := re.search(_YEAR, text):
+        yield _months_up_to(date(int(year[0]), 12, 31), 12)
     for relation, pattern in _RELATIVE:
         if pattern.search(text):
             yield Period("", relation, relation=relation)
@@ -147,20 +147,11 @@ def _day_and_month(first: int, second: int) -> tuple[int | None, int | None]:
 
 
 def _months_ended(text: str) -> int | None:
-    match = _MONTHS_ENDED.search(text)
-    if not match:
+    if not (match := _MONTHS_ENDED.search(text)):
         return None
     count = match["count"] or match["zh"]
     number = _COUNTS.get(count) or int(count)
-    return number if number in (3, 6, 9, 12) else None
-
-
-def _months_to(text: str) -> Iterator[Period]:
-    """2023年1-6月."""
-    match = _MONTHS_TO.search(text)
-    if match and int(match["last"]) in (3, 6, 9, 12):
-        months = int(match["last"])
-        yield _months_up_to(_month_end(int(match["year"]), months), months)
+    return number if number in _MONTH_COUNTS else None
 
 
 def _part(text: str, patterns: tuple[re.Pattern, ...], months: int, letter: str) -> Period | None:
@@ -177,8 +168,7 @@ def _part(text: str, patterns: tuple[re.Pattern, ...], months: int, letter: str)
 
 
 def _fiscal(text: str) -> Period | None:
-    match = _FISCAL.search(text)
-    if not match:
+    if not (match := _FISCAL.search(text)):
         return None
     if match["from2"]:
         if (int(match["from2"]) + 1) % 100 != int(match["to2"]):

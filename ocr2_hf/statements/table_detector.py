@@ -8,30 +8,12 @@ from typing import Protocol
 import torch
 from PIL import Image
 
-from ocr2_hf.data.images import ImageSettings
 from ocr2_hf.document.grounding import Box, Region, parse_regions
 from ocr2_hf.document.page_files import Source, list_pages
 from ocr2_hf.errors import UsageError, WorkError
-from ocr2_hf.modeling.generation import Generation
-from ocr2_hf.reading.reader import MAX_NEW_TOKENS
+from ocr2_hf.reading.reader import MAX_NEW_TOKENS, DocumentReader
 
 LEAST_SCORE = 0.7  # of a Table Transformer's boxes; what its authors' examples use lies between 0.5 and 0.9
-
-
-class PageReader(Protocol):
-    """What statements need of a reader, which answers prompts about images; `DocumentReader` has it."""
-
-    @property
-    def image_settings(self) -> ImageSettings:
-        """How its processor cuts pages into tiles."""
-
-    def prompt(self, task: str, prompt: str | None = None) -> str:
-        """The whole prompt of a task, as its recipe says."""
-
-    def answer_batch(
-        self, images: list[Image.Image], prompts: list[str], max_new_tokens: int
-    ) -> list[Generation | None]:
-        """Answer one batch of RGB images; None where the memory is too small for one alone."""
 
 
 @dataclass(frozen=True)
@@ -98,9 +80,10 @@ class TableTransformer:
         found = self.processor.post_process_object_detection(
             output, threshold=self.least_score, target_sizes=[(image.height, image.width)]
         )[0]
+        rows = zip(*(found[name].tolist() for name in ("boxes", "scores", "labels")), strict=True)
         boxes = [
-            TableBox(_on_page(box, image), score)
-            for box, score, label in zip(*(found[name].tolist() for name in ("boxes", "scores", "labels")), strict=True)
+            TableBox((max(x0, 0.0), max(y0, 0.0), min(x1, float(image.width)), min(y1, float(image.height))), score)
+            for (x0, y0, x1, y1), score, label in rows
             if label in self.labels
         ]
         surest_first = sorted(boxes, key=lambda box: -box.score)
@@ -111,7 +94,7 @@ class TableDetector:
     """Finds the tables of a page: `TableDetector(reader).detect(image)` by the model's own layout,
     `TableDetector("microsoft/table-transformer-detection").detect(image)` by a detector of its own."""
 
-    def __init__(self, source: PageReader | str | Path, least_score: float = LEAST_SCORE) -> None:
+    def __init__(self, source: DocumentReader | str | Path, least_score: float = LEAST_SCORE) -> None:
         by_name = isinstance(source, str | Path)
         self.reader = None if by_name else source
         self.finder: TableFinder = TableTransformer.from_pretrained(source, least_score) if by_name else LayoutTables()
@@ -129,11 +112,6 @@ class TableDetector:
                 raise WorkError("too little GPU memory to read this page, even alone")
             regions = parse_regions(answer.text, *page.size)
         return self.finder.find(page, regions)
-
-
-def _on_page(box: Sequence[float], image: Image.Image) -> Box:
-    x0, y0, x1, y1 = box
-    return (max(x0, 0.0), max(y0, 0.0), min(x1, float(image.width)), min(y1, float(image.height)))
 
 
 def _apart(boxes: Sequence[TableBox]) -> list[TableBox]:

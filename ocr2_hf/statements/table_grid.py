@@ -5,6 +5,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from ocr2_hf.document.tables import Cell, Table
 from ocr2_hf.statements.amounts import NumberStyle, bare_number, read_amount
@@ -45,14 +46,6 @@ class GridColumn:
         return read_period(self.head)
 
 
-@dataclass(frozen=True)
-class TableGrid:
-    """`titles`: rows of one cell across the table above its heads; `columns` from left to right, of one length."""
-
-    titles: list[str]
-    columns: list[GridColumn]
-
-
 @dataclass
 class ColumnBlock:
     """Columns that belong together: a column of names, those of notes, those of values. A balance sheet with assets to
@@ -63,9 +56,11 @@ class ColumnBlock:
     values: list[GridColumn] = field(default_factory=list)
 
 
-def table_grid(table: Table) -> TableGrid:
-    """A table as read -> its grid; the heads are those marked so, and rows at the top that only say periods, units and
-    what columns hold."""
+def table_grid(table: Table) -> tuple[list[str], list[GridColumn]]:
+    """A table as read -> (titles, columns): rows of one cell across the table above its heads, columns of one length.
+
+    The heads are those marked so, and rows at the top that only say periods, units and what columns hold.
+    """
     count = max(table.header_rows, _count_heads(table))
     titles = [row[0].text for row in table.rows[:count] if _is_across(row, table)]
     rows = len(table.rows) - count
@@ -77,7 +72,7 @@ def table_grid(table: Table) -> TableGrid:
     for number, row in enumerate(table.rows[count:]):
         for cell in row:
             columns[cell.column].texts[number], columns[cell.column].indents[number] = cell.text, cell.indent
-    return TableGrid(titles, _without_splinters(columns))
+    return titles, _without_splinters(columns)
 
 
 def find_blocks(columns: Sequence[GridColumn]) -> list[ColumnBlock]:
@@ -100,27 +95,23 @@ def _is_across(row: Sequence[Cell], table: Table) -> bool:
 
 def _count_heads(table: Table) -> int:
     """Rows at the top in which no cell is a value of the statement."""
-    count, dated, titles = 0, False, 0
-    for row in table.rows:
+    titles = sum(1 for _ in takewhile(lambda row: _is_across(row, table), table.rows))
+    heads, dated = 0, False
+    for row in table.rows[titles:]:
         cells = [cell for cell in row if cell.text]
-        if _is_across(row, table) and count == titles:  # a title, unless nothing but body follows
-            count, titles = count + 1, titles + 1
-            continue
-        if not cells or not _is_head_row(cells, dated):
+        if not _is_head_row(cells, dated):
             break
-        count += 1
+        heads += 1
         dated = dated or any(read_period(cell.text) for cell in cells if cell.column)
-    return count if count > titles or titles == 1 == len(table.rows) else 0
+    # Rows across the table are no titles where nothing but body follows.
+    return titles + heads if heads or titles == 1 == len(table.rows) else 0
 
 
 def _is_head_row(cells: Sequence[Cell], dated: bool) -> bool:
-    beside = [cell for cell in cells if cell.column]
-    if not beside:
+    texts = [unicodedata.normalize("NFKC", cell.text) for cell in cells if cell.column]
+    if not texts or any(bare_number(text) and (dated or not read_period(text)) for text in texts):
         return False
-    texts = [unicodedata.normalize("NFKC", cell.text) for cell in beside]
-    if any(bare_number(text) and (dated or not read_period(text)) for text in texts):
-        return False
-    if not any(cell.column == 0 for cell in cells):
+    if len(texts) == len(cells):
         return True  # "December 31," above the years
     told = any(read_period(text) or find_unit(text) or head_kind(text) for text in texts)
     return told or all(cell.header for cell in cells)

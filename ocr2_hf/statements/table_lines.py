@@ -11,7 +11,6 @@ from ocr2_hf.statements.statement import Place, StatementColumn, StatementLine, 
 from ocr2_hf.statements.table_grid import ColumnBlock, find_blocks, table_grid
 from ocr2_hf.statements.units import Unit, find_unit, merge_units, unit_in_head
 
-_TOTAL_CONCEPTS = ("assets", "liabilities and equity")
 _BRACKETED = re.compile(r"[(（\[]([^()（）\[\]]+)[)）\]]")
 
 
@@ -31,17 +30,17 @@ def read_table(table: Table, place: Place, unit: Unit | None = None) -> TableCon
     `unit` is what the page says around it; what its own heads say goes before. Values of blocks beside each other
     (assets to the left of liabilities) follow each other where they have the same columns, else the first block counts.
     """
-    grid = table_grid(table)
-    blocks = find_blocks(grid.columns)
+    titles, grid = table_grid(table)
+    blocks = find_blocks(grid)
     if not blocks:
         return None
     blocks = [block for block in blocks if len(block.values) == len(blocks[0].values)]
-    own = merge_units(*map(find_unit, [*(block.name.head for block in blocks), *grid.titles]))
+    own = merge_units(*map(find_unit, [*(block.name.head for block in blocks), *titles]))
     columns = [StatementColumn(column.head, column.period, unit_in_head(column.head)) for column in blocks[0].values]
     texts = (text for block in blocks for column in block.values for text in column.filled)
     style, nearest = find_style(map(bare_number, texts)), merge_units(own, unit)
     lines = [line for block in blocks for line in _read_lines(block, columns, style, nearest, place)]
-    return TableContent(grid.titles, own, columns, _without_results(lines))
+    return TableContent(titles, own, columns, _without_results(lines))
 
 
 def _read_lines(
@@ -61,7 +60,7 @@ def _read_lines(
             None if amount.kind == "empty" else Value(amount, _unit(name, amount, column, unit), place)
             for amount, column in zip(amounts, columns, strict=True)
         )
-        is_total = name.is_total or name.is_result or name.concept in _TOTAL_CONCEPTS or not name.text
+        is_total = name.is_total or name.is_result or name.is_balance_total or not name.text
         kind = "section" if not any(values) else "total" if is_total else "item"
         note = " ".join(column.texts[index] for column in block.notes).strip()
         lines.append(StatementLine(name, level, source, kind, note, values))
@@ -81,7 +80,7 @@ def _unit(name: Name, amount: PrintedAmount, column: StatementColumn, unit: Unit
 
 def _without_results(lines: list[StatementLine]) -> list[StatementLine]:
     """In a balance sheet the profit of the year is an item, not what the lines above add up to."""
-    if not any(line.name.concept in _TOTAL_CONCEPTS for line in lines):
+    if not any(line.name.is_balance_total for line in lines):
         return lines
     return [replace(line, kind="item") if line.kind == "total" and _only_result(line.name) else line for line in lines]
 

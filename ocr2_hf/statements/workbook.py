@@ -9,7 +9,7 @@ import xlsxwriter
 from xlsxwriter.format import Format
 
 from ocr2_hf.document.atomic_files import whole_file
-from ocr2_hf.statements.statement import Check, Statement, StatementDocument, StatementLine, Value
+from ocr2_hf.statements.statement import Check, Statement, StatementDocument, Value
 
 # A double holds that many digits for sure; a longer number stays text rather than become another.
 _SAFE_DIGITS = 15
@@ -18,6 +18,7 @@ _LONGEST_NAME = 31
 _COLOURS = {"off": "#F8CBAD", "not checkable": "#FFF2CC", "ok": "#E2EFDA"}
 Formats = Callable[..., Format]  # of properties
 _CHECK_HEADS = ("Statement", "Rule", "Line", "Column", "Result", "Difference", "Tolerance", "Added up", "Reason")
+_LOOKS = {"total": {"bold": True, "top": 1}, "section": {"bold": True}, "item": {}}  # of lines
 
 
 def write_workbook(document: StatementDocument, path: str | Path) -> None:
@@ -44,7 +45,7 @@ def _write_statement(sheet, formats: Formats, statement: Statement) -> None:
     for column, content in enumerate(statement.columns, first):
         sheet.write_string(3, column, content.head, head)
     for row, line in enumerate(statement.lines, 4):
-        look = _look(line)
+        look = _LOOKS[line.kind]
         sheet.write_string(row, 0, line.name.text, formats(**look, indent=min(line.level, 15)))
         if has_notes:
             sheet.write_string(row, 1, line.note, formats(**look, align="right"))
@@ -80,12 +81,6 @@ def _number_format(value: Value) -> str:
     return f"#,##0{decimals};(#,##0{decimals});{zero}"
 
 
-def _look(line: StatementLine) -> dict:
-    if line.kind == "total":
-        return {"bold": True, "top": 1}
-    return {"bold": True} if line.kind == "section" else {}
-
-
 def _write_checks(sheet, formats: Formats, document: StatementDocument, names: list[str]) -> None:
     for column, head in enumerate(_CHECK_HEADS):
         look = {"align": "right"} if column in (5, 6) else {"indent": 1} if column == 7 else {}
@@ -93,9 +88,9 @@ def _write_checks(sheet, formats: Formats, document: StatementDocument, names: l
     rows = [(name, check) for name, statement in zip(names, document.statements) for check in statement.checks]
     rows += [("all", check) for check in document.checks]
     for row, (name, check) in enumerate(rows, 1):
-        texts = [name, check.rule, check.line, check.column, check.status]
-        for column, text in enumerate(texts):
-            sheet.write_string(row, column, text, formats(**(_colour(check) if column == 4 else {})))
+        for column, text in enumerate((name, check.rule, check.line, check.column)):
+            sheet.write_string(row, column, text, formats())
+        sheet.write_string(row, 4, check.status, formats(**_colour(check)))
         for column, number in ((5, check.difference), (6, check.tolerance)):
             if number is not None:
                 sheet.write_number(row, column, number, formats(num_format="#,##0.##;-#,##0.##;0"))
