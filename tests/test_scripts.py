@@ -2,7 +2,7 @@
 
 import pytest
 
-from ocr2_hf.evaluation.scripts import dominant_script
+from ocr2_hf.evaluation.text import dominant_script
 
 
 @pytest.mark.parametrize(

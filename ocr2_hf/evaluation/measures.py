@@ -1,6 +1,6 @@
 """What is counted on one page, a function for each group of metrics.
 
-Every figure is one sum over pages divided by another (see `registry`), so pages can be resampled.
+Nearly every metric is one sum over pages divided by another (see `registry`), so pages can be resampled.
 """
 
 import re
@@ -12,12 +12,10 @@ from rapidfuzz.distance import Levenshtein
 from ocr2_hf.document.grounding import Region, has_tags, plain_text, text_pieces
 from ocr2_hf.document.predictions import Prediction
 from ocr2_hf.evaluation.boxes import box_iou, pair_boxes
-from ocr2_hf.evaluation.cdm import score_formulas
-from ocr2_hf.evaluation.formulas import find_formulas, formula_edits, match_formulas
-from ocr2_hf.evaluation.page_tables import count_cells, find_tables, match_tables, right_cells
+from ocr2_hf.evaluation.formulas import find_formulas, formula_edits, match_formulas, score_formulas
 from ocr2_hf.evaluation.reading_order import region_order_distance, text_blocks
 from ocr2_hf.evaluation.robustness import ends_in_loop, invented_characters
-from ocr2_hf.evaluation.tables import tree_similarity
+from ocr2_hf.evaluation.tables import count_cells, find_tables, match_tables, right_cells, tree_similarity
 from ocr2_hf.evaluation.text import normalize_text
 
 Measures = dict[str, float]
@@ -142,7 +140,7 @@ def measure_labels(line: Prediction) -> dict[str, Measures]:
 
 
 def add_cdm(lines: Sequence[Prediction], measures: Sequence[Measures], command: str) -> None:
-    """Add the formulas' CDM to the pages' measures, by one run of a command (see `cdm`)."""
+    """Add the formulas' CDM to the pages' measures, by one run of a command (see `formulas`)."""
     formulas = [[find_formulas(text) for text in plain_pair(line)] for line in lines]
     pairs = [
         (page, predicted[p], reference[r])

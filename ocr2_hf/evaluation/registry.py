@@ -4,7 +4,7 @@ Tables, report, comparison, curves, model card, `metric_for_best_model` and the 
 these rows. A new metric is one more row, and one function of a page that counts what it needs (see `measures`).
 """
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, Protocol
@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from ocr2_hf.document.predictions import Prediction
-from ocr2_hf.evaluation.average_precision import Detections
+from ocr2_hf.evaluation.boxes import Detections
 from ocr2_hf.evaluation.measures import (
     Measures,
     add_cdm,
@@ -27,7 +27,7 @@ from ocr2_hf.evaluation.measures import (
 from ocr2_hf.evaluation.robustness import repetition_rate
 from ocr2_hf.evaluation.text import character_error_rate, exact_match, normalized_edit_distance, word_error_rate
 
-# Counts up when a metric gives another figure for the same lines. 2: malformed answers and tables are scored as
+# Counts up when a metric gives another value for the same lines. 2: malformed answers and tables are scored as
 # `ocr2 read` reads them.
 DEFINITIONS = 2
 
@@ -37,7 +37,7 @@ _ARROWS = {"higher": "\N{UPWARDS ARROW}", "lower": "\N{DOWNWARDS ARROW}"}
 
 
 class Whole(Protocol):
-    """A figure that is no ratio of sums over pages."""
+    """A metric that is no ratio of sums over pages."""
 
     def mean(self) -> float | None:
         """Over all pages; None where it cannot be measured."""
@@ -48,11 +48,11 @@ class Whole(Protocol):
 
 @dataclass(frozen=True)
 class Metric:
-    """One figure.
+    """One metric.
 
-    `measure` counts a page; the figure is `sum` over all pages divided by `normaliser` (quantities of `measure`; "" for
+    `measure` counts a page; the value is `sum` over all pages divided by `normaliser` (quantities of `measure`; "" for
     a mere count), where the references have some of `needs`; `turn` makes of that ratio what is shown. `over_all`
-    stands for all these where the figure is no such ratio.
+    stands for all these where the metric is no such ratio.
 
     `form` is a Python format. `group` is where it stands in the report; in none it is in metrics.json alone. `short` is
     its name in the list of pages, "" where that does not show it. `training` says whether and how training measures it:
@@ -61,7 +61,7 @@ class Metric:
     `places`: where else it stands. print: a terminal's table, measured or not; headline, histogram, breakdown: of the
     report; card: what the Hub is told.
 
-    `module`: the figure of (predictions, references) for `evaluate`, where that is not the one counted from texts;
+    `module`: the value of (predictions, references) for `evaluate`, where that is not the one counted from texts;
     `inputs` is what one entry of them is.
     """
 
@@ -85,6 +85,7 @@ class Metric:
 
     @property
     def higher_is_better(self) -> bool:
+        """Which way the metric points."""
         return self.better == "higher"
 
     @property
@@ -94,6 +95,7 @@ class Metric:
 
     @property
     def directed_meaning(self) -> str:
+        """The meaning, and which values are better."""
         return f"{self.meaning}; {self.better} is better"
 
     def shown(self, value: float | int | None, signed: bool = False) -> str:
@@ -143,7 +145,7 @@ _ROWS = (
     _boxes("box_recall_75", "Recall at 0.75", DECIMAL, "higher", "reference boxes that were found",
            "found_75", "boxes", group=""),
     Metric("map", "mAP", DECIMAL, "higher", "COCO mean average precision, IoU 0.5 to 0.95, by label",
-           group="Boxes", over_all=Detections.of, places={"card"}),
+           group="Boxes", over_all=Detections, places={"card"}),
     _tables("teds", "TEDS", DECIMAL, "higher", "tree similarity of tables, 1 is perfect",
             "teds", "all_tables", short="TEDS", places={"headline", "histogram", "card", "breakdown"}),
     _tables("teds_s", "TEDS, structure", DECIMAL, "higher", "TEDS without the cells' text",
@@ -209,8 +211,20 @@ def measure_page(line: Prediction) -> Measures:
 
 
 def measure_pages(lines: Sequence[Prediction], cdm_command: str | None = None) -> list[Measures]:
-    """`measure_page` of every line; with `cdm_command` (see `cdm`) the formulas' CDM too, by one run of the command."""
+    """`measure_page` of every line; with `cdm_command` (see `formulas`) the CDM of formulas too, by one run of it."""
     measures = [measure_page(line) for line in lines]
     if cdm_command is not None:
         add_cdm(lines, measures, cdm_command)
     return measures
+
+
+def metrics_table(columns: Mapping[str, Mapping[str, Any]]) -> str:
+    """Metrics beside each other as lines of text, a column per name; in "change" numbers have a sign. An arrow points
+    to a metric's better values."""
+    rows = [f"{'':26}" + "".join(f"{name:>12}" for name in columns)] if any(columns) else []
+    for metric in shown_metrics():
+        values = {column: metrics.get(metric.name) for column, metrics in columns.items()}
+        if "print" in metric.places or any(value is not None for value in values.values()):
+            cells = (f"{metric.shown(value, column == 'change'):>12}" for column, value in values.items())
+            rows.append(f"{metric.directed_label:26}" + "".join(cells))
+    return "\n".join(rows)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ocr2_hf.errors import WorkError
-from ocr2_hf.evaluation.cdm import score_formulas
+from ocr2_hf.evaluation.formulas import score_formulas
 from ocr2_hf.evaluation.omnidocbench.page import PageScore
 
 

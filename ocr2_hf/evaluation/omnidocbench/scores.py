@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ocr2_hf.evaluation.intervals import interval, resamples
 from ocr2_hf.evaluation.omnidocbench.page import Edits, PageScore
 from ocr2_hf.evaluation.registry import DECIMAL, METRICS, RATE, Metric
+from ocr2_hf.evaluation.summary import interval, resamples
 
 _EDITS = (
     Metric("text_edit", "Text edits", DECIMAL, "lower", "edit distance of blocks of text, 0 is perfect"),

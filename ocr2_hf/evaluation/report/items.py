@@ -14,9 +14,9 @@ from ocr2_hf.document.grounding import Region, plain_text
 from ocr2_hf.document.predictions import Prediction
 from ocr2_hf.document.tables import Table
 from ocr2_hf.evaluation.boxes import match_boxes
-from ocr2_hf.evaluation.page_tables import find_tables, match_tables
 from ocr2_hf.evaluation.registry import Metric, counted_metrics, measure_page
 from ocr2_hf.evaluation.summary import summarize
+from ocr2_hf.evaluation.tables import find_tables, match_tables
 
 # A word, a single character of a script without spaces, a run of blanks, or any other character.
 _SPACELESS = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
