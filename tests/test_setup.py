@@ -15,7 +15,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-EXTRAS = {"tables", "deepspeed", "flash", "vision", "onnx", "tensorboard", "dev"}
+EXTRAS = {"tables", "deepspeed", "flash", "vision", "onnx", "omnidocbench", "tensorboard", "dev"}
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,8 @@
 r"""What of a block is compared: text without punctuation, formulas without their fonts, tables without their style.
 
 Source: utils/data_preprocess.py of the official scorer (`textblock2unicode`, `clean_string`, `normalized_formula`,
-`normalized_html_table`). LaTeX inside text is written in Unicode by pylatexenc, whose releases differ.
+`normalized_html_table`). LaTeX inside text is written in Unicode by pylatexenc, whose releases differ: scores are those
+of the official scorer with its release alone.
 """
 
 import html
@@ -9,9 +10,13 @@ import logging
 import re
 import unicodedata
 from functools import lru_cache
+from importlib import metadata
 
 from bs4 import BeautifulSoup
-from pylatexenc.latex2text import LatexNodes2Text
+
+from ocr2_hf.errors import UsageError
+
+PYLATEXENC = "3.0a30"  # also in setup.cfg, in the extra `omnidocbench`
 
 _INLINE = re.compile(r"\$(.*?)\$|\\\((.*?)\\\)")
 _ESCAPED = re.compile(r"\\[\\_&%^]")
@@ -39,6 +44,19 @@ _COLUMNS = re.compile("<colgroup>.*?</colgroup>")
 
 # It warns of every formula it cannot read; those stay LaTeX, which is all there is to say.
 logging.getLogger("pylatexenc").setLevel(logging.ERROR)
+
+
+def check_pylatexenc() -> None:
+    """Raises UsageError where pylatexenc is not installed, or in another release."""
+    try:
+        found = metadata.version("pylatexenc")
+    except metadata.PackageNotFoundError:
+        found = "none"
+    if found != PYLATEXENC:
+        raise UsageError(
+            f"OmniDocBench is scored with pylatexenc {PYLATEXENC}, {found} is installed: "
+            "pip install 'ocr2_hf[omnidocbench]'"
+        )
 
 
 def normalize_text(text: str) -> str:
@@ -88,6 +106,8 @@ def normalize_table(table: str) -> str:
 @lru_cache(maxsize=10_000)
 def latex_to_unicode(latex: str) -> str | None:
     """`latex` as text; None where pylatexenc cannot read it."""
+    from pylatexenc.latex2text import LatexNodes2Text  # an extra: see `check_pylatexenc`
+
     try:
         return LatexNodes2Text().latex_to_text(latex)
     except Exception:  # noqa: BLE001 - whatever it raises on broken LaTeX, the formula stays as it is

@@ -13,13 +13,12 @@ from dataclasses import dataclass, field
 from bs4 import BeautifulSoup
 from lxml.html import HtmlElement
 from rapidfuzz.distance import Levenshtein
-from scipy.optimize import linear_sum_assignment
 
-from ocr2_hf.evaluation.omnidocbench.distances import distance_matrix
-from ocr2_hf.evaluation.omnidocbench.ground_truth import FORMULA, Page, Table
+from ocr2_hf.evaluation.omnidocbench.ground_truth import FORMULA, BenchmarkPage, BenchmarkTable
 from ocr2_hf.evaluation.omnidocbench.markdown import Kind, PredictedBlock, blocks_to_match, parse_markdown
 from ocr2_hf.evaluation.omnidocbench.matching import Match, match_blocks
 from ocr2_hf.evaluation.omnidocbench.normalization import clean_text, latex_to_unicode, normalize_table, normalize_text
+from ocr2_hf.evaluation.pairing import best_pairs, text_distances
 from ocr2_hf.evaluation.robustness import ends_in_loop, invented_characters
 from ocr2_hf.evaluation.tables import TableTree, parse_table, signed_similarity
 
@@ -62,7 +61,7 @@ class PageScore:
     repeated: Edits = Edits(0, 0)
 
 
-def score_page(page: Page, markdown: str | None) -> PageScore:
+def score_page(page: BenchmarkPage, markdown: str | None) -> PageScore:
     """Score a page; None where nothing was predicted for it, which is scored like an empty page and marked."""
     text = markdown or ""
     predicted = parse_markdown(text)
@@ -85,7 +84,7 @@ def score_page(page: Page, markdown: str | None) -> PageScore:
 
 
 def match_tables(
-    tables: Sequence[Table], predicted: Sequence[PredictedBlock]
+    tables: Sequence[BenchmarkTable], predicted: Sequence[PredictedBlock]
 ) -> tuple[list[tuple[str, str]], list[PredictedBlock]]:
     """Each reference table with the HTML predicted for it ("" for none), and the cells of the predicted tables left.
 
@@ -99,8 +98,7 @@ def match_tables(
     references = [table.html for table in tables if table.html]
     if not references:
         return [], []
-    costs = distance_matrix(references, [block.content for block in html])
-    column_of = {int(row): int(column) for row, column in zip(*linear_sum_assignment(costs))}
+    column_of = dict(best_pairs(text_distances(references, [block.content for block in html])))
     contents = [html[column_of[row]].content if row in column_of else "" for row in range(len(references))]
     left = [block for column, block in enumerate(html) if column not in column_of.values()]
     return list(zip(references, contents)), [cell for block in left for cell in _cells(block)]
@@ -137,7 +135,7 @@ def _has_whole_spans(table: HtmlElement) -> bool:
 
 def _add_formula(score: PageScore, match: Match) -> None:
     """A formula; one whose prediction is text is measured as text, once its reference is in Unicode."""
-    if match.kind is None or match.kind.is_formula:
+    if match.kind in (None, Kind.FORMULA, Kind.INLINE_FORMULA):
         score.formula.append(_edits(match.normalized_prediction, match.normalized_reference))
         score.formulas.append((_bare(match.reference), _bare(match.prediction)))
         return
@@ -164,13 +162,13 @@ def _strict(matches: Sequence[Match]) -> Edits:
     return Edits(count, sum(len(match.reference) for match in matches))
 
 
-def _invented(page: Page, text: str) -> Edits:
+def _invented(page: BenchmarkPage, text: str) -> Edits:
     """Characters like nothing that is annotated on the page, out of all."""
     annotated = [*(block.content for block in page.blocks), *(table.html for table in page.tables)]
     return Edits(*invented_characters(text, "\n".join(annotated)))
 
 
-def _repeated(page: Page, predicted: Sequence[PredictedBlock]) -> Edits:
+def _repeated(page: BenchmarkPage, predicted: Sequence[PredictedBlock]) -> Edits:
     """Paragraphs that say what an earlier one said, more often than it is annotated, out of all paragraphs."""
     said = [normalize_text(block.content) for block in predicted if block.kind is Kind.TEXT]
     annotated = Counter(normalize_text(block.content) for block in page.blocks)
