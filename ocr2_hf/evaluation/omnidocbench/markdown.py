@@ -7,8 +7,8 @@ line is a block of its own and stays in its paragraph too. Headings and lists ar
 
 Source: dataset/end2end_dataset.py of the official scorer (`get_matched_elements`) for the names that are looked for,
 utils/extract.py (`md_tex_filter`), utils/match_quick.py (`split_equation_arrays`, `split_gt_equation_arrays`,
-`is_all_l`) and utils/data_preprocess.py (`remove_markdown_fences`, `replace_repeated_chars`). Places count characters of
-the text as it stands at that step, so those of paragraphs fall short by their blank lines: the reading order is
+`is_all_l`) and utils/data_preprocess.py (`remove_markdown_fences`, `replace_repeated_chars`). Places count characters
+of the text as it stands at that step, so those of paragraphs fall short by their blank lines: the reading order is
 affected.
 """
 
