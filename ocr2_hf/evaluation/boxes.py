@@ -120,12 +120,10 @@ class Detections:
 
     def resampled(self, counts_SP: np.ndarray) -> np.ndarray:
         """[S]: mAP of S samples of the P pages; `counts_SP` says how often a page is in each. NaN without a box."""
-        scores_LS = np.array([found.average_precision(counts_SP) for found in self._labels.values()])
         if not self._labels:
             return np.full(len(counts_SP), np.nan)
-        measured_S = (~np.isnan(scores_LS)).sum(axis=0)
-        nothing = np.full(len(counts_SP), np.nan)
-        return np.divide(np.nansum(scores_LS, axis=0), measured_S, out=nothing, where=measured_S > 0)
+        scores_LS = np.ma.masked_invalid([found.average_precision(counts_SP) for found in self._labels.values()])
+        return scores_LS.mean(axis=0).filled(np.nan)
 
 
 def _boxes(boxes: ArrayLike) -> np.ndarray:

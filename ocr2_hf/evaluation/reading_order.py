@@ -54,22 +54,13 @@ def text_blocks(predicted: str, reference: str) -> tuple[list[str], list[str]]:
 def _match(predicted: Sequence[TextBlock], reference: Sequence[TextBlock]) -> list[tuple[int, int]]:
     if not predicted or not reference:
         return []
-    similarity = np.maximum(_text_similarity(predicted, reference), _box_similarity(predicted, reference))
+    texts = [[normalize_text(text) for _, text in side] for side in (predicted, reference)]
+    alike = cdist(*texts, scorer=Levenshtein.normalized_similarity, score_cutoff=MIN_SIMILARITY, dtype=np.float64)
+    alike[:, [not text for text in texts[1]]] = 0.0  # of two texts that are not known
+    nowhere = (0.0, 0.0, 0.0, 0.0)
+    overlap = box_iou(*([box or nowhere for box, _ in side] for side in (predicted, reference)))
+    similarity = np.maximum(alike, overlap)
     # Among equals (a line that comes twice) the one at the same place.
     drift = np.abs(np.subtract.outer(np.linspace(0, 1, len(predicted)), np.linspace(0, 1, len(reference))))
     allowed = np.where(similarity >= MIN_SIMILARITY, similarity - 1e-6 * drift, 0.0)
     return [(p, r) for p, r in best_pairs(allowed, maximize=True) if allowed[p, r] > 0]
-
-
-def _text_similarity(predicted: Sequence[TextBlock], reference: Sequence[TextBlock]) -> np.ndarray:
-    """[N, M], 1 - the normalised edit distance, 0 below MIN_SIMILARITY and where a text is not known."""
-    texts = [[normalize_text(text) for _, text in side] for side in (predicted, reference)]
-    known = [np.array([bool(text) for text in side]) for side in texts]
-    similarity = cdist(*texts, scorer=Levenshtein.normalized_similarity, score_cutoff=MIN_SIMILARITY, dtype=np.float64)
-    return np.where(known[0][:, None] & known[1][None, :], similarity, 0.0)
-
-
-def _box_similarity(predicted: Sequence[TextBlock], reference: Sequence[TextBlock]) -> np.ndarray:
-    """[N, M], the IoU, 0 where a box is not known."""
-    nowhere = (0.0, 0.0, 0.0, 0.0)
-    return box_iou(*([box or nowhere for box, _ in side] for side in (predicted, reference)))

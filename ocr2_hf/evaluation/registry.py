@@ -7,23 +7,14 @@ these rows. A new metric is one more row, and one function of a page that counts
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 
 from ocr2_hf.document.predictions import Prediction
+from ocr2_hf.evaluation import measures
 from ocr2_hf.evaluation.boxes import Detections
-from ocr2_hf.evaluation.measures import (
-    Measures,
-    add_cdm,
-    measure_boxes,
-    measure_cost,
-    measure_formulas,
-    measure_order,
-    measure_robustness,
-    measure_tables,
-    measure_text,
-)
+from ocr2_hf.evaluation.measures import Measures
 from ocr2_hf.evaluation.robustness import repetition_rate
 from ocr2_hf.evaluation.text import character_error_rate, exact_match, normalized_edit_distance, word_error_rate
 
@@ -34,16 +25,6 @@ DEFINITIONS = 2
 PERCENT, DECIMAL, SECONDS, RATE, COUNT = "{:.1%}", "{:.3f}", "{:.2f} s", "{:.2f}", "{:,.0f}"
 Place = Literal["print", "headline", "histogram", "breakdown", "card"]
 _ARROWS = {"higher": "\N{UPWARDS ARROW}", "lower": "\N{DOWNWARDS ARROW}"}
-
-
-class Whole(Protocol):
-    """A metric that is no ratio of sums over pages."""
-
-    def mean(self) -> float | None:
-        """Over all pages; None where it cannot be measured."""
-
-    def resampled(self, counts_SP: np.ndarray) -> np.ndarray:
-        """[S]: of S samples of the P pages; `counts_SP` says how often a page is in each. NaN where it cannot be."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +57,7 @@ class Metric:
     group: str = ""
     measure: Callable[[Prediction], Measures] | None = None
     turn: Callable[[np.ndarray], np.ndarray] | None = None
-    over_all: Callable[[Sequence[Prediction]], Whole] | None = None
+    over_all: Callable[[Sequence[Prediction]], Detections] | None = None
     short: str = ""
     training: Literal["", "forward", "reading", "guard"] = ""
     places: Set[Place] = frozenset()
@@ -104,11 +85,11 @@ class Metric:
         return "\N{EN DASH}" if value is None else form.format(value)
 
 
-_text = partial(Metric, needs="characters", group="Text", measure=measure_text, inputs="text")
-_boxes = partial(Metric, needs="boxes", group="Boxes", measure=measure_boxes, inputs="boxes")
-_tables = partial(Metric, needs="tables", group="Tables", measure=measure_tables, inputs="text")
-_pages = partial(Metric, group="Robustness", measure=measure_robustness)
-_cost = partial(Metric, group="Cost", measure=measure_cost)
+_text = partial(Metric, needs="characters", group="Text", measure=measures.measure_text, inputs="text")
+_boxes = partial(Metric, needs="boxes", group="Boxes", measure=measures.measure_boxes, inputs="boxes")
+_tables = partial(Metric, needs="tables", group="Tables", measure=measures.measure_tables, inputs="text")
+_pages = partial(Metric, group="Robustness", measure=measures.measure_robustness)
+_cost = partial(Metric, group="Cost", measure=measures.measure_cost)
 
 # fmt: off
 _ROWS = (
@@ -155,11 +136,11 @@ _ROWS = (
     _tables("cell_recall", "Cell recall", DECIMAL, "higher", "reference cells that were read right",
             "right_cells", "cells", needs="cells"),
     Metric("reading_order_edit", "Reading order", DECIMAL, "lower", "edit distance, 0 is perfect",
-           "order_distance", "ordered_pages", "ordered_pages", group="Order and formulas", measure=measure_order,
-           short="order", inputs="text"),
+           "order_distance", "ordered_pages", "ordered_pages", group="Order and formulas",
+           measure=measures.measure_order, short="order", inputs="text"),
     Metric("formula_edit", "Formula edits", DECIMAL, "lower", "normalised edit distance, 0 is perfect",
-           "formula_edits", "formula_characters", "formulas", group="Order and formulas", measure=measure_formulas,
-           short="formulas", inputs="text"),
+           "formula_edits", "formula_characters", "formulas", group="Order and formulas",
+           measure=measures.measure_formulas, short="formulas", inputs="text"),
     # counted by `add_cdm`, where the user has a scorer
     Metric("cdm", "Formula CDM", DECIMAL, "higher", "by an external scorer, 1 is perfect",
            "cdm", "all_formulas", "cdm_formulas", group="Order and formulas"),
@@ -212,10 +193,10 @@ def measure_page(line: Prediction) -> Measures:
 
 def measure_pages(lines: Sequence[Prediction], cdm_command: str | None = None) -> list[Measures]:
     """`measure_page` of every line; with `cdm_command` (see `formulas`) the CDM of formulas too, by one run of it."""
-    measures = [measure_page(line) for line in lines]
+    pages = [measure_page(line) for line in lines]
     if cdm_command is not None:
-        add_cdm(lines, measures, cdm_command)
-    return measures
+        measures.add_cdm(lines, pages, cdm_command)
+    return pages
 
 
 def metrics_table(columns: Mapping[str, Mapping[str, Any]]) -> str:

@@ -77,16 +77,17 @@ class TableTree:
         return tree
 
     @classmethod
-    def of_cells(cls, rows: Sequence[Sequence[tuple[str, int, int]]]) -> "TableTree":
-        """Rows of cells (text, colspan, rowspan), as if they were written with `tr` and `td` and no more."""
-        tree = cls(total=sum(map(len, rows)) + len(rows))
-        for row in rows:
-            if len(tree.kinds) + len(row) >= MAX_NODES:
+    def of_table(cls, table: Table) -> "TableTree":
+        """A head cell is a cell, head and body are not told apart, a cell's content is its text."""
+        tree = cls(total=sum(map(len, table.rows)) + len(table.rows))
+        for row in table.rows:
+            first = len(tree.kinds)
+            if first + len(row) >= MAX_NODES:
                 tree.cut += len(row) + 1
                 continue
-            first = len(tree.kinds)
-            for text, *spans in row:
-                tree._add(len(tree.kinds), ("td", *spans), text)
+            for cell in row:
+                kind = ("td", cell.column_span, cell.row_span)
+                tree._add(len(tree.kinds), kind, normalize_text(cell.text))
             tree._add(first, ("tr", 1, 1))
         tree._add(0, ("table", 1, 1))
         return tree
@@ -149,11 +150,8 @@ class ScoredTable:
 
     @cached_property
     def tree(self) -> TableTree:
-        """The tree of TEDS: a head cell is a cell, head and body are not told apart, a cell's content is its text."""
-        rows = self.table.rows
-        return TableTree.of_cells(
-            [[(normalize_text(cell.text), cell.column_span, cell.row_span) for cell in row] for row in rows]
-        )
+        """The tree of TEDS."""
+        return TableTree.of_table(self.table)
 
     @cached_property
     def text(self) -> str:

@@ -17,7 +17,7 @@ import evaluate
 
 from ocr2_hf.document.grounding import Region
 from ocr2_hf.document.predictions import Prediction
-from ocr2_hf.evaluation.boxes import box_scores
+from ocr2_hf.evaluation.boxes import BoxScores, box_scores
 from ocr2_hf.evaluation.reading_order import reading_order_distance
 from ocr2_hf.evaluation.registry import METRICS, Metric
 from ocr2_hf.evaluation.summary import summarize
@@ -51,7 +51,7 @@ class MetricModule(evaluate.Metric):
     def _compute(self, **given: Any) -> dict[str, Any]:
         sides = [given.pop(side) for side in ("predictions", "references") if side in given]
         value = self._spec.compute(*sides, **given)
-        return value if isinstance(value, dict) else {self.metric or self.config_name: value}
+        return value._asdict() if isinstance(value, BoxScores) else {self.metric or self.config_name: value}
 
     @property
     def _spec(self) -> ModuleSpec:
@@ -90,12 +90,6 @@ def _teds(predictions: Sequence[str], references: Sequence[str], structure_only:
     return _counted(METRICS["teds_s" if structure_only else "teds"], predictions, references)
 
 
-def _box_f1(
-    predictions: Sequence[Any], references: Sequence[Any], min_iou: float = 0.5, greedy: bool = False
-) -> dict[str, float | None]:
-    return box_scores(predictions, references, min_iou, greedy)._asdict()
-
-
 def _reading_order(predictions: Sequence[Sequence[int]], references: Sequence[Sequence[int]]) -> float:
     return fmean(map(reading_order_distance, predictions, references))
 
@@ -108,7 +102,7 @@ _NAMED = {
     ),
     "box_f1": ModuleSpec(
         "Precision, recall and F1 of boxes of an IoU of at least min_iou (0.5); greedy=True takes the best pairs first",
-        *(_BOXES, _box_f1),
+        *(_BOXES, box_scores),
     ),
     "reading_order": ModuleSpec(
         "Edit distance of two orders of block ids; a list of ids a page", _ORDER, _reading_order

@@ -4,5 +4,5 @@ The rules are those of the official scorer at v1.5 (github.com/opendatalab/OmniD
 method `quick_match`), its surprises included, so that the values are the same; each module says which of its files
 the rules are from. v1.6 parses and matches otherwise: its values do not compare.
 
-ground_truth -> markdown (markdown_tables) -> matching (normalization) -> page_score -> scores
+ground_truth -> markdown -> matching (normalization) -> page_score -> scores
 """

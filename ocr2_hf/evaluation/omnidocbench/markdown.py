@@ -6,8 +6,10 @@ pipe tables and code; what is left is split at blank lines, or at line ends wher
 line is a block of its own and stays in its paragraph too. Headings and lists are paragraphs with their marks.
 
 Source: dataset/end2end_dataset.py of the official scorer (`get_matched_elements`) for the names that are looked for,
-utils/extract.py (`md_tex_filter`), utils/match_quick.py (`split_equation_arrays`, `split_gt_equation_arrays`,
-`is_all_l`) and utils/data_preprocess.py (`remove_markdown_fences`, `replace_repeated_chars`). Places count characters
+utils/extract.py (`md_tex_filter`, `extract_html_table`, `extract_tabular`, `extract_tex_table`,
+`convert_markdown_to_html`, `replace_table_with_placeholder`), modules/table_utils.py (`merge_tables`),
+utils/match_quick.py (`split_equation_arrays`, `split_gt_equation_arrays`, `is_all_l`) and utils/data_preprocess.py
+(`remove_markdown_fences`, `replace_repeated_chars`). Places count characters
 of the text as it stands at that step, so those of paragraphs fall short by their blank lines: the reading order is
 affected.
 """
@@ -20,13 +22,8 @@ from pathlib import Path
 
 from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.evaluation.omnidocbench.ground_truth import BenchmarkPage
-from ocr2_hf.evaluation.omnidocbench.markdown_tables import (
-    blank,
-    has_pipe_table,
-    html_tables,
-    latex_tables,
-    pipe_tables_to_html,
-)
+
+Span = tuple[int, int]
 
 
 class Kind(Enum):
@@ -66,6 +63,18 @@ _TITLE, _TEXT = re.compile(r"\\title\s*\{([^}]*)\}"), re.compile(r"\\text\s*\{([
 _SECTION = re.compile(r"\\section\*?\{([^}]*)\}")
 _ARRAY = re.compile(r"\\begin\{array\}\{([^}]*)\}(.*?)\\end\{array\}", re.DOTALL)
 _BLANKS_AND_RULES = re.compile(r"[\s|]+")
+# Every place where a table opens or closes, and how far the search moves on after one. The official scorer moves by the
+# length of a pattern, not of what matched: so an empty `<table></table>` is not seen, and a tabular has one character
+# too many.
+_HTML = re.compile("(?P<opens>(?=<table[^>]*>))|(?=</table>)"), 8
+_TABULAR = re.compile(r"(?P<opens>(?=\\begin\{tabular\}))|(?=\\end\{tabular\})"), 14
+_AFTER_UNCLOSED = 16
+_LATEX_TABLE = re.compile(r"\\begin\{table\}.*?\\end\{table\}", re.DOTALL)
+
+_PIPE_TABLE = re.compile(r"\|.*?\|\n", re.DOTALL)
+_PIPE_FRAME = re.compile("</?t(?:able|head|body)>")
+_COMMENT = re.compile("<!--.*?-->", re.DOTALL)
+_PIPE_CONVERTED = re.compile("<table>.*?</table>", re.DOTALL)
 
 
 def prediction_files(pages: Sequence[BenchmarkPage], directory: Path) -> list[Path | None]:
@@ -140,6 +149,43 @@ def array_rows(latex: str) -> list[tuple[str, int]] | None:
     return rows
 
 
+def html_tables(text: str) -> list[Span]:
+    """Outermost HTML tables. One that is never closed is passed over, and what it holds is searched."""
+    return _outermost(text, *_HTML)
+
+
+def latex_tables(text: str) -> list[Span]:
+    """LaTeX tables, with their tabulars, and the tabulars outside them."""
+    spans = [match.span() for match in _LATEX_TABLE.finditer(text)]
+    return sorted(spans + _outermost(blank(text, spans), *_TABULAR))
+
+
+def blank(text: str, spans: Sequence[Span]) -> str:
+    """`text` with spaces in place of the spans, so that what follows keeps its position."""
+    for start, end in spans:
+        text = text[:start] + " " * (end - start) + text[end:]
+    return text
+
+
+def has_pipe_table(text: str) -> bool:
+    """Whether there are two runs from a bar to the next bar at a line's end."""
+    return len(_PIPE_TABLE.findall(text + "\n")) >= 2
+
+
+def pipe_tables_to_html(text: str) -> str:
+    """`text` with its pipe tables as `<table border="1" >`, each between blank lines.
+
+    Every run from a bar to the next bar at a line's end is a table of its own, as a rule one row; tables whose lines
+    follow each other become one. What the official scorer loses on the way is lost here: a line of text right above a
+    table, and every cell with a colon or three hyphens in it.
+    """
+    text = text.replace("\r", "") + "\n"
+    for bars in _PIPE_TABLE.findall(text):
+        text = text.replace(bars, _row_table(bars), 1)
+    text = "\n".join(_join_neighbours(text.split("\n")))
+    return text.replace("<table>", '<table border="1" >').replace("<td>", '<td colspan="1" rowspan="1">')
+
+
 def _file_of(page: BenchmarkPage, directory: Path, names: set[str]) -> Path | None:
     stem = Path(page.image).stem
     plain = stem.replace(".pdf", "")
@@ -211,3 +257,74 @@ def _paragraphs(text: str) -> Iterator[PredictedBlock]:
         elif content:
             yield PredictedBlock(Kind.TEXT, content, position)
         position += len(piece)
+
+
+def _outermost(text: str, marks: re.Pattern[str], step: int) -> list[Span]:
+    found: list[Span] = []
+    start: int | None = 0
+    while start is not None:
+        position, open_at = start, []
+        for mark in marks.finditer(text, start):
+            if mark.start() < position:
+                continue
+            position = mark.start() + step
+            if mark["opens"] is not None:
+                open_at.append(mark.start())
+            elif open_at:
+                first = open_at.pop()
+                if not open_at:
+                    found.append((first, min(position, len(text))))
+        start = open_at[0] + _AFTER_UNCLOSED if open_at else None
+    return found
+
+
+def _row_table(bars: str) -> str:
+    """One match as a table: the first line is its head, the second is passed over."""
+    head, *rest = [_cells(line) for line in bars.strip().split("\n")]
+    lines = ["<table>", "  <thead>", "    <tr>", *_cell_lines("th", head), "    </tr>", "  </thead>", "  <tbody>"]
+    for cells in rest[1:]:
+        lines += ["    <tr>", *_cell_lines("td", cells), "    </tr>"]
+    return "\n".join([*lines, "  </tbody>", "</table>", ""])
+
+
+def _cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip().split("|")[1:-1]]
+
+
+def _cell_lines(tag: str, cells: list[str]) -> list[str]:
+    return [f"      <{tag}>{cell}</{tag}>" for cell in cells]
+
+
+def _join_neighbours(lines: list[str]) -> list[str]:
+    """The lines with each run of tables in one piece. A run swallows the line before it."""
+    joined: list[str] = []
+    run: str | None = None
+    previous = ""
+    for line in lines:
+        if "<table>" in line:
+            run = (run or "") + previous
+        elif run is None:
+            joined.append(previous)
+        else:
+            if not _is_dropped(previous):
+                run += "\n" + previous
+            if "</table>" in previous:
+                joined.append(_one_table(run))
+                run = None
+        previous = line
+    if run is not None or "</table>" in previous:
+        return [*joined, _one_table(f"{run or ''}\n{previous}")] if previous else joined
+    return [*joined, previous] if previous else joined
+
+
+def _is_dropped(line: str) -> bool:
+    return ":" in line or "---" in line or "</thead>" in line
+
+
+def _one_table(run: str) -> str:
+    kept: list[str] = []
+    for table in _PIPE_CONVERTED.findall(_COMMENT.sub("", run)):
+        rows = [line for line in table.split("\n") if not _PIPE_FRAME.search(line)]
+        if len(rows) > 2:
+            kept += [row.replace("<th>", "<td>").replace("</th>", "</td>") if "<th>" in row else row for row in rows]
+    return "\n\n<table>\n" + "\n".join(kept) + "\n</table>\n\n"

@@ -115,14 +115,11 @@ def _add_table(score: PageScore, reference: str, prediction: str) -> None:
     reference = normalize_table(reference) or reference
     prediction = normalize_table(prediction) or prediction
     score.table.append(_edits(prediction, reference))
-    trees = [parse_table(html) for html in (prediction, reference)]
-    if any(tree is None or not _has_whole_spans(tree) for tree in trees):
-        score.teds.append(0.0)
-        score.teds_s.append(0.0)
-        return
-    trees = [TableTree.of_element(tree) for tree in trees]
-    score.teds.append(signed_similarity(*trees))
-    score.teds_s.append(signed_similarity(*trees, structure_only=True))
+    tables = [parse_table(html) for html in (prediction, reference)]
+    is_whole = all(table is not None and _has_whole_spans(table) for table in tables)
+    trees = [TableTree.of_element(table) for table in tables] if is_whole else []
+    score.teds.append(signed_similarity(*trees) if is_whole else 0.0)
+    score.teds_s.append(signed_similarity(*trees, structure_only=True) if is_whole else 0.0)
 
 
 def _has_whole_spans(table: HtmlElement) -> bool:

@@ -47,7 +47,12 @@ def summarize_pages(scores: Sequence[PageScore], cdm: Mapping[str, Sequence[floa
         **mean_values(values),
         "pages": len(scores),
         "missing_pages": len(scores) - len(predicted),
-        **_unseen_by_the_official_scorer(predicted),
+        # What the official scorer does not see.
+        "cer_strict": _ratio([score.strict for score in predicted]),
+        "invented_text_rate": _ratio([score.invented for score in predicted]),
+        "repeated_block_rate": _ratio([score.repeated for score in predicted]),
+        "repetition_rate": _mean([float(score.looping) for score in predicted]),
+        "empty_rate": _mean([float(score.empty) for score in predicted]),
         "intervals": _intervals(values),
         "by": _by_attribute(predicted, values),
     }
@@ -113,16 +118,6 @@ def cdm_by_page(
 def _overall(means: PageValues) -> float | None:
     text, teds, cdm = (means[name] for name in ("text_edit", "teds", "cdm"))
     return None if text is None or teds is None or cdm is None else 100 * (1 - text + teds + cdm) / 3
-
-
-def _unseen_by_the_official_scorer(scores: Sequence[PageScore]) -> dict[str, float | None]:
-    return {
-        "cer_strict": _ratio([score.strict for score in scores]),
-        "invented_text_rate": _ratio([score.invented for score in scores]),
-        "repeated_block_rate": _ratio([score.repeated for score in scores]),
-        "repetition_rate": _mean([float(score.looping) for score in scores]),
-        "empty_rate": _mean([float(score.empty) for score in scores]),
-    }
 
 
 def _by_attribute(scores: Sequence[PageScore], pages: Sequence[PageValues]) -> dict[str, dict[str, dict[str, Any]]]:
