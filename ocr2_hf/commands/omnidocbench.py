@@ -12,18 +12,11 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from ocr2_hf.document.atomic_files import write_json, write_whole
+from ocr2_hf.evaluation.omnidocbench import scores as scoring
 from ocr2_hf.evaluation.omnidocbench.ground_truth import BenchmarkPage, read_ground_truth
 from ocr2_hf.evaluation.omnidocbench.markdown import prediction_files, read_markdown
 from ocr2_hf.evaluation.omnidocbench.normalization import check_pylatexenc
 from ocr2_hf.evaluation.omnidocbench.page_score import PageScore, score_page
-from ocr2_hf.evaluation.omnidocbench.scores import (
-    BENCHMARK_METRICS,
-    OVERALL,
-    cdm_by_page,
-    formula_list,
-    page_values,
-    summarize_pages,
-)
 
 # Fewer pages are scored before other processes have started.
 PAGES_FOR_PROCESSES = 100
@@ -48,11 +41,11 @@ def score_omnidocbench(
     pages = read_ground_truth(ground_truth)
     files = prediction_files(pages, predictions)
     scores = list(tqdm(_score(pages, files), total=len(pages), desc="scoring", unit="page"))
-    formulas = formula_list(scores)
+    formulas = scoring.formula_list(scores)
     write_json(output / "formulas.json", formulas)
-    by_page = cdm_by_page(formulas, cdm_scores, cdm_command)
-    metrics = summarize_pages(scores, by_page)
-    lines = [_line(*page) for page in zip(scores, files, page_values(scores, by_page), strict=True)]
+    by_page = scoring.cdm_by_page(formulas, cdm_scores, cdm_command)
+    metrics = scoring.summarize_pages(scores, by_page)
+    lines = [_line(*page) for page in zip(scores, files, scoring.page_values(scores, by_page), strict=True)]
     write_whole(output / "pages.jsonl", "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
     write_json(output / "metrics.json", metrics)
     print(_table(metrics))
@@ -84,7 +77,7 @@ def _table(metrics: dict[str, Any]) -> str:
     rows = [("all pages", metrics["pages"] - metrics["missing_pages"], metrics)]
     for attribute, values in metrics["by"].items():
         rows += [(f"{attribute}: {value}", figures["pages"], figures) for value, figures in values.items()]
-    shown = [metric for metric in (*BENCHMARK_METRICS.values(), OVERALL) if metrics[metric.name] is not None]
+    shown = [metric for metric in scoring.BENCHMARK_METRICS if metrics[metric.name] is not None]
     width = max(len(label) for label, *_ in rows)
     lines = [f"{'':{width}}  {'pages':>5}  " + "  ".join(metric.directed_label for metric in shown)]
     for label, pages, figures in rows:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 
-from ocr2_hf.document.grounding import Region, has_tags, plain_text, text_pieces
+from ocr2_hf.document.grounding import has_tags, plain_text, text_pieces
 from ocr2_hf.document.predictions import Prediction
 from ocr2_hf.evaluation.boxes import box_iou, pair_boxes
 from ocr2_hf.evaluation.formulas import find_formulas, formula_edits, match_formulas, score_formulas
@@ -32,7 +32,10 @@ def measure_text(line: Prediction) -> Measures:
     """Edits of characters and words."""
     prediction, reference = map(normalize_text, plain_pair(line))
     words = prediction.split(), reference.split()
-    strict = _strict_pair(line)
+    # With their blanks and line breaks; without tags on either side exactly what was written.
+    strict = line.prediction, line.reference
+    if any(map(has_tags, strict)):
+        strict = tuple(map(_without_blank_lines, strict))
     edits = Levenshtein.distance(prediction, reference)
     longer = max(len(prediction), len(reference))
     return {
@@ -59,10 +62,9 @@ def measure_tables(line: Prediction) -> Measures:
     if not predicted and not reference:
         return {}
     pairs = match_tables(predicted, reference)
-    structures = [tree_similarity(predicted[p].tree, reference[r].tree, structure_only=True) for p, r, _ in pairs]
     return {
         "teds": sum(score for _, _, score in pairs),
-        "teds_s": sum(structures),
+        "teds_s": sum(tree_similarity(predicted[p].tree, reference[r].tree, structure_only=True) for p, r, _ in pairs),
         "tables": len(reference),
         "all_tables": max(len(predicted), len(reference)),
         "right_cells": sum(right_cells(predicted[p], reference[r]) for p, r, _ in pairs),
@@ -83,7 +85,7 @@ def measure_formulas(line: Prediction) -> Measures:
 def measure_order(line: Prediction) -> Measures:
     """The reading order of regions, or where a side has none of blocks of text."""
     sides = [[(region.box, region.text) for region in side or ()] for side in (line.regions, line.reference_regions)]
-    if not (sides[0] and sides[1]):
+    if not all(sides):
         blocks = text_blocks(*map(_without_blank_lines, (line.prediction, line.reference)))
         sides = [[(None, block) for block in side] for side in blocks]
     distance = region_order_distance(*sides)
@@ -126,15 +128,16 @@ def measure_labels(line: Prediction) -> dict[str, Measures]:
     predicted, reference = line.regions or [], line.reference_regions or []
     iou = box_iou(*line.boxes())
     partner = {r: p for p, r, _ in pair_boxes(iou)}
+    said, wanted = ([normalize_text(region.text) for region in side] for side in (predicted, reference))
     measures = {}
     for label in dict.fromkeys(region.label for region in [*reference, *predicted]):
         rows, columns = (
             [at for at, region in enumerate(side) if region.label == label] for side in (predicted, reference)
         )
-        texts = [(_region_text(predicted, partner.get(r)), _region_text(reference, r)) for r in columns]
+        texts = [(said[partner[r]] if r in partner else "", wanted[r]) for r in columns]
         measures[label] = _box_quantities(iou[np.ix_(rows, columns)]) | {
             "character_edits": sum(Levenshtein.distance(*pair) for pair in texts),
-            "characters": sum(len(wanted) for _, wanted in texts),
+            "characters": sum(len(wanted[r]) for r in columns),
         }
     return measures
 
@@ -155,13 +158,6 @@ def add_cdm(lines: Sequence[Prediction], measures: Sequence[Measures], command: 
         measures[page]["cdm"] += score
 
 
-def _strict_pair(line: Prediction) -> tuple[str, str]:
-    """Both texts with their blanks and line breaks; without tags on either side exactly what was written."""
-    if has_tags(line.prediction) or has_tags(line.reference):
-        return _without_blank_lines(line.prediction), _without_blank_lines(line.reference)
-    return line.prediction, line.reference
-
-
 def _without_blank_lines(text: str) -> str:
     """The text without tags as it was written; blank lines, which part regions in some notations, are line breaks."""
     return _BLANK_LINES.sub("\n", "\n".join(text_pieces(text))).strip()
@@ -178,7 +174,3 @@ def _box_quantities(iou: np.ndarray) -> Measures:
         "boxes": reference,
         "mean_boxes": (predicted + reference) / 2,  # F1 = found / mean of both counts
     }
-
-
-def _region_text(regions: Sequence[Region], index: int | None) -> str:
-    return normalize_text(regions[index].text) if index is not None else ""

@@ -109,8 +109,8 @@ def match_blocks(blocks: Sequence[GroundTruthBlock], predicted: Sequence[Predict
 def runs_of_predictions(references: Sequence[str], predictions: Sequence[str], budget: Budget) -> list[Run]:
     """The predictions in order, those that belong together in one run: [(0,), (1, 2), (3,)].
 
-    Each block that is close to no prediction picks the
-    nearest run of those predictions that are close to no block; where picks overlap, `_choose` decides.
+    Each block that is close to no prediction picks the nearest run of those predictions that are close to no block;
+    where picks overlap, `_choose` decides.
     """
     close = text_distances(references, predictions) < _CLOSE
     open_references = np.flatnonzero(~close.any(axis=1))

@@ -40,7 +40,8 @@ class PageScore:
 
     `teds` and `teds_s` have one value a table, `formulas` one (reference, prediction) of LaTeX per entry of `formula`.
     What the official scorer does not see: `strict` counts the edits of text as it stands, with blanks and punctuation,
-    against the reference's length; `invented` the characters and `repeated` the paragraphs that should not be there.
+    against the reference's length; `invented` the characters, of all, that are like nothing that is annotated on the
+    page; `repeated` the paragraphs, of all, that should not be there.
     """
 
     image: str
@@ -71,15 +72,17 @@ def score_page(page: BenchmarkPage, markdown: str | None) -> PageScore:
     score.looping, score.empty = ends_in_loop(text), not text.strip()
     for pair in pairs:
         _add_table(score, *pair)
-    texts = [match for match in matches if match.category != FORMULA]
     for match in matches:
         if match.category == FORMULA:
             _add_formula(score, match)
-        else:
-            score.text.append(_edits(match.normalized_prediction, match.normalized_reference))
+    texts = [match for match in matches if match.category != FORMULA]
+    score.text = [_edits(match.normalized_prediction, match.normalized_reference) for match in texts]
     score.order = _order_edits(texts)
-    score.strict = _strict(texts)
-    score.invented, score.repeated = _invented(page, text), _repeated(page, predicted)
+    edits = sum(Levenshtein.distance(match.prediction, match.reference) for match in texts)
+    score.strict = Edits(edits, sum(len(match.reference) for match in texts))
+    annotated = [*(block.content for block in page.blocks), *(table.html for table in page.tables)]
+    score.invented = Edits(*invented_characters(text, "\n".join(annotated)))
+    score.repeated = _repeated(page, predicted)
     return score
 
 
@@ -152,17 +155,6 @@ def _order_edits(matches: Sequence[Match]) -> list[Edits]:
     placed = sorted((match for match in matches if match.position is not None), key=lambda match: match.position)
     predicted = [order for match in placed for order in match.orders if order]
     return [_edits(predicted, reference)] if reference or predicted else []
-
-
-def _strict(matches: Sequence[Match]) -> Edits:
-    count = sum(Levenshtein.distance(match.prediction, match.reference) for match in matches)
-    return Edits(count, sum(len(match.reference) for match in matches))
-
-
-def _invented(page: BenchmarkPage, text: str) -> Edits:
-    """Characters like nothing that is annotated on the page, out of all."""
-    annotated = [*(block.content for block in page.blocks), *(table.html for table in page.tables)]
-    return Edits(*invented_characters(text, "\n".join(annotated)))
 
 
 def _repeated(page: BenchmarkPage, predicted: Sequence[PredictedBlock]) -> Edits:

@@ -30,9 +30,10 @@ _EDITS = (
     Metric("formula_edit", "Formula edits", DECIMAL, "lower", "edit distance of display formulas, 0 is perfect"),
     Metric("table_edit", "Table edits", DECIMAL, "lower", "edit distance of the tables' HTML, 0 is perfect"),
 )
-_AS_ELSEWHERE = ("teds", "teds_s", "reading_order_edit", "cdm")
-BENCHMARK_METRICS = {metric.name: metric for metric in (*_EDITS, *(METRICS[name] for name in _AS_ELSEWHERE))}
-OVERALL = Metric("overall", "Overall", RATE, "higher", "100 times the mean of 1 - text edits, TEDS and CDM")
+_AS_ELSEWHERE = tuple(METRICS[name] for name in ("teds", "teds_s", "reading_order_edit", "cdm"))
+_OVERALL = Metric("overall", "Overall", RATE, "higher", "100 times the mean of 1 - text edits, TEDS and CDM")
+BENCHMARK_METRICS = (*_EDITS, *_AS_ELSEWHERE, _OVERALL)
+_PAGE_METRICS = [metric.name for metric in (*_EDITS, *_AS_ELSEWHERE)]
 PageValues = dict[str, float | None]
 
 
@@ -85,7 +86,7 @@ def page_values(scores: Sequence[PageScore], cdm: Mapping[str, Sequence[float]] 
 
 def mean_values(pages: Sequence[PageValues]) -> PageValues:
     """The mean of each metric over the pages that have it, and `overall`."""
-    means = {name: _mean([page[name] for page in pages if page[name] is not None]) for name in BENCHMARK_METRICS}
+    means = {name: _mean([page[name] for page in pages if page[name] is not None]) for name in _PAGE_METRICS}
     return {**means, "overall": _overall(means)}
 
 
@@ -135,7 +136,7 @@ def _by_attribute(scores: Sequence[PageScore], pages: Sequence[PageValues]) -> d
 
 def _intervals(pages: Sequence[PageValues]) -> dict[str, list[float]]:
     """95% bootstrap intervals over the pages of every metric that was measured."""
-    values = {name: np.array([page[name] for page in pages], dtype=np.float64) for name in BENCHMARK_METRICS}
+    values = {name: np.array([page[name] for page in pages], dtype=np.float64) for name in _PAGE_METRICS}
     samples: dict[str, list[np.ndarray]] = defaultdict(list)
     for counts in resamples(len(pages)):
         for name, value in values.items():
