@@ -161,8 +161,8 @@ class ScoredTable:
     @cached_property
     def placed(self) -> list[set[tuple[int, str]]]:
         """For each row its (column, text) of every cell that begins there and is not empty; columns count from 0."""
-        rows = ([(cell.column, normalize_text(cell.text)) for cell in row] for row in self.table.rows)
-        return [{cell for cell in row if cell[1]} for row in rows]
+        rows = self.table.rows
+        return [{(cell.column, text) for cell in row if (text := normalize_text(cell.text))} for row in rows]
 
 
 def find_tables(text: str) -> list[ScoredTable]:

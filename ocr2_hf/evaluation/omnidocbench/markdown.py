@@ -114,7 +114,7 @@ def parse_markdown(text: str) -> list[PredictedBlock]:
     formulas = [(_formula(match), match.span()) for match in _FORMULA.finditer(text)]
     blocks += [formula for formula, _ in formulas]
     text = blank(text, [span for formula, span in formulas if formula.kind is Kind.FORMULA])
-    if has_pipe_table(text):
+    if len(_PIPE_TABLE.findall(text + "\n")) >= 2:
         text = pipe_tables_to_html(text)
         text = _take_out(text, _CONVERTED_TABLE, Kind.HTML_TABLE, blocks)
     text = _take_out(text, _CODE, Kind.TEXT, blocks)
@@ -165,11 +165,6 @@ def blank(text: str, spans: Sequence[Span]) -> str:
     for start, end in spans:
         text = text[:start] + " " * (end - start) + text[end:]
     return text
-
-
-def has_pipe_table(text: str) -> bool:
-    """Whether there are two runs from a bar to the next bar at a line's end."""
-    return len(_PIPE_TABLE.findall(text + "\n")) >= 2
 
 
 def pipe_tables_to_html(text: str) -> str:
@@ -280,19 +275,15 @@ def _outermost(text: str, marks: re.Pattern[str], step: int) -> list[Span]:
 
 def _row_table(bars: str) -> str:
     """One match as a table: the first line is its head, the second is passed over."""
-    head, *rest = [_cells(line) for line in bars.strip().split("\n")]
-    lines = ["<table>", "  <thead>", "    <tr>", *_cell_lines("th", head), "    </tr>", "  </thead>", "  <tbody>"]
+    head, *rest = [[cell.strip() for cell in line.strip().split("|")[1:-1]] for line in bars.strip().split("\n")]
+    lines = ["<table>", "  <thead>", *_row("th", head), "  </thead>", "  <tbody>"]
     for cells in rest[1:]:
-        lines += ["    <tr>", *_cell_lines("td", cells), "    </tr>"]
+        lines += _row("td", cells)
     return "\n".join([*lines, "  </tbody>", "</table>", ""])
 
 
-def _cells(line: str) -> list[str]:
-    return [cell.strip() for cell in line.strip().split("|")[1:-1]]
-
-
-def _cell_lines(tag: str, cells: list[str]) -> list[str]:
-    return [f"      <{tag}>{cell}</{tag}>" for cell in cells]
+def _row(tag: str, cells: list[str]) -> list[str]:
+    return ["    <tr>", *(f"      <{tag}>{cell}</{tag}>" for cell in cells), "    </tr>"]
 
 
 def _join_neighbours(lines: list[str]) -> list[str]:
@@ -306,7 +297,7 @@ def _join_neighbours(lines: list[str]) -> list[str]:
         elif run is None:
             joined.append(previous)
         else:
-            if not _is_dropped(previous):
+            if not any(mark in previous for mark in (":", "---", "</thead>")):
                 run += "\n" + previous
             if "</table>" in previous:
                 joined.append(_one_table(run))
@@ -315,10 +306,6 @@ def _join_neighbours(lines: list[str]) -> list[str]:
     if run is not None or "</table>" in previous:
         return [*joined, _one_table(f"{run or ''}\n{previous}")] if previous else joined
     return [*joined, previous] if previous else joined
-
-
-def _is_dropped(line: str) -> bool:
-    return ":" in line or "---" in line or "</thead>" in line
 
 
 def _one_table(run: str) -> str:

@@ -305,7 +305,8 @@ def _choose(picked: list[_Candidate]) -> list[Run]:
             groups[-1].append(candidate)
         else:
             groups.append([candidate])
-    return [candidate.run for group in groups for candidate in min(_sets(group), key=_average_cost)]
+    cheapest = (min(_sets(group), key=lambda picks: sum(pick.cost for pick in picks) / len(picks)) for group in groups)
+    return [pick.run for picks in cheapest for pick in picks]
 
 
 def _sets(group: list[_Candidate]) -> list[list[_Candidate]]:
@@ -334,7 +335,3 @@ def _sets(group: list[_Candidate]) -> list[list[_Candidate]]:
 
 def _overlap(a: _Candidate, b: _Candidate) -> bool:
     return not set(a.run).isdisjoint(b.run)
-
-
-def _average_cost(candidates: list[_Candidate]) -> float:
-    return sum(candidate.cost for candidate in candidates) / len(candidates)

@@ -24,8 +24,9 @@ _NO_WORD = re.compile(r"[^\w\u4e00-\u9fff]")
 _LINE_ENDS = ("\\t", "\\n", "\t", "\n", "/t", "/n")
 
 _DISPLAY = re.compile(r"\\\[(.+?)(?<!\\)\\\]")
-_SPACING = [re.compile(rf"\\{command}\{{.*?\}}") for command in ("tag", "hspace", "begin", "end")]
-_COLUMN_SPACING = re.compile(r"\\arraycolsep.*?\}")
+_SPACING = [
+    re.compile(rf"\\{command}.*?\}}") for command in (r"tag\{", r"hspace\{", r"begin\{", r"end\{", "arraycolsep")
+]
 # Dropped one after the other, wherever they stand, so `\text` comes after `\textbf`, and again once blanks are gone.
 _DROPPED_COMMANDS = """
     mathbf mathrm mathnormal mathit mathbb mathcal mathscr mathfrak mathsf mathtt textbf text boldmath boldsymbol
@@ -77,7 +78,7 @@ def normalize_formula(latex: str) -> str:
     display = _DISPLAY.search(latex)
     if display:
         latex = display.group(1).strip()
-    for spacing in (*_SPACING, _COLUMN_SPACING):
+    for spacing in _SPACING:
         latex = spacing.sub("", latex)
     latex = latex.strip(".")
     for dropped in _DROPPED:

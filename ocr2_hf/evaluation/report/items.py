@@ -48,8 +48,9 @@ def difference(prediction: str, reference: str) -> list[tuple[str, str]]:
     Extra is not in the reference, lost is only there. Grounding tags are left out; blanks of any kind are equal, as in
     the metrics. Of HTML tables the cells are shown, parted by bars: how they lie is seen where tables are drawn.
     """
-    texts = (unicodedata.normalize("NFC", _cells(plain_text(text))) for text in (prediction, reference))
-    predicted, wanted = (_TOKEN.findall(text) for text in texts)
+    texts = (_ROW_END.sub("\n", _CELL_END.sub(" | ", plain_text(text))) for text in (prediction, reference))
+    texts = (unicodedata.normalize("NFC", _TABLE_TAG.sub("", text)) for text in texts)
+    predicted, wanted = map(_TOKEN.findall, texts)
     same = [[" " if token.isspace() else token for token in side] for side in (predicted, wanted)]
     pieces = []
     for step in Levenshtein.opcodes(*same):
@@ -57,10 +58,6 @@ def difference(prediction: str, reference: str) -> list[tuple[str, str]]:
         lost = "".join(wanted[step.dest_start : step.dest_end])
         pieces += [("same", extra)] if step.tag == "equal" else [("extra", extra), ("lost", lost)]
     return [piece for piece in pieces if piece[1]]
-
-
-def _cells(text: str) -> str:
-    return _TABLE_TAG.sub("", _ROW_END.sub("\n", _CELL_END.sub(" | ", text)))
 
 
 def listed_metrics() -> list[Metric]:
