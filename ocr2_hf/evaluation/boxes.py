@@ -79,9 +79,8 @@ def box_scores(
     `match_boxes_greedily` does, else as `match_boxes`.
     """
     match = match_boxes_greedily if greedy else match_boxes
-    pairs = list(zip(predicted, reference, strict=True))
-    found = sum(len(match(p, r, min_iou)) for p, r in pairs)
-    made, wanted = sum(len(p) for p, _ in pairs), sum(len(r) for _, r in pairs)
+    found = sum(len(match(*pair, min_iou)) for pair in zip(predicted, reference, strict=True))
+    made, wanted = sum(map(len, predicted)), sum(map(len, reference))
     return BoxScores(
         found / made if made else None,
         found / wanted if wanted else None,

@@ -57,10 +57,8 @@ def measure_boxes(line: Prediction) -> Measures:
 
 
 def measure_tables(line: Prediction) -> Measures:
-    """Tables, their TEDS, and their cells; nothing where neither side has a table."""
+    """Tables, their TEDS, and their cells."""
     predicted, reference = map(find_tables, (line.prediction, line.reference))
-    if not predicted and not reference:
-        return {}
     pairs = match_tables(predicted, reference)
     return {
         "teds": sum(score for _, _, score in pairs),
@@ -74,10 +72,8 @@ def measure_tables(line: Prediction) -> Measures:
 
 
 def measure_formulas(line: Prediction) -> Measures:
-    """Edits of formulas; nothing where neither side has one."""
+    """Edits of formulas."""
     predicted, reference = map(find_formulas, plain_pair(line))
-    if not predicted and not reference:
-        return {}
     edits, characters = formula_edits(predicted, reference)
     return {"formula_edits": edits, "formula_characters": characters, "formulas": len(reference)}
 
@@ -125,15 +121,13 @@ def measure_labels(line: Prediction) -> dict[str, Measures]:
     The text of a reference region is compared with that of the predicted region, of any label, that its box is matched
     to; it is lost where there is none.
     """
-    predicted, reference = line.regions or [], line.reference_regions or []
+    sides = line.regions or [], line.reference_regions or []
     iou = box_iou(*line.boxes())
     partner = {r: p for p, r, _ in pair_boxes(iou)}
-    said, wanted = ([normalize_text(region.text) for region in side] for side in (predicted, reference))
+    said, wanted = ([normalize_text(region.text) for region in side] for side in sides)
     measures = {}
-    for label in dict.fromkeys(region.label for region in [*reference, *predicted]):
-        rows, columns = (
-            [at for at, region in enumerate(side) if region.label == label] for side in (predicted, reference)
-        )
+    for label in dict.fromkeys(region.label for side in reversed(sides) for region in side):
+        rows, columns = ([at for at, region in enumerate(side) if region.label == label] for side in sides)
         texts = [(said[partner[r]] if r in partner else "", wanted[r]) for r in columns]
         measures[label] = _box_quantities(iou[np.ix_(rows, columns)]) | {
             "character_edits": sum(Levenshtein.distance(*pair) for pair in texts),
