@@ -180,11 +180,9 @@ def _recalls_reached(recall: np.ndarray) -> np.ndarray:
 def _hits(iou_NM: np.ndarray) -> np.ndarray:
     """[N, T] bool: each prediction in turn takes the free reference that it overlaps most, at every threshold."""
     hits_NT = np.zeros((len(iou_NM), len(IOU_THRESHOLDS)), dtype=bool)
-    if not iou_NM.size:
-        return hits_NT
     free_TM = np.ones((len(IOU_THRESHOLDS), iou_NM.shape[1]), dtype=bool)
     for index, iou_M in enumerate(iou_NM):
-        if iou_M.max() < IOU_THRESHOLDS[0]:
+        if iou_M.max(initial=0.0) < IOU_THRESHOLDS[0]:
             continue
         open_TM = np.where(free_TM & (iou_M >= IOU_THRESHOLDS[:, None]), iou_M, -1.0)
         best_T = open_TM.shape[1] - 1 - open_TM[:, ::-1].argmax(axis=1)  # of equals the last, as in pycocotools

@@ -146,8 +146,7 @@ def add_cdm(lines: Sequence[Prediction], measures: Sequence[Measures], command: 
     ]
     scores = score_formulas([(predicted, reference) for _, predicted, reference in pairs], command)
     for page, (predicted, reference) in enumerate(formulas):
-        counts = {"all_formulas": max(len(predicted), len(reference)), "cdm_formulas": len(reference), "cdm": 0.0}
-        measures[page].update(counts)
+        measures[page].update(all_formulas=max(len(predicted), len(reference)), cdm_formulas=len(reference), cdm=0.0)
     for (page, _, _), score in zip(pairs, scores, strict=True):
         measures[page]["cdm"] += score
 

@@ -14,7 +14,6 @@ import numpy as np
 from ocr2_hf.document.predictions import Prediction
 from ocr2_hf.evaluation import measures
 from ocr2_hf.evaluation.boxes import Detections
-from ocr2_hf.evaluation.measures import Measures
 from ocr2_hf.evaluation.robustness import repetition_rate
 from ocr2_hf.evaluation.text import character_error_rate, exact_match, normalized_edit_distance, word_error_rate
 
@@ -55,7 +54,7 @@ class Metric:
     normaliser: str = ""
     needs: str = ""
     group: str = ""
-    measure: Callable[[Prediction], Measures] | None = None
+    measure: Callable[[Prediction], measures.Measures] | None = None
     turn: Callable[[np.ndarray], np.ndarray] | None = None
     over_all: Callable[[Sequence[Prediction]], Detections] | None = None
     short: str = ""
@@ -185,13 +184,13 @@ def training_metrics(*kinds: str) -> list[Metric]:
     return [metric for metric in METRICS.values() if metric.training and (not kinds or metric.training in kinds)]
 
 
-def measure_page(line: Prediction) -> Measures:
+def measure_page(line: Prediction) -> measures.Measures:
     """Every quantity of a page that a metric is counted from, and `pages`; what is 0 may be left out."""
     functions = dict.fromkeys(metric.measure for metric in METRICS.values() if metric.measure)
     return {"pages": 1} | {name: value for function in functions for name, value in function(line).items()}
 
 
-def measure_pages(lines: Sequence[Prediction], cdm_command: str | None = None) -> list[Measures]:
+def measure_pages(lines: Sequence[Prediction], cdm_command: str | None = None) -> list[measures.Measures]:
     """`measure_page` of every line; with `cdm_command` (see `formulas`) the CDM of formulas too, by one run of it."""
     pages = [measure_page(line) for line in lines]
     if cdm_command is not None:

@@ -101,16 +101,13 @@ def _grid(table: Table | None, other: Table | None) -> list[list[tuple[str, int,
     """Rows of (text, columns, rows, whether the other table has the same text there)."""
     if table is None:
         return None
-    beside = [[cell.text for cell in row] for row in other.rows] if other else []
+    same = (
+        {(row, at, cell.text) for row, cells in enumerate(other.rows) for at, cell in enumerate(cells)} if other else ()
+    )
     return [
         [
-            (
-                cell.text,
-                min(cell.column_span, _MAX_SPAN),
-                min(cell.row_span, _MAX_SPAN),
-                row < len(beside) and column < len(beside[row]) and beside[row][column] == cell.text,
-            )
-            for column, cell in enumerate(cells)
+            (cell.text, min(cell.column_span, _MAX_SPAN), min(cell.row_span, _MAX_SPAN), (row, at, cell.text) in same)
+            for at, cell in enumerate(cells)
         ]
         for row, cells in enumerate(table.rows[:_MAX_ROWS])
     ]
