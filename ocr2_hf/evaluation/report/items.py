@@ -101,9 +101,8 @@ def _grid(table: Table | None, other: Table | None) -> list[list[tuple[str, int,
     """Rows of (text, columns, rows, whether the other table has the same text there)."""
     if table is None:
         return None
-    same = (
-        {(row, at, cell.text) for row, cells in enumerate(other.rows) for at, cell in enumerate(cells)} if other else ()
-    )
+    beside = enumerate(other.rows if other else ())
+    same = {(row, at, cell.text) for row, cells in beside for at, cell in enumerate(cells)}
     return [
         [
             (cell.text, min(cell.column_span, _MAX_SPAN), min(cell.row_span, _MAX_SPAN), (row, at, cell.text) in same)
