@@ -57,8 +57,7 @@ def _match(predicted: Sequence[TextBlock], reference: Sequence[TextBlock]) -> li
     texts = [[normalize_text(text) for _, text in side] for side in (predicted, reference)]
     alike = cdist(*texts, scorer=Levenshtein.normalized_similarity, score_cutoff=MIN_SIMILARITY, dtype=np.float64)
     alike[:, [not text for text in texts[1]]] = 0.0  # of two texts that are not known
-    nowhere = (0.0, 0.0, 0.0, 0.0)
-    overlap = box_iou(*([box or nowhere for box, _ in side] for side in (predicted, reference)))
+    overlap = box_iou(*([box or (0.0, 0.0, 0.0, 0.0) for box, _ in side] for side in (predicted, reference)))
     similarity = np.maximum(alike, overlap)
     # Among equals (a line that comes twice) the one at the same place.
     drift = np.abs(np.subtract.outer(np.linspace(0, 1, len(predicted)), np.linspace(0, 1, len(reference))))

@@ -86,8 +86,7 @@ class TableTree:
                 tree.cut += len(row) + 1
                 continue
             for cell in row:
-                kind = ("td", cell.column_span, cell.row_span)
-                tree._add(len(tree.kinds), kind, normalize_text(cell.text))
+                tree._add(len(tree.kinds), ("td", cell.column_span, cell.row_span), normalize_text(cell.text))
             tree._add(first, ("tr", 1, 1))
         tree._add(0, ("table", 1, 1))
         return tree

@@ -47,8 +47,8 @@ class PageScore:
     image: str
     attributes: dict
     missing: bool
-    looping: bool = False
-    empty: bool = False
+    looping: bool
+    empty: bool
     text: list[Edits] = field(default_factory=list)
     unread_formulas: list[Edits] = field(default_factory=list)
     formula: list[Edits] = field(default_factory=list)
@@ -68,8 +68,7 @@ def score_page(page: BenchmarkPage, markdown: str | None) -> PageScore:
     predicted = parse_markdown(text)
     pairs, cells = match_tables(page.tables, predicted)
     matches = match_blocks(page.blocks, [*blocks_to_match(predicted), *cells])
-    score = PageScore(page.image, page.attributes, missing=markdown is None)
-    score.looping, score.empty = ends_in_loop(text), not text.strip()
+    score = PageScore(page.image, page.attributes, markdown is None, ends_in_loop(text), not text.strip())
     for pair in pairs:
         _add_table(score, *pair)
     for match in matches:
