@@ -15,7 +15,9 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-EXTRAS = {"tables", "deepspeed", "flash", "vision", "onnx", "tensorboard", "dev"}
+from ocr2_hf.evaluation.omnidocbench.normalization import PYLATEXENC
+
+EXTRAS = {"tables", "deepspeed", "flash", "vision", "onnx", "omnidocbench", "tensorboard", "dev"}
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +54,11 @@ def test_torch_is_bound_wherever_it_is_named(setup_cfg):
     everywhere = requirements(setup_cfg["options"]["install_requires"])
     everywhere += [r for listed in extras(setup_cfg).values() for r in listed]
     assert [str(r.specifier) for r in everywhere if r.name == "torch"] == ["<2.14,>=2.10"]
+
+
+def test_the_reader_of_formulas_is_the_official_scorers(setup_cfg):
+    (pinned,) = extras(setup_cfg)["omnidocbench"]
+    assert str(pinned) == f"pylatexenc=={PYLATEXENC}"
 
 
 def test_installed_versions_are_in_range(setup_cfg):

@@ -13,13 +13,12 @@ from dataclasses import dataclass, field
 from bs4 import BeautifulSoup
 from lxml.html import HtmlElement
 from rapidfuzz.distance import Levenshtein
-from scipy.optimize import linear_sum_assignment
 
-from ocr2_hf.evaluation.omnidocbench.distances import distance_matrix
-from ocr2_hf.evaluation.omnidocbench.ground_truth import FORMULA, Page, Table
+from ocr2_hf.evaluation.omnidocbench.ground_truth import FORMULA, BenchmarkPage, BenchmarkTable
 from ocr2_hf.evaluation.omnidocbench.markdown import Kind, PredictedBlock, blocks_to_match, parse_markdown
 from ocr2_hf.evaluation.omnidocbench.matching import Match, match_blocks
 from ocr2_hf.evaluation.omnidocbench.normalization import clean_text, latex_to_unicode, normalize_table, normalize_text
+from ocr2_hf.evaluation.pairing import best_pairs, text_distances
 from ocr2_hf.evaluation.robustness import ends_in_loop, invented_characters
 from ocr2_hf.evaluation.tables import TableTree, parse_table, signed_similarity
 
@@ -41,14 +40,15 @@ class PageScore:
 
     `teds` and `teds_s` have one value a table, `formulas` one (reference, prediction) of LaTeX per entry of `formula`.
     What the official scorer does not see: `strict` counts the edits of text as it stands, with blanks and punctuation,
-    against the reference's length; `invented` the characters and `repeated` the paragraphs that should not be there.
+    against the reference's length; `invented` the characters, of all, that are like nothing that is annotated on the
+    page; `repeated` the paragraphs, of all, that should not be there.
     """
 
     image: str
     attributes: dict
     missing: bool
-    looping: bool = False
-    empty: bool = False
+    looping: bool
+    empty: bool
     text: list[Edits] = field(default_factory=list)
     unread_formulas: list[Edits] = field(default_factory=list)
     formula: list[Edits] = field(default_factory=list)
@@ -62,30 +62,31 @@ class PageScore:
     repeated: Edits = Edits(0, 0)
 
 
-def score_page(page: Page, markdown: str | None) -> PageScore:
+def score_page(page: BenchmarkPage, markdown: str | None) -> PageScore:
     """Score a page; None where nothing was predicted for it, which is scored like an empty page and marked."""
     text = markdown or ""
     predicted = parse_markdown(text)
     pairs, cells = match_tables(page.tables, predicted)
     matches = match_blocks(page.blocks, [*blocks_to_match(predicted), *cells])
-    score = PageScore(page.image, page.attributes, missing=markdown is None)
-    score.looping, score.empty = ends_in_loop(text), not text.strip()
+    score = PageScore(page.image, page.attributes, markdown is None, ends_in_loop(text), not text.strip())
     for pair in pairs:
         _add_table(score, *pair)
-    texts = [match for match in matches if match.category != FORMULA]
     for match in matches:
         if match.category == FORMULA:
             _add_formula(score, match)
-        else:
-            score.text.append(_edits(match.normalized_prediction, match.normalized_reference))
+    texts = [match for match in matches if match.category != FORMULA]
+    score.text = [_edits(match.normalized_prediction, match.normalized_reference) for match in texts]
     score.order = _order_edits(texts)
-    score.strict = _strict(texts)
-    score.invented, score.repeated = _invented(page, text), _repeated(page, predicted)
+    edits = sum(Levenshtein.distance(match.prediction, match.reference) for match in texts)
+    score.strict = Edits(edits, sum(len(match.reference) for match in texts))
+    annotated = [*(block.content for block in page.blocks), *(table.html for table in page.tables)]
+    score.invented = Edits(*invented_characters(text, "\n".join(annotated)))
+    score.repeated = _repeated(page, predicted)
     return score
 
 
 def match_tables(
-    tables: Sequence[Table], predicted: Sequence[PredictedBlock]
+    tables: Sequence[BenchmarkTable], predicted: Sequence[PredictedBlock]
 ) -> tuple[list[tuple[str, str]], list[PredictedBlock]]:
     """Each reference table with the HTML predicted for it ("" for none), and the cells of the predicted tables left.
 
@@ -99,8 +100,7 @@ def match_tables(
     references = [table.html for table in tables if table.html]
     if not references:
         return [], []
-    costs = distance_matrix(references, [block.content for block in html])
-    column_of = {int(row): int(column) for row, column in zip(*linear_sum_assignment(costs))}
+    column_of = dict(best_pairs(text_distances(references, [block.content for block in html])))
     contents = [html[column_of[row]].content if row in column_of else "" for row in range(len(references))]
     left = [block for column, block in enumerate(html) if column not in column_of.values()]
     return list(zip(references, contents)), [cell for block in left for cell in _cells(block)]
@@ -117,14 +117,11 @@ def _add_table(score: PageScore, reference: str, prediction: str) -> None:
     reference = normalize_table(reference) or reference
     prediction = normalize_table(prediction) or prediction
     score.table.append(_edits(prediction, reference))
-    trees = [parse_table(html) for html in (prediction, reference)]
-    if any(tree is None or not _has_whole_spans(tree) for tree in trees):
-        score.teds.append(0.0)
-        score.teds_s.append(0.0)
-        return
-    trees = [TableTree.of_element(tree) for tree in trees]
-    score.teds.append(signed_similarity(*trees))
-    score.teds_s.append(signed_similarity(*trees, structure_only=True))
+    tables = [parse_table(html) for html in (prediction, reference)]
+    is_whole = all(table is not None and _has_whole_spans(table) for table in tables)
+    trees = [TableTree.of_element(table) for table in tables] if is_whole else []
+    score.teds.append(signed_similarity(*trees) if is_whole else 0.0)
+    score.teds_s.append(signed_similarity(*trees, structure_only=True) if is_whole else 0.0)
 
 
 def _has_whole_spans(table: HtmlElement) -> bool:
@@ -137,7 +134,7 @@ def _has_whole_spans(table: HtmlElement) -> bool:
 
 def _add_formula(score: PageScore, match: Match) -> None:
     """A formula; one whose prediction is text is measured as text, once its reference is in Unicode."""
-    if match.kind is None or match.kind.is_formula:
+    if match.kind in (None, Kind.FORMULA, Kind.INLINE_FORMULA):
         score.formula.append(_edits(match.normalized_prediction, match.normalized_reference))
         score.formulas.append((_bare(match.reference), _bare(match.prediction)))
         return
@@ -159,18 +156,7 @@ def _order_edits(matches: Sequence[Match]) -> list[Edits]:
     return [_edits(predicted, reference)] if reference or predicted else []
 
 
-def _strict(matches: Sequence[Match]) -> Edits:
-    count = sum(Levenshtein.distance(match.prediction, match.reference) for match in matches)
-    return Edits(count, sum(len(match.reference) for match in matches))
-
-
-def _invented(page: Page, text: str) -> Edits:
-    """Characters like nothing that is annotated on the page, out of all."""
-    annotated = [*(block.content for block in page.blocks), *(table.html for table in page.tables)]
-    return Edits(*invented_characters(text, "\n".join(annotated)))
-
-
-def _repeated(page: Page, predicted: Sequence[PredictedBlock]) -> Edits:
+def _repeated(page: BenchmarkPage, predicted: Sequence[PredictedBlock]) -> Edits:
     """Paragraphs that say what an earlier one said, more often than it is annotated, out of all paragraphs."""
     said = [normalize_text(block.content) for block in predicted if block.kind is Kind.TEXT]
     annotated = Counter(normalize_text(block.content) for block in page.blocks)

@@ -14,9 +14,9 @@ from ocr2_hf.document.grounding import Region, plain_text
 from ocr2_hf.document.predictions import Prediction
 from ocr2_hf.document.tables import Table
 from ocr2_hf.evaluation.boxes import match_boxes
-from ocr2_hf.evaluation.page_tables import find_tables, match_tables
 from ocr2_hf.evaluation.registry import Metric, counted_metrics, measure_page
 from ocr2_hf.evaluation.summary import summarize
+from ocr2_hf.evaluation.tables import find_tables, match_tables
 
 # A word, a single character of a script without spaces, a run of blanks, or any other character.
 _SPACELESS = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
@@ -48,8 +48,9 @@ def difference(prediction: str, reference: str) -> list[tuple[str, str]]:
     Extra is not in the reference, lost is only there. Grounding tags are left out; blanks of any kind are equal, as in
     the metrics. Of HTML tables the cells are shown, parted by bars: how they lie is seen where tables are drawn.
     """
-    texts = (unicodedata.normalize("NFC", _cells(plain_text(text))) for text in (prediction, reference))
-    predicted, wanted = (_TOKEN.findall(text) for text in texts)
+    texts = (_ROW_END.sub("\n", _CELL_END.sub(" | ", plain_text(text))) for text in (prediction, reference))
+    texts = (unicodedata.normalize("NFC", _TABLE_TAG.sub("", text)) for text in texts)
+    predicted, wanted = map(_TOKEN.findall, texts)
     same = [[" " if token.isspace() else token for token in side] for side in (predicted, wanted)]
     pieces = []
     for step in Levenshtein.opcodes(*same):
@@ -57,10 +58,6 @@ def difference(prediction: str, reference: str) -> list[tuple[str, str]]:
         lost = "".join(wanted[step.dest_start : step.dest_end])
         pieces += [("same", extra)] if step.tag == "equal" else [("extra", extra), ("lost", lost)]
     return [piece for piece in pieces if piece[1]]
-
-
-def _cells(text: str) -> str:
-    return _TABLE_TAG.sub("", _ROW_END.sub("\n", _CELL_END.sub(" | ", text)))
 
 
 def listed_metrics() -> list[Metric]:
@@ -104,16 +101,12 @@ def _grid(table: Table | None, other: Table | None) -> list[list[tuple[str, int,
     """Rows of (text, columns, rows, whether the other table has the same text there)."""
     if table is None:
         return None
-    beside = [[cell.text for cell in row] for row in other.rows] if other else []
+    beside = enumerate(other.rows if other else ())
+    same = {(row, at, cell.text) for row, cells in beside for at, cell in enumerate(cells)}
     return [
         [
-            (
-                cell.text,
-                min(cell.column_span, _MAX_SPAN),
-                min(cell.row_span, _MAX_SPAN),
-                row < len(beside) and column < len(beside[row]) and beside[row][column] == cell.text,
-            )
-            for column, cell in enumerate(cells)
+            (cell.text, min(cell.column_span, _MAX_SPAN), min(cell.row_span, _MAX_SPAN), (row, at, cell.text) in same)
+            for at, cell in enumerate(cells)
         ]
         for row, cells in enumerate(table.rows[:_MAX_ROWS])
     ]

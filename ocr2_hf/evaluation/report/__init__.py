@@ -1,23 +1,28 @@
-"""`report.html`: one self-contained file that shows an evaluation, or two beside each other, page by page."""
+"""`report.html`: one self-contained file that shows an evaluation, or two beside each other, page by page.
 
-from collections.abc import Callable, Mapping, Sequence
+The data is JSON that no browser executes, and the script builds the page from it as text, never as HTML. The policy
+allows this one style and this one script, by their hashes, and no network.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from html import escape
 from pathlib import Path
+from string import Template
 from typing import Any
 
-from PIL import Image
 from tqdm.auto import tqdm
 
 from ocr2_hf.document.atomic_files import write_whole
-from ocr2_hf.document.page_files import PageSource
 from ocr2_hf.document.predictions import Prediction
-from ocr2_hf.errors import WorkError
 from ocr2_hf.evaluation.registry import COUNT, DECIMAL, METRICS, PERCENT, SECONDS, Metric, shown_metrics
-from ocr2_hf.evaluation.report_images import ReportImages
-from ocr2_hf.evaluation.report_items import listed_metrics, report_item
-from ocr2_hf.evaluation.report_page import page
+from ocr2_hf.evaluation.report.images import Images, ReportImages, open_image
+from ocr2_hf.evaluation.report.items import listed_metrics, report_item
 
-Images = Callable[[Prediction], Image.Image | None]
-
+_FOLDER = Path(__file__).parent
+_SCRIPTS = ("overview", "page_list", "page_view", "report")
 # A metric's form -> how the script writes a page's value.
 _SCRIPT_FORMS = {PERCENT: "percent", DECIMAL: "decimal", SECONDS: "seconds", COUNT: "count"}
 
@@ -35,9 +40,9 @@ def write_report(
     Where they take more than 50 MB, the images lie in a folder beside the report.
     """
     intervals = metrics.get("intervals") or {}
-    figures = [_measured(metric, [metrics.get(metric.name)], intervals) for metric in shown_metrics()]
+    values = [_measured(metric, [metrics.get(metric.name)], intervals.get(metric.name)) for metric in shown_metrics()]
     data = {"names": [title], "breakdowns": _breakdowns(metrics.get("by") or {})}
-    _write([[line] for line in lines], figures, data, Path(path), images, title)
+    _write([[line] for line in lines], values, data, Path(path), images, title)
 
 
 def write_comparison(
@@ -50,60 +55,65 @@ def write_comparison(
     notes: Sequence[str] = (),
 ) -> None:
     """Write the report of two evaluations of the same pages in the same order; `metrics` as `compare` gives them.
-    `notes` stand under the figures."""
+    `notes` stand under the values."""
     sides, paired = (metrics["before"], metrics["after"]), metrics.get("paired") or {}
-    figures = [
-        _measured(metric, [side.get(metric.name) for side in sides], {})
-        | _change(metric, metrics["change"].get(metric.name), paired.get(metric.name))
+    values = [
+        _measured(metric, [side.get(metric.name) for side in sides])
+        | _change(metric, metrics["change"].get(metric.name), paired.get(metric.name, {}).get("interval"))
         for metric in shown_metrics()
     ]
     data = {"names": list(names), "breakdowns": [], "notes": list(notes)}
-    pages = [list(pair) for pair in zip(before, after, strict=True)]
-    _write(pages, figures, data, Path(path), images, f"{names[0]} and {names[1]}")
-
-
-def open_image(line: Prediction) -> Image.Image | None:
-    """The image file that `line.image` names; None where there is none or it cannot be read."""
-    if line.image is None:
-        return None
-    try:
-        return PageSource(line.image).load_for_reading().image
-    except WorkError:
-        return None  # the figures matter more than one picture
+    pages = list(zip(before, after, strict=True))
+    _write(pages, values, data, Path(path), images, f"{names[0]} and {names[1]}")
 
 
 def _write(
     pages: Sequence[Sequence[Prediction]],
-    figures: Sequence[Mapping[str, Any]],
+    values: Sequence[Mapping[str, Any]],
     data: Mapping[str, Any],
     path: Path,
     images: Images | None,
     title: str,
 ) -> None:
     kept, sizes = ReportImages(path), []
-    for sides in tqdm(pages, desc="report", unit="page", delay=2):
-        found = (images(line) if images else open_image(line) for line in sides)
-        image = next(filter(None, found), None)
+    for first, *rest in tqdm(pages, desc="report", unit="page", delay=2):
+        image = next(filter(None, map(images or open_image, [first, *rest])), None)
         kept.add(image)
-        sizes.append(_size(sides[0], image))
-    items = [report_item(sides, size, source) for sides, size, source in zip(pages, sizes, kept.sources(), strict=True)]
-    document = dict(data) | {
-        "figures": [shown for shown in figures if any(value is not None for value in shown["numbers"])],
-        "measures": _measures(items),
-        "items": items,
-    }
-    write_whole(path, page(title, document, kept.beside))
+        size = image.size if image else None
+        sizes.append((first.width, first.height) if first.width and first.height else size)
+    items = [report_item(*item) for item in zip(pages, sizes, kept.sources, strict=True)]
+    shown = [value for value in values if any(number is not None for number in value["numbers"])]
+    document = {**data, "figures": shown, "measures": _measures(items), "items": items}
+    write_whole(path, _page(title, document, kept.beside))
 
 
-def _size(line: Prediction, image: Image.Image | None) -> tuple[int, int] | None:
-    """Width and height of the page that its boxes are on."""
-    if line.width and line.height:
-        return line.width, line.height
-    return image.size if image else None
+def _page(title: str, data: Mapping[str, Any], images_beside: bool) -> str:
+    """A whole HTML document that shows `data`. `title` is plain text."""
+    style, template = ((_FOLDER / name).read_text(encoding="utf-8") for name in ("report.css", "page.html"))
+    parts = "\n".join((_FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in _SCRIPTS)
+    script = f'"use strict";\n(() => {{\n{parts}\n}})();\n'
+    return Template(template).substitute(
+        title=escape(title),
+        folder=" 'self' file:" if images_beside else "",
+        style=style,
+        style_hash=_hash(style),
+        script=script,
+        script_hash=_hash(script),
+        data=_json(data),
+    )
 
 
-def _measured(metric: Metric, numbers: list[float | None], intervals: Mapping[str, Sequence[float]]) -> dict[str, Any]:
-    interval = intervals.get(metric.name)
+def _hash(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def _json(data: Mapping[str, Any]) -> str:
+    """JSON in which nothing can end the element it stands in, or begin another."""
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.translate({ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"})
+
+
+def _measured(metric: Metric, numbers: list[float | None], interval: Sequence[float] | None = None) -> dict[str, Any]:
     return {
         "name": metric.name,
         "label": metric.directed_label,
@@ -117,18 +127,13 @@ def _measured(metric: Metric, numbers: list[float | None], intervals: Mapping[st
     }
 
 
-def _change(metric: Metric, change: float | None, paired: Mapping[str, Any] | None) -> dict[str, Any]:
+def _change(metric: Metric, change: float | None, interval: Sequence[float] | None) -> dict[str, Any]:
     """The change and what the pages say about it: better, worse, or not to be told apart."""
-    better = None if not change else (change > 0) == metric.higher_is_better
-    certain = None
-    if paired:
-        low, high = paired["interval"]
-        certain = low > 0 or high < 0
     return {
         "change": metric.shown(change, signed=True),
-        "better": better,
-        "certain": certain,
-        "paired": paired and [metric.shown(end, signed=True) for end in paired["interval"]],
+        "better": (change > 0) == metric.higher_is_better if change else None,
+        "certain": interval and not interval[0] <= 0 <= interval[1],
+        "paired": interval and [metric.shown(end, signed=True) for end in interval],
     }
 
 
@@ -150,14 +155,11 @@ def _measures(items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _breakdowns(by: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[dict[str, Any]]:
-    """Tables of figures by label, script, language, task; one of a single row would repeat the headline."""
+    """Tables of metrics by label, script, language, task; one of a single row would repeat the headline."""
     tables = []
     for kind, groups in by.items():
-        metrics = [
-            metric
-            for metric in METRICS.values()
-            if "breakdown" in metric.places and any(group.get(metric.name) is not None for group in groups.values())
-        ]
+        places = [metric for metric in METRICS.values() if "breakdown" in metric.places]
+        metrics = [m for m in places if any(group.get(m.name) is not None for group in groups.values())]
         if len(groups) > (0 if kind == "label" else 1) and metrics:
             counted = "boxes" if kind == "label" else "pages"
             heads = [kind.capitalize(), counted, *(metric.directed_label for metric in metrics)]
