@@ -28,13 +28,10 @@ from data_scripts.arguments import count, page_size, share
 from data_scripts.synthetic.articles import draw_article
 from data_scripts.synthetic.damage import damage_image, damage_page
 from data_scripts.synthetic.fonts import Fonts, find_font, load_fonts
-from data_scripts.synthetic.language import LANGUAGES, letters
-from data_scripts.synthetic.primer import draw_primer, draw_ragged
+from data_scripts.synthetic.language import LANGUAGES, letters, load_words
 from data_scripts.synthetic.receipts import draw_receipt
-from data_scripts.synthetic.small_statements import draw_small_statement
+from data_scripts.synthetic.slips import draw_primer, draw_ragged, draw_small_statement, draw_ticket, draw_typed
 from data_scripts.synthetic.statements import draw_statement
-from data_scripts.synthetic.tickets import draw_ticket
-from data_scripts.synthetic.typed import draw_typed
 from ocr2_hf.document.atomic_files import PARTIAL, whole_file, write_whole
 from ocr2_hf.errors import UsageError, WorkError, run_command
 
@@ -57,9 +54,9 @@ SETTINGS_FILE = "synthesize.json"
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_arguments(argv)
-    words = LANGUAGES[args.language]
+    words = load_words(args.language)
     args.font = args.font and [find_font(font) for font in args.font]
-    fonts = [load_fonts(font, letters(words), words.FACE) for font in args.font or [None]]
+    fonts = [load_fonts(font, letters(words), words.face) for font in args.font or [None]]
     args.draw(random.Random(0), *args.size, fonts[0], words)  # refuses a page too small before there is a folder
     try:
         prepare_folder(args.out_dir, page_settings(args), args.pages)
@@ -133,7 +130,7 @@ def draw_page(args: argparse.Namespace, fonts: list[Fonts], number: int) -> None
     rng = random.Random(f"{args.kind}/{args.seed}/{number}")
     # With one font nothing is drawn by lot, so pages are those of earlier versions.
     chosen = fonts[0] if len(fonts) == 1 else rng.choice(fonts)
-    page = args.draw(rng, *args.size, chosen, LANGUAGES[args.language])
+    page = args.draw(rng, *args.size, chosen, load_words(args.language))
     if args.damage:
         damage_page(page, rng, args.damage)
     image = page.image()

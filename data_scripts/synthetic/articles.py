@@ -3,14 +3,13 @@
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import ModuleType
 
-from data_scripts.synthetic.charts import draw_chart
+from PIL import ImageFont
+
+from data_scripts.synthetic.article_parts import choose_formula, draw_chart, draw_formula, measurement_table
 from data_scripts.synthetic.fonts import Fonts
-from data_scripts.synthetic.formulas import choose_formula, draw_formula
-from data_scripts.synthetic.measurements import measurement_table
-from data_scripts.synthetic.page import Mark, Region, SyntheticPage, write_mark
-from data_scripts.synthetic.prose import Line, break_lines, fill, paragraph, units
+from data_scripts.synthetic.language import TextLine, Words, break_lines, fill, paragraph, units
+from data_scripts.synthetic.page import DrawnRegion, Mark, SyntheticPage, write_mark
 from data_scripts.synthetic.tables import GAP, TableLayout, draw_table, natural_widths
 from ocr2_hf.errors import UsageError
 
@@ -21,10 +20,10 @@ FEWEST_SPLIT = 2  # lines of a paragraph that stand alone at the end of a column
 
 
 @dataclass
-class Style:
+class ArticleStyle:
     """How the article is set; lengths in pixels."""
 
-    words: ModuleType
+    words: Words
     fonts: Fonts
     size: int
     pitch: float
@@ -33,16 +32,18 @@ class Style:
     indented: bool
 
     @property
-    def font(self):
+    def font(self) -> ImageFont.FreeTypeFont:
+        """That of the paragraphs."""
         return self.fonts(self.size)
 
-    def lines(self, text: str, width: float, scale: float = 1.0, indent: float = 0.0) -> list[Line]:
+    def lines(self, text: str, width: float, scale: float = 1.0, indent: float = 0.0) -> list[TextLine]:
+        """A text in lines of at most `width`, its letters scaled."""
         font = self.fonts(round(self.size * scale))
         return break_lines(units(text, self.words), font, width, self.words, indent, self.justified and scale == 1.0)
 
 
 @dataclass
-class Block:
+class ArticleBlock:
     """What stands in a column undivided: its height, and what draws it with its top left corner at a place."""
 
     height: float
@@ -50,7 +51,7 @@ class Block:
 
 
 @dataclass
-class Column:
+class TextColumn:
     """A column being filled; `y` moves down to `bottom`."""
 
     x: float
@@ -59,16 +60,16 @@ class Column:
     bottom: float
 
 
-def draw_article(rng: random.Random, width: int, height: int, fonts: Fonts, words: ModuleType) -> SyntheticPage:
+def draw_article(rng: random.Random, width: int, height: int, fonts: Fonts, words: Words) -> SyntheticPage:
     """One page. Raises `UsageError` where it is too small."""
-    page = SyntheticPage(width, height, between="\n\n", fonts=fonts, stamp_words=words.STAMPS)
+    page = SyntheticPage(width, height, between="\n\n", fonts=fonts, stamp_words=words.stamps)
     return _Article(rng, page, words).draw()
 
 
 class _Article:
     """A page while it is set."""
 
-    def __init__(self, rng: random.Random, page: SyntheticPage, words: ModuleType):
+    def __init__(self, rng: random.Random, page: SyntheticPage, words: Words):
         self.rng, self.page, self.words = rng, page, words
         self.margin = round(0.075 * min(page.width, page.height))
         size = round(page.width * rng.uniform(0.0142, 0.016))
@@ -78,7 +79,7 @@ class _Article:
                 f"--size: a page of {page.width}x{page.height} is too small for an article of two columns in letters "
                 f"of {SMALLEST_FONT} pixels; about 640x800 is the least, and it must not be much wider than high"
             )
-        self.style = Style(
+        self.style = ArticleStyle(
             words,
             page.fonts,
             size,
@@ -88,7 +89,7 @@ class _Article:
             indented=rng.random() < 0.5,
         )
         self.section = (rng.randint(0, 3), 0)  # the last number, and that of its part
-        self.headings = rng.sample(words.HEADINGS, len(words.HEADINGS))
+        self.headings = rng.sample(words.headings, len(words.headings))
         self.rest: list[str] = []  # of a paragraph, for the next column
 
     def draw(self) -> SyntheticPage:
@@ -102,7 +103,7 @@ class _Article:
         for i, special in enumerate((first, second)):
             makers = [special] + [self._equation] * equations[i]
             self.rng.shuffle(makers)
-            column = Column(self.margin + i * (width + gutter), width, top, bottom)
+            column = TextColumn(self.margin + i * (width + gutter), width, top, bottom)
             self._fill(column, makers)
         number = str(self.rng.randint(2, 198))
         place = (number, self.page.width / 2, self.page.height - self.margin, "ms")
@@ -115,15 +116,15 @@ class _Article:
         """Header, title and authors; returns where the columns begin."""
         style, rng, words = self.style, self.rng, self.words
         year, volume = rng.randint(2004, 2029), rng.randint(1, 12)
-        head = words.RUNNING_HEAD.format(journal=rng.choice(words.JOURNALS), volume=volume, year=year)
+        head = words.running_head.format(journal=rng.choice(words.journals), volume=volume, year=year)
         y = self.margin + 0.8 * style.pitch
         self.page.write("header", [(head, self.margin, y, "ls")], style.fonts(round(0.85 * style.size)))
         y += 1.2 * style.pitch
         room = self.page.width - 2 * self.margin
-        title = fill(rng.choice(words.TITLES), rng, words)
+        title = fill(rng.choice(words.titles), rng, words)
         y = self._write_centred("title", title, y, room, 1.75, bold=True)
-        names = rng.sample(words.SURNAMES, rng.randint(2, 4))
-        authors = (", " if words.SPACE else "，").join(names[:-1]) + words.AND + names[-1]
+        names = rng.sample(words.surnames, rng.randint(2, 4))
+        authors = (", " if words.space else "，").join(names[:-1]) + words.conjunction + names[-1]
         return self._write_centred("text", authors, y + 0.3 * style.pitch, room, 1.0) + 1.3 * style.pitch
 
     def _write_centred(self, label: str, text: str, y: float, room: float, scale: float, bold: bool = False) -> float:
@@ -132,14 +133,14 @@ class _Article:
         marks = []
         for line in style.lines(text, 0.85 * room, scale):
             y += 1.25 * font.size
-            written = self.words.SPACE.join(line.pieces)
+            written = self.words.space.join(line.pieces)
             marks.append(write_mark(written, self.page.width / 2, y, "ms", font, bold))
         self._add(label, text, marks, style.accent if bold else None)
         return y
 
     # --- a column
 
-    def _fill(self, column: Column, makers: list[Callable[[float], Block]]) -> None:
+    def _fill(self, column: TextColumn, makers: list[Callable[[float], ArticleBlock]]) -> None:
         """The rest of the column before; then special blocks, paragraphs between them; then paragraphs to the end."""
         blocks = [make(column.width) for make in makers]
         gap = 0.9 * self.style.pitch
@@ -151,7 +152,7 @@ class _Article:
             column.y += block.height + gap
         self._write_text(column, column.bottom - column.y, whole=False)
 
-    def _write_text(self, column: Column, height: float, whole: bool) -> None:
+    def _write_text(self, column: TextColumn, height: float, whole: bool) -> None:
         """Paragraphs, some under a heading, over at most `height`; unless `whole`, the last may go on elsewhere."""
         end = column.y + height
         if self.rest:
@@ -167,11 +168,11 @@ class _Article:
             if self.rest:
                 break
 
-    def _height(self, column: Column, pieces: list[str]) -> float:
+    def _height(self, column: TextColumn, pieces: list[str]) -> float:
         lines = break_lines(pieces, self.style.font, column.width, self.words, 0.0, justified=False)
         return (len(lines) + 1) * self.style.pitch
 
-    def _write_heading(self, column: Column) -> None:
+    def _write_heading(self, column: TextColumn) -> None:
         style = self.style
         section, part = self.section
         self.section = (section, part + 1) if section and self.rng.random() < 0.4 else (section + 1, 0)
@@ -182,10 +183,10 @@ class _Article:
         self._add("sub_title", text, [mark], style.accent)
         column.y += 0.35 * style.pitch
 
-    def _write_lines(self, column: Column, pieces: list[str], end: float, continued: bool = False) -> None:
+    def _write_lines(self, column: TextColumn, pieces: list[str], end: float, continued: bool = False) -> None:
         """The lines of a paragraph that fit above `end`; what does not becomes the rest."""
         style = self.style
-        indent = self.words.INDENT * style.size if style.indented and not continued else 0.0
+        indent = self.words.indent * style.size if style.indented and not continued else 0.0
         lines = break_lines(pieces, style.font, column.width, self.words, indent, style.justified)
         room = int((end - column.y) / style.pitch)
         if room < min(len(lines), FEWEST_SPLIT):
@@ -202,18 +203,18 @@ class _Article:
                 write_mark(piece, column.x + start, column.y, "ls", style.font)
                 for piece, start in zip(line.pieces, line.starts, strict=True)
             ]
-        text = self.words.SPACE.join(piece for line in shown for piece in line.pieces)
+        text = self.words.space.join(piece for line in shown for piece in line.pieces)
         self._add("text", text, marks)
         column.y += 0.0 if style.indented else 0.5 * style.pitch
 
     def _add(self, label: str, text: str, marks: list[Mark], colour: tuple[int, int, int] | None = None) -> None:
         for mark in marks:
             mark.colour = mark.colour or colour
-        self.page.regions.append(Region(label, text, marks))
+        self.page.regions.append(DrawnRegion(label, text, marks))
 
     # --- what stands undivided
 
-    def _equation(self, width: float) -> Block:
+    def _equation(self, width: float) -> ArticleBlock:
         style, latex = self.style, choose_formula(self.rng)
         mask = draw_formula(latex, round(1.15 * style.size))
         number = self.rng.randint(1, 12) if self.rng.random() < 0.6 else None
@@ -225,12 +226,12 @@ class _Article:
             tag = rf" \tag{{{number}}}" if number else ""
             self._add("equation", rf"\[ {latex}{tag} \]", marks)
 
-        return Block(mask.height, draw)
+        return ArticleBlock(mask.height, draw)
 
-    def _figure(self, width: float) -> Block:
+    def _figure(self, width: float) -> ArticleBlock:
         style = self.style
         height = width * self.rng.uniform(*FIGURE_SHAPE)
-        caption = self._caption("image_caption", self.words.FIGURE_CAPTIONS, width)
+        caption = self._caption("image_caption", self.words.figure_captions, width)
         inset = 0.05 * width
 
         def draw(x: float, y: float) -> None:
@@ -239,16 +240,16 @@ class _Article:
             self._add("image", "", marks)
             caption.draw(x, y + height + 0.3 * style.pitch)
 
-        return Block(height + 0.3 * style.pitch + caption.height, draw)
+        return ArticleBlock(height + 0.3 * style.pitch + caption.height, draw)
 
-    def _table(self, width: float) -> Block:
+    def _table(self, width: float) -> ArticleBlock:
         style = self.style
         table = measurement_table(self.rng, self.words)
         size = round(0.92 * style.size)
         widths = [natural + GAP * size for natural in natural_widths(table, style.fonts(size))]
         if sum(widths) < width:
             widths = [own + (width - sum(widths)) / len(widths) for own in widths]
-        caption = self._caption("table_caption", self.words.TABLE_CAPTIONS, width)
+        caption = self._caption("table_caption", self.words.table_captions, width)
         look = self.rng.choice(("rules", "rules", "grid"))
         pitch = self.rng.uniform(1.5, 1.8) * size
         above = caption.height + 0.5 * style.pitch
@@ -259,9 +260,9 @@ class _Article:
             layout = TableLayout(style.fonts, size, edges, y + above, pitch, look)
             self.page.regions.append(draw_table(table, layout))
 
-        return Block(above + pitch * len(table.kinds), draw)
+        return ArticleBlock(above + pitch * len(table.kinds), draw)
 
-    def _caption(self, label: str, templates: list[str], width: float) -> Block:
+    def _caption(self, label: str, templates: list[str], width: float) -> ArticleBlock:
         """One or more lines, centred where it is one."""
         text = fill(self.rng.choice(templates), self.rng, self.words, n=1)
         font = self.style.fonts(round(0.9 * self.style.size))
@@ -272,7 +273,7 @@ class _Article:
             for line in lines:
                 y += 1.3 * font.size
                 place = (x + width / 2, y, "ms") if len(lines) == 1 else (x, y, "ls")
-                marks.append(write_mark(self.words.SPACE.join(line.pieces), *place, font))
+                marks.append(write_mark(self.words.space.join(line.pieces), *place, font))
             self._add(label, text, marks)
 
-        return Block(len(lines) * 1.35 * font.size, draw)
+        return ArticleBlock(len(lines) * 1.35 * font.size, draw)
