@@ -31,7 +31,7 @@ from typing import Any
 import datasets
 from PIL import Image, ImageDraw, ImageFont
 
-from data_scripts.arguments import count, page_size
+from data_scripts.arguments import count, page_size, script_parser
 from data_scripts.build_dataset import build_or_reuse
 from data_scripts.build_dataset import parse_arguments as parse_build_arguments
 from ocr2_hf.document.atomic_files import write_json
@@ -44,6 +44,7 @@ MIB = 2**20
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Measure, print the table, and write it where that is asked for."""
     args = parse_arguments(argv)
     os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"  # of the processes that build
     with tempfile.TemporaryDirectory(prefix="bench-build-", dir=args.work_dir) as work:
@@ -56,7 +57,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """The arguments of a measurement; status 2 where they are wrong."""
+    parser = script_parser(__doc__)
     add = parser.add_argument
     add("--pages", type=count, default=2000)
     add("--size", type=page_size, default=(1240, 1754), metavar="WIDTHxHEIGHT", help="pixels (default 1240x1754)")
@@ -165,17 +167,20 @@ def _measured(work: Callable[..., None], *arguments: Any) -> tuple[float, int]:
 
 
 def build_pages(folder: Path, cache: Path, num_proc: int) -> None:
+    """A build of the folder, everything in `train`."""
     datasets.config.HF_DATASETS_CACHE = cache
     words = ["bench", "--annotations", str(folder), "--val", "0", "--test", "0", "--num_proc", str(num_proc)]
     build_or_reuse(parse_build_arguments(words))
 
 
 def load_imagefolder(folder: Path, cache: Path, num_proc: int) -> None:
+    """The same pages by `imagefolder`."""
     datasets.logging.set_verbosity_error()
     datasets.load_dataset("imagefolder", data_dir=str(folder), cache_dir=str(cache), num_proc=num_proc)
 
 
 def print_table(results: dict[str, dict[str, Any]]) -> None:
+    """A row for each measure, a column for each kind of image."""
     rows = [
         ("MB in all", lambda result: f"{result['megabytes']:,.0f}"),
         *(

@@ -17,11 +17,10 @@ from uuid import uuid4
 import numpy as np
 import pyarrow as pa
 
+from data_scripts.build_plan import PageOptions
 from data_scripts.formats import page_reader
-from data_scripts.formats.page import Page
-from data_scripts.page_drawing import draw_page
-from data_scripts.page_image import MAX_BYTES, check_image
-from data_scripts.page_options import PageOptions
+from data_scripts.formats.format import ListedPage
+from data_scripts.page_image import MAX_BYTES, check_image, draw_page
 from ocr2_hf.data.features import FEATURES
 from ocr2_hf.document.atomic_files import write_whole
 from ocr2_hf.document.page_files import SEVERAL_PAGES
@@ -39,7 +38,7 @@ _Checked = tuple[dict[str, Any], int, bool]
 
 
 @dataclass
-class Report:
+class BuildReport:
     """What was read of one split: accepted pages and their regions, what was noticed, and the rejected pages."""
 
     split: str
@@ -49,7 +48,8 @@ class Report:
     overlong: int = 0  # pages longer than the context, which can be split
     rejects: list[dict[str, str]] = field(default_factory=list)  # {id, file, reason}
 
-    def reject(self, page: Page, reason: Exception) -> None:
+    def reject(self, page: ListedPage, reason: Exception) -> None:
+        """Add a rejected page."""
         self.rejects.append({"id": page.id, "file": page.annotation, "reason": str(reason)})
 
 
@@ -57,7 +57,7 @@ class Report:
 class _Item:
     """A page whose image is to be read; `size` in bytes. `image` is the page as PNG where it is drawn beforehand."""
 
-    page: Page
+    page: ListedPage
     record: PageRecord
     size: int
     image: bytes | None = None
@@ -76,14 +76,14 @@ class _Batch:
         self.size += item.size
 
 
-def read_batches(pages: list[Page], split: str, options: PageOptions) -> Iterator[tuple[pa.Table, Report]]:
+def read_batches(pages: list[ListedPage], split: str, options: PageOptions) -> Iterator[tuple[pa.Table, BuildReport]]:
     """Tables of the accepted pages, in order, each with the report of the pages read since the one before.
 
     A table may be empty, where every page of the batch was rejected.
     """
     read_page = page_reader(options.format, options.level, options.label_map)
     check = partial(_check_page, full=options.full_check, lengths=tokenizer_lengths(options.tokenizer))
-    batch, report = _Batch(), Report(split)
+    batch, report = _Batch(), BuildReport(split)
     for page in pages:
         try:
             item = _item(page, read_page(page))
@@ -92,12 +92,12 @@ def read_batches(pages: list[Page], split: str, options: PageOptions) -> Iterato
             continue
         if not batch.has_room(item.size):
             yield _read_images(batch, report, check), report
-            batch, report = _Batch(), Report(split)
+            batch, report = _Batch(), BuildReport(split)
         batch.add(item)
     yield _read_images(batch, report, check), report
 
 
-def _item(page: Page, record: PageRecord) -> _Item:
+def _item(page: ListedPage, record: PageRecord) -> _Item:
     path = record.image_path
     image = draw_page(path, record.page_number) if path.lower().endswith(SEVERAL_PAGES) else None
     return _Item(page, record, _file_size(path) if image is None else len(image), image)
@@ -113,7 +113,7 @@ def _file_size(path: str) -> int:
     return size
 
 
-def _read_images(batch: _Batch, report: Report, check: Callable[[PageRecord, memoryview], _Checked]) -> pa.Table:
+def _read_images(batch: _Batch, report: BuildReport, check: Callable[[PageRecord, memoryview], _Checked]) -> pa.Table:
     """Read and check the images of a batch; the accepted pages as a table, the others in `report`."""
     buffer = pa.allocate_buffer(batch.size)
     view = memoryview(buffer).cast("B")
@@ -186,7 +186,7 @@ def _box_column(pages: list[list[list[float]]], kind: pa.DataType) -> pa.Array:
     return pa.ListArray.from_arrays(offsets, pa.FixedSizeListArray.from_arrays(pa.array(flat), 4)).cast(kind)
 
 
-def write_report(folder: str, report: Report) -> None:
+def write_report(folder: str, report: BuildReport) -> None:
     """Leave a report in `folder`, under a name that no other process uses."""
     name = f"{uuid4().hex}.{'bad' if report.rejects else 'good'}"
     write_whole(Path(folder) / name, json.dumps(asdict(report)))
@@ -197,17 +197,14 @@ def has_rejects(folder: str) -> bool:
     return any(name.endswith(".bad") for name in os.listdir(folder))
 
 
-def read_reports(folder: str) -> dict[str, Report]:
+def read_reports(folder: str) -> dict[str, BuildReport]:
     """The reports in `folder`, added up by split; rejected pages sorted by id."""
-    totals: dict[str, Report] = {}
+    totals: dict[str, BuildReport] = {}
     for path in sorted(Path(folder).iterdir()):
-        part = Report(**json.loads(path.read_text()))
-        total = totals.setdefault(part.split, Report(part.split))
-        total.pages += part.pages
-        total.regions += part.regions
-        total.clamped += part.clamped
-        total.overlong += part.overlong
-        total.rejects += part.rejects
+        part = BuildReport(**json.loads(path.read_text()))
+        total = totals.setdefault(part.split, BuildReport(part.split))
+        for name in ("pages", "regions", "clamped", "overlong", "rejects"):
+            setattr(total, name, getattr(total, name) + getattr(part, name))
     for total in totals.values():
         total.rejects.sort(key=lambda reject: reject["id"])
     return totals

@@ -8,7 +8,7 @@ from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import ParseError, fromstring
 
 from data_scripts.file_tree import FileTree, annotation_read, first_heads
-from data_scripts.formats.geometry import box_around
+from data_scripts.formats.layout import box_around
 from ocr2_hf.document.records import RecordError
 
 MAX_BYTES = 32 * 2**20
@@ -106,6 +106,7 @@ def number(element: Element, name: str) -> float:
 
 
 def parse_number(text: str, what: str) -> float:
+    """The text as a number; `RecordError` beginning with `what` where it is none."""
     if not _NUMBER.fullmatch(text.strip()):
         raise RecordError(f"{what} is {text[:40]!a}, not a number")
     return float(text)
