@@ -6,7 +6,7 @@ images themselves.
     python data_scripts/bench_build.py --output bench_build.json
 
 Draws its own pages, warms the disk cache, and takes turns: copy, build, imagefolder, again and again; each build in a
-fresh process. Figures are medians over the rounds, ratios are of figures of one run. The pages carry the full checks
+fresh process. Values are medians over the rounds, ratios are of values of one run. The pages carry the full checks
 that a build makes by default.
 """
 
@@ -24,6 +24,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import redirect_stdout
+from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -66,12 +67,12 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     add("--num_proc", type=count, default=2, help="processes of the build and of imagefolder (default 2)")
     add("--rounds", type=count, default=5, help="times that each is run (default 5)")
     add("--work_dir", type=Path, help="on the disk to measure (default: the system's temporary folder)")
-    add("--output", type=Path, help="JSON with every figure")
+    add("--output", type=Path, help="JSON with every value")
     return parser.parse_args(argv)
 
 
 def bench(work: Path, kind: str, args: argparse.Namespace) -> dict[str, Any]:
-    """The figures of one kind of image; `pages_per_second` by what was run, medians."""
+    """What was measured with one kind of image; `pages_per_second` by what was run, medians."""
     folder = draw_pages(work / kind, kind, args.pages, args.size)
     described = describe_images(folder, work / f"{kind}-described")
     megabytes = sum(path.stat().st_size for path in folder.rglob("*")) / 1e6  # reading sizes warms the folders
@@ -160,6 +161,7 @@ def fresh(work: Callable[..., None], *arguments: Any) -> tuple[float, int]:
 
 def _measured(work: Callable[..., None], *arguments: Any) -> tuple[float, int]:
     datasets.disable_progress_bars()
+    import_module("data_scripts.build_run")  # a build imports it when it begins
     start = time.perf_counter()
     with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
         work(*arguments)

@@ -75,13 +75,28 @@ def make_plan(args: argparse.Namespace) -> BuildPlan:
         folder = getattr(args, option)
         if folder and not folder.is_dir():
             raise UsageError(f"--{option}: no folder {folder}")
-    chosen, trees, list_splits = _plan_folders(args) if args.split == "folders" else _plan_hash(args)
+    by_folder = args.split == "folders"
+    find = find_split_folders if by_folder else lambda *folders: {"": find_folders(*folders)}
+    folders = find(args.annotations, args.images)
+    listed = {folder: list_files(folder) for pair in folders.values() for folder in pair}
+    trees = {split: (listed[annotations], listed[images]) for split, (annotations, images) in folders.items()}
+    chosen = choose_format(args.format, [annotations for annotations, _ in trees.values()])
+
+    def list_splits() -> dict[str, list[ListedPage]]:
+        pages = {split: FORMATS[chosen].list_pages(*pair) for split, pair in trees.items()}
+        return pages if by_folder else _hashed(pages[""], args)
+
+    if not by_folder:
+        root = folders[""][0]
+        if named := [name for names in FOLDERS.values() for name in names if (root / name).is_dir()]:
+            warn(f"{root} has {', '.join(named)} in it: --split folders would keep them apart")
     label_map = load_label_map(args.label_map) if args.label_map else {}
     level = choose_level(chosen, args.level)
     options = PageOptions(chosen, level, label_map, args.check == "full", args.tokenizer)
+    digested = [tree for pair in trees.values() for tree in pair]
     if args.tokenizer and Path(args.tokenizer).is_dir():
-        trees = [*trees, list_files(Path(args.tokenizer))]
-    return BuildPlan(options, _digest(args, options, trees), list_splits)
+        digested.append(list_files(Path(args.tokenizer)))
+    return BuildPlan(options, _digest(args, options, digested), list_splits)
 
 
 def warn(message: str) -> None:
@@ -89,35 +104,10 @@ def warn(message: str) -> None:
     print(f"warning: {message}", file=sys.stderr)
 
 
-_Planned = tuple[str, list[FileTree], Callable[[], dict[str, list[ListedPage]]]]
-
-
-def _plan_hash(args: argparse.Namespace) -> _Planned:
-    annotation_folder, image_folder = find_folders(args.annotations, args.images)
-    annotations = list_files(annotation_folder)
-    images = annotations if image_folder == annotation_folder else list_files(image_folder)
-    chosen = choose_format(args.format, [annotations])
-    if named := [name for names in FOLDERS.values() for name in names if (annotation_folder / name).is_dir()]:
-        warn(f"{annotation_folder} has {', '.join(named)} in it: --split folders would keep them apart")
-
-    def list_splits() -> dict[str, list[ListedPage]]:
-        pages = FORMATS[chosen].list_pages(annotations, images)
-        splits = split_by_hash(pages, args.val, args.test, args.group_by)
-        shares = {"train": 1 - args.val - args.test, "validation": args.val, "test": args.test}
-        return {split: splits[split] for split, share in shares.items() if share > 0}
-
-    return chosen, [annotations, images], list_splits
-
-
-def _plan_folders(args: argparse.Namespace) -> _Planned:
-    folders = find_split_folders(args.annotations, args.images)
-    trees = {split: (list_files(pair[0]), list_files(pair[1])) for split, pair in folders.items()}
-    chosen = choose_format(args.format, [pair[0] for pair in trees.values()])
-
-    def list_splits() -> dict[str, list[ListedPage]]:
-        return {split: FORMATS[chosen].list_pages(*pair) for split, pair in trees.items()}
-
-    return chosen, [tree for pair in trees.values() for tree in pair], list_splits
+def _hashed(pages: list[ListedPage], args: argparse.Namespace) -> dict[str, list[ListedPage]]:
+    splits = split_by_hash(pages, args.val, args.test, args.group_by)
+    shares = {"train": 1 - args.val - args.test, "validation": args.val, "test": args.test}
+    return {split: splits[split] for split, share in shares.items() if share > 0}
 
 
 def _digest(args: argparse.Namespace, options: PageOptions, trees: list[FileTree]) -> str:

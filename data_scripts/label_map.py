@@ -39,16 +39,12 @@ def load_label_map(path: Path) -> LabelMap:
     for name, label in table.items():
         if not isinstance(name, str):
             raise UsageError(f"--label_map: {path}: the class {name!a} is not a string; put it in quotes")
-        if label is not None:
-            _check(label, f"--label_map: {path}: the label of {name!a}")
+        try:
+            if label is not None:
+                check_label(label, f"--label_map: {path}: the label of {name!a}")
+        except RecordError as error:
+            raise UsageError(str(error)) from None
     return table
-
-
-def _check(label: object, where: str) -> None:
-    try:
-        check_label(label, where)
-    except RecordError as error:
-        raise UsageError(str(error)) from None
 
 
 def map_labels(record: PageRecord, table: LabelMap) -> PageRecord:

@@ -7,7 +7,7 @@ pages.
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
 
 BATCH_BYTES = 64 * 2**20
 BATCH_PAGES = 1000
-
-# A page that is accepted: its row but for the image, how many boxes were clamped, and whether it is over the context.
-_Checked = tuple[dict[str, Any], int, bool]
 
 
 @dataclass
@@ -63,38 +60,26 @@ class _Item:
     image: bytes | None = None
 
 
-@dataclass
-class _Batch:
-    items: list[_Item] = field(default_factory=list)
-    size: int = 0
-
-    def has_room(self, size: int) -> bool:
-        return not self.items or (self.size + size <= BATCH_BYTES and len(self.items) < BATCH_PAGES)
-
-    def add(self, item: _Item) -> None:
-        self.items.append(item)
-        self.size += item.size
-
-
 def read_batches(pages: list[ListedPage], split: str, options: PageOptions) -> Iterator[tuple[pa.Table, BuildReport]]:
     """Tables of the accepted pages, in order, each with the report of the pages read since the one before.
 
     A table may be empty, where every page of the batch was rejected.
     """
     read_page = page_reader(options.format, options.level, options.label_map)
-    check = partial(_check_page, full=options.full_check, lengths=tokenizer_lengths(options.tokenizer))
-    batch, report = _Batch(), BuildReport(split)
+    read_images = partial(_read_images, full=options.full_check, lengths=tokenizer_lengths(options.tokenizer))
+    batch, size, report = [], 0, BuildReport(split)
     for page in pages:
         try:
             item = _item(page, read_page(page))
         except (RecordError, WorkError) as error:
             report.reject(page, error)
             continue
-        if not batch.has_room(item.size):
-            yield _read_images(batch, report, check), report
-            batch, report = _Batch(), BuildReport(split)
-        batch.add(item)
-    yield _read_images(batch, report, check), report
+        if batch and (size + item.size > BATCH_BYTES or len(batch) == BATCH_PAGES):
+            yield read_images(batch, report), report
+            batch, size, report = [], 0, BuildReport(split)
+        batch.append(item)
+        size += item.size
+    yield read_images(batch, report), report
 
 
 def _item(page: ListedPage, record: PageRecord) -> _Item:
@@ -113,36 +98,31 @@ def _file_size(path: str) -> int:
     return size
 
 
-def _read_images(batch: _Batch, report: BuildReport, check: Callable[[PageRecord, memoryview], _Checked]) -> pa.Table:
+def _read_images(batch: list[_Item], report: BuildReport, full: bool, lengths: "TokenLengths | None") -> pa.Table:
     """Read and check the images of a batch; the accepted pages as a table, the others in `report`."""
-    buffer = pa.allocate_buffer(batch.size)
+    buffer = pa.allocate_buffer(sum(item.size for item in batch))
     view = memoryview(buffer).cast("B")
     offsets, rows = [0], []
-    for item in batch.items:
+    for item in batch:
         place = view[offsets[-1] : offsets[-1] + item.size]
         try:
             if item.image is None:
                 _read_into(place, item.record.image_path)
             else:
                 place[:] = item.image
-            row, clamped, is_overlong = check(item.record, place)
+            width, height = check_image(place, full)
+            record, clamped = check_record(item.record, width, height)
+            is_overlong = lengths is not None and lengths.is_over(record, width, height)
         except (RecordError, WorkError) as error:
             report.reject(item.page, error)
             continue
         offsets.append(offsets[-1] + item.size)
-        rows.append(row)
+        rows.append(vars(record) | {"width": width, "height": height})
         report.clamped += clamped
         report.overlong += is_overlong
-        report.regions += len(row["bboxes"])
+        report.regions += len(record.bboxes)
     report.pages += len(rows)
     return _table(rows, buffer.slice(0, offsets[-1]), offsets)
-
-
-def _check_page(record: PageRecord, image: memoryview, full: bool, lengths: "TokenLengths | None") -> _Checked:
-    width, height = check_image(image, full)
-    checked, clamped = check_record(record, width, height)
-    is_overlong = lengths is not None and lengths.is_over(checked, width, height)
-    return vars(checked) | {"width": width, "height": height}, clamped, is_overlong
 
 
 def tokenizer_lengths(name: str | None) -> "TokenLengths | None":

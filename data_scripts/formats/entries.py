@@ -72,13 +72,11 @@ def unique_pages(pages: Iterable[ListedPage]) -> list[ListedPage]:
     """The pages sorted by id. Where several have one id, which of them is right is not known: all are faults."""
     pages = list(pages)
     counts = Counter(page.id for page in pages)
-    return sorted(
-        (page if counts[page.id] == 1 else _twin(page, counts[page.id]) for page in pages), key=lambda page: page.id
-    )
-
-
-def _twin(page: ListedPage, count: int) -> ListedPage:
-    return replace(page, entry=RecordError(f"{count} entries are of the image {page.id!a}: keep one of them"))
+    for i, page in enumerate(pages):
+        if (count := counts[page.id]) > 1:
+            fault = RecordError(f"{count} entries are of the image {page.id!a}: keep one of them")
+            pages[i] = replace(page, entry=fault)
+    return sorted(pages, key=lambda page: page.id)
 
 
 def image_id(image: str) -> str:

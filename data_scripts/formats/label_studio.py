@@ -41,14 +41,14 @@ def recognise(annotations: FileTree) -> bool:
 
 def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
     """Every task of every *.json as a page; `WorkError` where one of the files is no JSON list."""
-    return unique_pages(page for path in annotations.paths(".json") for page in _file_pages(path, images))
+    return unique_pages(
+        _task_page(path, number, task, images)
+        for path in annotations.paths(".json")
+        for number, task in enumerate(read_shared_json(path, list), 1)
+    )
 
 
 read_page = read_record
-
-
-def _file_pages(path: str, images: FileTree) -> list[ListedPage]:
-    return [_task_page(path, number, task, images) for number, task in enumerate(read_shared_json(path, list), 1)]
 
 
 def _task_page(path: str, number: int, task: Any, images: FileTree) -> ListedPage:

@@ -42,15 +42,14 @@ def recognise(annotations: FileTree) -> bool:
 
 def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
     """Every page of every *.json; `WorkError` where one of the files is no JSON list."""
-    return unique_pages(page for path in annotations.paths(".json") for page in _file_pages(path, images))
+    return unique_pages(
+        _entry_page(path, number, entry, images)
+        for path in annotations.paths(".json")
+        for number, entry in enumerate(read_shared_json(path, list, _needed), 1)
+    )
 
 
 read_page = read_record
-
-
-def _file_pages(path: str, images: FileTree) -> list[ListedPage]:
-    entries = enumerate(read_shared_json(path, list, _needed), 1)
-    return [_entry_page(path, number, entry, images) for number, entry in entries]
 
 
 def _entry_page(path: str, number: int, entry: Any, images: FileTree) -> ListedPage:

@@ -51,7 +51,11 @@ def read_page(page: ListedPage, level: Level) -> PageRecord:
         raise RecordError("image is a PDF: the boxes are not PubTabNet's, which are pixels (FinTabNet counts upwards)")
     structure, cells = _structure(row)
     html = _html(structure, cells)
-    placed = [(_box(cell, i), _tokens(cell, i)) for i, cell in enumerate(cells) if "bbox" in cell]
+    placed = [
+        (numbers(cell["bbox"], 4, f"cells[{i}]: bbox"), _tokens(cell, i))
+        for i, cell in enumerate(cells)
+        if "bbox" in cell
+    ]
     boxes, texts = [box for box, _ in placed], [_plain(tokens) for _, tokens in placed]
     if level == "region" and boxes:
         boxes, texts = [box_around_all(boxes)], [html]
@@ -91,7 +95,3 @@ def _marked_up(tokens: list[str]) -> str:
 
 def _plain(tokens: list[str]) -> str:
     return "".join(token for token in tokens if len(token) == 1).strip()
-
-
-def _box(cell: dict[str, Any], i: int) -> list[float]:
-    return numbers(cell["bbox"], 4, f"cells[{i}]: bbox")

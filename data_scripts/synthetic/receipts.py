@@ -83,7 +83,10 @@ def draw_receipt(rng: random.Random, width: int, height: int, fonts: Fonts, word
         pen.centred("text", words.address.format(street=rng.choice(words.streets), town=rng.choice(words.towns)))
     pen.centred("text", _date(rng))
     pen.skip(0.5)
-    items = [_choose_item(rng, name) for name in rng.sample(words.items, layout.items)]
+    items = [
+        Item(name, rng.choice((1, 1, 1, 2, 2, 3, 4, 5, 6)), rng.randrange(40, 1500, 5))
+        for name in rng.sample(words.items, layout.items)
+    ]
     for item in items:
         pen.columns(item.name, f"{item.quantity} x {money(item.price, mark)}", money(item.amount, mark))
     pen.skip(0.5)
@@ -126,10 +129,6 @@ def _font_size(size: int, width: int, height: int, fonts: Fonts, words: Words) -
             return candidate
     side = "low" if is_wide else "narrow"
     raise UsageError(f"--size: within its margins a page is {width}x{height}, too {side} for a receipt")
-
-
-def _choose_item(rng: random.Random, name: str) -> Item:
-    return Item(name, rng.choice((1, 1, 1, 2, 2, 3, 4, 5, 6)), rng.randrange(40, 1500, 5))
 
 
 def _date(rng: random.Random) -> str:

@@ -91,15 +91,14 @@ def _text(cell: TableCell, table: DrawnTable, layout: TableLayout) -> Mark:
     left, right = layout.edges[cell.column] + pad, layout.edges[cell.column + cell.colspan] - pad
     y = layout.y(cell.row + cell.rowspan / 2) if kind == "head" else layout.y(cell.row + 0.5)
     if cell.align == "centre":
-        place = (left + right) / 2, y, "mm"
+        x, anchor = (left + right) / 2, "mm"
     elif cell.align == "right":
         # Amounts stand under each other: the closing parenthesis of a negative one hangs out.
         hang = layout.fonts(size).getlength(")") if cell.text.endswith(")") else 0
-        place = right - layout.fonts(size).getlength(")") + hang, y, "rm"
+        x, anchor = right - layout.fonts(size).getlength(")") + hang, "rm"
     else:
-        place = left + cell.indent * size, y, "lm"
+        x, anchor = left + cell.indent * size, "lm"
     bold = layout.bold_totals and kind != "item"
-    x, y, anchor = place
     # The middle of "mm" is that of the letters' height in the font, so texts with and without descenders are level.
     return write_mark(cell.text, x, y, anchor, layout.fonts(size), bold)
 
