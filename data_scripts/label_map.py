@@ -50,7 +50,7 @@ def load_label_map(path: Path) -> LabelMap:
 def map_labels(record: PageRecord, table: LabelMap) -> PageRecord:
     """The record with its labels by `table`, others as they are, and without the regions of null.
 
-    A class is looked up as it stands, then in small letters, as the model's own labels are: "Title" is `title`.
+    A class is looked up as it is, then in small letters, as the model's own labels are: "Title" is `title`.
 
     A record whose lists do not fit together is returned as it is: `check_record` refuses it.
     """

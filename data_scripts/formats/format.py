@@ -54,4 +54,4 @@ class Format(Protocol):
         """
 
     def read_page(self, page: ListedPage, level: Level) -> PageRecord:
-        """The annotation as it stands; `RecordError` where it cannot be read."""
+        """The annotation as it is; `RecordError` where it cannot be read."""

@@ -93,36 +93,38 @@ def read_page(page: ListedPage, level: Level) -> PageRecord:
     """The page's regions, lines or words, in pixels of the page's own box."""
     with annotation_read():
         stat = os.stat(page.annotation)
-    sheets = _sheets(page.annotation, stat.st_size, stat.st_mtime_ns)
+    html_pages = _html_pages(page.annotation, stat.st_size, stat.st_mtime_ns)
     number = page.entry or 1
-    if number > len(sheets) or (page.entry is None and len(sheets) != 1):
+    if number > len(html_pages) or (page.entry is None and len(html_pages) != 1):
         of_one = ", and one image has its name" if page.images else ""
-        raise RecordError(f"annotation holds {len(sheets)} pages of class ocr_page{of_one}")
-    sheet, named = sheets[number - 1]
+        raise RecordError(f"annotation holds {len(html_pages)} pages of class ocr_page{of_one}")
+    html_page, named = html_pages[number - 1]
     path, page_number = image_of_page(page, named)
-    if page_number is None and path.lower().endswith(SEVERAL_PAGES) and not _is_own(path, named, sheets):
+    if page_number is None and path.lower().endswith(SEVERAL_PAGES) and not _is_own(path, named, html_pages):
         page_number = page.entry
-    box = _box_of(sheet)
+    box = _box_of(html_page)
     size = (box[2], box[3]) if box and box[:2] == [0, 0] else None
-    return page_record(page, (path, page_number), _list_regions(sheet), level, size)
+    return page_record(page, (path, page_number), _list_regions(html_page), level, size)
 
 
-def _is_own(path: str, named: str | None, sheets: list[tuple[Any, str | None]]) -> bool:
+def _is_own(path: str, named: str | None, html_pages: list[tuple[Any, str | None]]) -> bool:
     """Whether the image is of one page, as a single page names it."""
-    return os.path.basename(path) == os.path.basename(named or "") and [name for _, name in sheets].count(named) == 1
+    return (
+        os.path.basename(path) == os.path.basename(named or "") and [name for _, name in html_pages].count(named) == 1
+    )
 
 
 @lru_cache(maxsize=1)  # the pages of a book follow one another
-def _sheets(path: str, size: int, time: int) -> list[tuple[Any, str | None]]:
+def _html_pages(path: str, size: int, time: int) -> list[tuple[Any, str | None]]:
     """The pages, each with the image that its title names."""
-    sheets = [element for element in _parse_hocr(read_bytes(path)).iter() if _kind_of(element) == "ocr_page"]
-    if any(_kind_of(inner) == "ocr_page" for sheet in sheets for inner in sheet.iterfind(".//*")):
+    html_pages = [element for element in _parse_hocr(read_bytes(path)).iter() if _kind_of(element) == "ocr_page"]
+    if any(_kind_of(inner) == "ocr_page" for html_page in html_pages for inner in html_page.iterfind(".//*")):
         raise RecordError("annotation has an ocr_page in another one: is a tag not closed?")
-    return [(sheet, _image_name(sheet)) for sheet in sheets]
+    return [(html_page, _image_name(html_page)) for html_page in html_pages]
 
 
-def _image_name(sheet: Any) -> str | None:
-    title = _IMAGE.search(sheet.get("title", ""))
+def _image_name(html_page: Any) -> str | None:
+    title = _IMAGE.search(html_page.get("title", ""))
     return title and (title[1] or title[2] or title[3])
 
 
@@ -140,10 +142,10 @@ def _is_line(element: Any) -> bool:
     return kind in _LINES + _WORDS or (kind in _REGIONS_OR_LINES and not _has(element, _LINES + _REGIONS))
 
 
-def _list_regions(sheet: Any) -> list[LayoutBlock]:
+def _list_regions(html_page: Any) -> list[LayoutBlock]:
     """The regions of the page; `RecordError` where one is broken, or a text is in none and would be lost."""
-    regions = list(_regions(sheet, ""))
-    read, written = (len(_letters(text)) for text in ("".join(region.text for region in regions), _text(sheet)))
+    regions = list(_regions(html_page, ""))
+    read, written = (len(_letters(text)) for text in ("".join(region.text for region in regions), _text(html_page)))
     if read < written:
         raise RecordError(f"{written - read} of the page's {written} letters are in no line, word or region of hOCR")
     return regions

@@ -92,17 +92,14 @@ def _image(row: Any) -> str:
     """The one image that a row names, in its own keys or in its messages."""
     if not isinstance(row, dict):
         raise RecordError(f"row is {shown(row)}, not an object")
-    named = [row.get("image"), row.get("file_name"), *_as_list(row.get("images"))]
+    images = row.get("images")
+    named = [row.get("image"), row.get("file_name"), *(images if isinstance(images, list) else [images])]
     for part in (part for message in _messages_of(row) or () for part in _parts_of(message)):
         named += [part.get("image"), part.get("image_url")]
     paths = list(dict.fromkeys(_path(name) for name in named if name is not None))
     if len(paths) != 1:
         raise RecordError(f"row has {len(paths)} images, not one")
     return paths[0]
-
-
-def _as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
 
 
 def _path(name: Any) -> str:

@@ -21,7 +21,8 @@ def box_around(points: Iterable[Sequence[Any]], what: str = "polygon") -> list[f
         raise RecordError(f"{what} has no points")
     for pair in pairs:
         numbers = [value for value in pair if type(value) in (int, float)]
-        if len(numbers) != 2 or len(pair) != 2 or not all(map(_is_finite, numbers)):
+        # Compared, as an int may be longer than a float can be.
+        if len(numbers) != 2 or len(pair) != 2 or not all(abs(value) < math.inf for value in numbers):
             raise RecordError(f"{what} has the point {shown(pair)}, not two numbers x, y")
     return box_around_all([[*pair, *pair] for pair in pairs])
 
@@ -30,10 +31,6 @@ def box_around_all(boxes: Iterable[Sequence[float]]) -> list[float]:
     """The box around boxes [x0, y0, x1, y1]; there must be one."""
     x0, y0, x1, y1 = zip(*boxes)
     return [min(x0), min(y0), max(x1), max(y1)]
-
-
-def _is_finite(value: float) -> bool:
-    return abs(value) < math.inf  # of an int too, however long
 
 
 @dataclass

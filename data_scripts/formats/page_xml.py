@@ -14,7 +14,7 @@ from data_scripts.file_tree import FileTree
 from data_scripts.formats.format import Level, ListedPage
 from data_scripts.formats.images import image_of_page, list_page_files
 from data_scripts.formats.layout import LayoutBlock, box_around, page_record, ranks_of
-from data_scripts.formats.xml_text import box_of_points, has_root, number, read_sheet, shown_id
+from data_scripts.formats.xml_text import box_of_points, has_root, number, read_xml_page, shown_id
 from data_scripts.label_map import by_class
 from ocr2_hf.document.records import PageRecord
 
@@ -51,13 +51,13 @@ def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
 
 def read_page(page: ListedPage, level: Level) -> PageRecord:
     """The page's regions, lines or words, in pixels of the image that it names."""
-    _, sheet = read_sheet(page.annotation, "PcGts", "Page")
-    ids = [id for group in sheet.iterfind("ReadingOrder/*") for id in _order(group)]
-    ranked = sorted(_regions(sheet, ranks_of(ids), len(ids)), key=lambda pair: pair[0])
+    _, xml_page = read_xml_page(page.annotation, "PcGts", "Page")
+    ids = [id for group in xml_page.iterfind("ReadingOrder/*") for id in _order(group)]
+    ranked = sorted(_regions(xml_page, ranks_of(ids), len(ids)), key=lambda pair: pair[0])
     size = None
-    if sheet.get("imageWidth") is not None or sheet.get("imageHeight") is not None:
-        size = number(sheet, "imageWidth"), number(sheet, "imageHeight")
-    image = image_of_page(page, sheet.get("imageFilename"))
+    if xml_page.get("imageWidth") is not None or xml_page.get("imageHeight") is not None:
+        size = number(xml_page, "imageWidth"), number(xml_page, "imageHeight")
+    image = image_of_page(page, xml_page.get("imageFilename"))
     return page_record(page, image, [region for _, region in ranked], level, size)
 
 

@@ -43,13 +43,13 @@ def read_xml(path: str, root_name: str) -> Element:
     return root
 
 
-def read_sheet(path: str, root_name: str, place: str) -> tuple[Element, Element]:
+def read_xml_page(path: str, root_name: str, place: str) -> tuple[Element, Element]:
     """The root element of the file, and its one page, which is at `place` in it."""
     root = read_xml(path, root_name)
-    sheets = root.findall(place)
-    if len(sheets) != 1:
-        raise RecordError(f"annotation holds {len(sheets)} pages; one file must be one page")
-    return root, sheets[0]
+    xml_pages = root.findall(place)
+    if len(xml_pages) != 1:
+        raise RecordError(f"annotation holds {len(xml_pages)} pages; one file must be one page")
+    return root, xml_pages[0]
 
 
 def parse_xml(document: bytes | str) -> Element:

@@ -1,4 +1,4 @@
-"""What stands in an article between its paragraphs: charts, display formulas and tables of measurements."""
+"""The parts of an article between its paragraphs: charts, display formulas and tables of measurements."""
 
 import random
 from dataclasses import dataclass

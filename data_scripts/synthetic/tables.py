@@ -48,7 +48,10 @@ class DrawnTable:
 
 @dataclass
 class TableLayout:
-    """How a table stands on the page: `edges` are the columns' (x in pixels), `pitch` is the height of a row."""
+    """Where a table is on the page, and how it looks.
+
+    `edges` are the columns' (x in pixels), `pitch` is the height of a row.
+    """
 
     fonts: Fonts
     size: int
