@@ -76,8 +76,8 @@ def make_plan(args: argparse.Namespace) -> BuildPlan:
         if folder and not folder.is_dir():
             raise UsageError(f"--{option}: no folder {folder}")
     by_folder = args.split == "folders"
-    find = find_split_folders if by_folder else lambda *folders: {"": find_folders(*folders)}
-    folders = find(args.annotations, args.images)
+    given = args.annotations, args.images
+    folders = find_split_folders(*given) if by_folder else {"": find_folders(*given)}
     listed = {folder: list_files(folder) for pair in folders.values() for folder in pair}
     trees = {split: (listed[annotations], listed[images]) for split, (annotations, images) in folders.items()}
     chosen = choose_format(args.format, [annotations for annotations, _ in trees.values()])
