@@ -16,7 +16,8 @@ import pytest
 from PIL import Image
 
 from data_scripts.synthesize import main as synthesize
-from helpers.commands import ROOT, environment
+from helpers.commands import ROOT, environment, run
+from helpers.fork_server import Popen
 from helpers.page_folders import LOCKED_PDF, turned
 from helpers.tiny_pages import noise
 from ocr2_hf.document.atomic_files import PARTIAL
@@ -89,15 +90,7 @@ def one_run(slip, tmp_path_factory):
     image.resize((10_000, 10_000), Image.Resampling.NEAREST).convert("1").save(folder / "hundred_megapixels.png")
     command = [sys.executable, "-m", "ocr2_hf", "read", folder, "--model", BASE, "--output_dir", output]
     options = ["--max_new_tokens", "350", "--batch_size", "4"]
-    done = subprocess.run(
-        [str(word) for word in [*command, *options]],
-        env=environment(),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-    )
+    done = run(*command, *options)
     return readable, {str(folder / name): reason for name, reason in reasons.items()}, done, output
 
 
@@ -158,7 +151,7 @@ def pages_done(output: Path) -> int:
 
 def start(command: list[str]) -> subprocess.Popen:
     null = subprocess.DEVNULL
-    return subprocess.Popen(command, env=environment(), cwd=ROOT, stdout=null, stderr=null)
+    return Popen(command, env=environment(), cwd=ROOT, stdout=null, stderr=null)
 
 
 def kill_after(command: list[str], output: Path, pages: int) -> None:
@@ -189,7 +182,7 @@ def test_a_killed_run_goes_on_where_it_was(slip, tmp_path):
     assert not kept.exists() and len(json.loads((output / "book.json").read_text())["pages"]) == 5
     done = {path: path.stat().st_mtime_ns for path in output.glob("scan-*.json")}
     assert 5 <= len(done) <= 7 and first.count(b"\n") >= 2
-    finished = subprocess.run(command, env=environment(), cwd=ROOT, capture_output=True, text=True, check=False)
+    finished = run(*command)
     assert finished.returncode == 0, finished.stderr
     # The page at which the kill fell may have been written, but not noted.
     read = int(re.match(r"pages read: (\d)\nfiles read before: \d\n", finished.stdout)[1])

@@ -18,7 +18,7 @@ from datasets import Dataset
 from safetensors import safe_open
 from transformers.trainer_utils import set_seed
 
-from helpers.commands import ROOT, build, environment, run, write_pages
+from helpers.commands import build, run, write_pages
 from helpers.launches import launcher
 from helpers.signals import kill_when
 from helpers.tiny_pages import page_dataset, page_row, processor
@@ -360,7 +360,7 @@ def test_disk_full_then_killed_then_whole_and_both_stages_use_it(tmp_path):
         return [sys.executable, "-c", COMMAND, str(limit), "train", str(recipe)]
 
     def train(limit: int = 0) -> subprocess.CompletedProcess:
-        return subprocess.run(words(limit), cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
+        return run(*words(limit))
 
     full = train(limit=100_000)  # two pages take 130 kB
     assert full.returncode == 1 and "Traceback" not in full.stderr

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from helpers.commands import ROOT
+from helpers.commands import ROOT, run_process
 from helpers.hub_server import HubServer
 
 COMMANDS = """
@@ -32,9 +32,7 @@ def environment(hub: HubServer, home: Path, **extra: str) -> dict[str, str]:
 def run(hub: HubServer, home: Path, *words: object, cwd: Path = ROOT, **extra: str) -> subprocess.CompletedProcess:
     """One process, as a user starts it."""
     command = [sys.executable, *map(str, words)]
-    return subprocess.run(
-        command, cwd=cwd, env=environment(hub, home, **extra), capture_output=True, text=True, timeout=400, check=False
-    )
+    return run_process(command, cwd=cwd, env=environment(hub, home, **extra), timeout=400)
 
 
 def run_commands(
