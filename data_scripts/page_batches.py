@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -125,13 +125,14 @@ def _read_images(batch: list[_Item], report: BuildReport, full: bool, lengths: "
     return _table(rows, buffer.slice(0, offsets[-1]), offsets)
 
 
+@cache  # a tokenizer takes a while to load
 def tokenizer_lengths(name: str | None) -> "TokenLengths | None":
-    """What measures pages in the tokens of a tokenizer; None for None."""
+    """What measures pages in the tokens of a tokenizer, one for each name and process; None for None."""
     if name is None:
         return None
-    from data_scripts.token_lengths import token_lengths  # loads torch and transformers, which other builds do not need
+    from data_scripts.token_lengths import TokenLengths  # loads torch and transformers, which other builds do not need
 
-    return token_lengths(name)
+    return TokenLengths(name)
 
 
 def _read_into(place: memoryview, path: str) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import sys
-from functools import cache
 from pathlib import Path
 
 from transformers import AutoConfig, AutoTokenizer
@@ -71,12 +70,6 @@ def choose_lengths(tokenizer: str | None, default: str) -> tuple[TokenLengths, s
         print(f"warning: {error}", file=sys.stderr)
         print("warning: lengths are counted with the tiny model's tokenizer, a token a character", file=sys.stderr)
         return TokenLengths(TINY), TINY
-
-
-@cache
-def token_lengths(name: str) -> TokenLengths:
-    """One for each name and process: a tokenizer takes a while to load."""
-    return TokenLengths(name)
 
 
 def _processor(name: str) -> DeepseekOcr2Processor:
