@@ -36,7 +36,7 @@ def test_figures_have_four_or_five_digits_in_one_style_per_page(pages):
     for page in pages:
         values = [value for line in read(page.regions[1].text).lines for value in line.values]
         assert all(1000 <= abs(value.number) < 100_000 for value in values)
-        found = {mark for value in values for mark in ".," if mark in value.figure.text}
+        found = {mark for value in values for mark in ".," if mark in value.printed.text}
         assert len(found) == 1
         marks |= found
         negative += any(value.number < 0 for value in values)

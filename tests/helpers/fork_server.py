@@ -8,6 +8,7 @@ at what is imported, use `subprocess` itself.
 """
 
 import atexit
+import gc
 import importlib
 import inspect
 import json
@@ -26,6 +27,8 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from helpers.curves import blank_curves
 
 BIN = Path(sys.executable).parent
 LAUNCHER = "accelerate"
@@ -233,12 +236,19 @@ def _start_beside_launcher() -> bool:
     address = f"{tempfile.mkdtemp(prefix='ocr2-fork-')}/socket"
     listener = _listen(address)
     life, held = os.pipe()
-    if not os.fork():
+    server = os.fork()
+    if not server:
         os.close(held)
         _serve(listener, life)
         return False
     listener.close()
     os.close(life)
+
+    def stop() -> None:
+        os.close(held)
+        os.waitpid(server, 0)
+
+    atexit.register(stop)
     os.environ[_ADDRESS] = address
     sys.modules[_AGENT].Popen = subprocess.Popen = Popen
     return True
@@ -250,4 +260,7 @@ if __name__ == "__main__":
     listening = _listen(sys.argv[1])
     print(flush=True)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    _serve(listening, 0)
+    gc.collect()
+    gc.freeze()  # no collection in a forked process walks over what is imported, and copies its memory
+    with blank_curves():
+        _serve(listening, 0)

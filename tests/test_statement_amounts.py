@@ -1,4 +1,4 @@
-"""Figures, the style of their table, units and periods."""
+"""Amounts, the style of their table, units and periods."""
 
 from datetime import date
 from decimal import Decimal
@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ocr2_hf.statements.figures import bare_number, read_figure
-from ocr2_hf.statements.number_style import NumberStyle, find_style
+from ocr2_hf.statements.amounts import NumberStyle, bare_number, find_style, read_amount
 from ocr2_hf.statements.periods import find_date, read_period, resolve
 from ocr2_hf.statements.units import Unit, find_unit, unit_in_head
 
@@ -38,8 +37,8 @@ amounts = st.decimals(min_value=-(10**12), max_value=10**12, places=2) | st.inte
 @given(amounts, styles(), st.sampled_from(SIGNS), st.sampled_from(AFFIXES))
 def test_a_number_in_any_style_reads_back_as_itself(number, style, sign, affix):
     text = written(number, *style, sign, affix)
-    figure = read_figure(text, NumberStyle(style[0]))
-    assert (figure.number, figure.kind, figure.text) == (number, "amount", text.strip())
+    amount = read_amount(text, NumberStyle(style[0]))
+    assert (amount.number, amount.kind, amount.text) == (number, "amount", text.strip())
 
 
 @settings(max_examples=200, deadline=None)
@@ -50,7 +49,7 @@ def test_a_column_is_read_right_where_one_of_its_numbers_tells(numbers, style, s
         numbers += [Decimal("7.50")] * len(numbers)  # without groups those that tell must not be outnumbered
     texts = [written(number, *style, sign, "{}") for number in numbers]
     found = find_style(map(bare_number, texts))
-    assert [read_figure(text, found).number for text in texts] == numbers and not found.assumed
+    assert [read_amount(text, found).number for text in texts] == numbers and not found.assumed
 
 
 @settings(max_examples=100, deadline=None)
@@ -58,14 +57,14 @@ def test_a_column_is_read_right_where_one_of_its_numbers_tells(numbers, style, s
 def test_numbers_that_all_could_be_both_are_thousands(numbers, mark):
     texts = [f"{number:,}".replace(",", mark) for number in numbers]
     found = find_style(map(bare_number, texts))
-    assert [read_figure(text, found).number for text in texts] == numbers and found.assumed
+    assert [read_amount(text, found).number for text in texts] == numbers and found.assumed
 
 
 def test_a_lost_or_doubled_digit_does_not_turn_thousands_into_decimals():
     """14,200 read as 14,20: with decimal commas the sum would close all the same."""
     style = find_style(["9,518", "6,461", "8,087", "14,20"])
-    assert style.decimal == "." and read_figure("9,518", style).number == 9518
-    lost = read_figure("14,20", style)
+    assert style.decimal == "." and read_amount("9,518", style).number == 9518
+    lost = read_amount("14,20", style)
     assert lost.number == Decimal("14.20") and "unlike" in lost.doubt
     assert find_style(["4.439", "10.236", "5.7976"]).decimal == ","
     assert find_style(["1.234", "2.5"]) == NumberStyle(".", assumed=False)
@@ -73,9 +72,9 @@ def test_a_lost_or_doubled_digit_does_not_turn_thousands_into_decimals():
 
 def test_an_open_number_follows_the_others_of_its_table_and_a_misfit_is_doubted():
     german = find_style(["1.234", "12,5"])
-    assert read_figure("1.234", german).number == 1234
+    assert read_amount("1.234", german).number == 1234
     assert find_style(["1.234"], fallback=POINT).parse("1.234")[0] == Decimal("1.234")
-    misfit = read_figure("12,5", find_style(["1,234.00", "2,500.00"]))
+    misfit = read_amount("12,5", find_style(["1,234.00", "2,500.00"]))
     assert misfit.number == Decimal("12.5") and "unlike" in misfit.doubt
     # The majority decides, and what only one reading makes sense of is read so.
     assert find_style(["1,234.5", "2,345.6", "1.234,5"]) == NumberStyle(".", assumed=False)
@@ -112,14 +111,14 @@ def test_an_open_number_follows_the_others_of_its_table_and_a_misfit_is_doubted(
     ],
 )
 def test_what_a_cell_says(text, kind, number, currency, scale):
-    figure = read_figure(text, POINT)
+    amount = read_amount(text, POINT)
     expected = None if number is None else Decimal(number)
-    assert (figure.kind, figure.number, figure.currency, figure.scale) == (kind, expected, currency, scale)
+    assert (amount.kind, amount.number, amount.currency, amount.scale) == (kind, expected, currency, scale)
 
 
 def test_a_missing_bracket_is_read_as_negative_and_doubted():
-    figure = read_figure("(1,234", POINT)
-    assert figure.number == -1234 and figure.doubt == "a bracket is missing"
+    amount = read_amount("(1,234", POINT)
+    assert amount.number == -1234 and amount.doubt == "a bracket is missing"
 
 
 @pytest.mark.parametrize(
