@@ -14,15 +14,7 @@ from helpers.hub_server import HubServer
 from helpers.page_folders import image_bytes, run_script, write_page, write_pages
 
 BUILD = "data_scripts/build_dataset.py"
-ROWS = """
-import json, sys
-from ocr2_hf import load_dataset
-rows = []
-for row in load_dataset("me/letters", split=sys.argv[1], streaming=sys.argv[2] == "streaming"):
-    image = row.pop("image")
-    rows.append({**row, "pixels": list(image.convert("RGB").getpixel((5, 7)))})
-print(json.dumps(rows))
-"""
+ROWS = "tests/helpers/workers/dataset_rows.py"
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +53,7 @@ def pushed(hub, home, pages) -> subprocess.CompletedProcess:
 
 
 def rows(hub: HubServer, home: Path, *words: str) -> list[dict]:
-    done = command(hub, home, "-c", ROWS, *words)
+    done = command(hub, home, ROWS, "me/letters", *words)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -96,7 +88,7 @@ def test_the_card_tells_licence_columns_counts_and_an_example(pushed, hub):
 
 @pytest.mark.parametrize("how", ["whole", "streaming"])
 def test_a_stranger_loads_it_by_name(pushed, hub, home, tmp_path, how):
-    local = command(hub, home, "-c", ROWS.replace("me/letters", "letters"), "train", "whole")
+    local = command(hub, home, ROWS, "letters", "train", "whole")
     assert rows(hub, tmp_path, "train", how) == json.loads(local.stdout)
     assert len(json.loads(local.stdout)) == 7
 

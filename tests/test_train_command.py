@@ -10,7 +10,7 @@ import pytest
 import yaml
 from transformers import AutoModelForImageTextToText, TrainingArguments
 
-from helpers.commands import BIN, ROOT, build, environment, python, run, write_pages
+from helpers.commands import BIN, build, python, run, write_pages
 from helpers.signals import kill_when
 from helpers.tiny_pages import page_row
 from ocr2_hf.commands import train as train_command
@@ -109,8 +109,7 @@ def test_help_lists_every_key_with_its_default(monkeypatch, capsys, columns):
 
 def test_help_loads_no_trainer():
     code = "import sys, ocr2_hf.commands.train; print([m for m in sys.modules if m.startswith('ocr2_hf.training')])"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment(), capture_output=True, check=True)
-    assert done.stdout.strip() == b"[]"
+    assert python("-c", code).stdout.strip() == "[]"
 
 
 def test_three_mistakes_stop_it_at_once_with_one_message(workplace):

@@ -312,16 +312,7 @@ RECIPE = {
     "stages": [{"name": "text", "box_weight": 0}, {"name": "joint", "tasks": {"markdown": 1.0, "ocr": 1.0}}],
 }
 # As `ocr2 train`, with small shards and, if it is told so, a limit on the size of a file as a full disk would have it.
-COMMAND = """
-import resource, sys
-from ocr2_hf.__main__ import cli
-from ocr2_hf.training import vision_cache
-vision_cache.SHARD_BYTES = 1
-limit = int(sys.argv.pop(1))
-if limit:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-cli()
-"""
+COMMAND = "tests/helpers/workers/limited_disk.py"
 
 
 def test_two_processes_share_the_work_where_their_weights_are_split(tmp_path):
@@ -357,7 +348,7 @@ def test_disk_full_then_killed_then_whole_and_both_stages_use_it(tmp_path):
     recipe.write_text(yaml.safe_dump(RECIPE | settings))
 
     def words(limit: int) -> list:
-        return [sys.executable, "-c", COMMAND, str(limit), "train", str(recipe)]
+        return [sys.executable, COMMAND, str(limit), "train", str(recipe)]
 
     def train(limit: int = 0) -> subprocess.CompletedProcess:
         return run(*words(limit))

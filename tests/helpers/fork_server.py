@@ -4,7 +4,7 @@
 process is not executed but forked from a server whose libraries were imported under the same settings: a process of its
 own with the arguments, environment, folder, streams and session that it was given. A launcher gets a server of its own,
 so what it starts is forked too, and is found among its children. Programs that must start anew, such as those that look
-at what is imported, use `subprocess` itself.
+at what is imported, are given as `-c`; with OCR2_TESTS_EXECUTE in the environment, as `make slow` sets it, all do.
 """
 
 import atexit
@@ -21,7 +21,7 @@ import struct
 import subprocess
 import sys
 import tempfile
-import types
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
@@ -39,6 +39,7 @@ _READ_LATER = ("HF_DATASETS_CACHE", "HF_TOKEN")  # the first is set by `_become`
 _NUMBER = struct.Struct("!q")  # what a server tells: a process, and then its end
 _ADDRESS = "OCR2_TESTS_FORK_SERVER"
 _AGENT = "torch.distributed.elastic.multiprocessing.subprocess_handler.subprocess_handler"  # starts a launch's workers
+_asked: Counter[str | None] = Counter()
 _IMPORTED = f"""
 {_AGENT} accelerate.commands.accelerate_cli datasets peft torch.distributed.run transformers
 data_scripts.build_dataset data_scripts.build_run data_scripts.inspection data_scripts.synthesize
@@ -57,7 +58,8 @@ class Popen(subprocess.Popen):
         words = [os.fspath(word) for word in call["args"]]
         env = dict(os.environ if call["env"] is None else call["env"])
         plain = not (call["shell"] or call["executable"] or call["preexec_fn"] or call["pass_fds"])
-        address = _server_for(env) if plain and _is_python_program(words) else None
+        forks = plain and _is_python_program(words) and "OCR2_TESTS_EXECUTE" not in os.environ
+        address = _server_for(env) if forks else None
         if address is None:
             super()._execute_child(*positional, **named)
             return
@@ -97,13 +99,19 @@ def _is_python_program(words: list[str]) -> bool:
     if program.name in _SCRIPTS:
         return True
     rest = [word for word in words[1:] if word != "-u"]
-    return program.name.startswith("python") and bool(rest) and (rest[0] in ("-m", "-c") or rest[0].endswith(".py"))
+    return program.name.startswith("python") and bool(rest) and (rest[0] == "-m" or rest[0].endswith(".py"))
 
 
 def _server_for(env: Mapping[str, str]) -> str | None:
-    """The address of a server with these settings; None in a launcher that has others."""
+    """The address of a server with these settings.
+
+    None in a launcher with others, and when a home that is not the tests' own is asked for the first time.
+    """
     if _ADDRESS in os.environ:
         return os.environ[_ADDRESS] if _settings(env) == _settings(os.environ) else None
+    _asked[env.get("HF_HOME")] += 1
+    if env.get("HF_HOME") != os.environ.get("HF_HOME") and _asked[env["HF_HOME"]] < 2:
+        return None
     return _start(_settings(env))
 
 
@@ -218,11 +226,7 @@ def _run(words: list[str]) -> None:
         module, function = _SCRIPTS[program]
         sys.argv = words
         sys.exit(getattr(importlib.import_module(module), function)())
-    if words[1] == "-c":
-        sys.argv, sys.path[0] = words[1:2] + words[3:], ""
-        main = sys.modules["__main__"] = types.ModuleType("__main__")
-        exec(words[2], main.__dict__)
-    elif words[1] == "-m":
+    if words[1] == "-m":
         sys.argv, sys.path[0] = words[2:], os.getcwd()
         runpy.run_module(words[2], run_name="__main__", alter_sys=True)
     else:
