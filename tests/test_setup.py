@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from setuptools import find_packages
 
 from ocr2_hf.evaluation.omnidocbench.normalization import PYLATEXENC
 
@@ -119,6 +120,14 @@ def test_package_data_is_where_setup_looks(repo, setup_cfg):
             assert package_data(repo, package, pattern), f"{package}: no {pattern}"
 
 
+def test_data_scripts_are_installed_with_the_rest(repo, setup_cfg):
+    """`ocr2 build` and its kin must work without a checkout."""
+    patterns = setup_cfg["options.packages.find"]["include"].split()
+    found = set(find_packages(str(repo), include=patterns))
+    assert {"ocr2_hf", "data_scripts", "data_scripts.formats", "data_scripts.synthetic"} <= found
+    assert not [name for name in found if name.startswith(("tests", "recipes"))]
+
+
 def test_every_package_has_an_init(repo, setup_cfg):
     """`find:` leaves out a folder without __init__.py: fine in the checkout, missing once installed."""
     listed = setup_cfg["options.package_data"].items()
@@ -128,7 +137,7 @@ def test_every_package_has_an_init(repo, setup_cfg):
         for each in patterns.split(",")
         for path in package_data(repo, package, each)
     }
-    for path in set((repo / "ocr2_hf").rglob("*.py")) - data:
+    for path in {*(repo / "ocr2_hf").rglob("*.py"), *(repo / "data_scripts").rglob("*.py")} - data:
         assert (path.parent / "__init__.py").is_file(), f"{path.parent} has modules and no __init__.py"
 
 

@@ -1,4 +1,4 @@
-"""Load a dataset of page records by its name: built by `data_scripts/build_dataset.py`, or on the Hub."""
+"""Load a dataset of page records by its name: built by `ocr2 build`, or on the Hub."""
 
 import re
 import shlex
@@ -86,14 +86,14 @@ def _load_from_hub(name: str, split: str | None, streaming: bool) -> Loaded:
 def _known_names() -> str:
     if names := ", ".join(built_datasets()):
         return f"built datasets: {names}"
-    return "no dataset is built yet: run data_scripts/build_dataset.py"
+    return "no dataset is built yet: run ocr2 build"
 
 
 def _build_first(folder: str) -> str:
     name = re.sub(r"[^a-z0-9_-]+", "_", Path(folder).resolve().name.lower()).strip("_-") or "pages"
     return (
         f"{folder} is a folder of files, not a built dataset: run build_dataset first, with\n"
-        f"  python data_scripts/build_dataset.py {name} --annotations {shlex.quote(folder)}\n"
+        f"  ocr2 build {name} --annotations {shlex.quote(folder)}\n"
         f"and then load it by its name, {name!r}"
     )
 

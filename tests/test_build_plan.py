@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from data_scripts.formats.page import Page
-from data_scripts.splits import find_folders, find_split_folders, split_by_hash
+from data_scripts.build_plan import find_folders, find_split_folders, split_by_hash
+from data_scripts.formats.format import ListedPage
 from ocr2_hf.errors import UsageError
 
 
-def pages(count: int, name: str = "page{}") -> list[Page]:
-    return [Page(name.format(number), "", "", ()) for number in range(count)]
+def pages(count: int, name: str = "page{}") -> list[ListedPage]:
+    return [ListedPage(name.format(number), "", "", ()) for number in range(count)]
 
 
-def counts(splits: dict[str, list[Page]]) -> tuple[int, int, int]:
+def counts(splits: dict[str, list[ListedPage]]) -> tuple[int, int, int]:
     return len(splits["train"]), len(splits["validation"]), len(splits["test"])
 
 
@@ -44,7 +44,7 @@ def test_an_added_page_moves_few_others():
 
 
 def test_pages_of_a_group_stay_together():
-    listed = [Page(f"doc{document}_page{page}", "", "", ()) for document in range(20) for page in range(5)]
+    listed = [ListedPage(f"doc{document}_page{page}", "", "", ()) for document in range(20) for page in range(5)]
     splits = split_by_hash(listed, 0.2, 0.2, re.compile(r"^(doc\d+)_"))
     assert counts(splits) == (60, 20, 20)
     documents = [{page.id.split("_")[0] for page in part} for part in splits.values()]

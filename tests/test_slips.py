@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import ImageFont
 
-from data_scripts.synthetic import english
-from data_scripts.synthetic.small_statements import draw_small_statement
+from data_scripts.synthetic.language import load_words
+from data_scripts.synthetic.slips import draw_small_statement
 from helpers.statement_tables import checked, read
 from ocr2_hf.errors import UsageError
 from ocr2_hf.modeling.tiny import build_tiny_tokenizer
@@ -15,7 +15,8 @@ from ocr2_hf.modeling.tiny import build_tiny_tokenizer
 
 @pytest.fixture(scope="module")
 def pages():
-    return [draw_small_statement(random.Random(seed), 192, 192, ImageFont.load_default, english) for seed in range(150)]
+    fonts, words = ImageFont.load_default, load_words("en")
+    return [draw_small_statement(random.Random(seed), 192, 192, fonts, words) for seed in range(150)]
 
 
 def test_every_table_is_a_statement_whose_checks_close_exactly(pages):
@@ -61,4 +62,4 @@ def test_tags_and_figures_take_few_tokens(pages):
 @pytest.mark.parametrize("size", [(176, 192), (192, 176)])
 def test_a_page_too_small_is_refused(size):
     with pytest.raises(UsageError, match="192x192 is its size"):
-        draw_small_statement(random.Random(0), *size, ImageFont.load_default, english)
+        draw_small_statement(random.Random(0), *size, ImageFont.load_default, load_words("en"))

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from data_scripts.file_tree import list_files
-from data_scripts.formats import choose_format, coco, json_text
+from data_scripts.formats import choose_format, coco, json_files
 from data_scripts.formats import json as json_format
-from data_scripts.formats.json_head import HEAD_BYTES, first_key_paths, key_paths
+from data_scripts.formats.json_files import HEAD_BYTES, first_key_paths, key_paths
 from helpers.page_folders import write_page
 from ocr2_hf.document.records import RecordError
 from ocr2_hf.errors import WorkError
@@ -47,7 +47,7 @@ def test_only_the_heads_of_the_first_files_are_read(tmp_path):
     for i in range(20):
         (tmp_path / f"small{i:02d}.json").write_text("{}")
     tree = list_files(tmp_path)
-    assert len(list(first_key_paths(tree, ".json"))) < 20
+    assert len(list(first_key_paths(tree.paths(".json")))) < 20
     assert coco.recognise(tree)
     assert choose_format("auto", [tree]) == "coco"
     with pytest.raises(WorkError, match=r"big.json: annotation of 10,737,418,240 bytes is over the limit of"):
@@ -66,7 +66,7 @@ def test_a_file_that_vanished_is_of_no_format(tmp_path):
 
 def test_a_page_file_beyond_the_limit_is_refused(tmp_path, monkeypatch):
     write_page(tmp_path, "a", text="x" * 300)
-    monkeypatch.setattr(json_text.read_bytes, "__defaults__", (200,))
+    monkeypatch.setattr(json_files.read_bytes, "__defaults__", (200,))
     tree = list_files(tmp_path)
     (page,) = json_format.list_pages(tree, tree)
     with pytest.raises(RecordError, match="bytes is over the limit of 200 bytes"):
@@ -88,7 +88,7 @@ def test_a_page_file_beyond_the_limit_is_refused(tmp_path, monkeypatch):
     ],
 )
 def test_what_are_no_two_numbers(values, shown):
-    assert json_text.numbers([1, -2.5], 2, "pair") == [1, -2.5]
+    assert json_files.numbers([1, -2.5], 2, "pair") == [1, -2.5]
     with pytest.raises(RecordError) as raised:
-        json_text.numbers(values, 2, "pair")
+        json_files.numbers(values, 2, "pair")
     assert str(raised.value) == f"pair is {shown}, not a list of 2 numbers"
