@@ -1,7 +1,7 @@
 """Is a page too long for the model? Visual tokens, prompt and target in a tokenizer's tokens, against the context."""
 
 import os
-from functools import cache
+import sys
 from pathlib import Path
 
 from transformers import AutoConfig, AutoTokenizer
@@ -18,6 +18,7 @@ from ocr2_hf.modeling.load import load_processor
 from ocr2_hf.modeling.tiny import TINY_SIZES
 
 CONTEXT = 8192  # DeepSeek-OCR-2's
+TINY = "tiny"
 _PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json")
 
 
@@ -60,10 +61,16 @@ class TokenLengths:
         return True
 
 
-@cache
-def token_lengths(name: str) -> TokenLengths:
-    """One for each name and process: a tokenizer takes a while to load."""
-    return TokenLengths(name)
+def choose_lengths(tokenizer: str | None, default: str) -> tuple[TokenLengths, str]:
+    """By the tokenizer that is asked for; else by the default or, where that cannot be had, the tiny model's."""
+    if tokenizer:
+        return TokenLengths(tokenizer), tokenizer
+    try:
+        return TokenLengths(default), default
+    except UsageError as error:
+        print(f"warning: {error}", file=sys.stderr)
+        print("warning: lengths are counted with the tiny model's tokenizer, a token a character", file=sys.stderr)
+        return TokenLengths(TINY), TINY
 
 
 def _processor(name: str) -> DeepseekOcr2Processor:

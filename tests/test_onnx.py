@@ -230,7 +230,8 @@ def test_the_graphs_are_float32_of_a_known_opset_and_share_their_weights(pair):
     model = load_model(source)
     model = model.merge_and_unload() if isinstance(model, PeftModel) else model
     weights = 4 * sum(parameter.numel() for parameter in model.parameters())
-    assert weights < written < 1.25 * weights  # four graphs, one copy
+    # Four graphs, one copy of the weights; global attention adds tables of the places that patches have to each other.
+    assert weights < written < (1.25 if source == BASE else 1.75) * weights
     for path in graphs.glob("*.onnx"):
         onnx.checker.check_model(str(path), full_check=True)
         graph = onnx.load(path, load_external_data=False)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from data_scripts import page_image, splits
+from data_scripts import build_plan, page_image
 from data_scripts.formats import images
 from helpers.commands import ROOT
 from helpers.page_folders import LOCKED_PDF, turned, write_tiff
@@ -33,7 +33,7 @@ def test_one_image_is_one_page(tmp_path, suffix):
 def test_what_a_page_may_be_is_said_once():
     """Reading and building had lists of suffixes and limits of their own."""
     assert inputs.PAGE_SUFFIXES is images.PAGE_SUFFIXES is pages.PAGE_SUFFIXES
-    assert splits.IMAGE_SUFFIXES is pages.IMAGE_SUFFIXES and page_image.check_size is pages.check_size
+    assert build_plan.IMAGE_SUFFIXES is pages.IMAGE_SUFFIXES and page_image.check_size is pages.check_size
     product = [path for folder in ("ocr2_hf", "data_scripts") for path in (ROOT / folder).rglob("*.py")]
     assert [path.name for path in product if '".webp"' in path.read_text(encoding="utf-8")] == ["page_files.py"]
 

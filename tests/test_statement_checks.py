@@ -6,8 +6,8 @@ from decimal import Decimal
 import pytest
 
 from data_scripts.synthetic.accounts import Accounts
-from data_scripts.synthetic.language import LANGUAGES
-from data_scripts.synthetic.statements import Report, statement_table
+from data_scripts.synthetic.language import LANGUAGES, load_words
+from data_scripts.synthetic.statements import DrawnReport, statement_table
 from helpers.statement_tables import BALANCE, checked, table_html
 from ocr2_hf.document.tables import parse_tables
 from ocr2_hf.statements.joining import ReadTable, TableContext, join_tables
@@ -140,9 +140,9 @@ def test_every_check_of_drawn_statements_closes_and_an_error_never_goes_unseen(l
     """The accounts of data_scripts/synthetic add up; an amount changed by more than rounding must be off somewhere."""
     seen = total = 0
     for seed in range(25):
-        rng, words = random.Random(seed), LANGUAGES[language]
+        rng, words = random.Random(seed), load_words(language)
         accounts = Accounts(rng, words, 2)
-        report = Report(words, "", 0, words.DATES[0], [2023, 2022], "", True, False, bool(seed % 2))
+        report = DrawnReport(words, "", 0, words.dates[0], [2023, 2022], "", True, False, bool(seed % 2))
         for kind in ("balance", "income"):
             table = statement_table(kind, getattr(accounts, kind), report)
             checks = checked(table.html())

@@ -1,4 +1,4 @@
-"""Load a dataset of page records by its name: built by `data_scripts/build_dataset.py`, or on the Hub."""
+"""Load a dataset of page records by its name: built by `ocr2 build`, or on the Hub."""
 
 import re
 import shlex
@@ -54,7 +54,7 @@ def load_dataset(name: str, split: str | None = None, streaming: bool = False) -
         suggested = re.sub(r"[^a-z0-9_-]+", "_", Path(name).resolve().name.lower()).strip("_-") or "pages"
         raise UsageError(
             f"{name} is a folder of files, not a built dataset: run build_dataset first, with\n"
-            f"  python data_scripts/build_dataset.py {suggested} --annotations {shlex.quote(name)}\n"
+            f"  ocr2 build {suggested} --annotations {shlex.quote(name)}\n"
             f"and then load it by its name, {suggested!r}"
         )
     elif _HUB_ID.fullmatch(name):
@@ -103,7 +103,7 @@ def _load_from_hub(name: str, split: str | None, streaming: bool) -> Loaded:
 def _known_names() -> str:
     if names := ", ".join(built_datasets()):
         return f"built datasets: {names}"
-    return "no dataset is built yet: run data_scripts/build_dataset.py"
+    return "no dataset is built yet: run ocr2 build"
 
 
 def _as_page_records(dataset: Dataset | IterableDataset, name: str) -> Dataset | IterableDataset:

@@ -10,7 +10,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 
 from ocr2_hf.data.tasks import PROMPTS
-from ocr2_hf.evaluation.omnidocbench.scores import FIGURES, OVERALL
+from ocr2_hf.evaluation.omnidocbench.scores import BENCHMARK_METRICS
 from ocr2_hf.evaluation.registry import METRICS, Metric, shown_metrics
 from ocr2_hf.modeling.file_names import MODEL_TYPE
 from ocr2_hf.publishing.contents import CURVES_FILE, Contents, hub_id
@@ -82,7 +82,7 @@ def _hub_results(evaluation: Evaluation) -> list[EvalResult]:
 
 def _measured(evaluation: Evaluation, metrics: Iterable[Metric]) -> list[Metric]:
     """Those of the metrics, of an evaluation on OmniDocBench of the benchmark's own, that were measured."""
-    metrics = (*FIGURES.values(), OVERALL) if evaluation.is_omnidocbench else metrics
+    metrics = BENCHMARK_METRICS if evaluation.is_omnidocbench else metrics
     return [metric for metric in metrics if evaluation.metrics.get(metric.name) is not None]
 
 

@@ -16,8 +16,7 @@ from ocr2_hf.document.atomic_files import write_json
 from ocr2_hf.document.predictions import Prediction, read_predictions
 from ocr2_hf.document.tables import Cell, Table, parse_tables
 from ocr2_hf.errors import run_command
-from ocr2_hf.evaluation.page_tables import ScoredTable, count_cells, right_cells
-from ocr2_hf.evaluation.tables import teds
+from ocr2_hf.evaluation.tables import ScoredTable, count_cells, right_cells, teds
 from ocr2_hf.statements.checks import check_lines
 from ocr2_hf.statements.statement import Place
 from ocr2_hf.statements.table_lines import read_table

@@ -42,7 +42,7 @@ _AGENT = "torch.distributed.elastic.multiprocessing.subprocess_handler.subproces
 _asked: Counter[str | None] = Counter()
 _IMPORTED = f"""
 {_AGENT} accelerate.commands.accelerate_cli datasets peft torch.distributed.run transformers
-data_scripts.build_dataset data_scripts.inspect_dataset data_scripts.synthesize
+data_scripts.build_dataset data_scripts.build_run data_scripts.inspection data_scripts.synthesize
 ocr2_hf.evaluation.registry ocr2_hf.publishing.hub ocr2_hf.reading.reader ocr2_hf.statements.parser
 ocr2_hf.training.job ocr2_hf.training.stages
 """.split()
