@@ -1,20 +1,16 @@
-"""`ocr2 build | inspect | crop | synthesize`: the mains of the data scripts, which load little before they work."""
+"""`ocr2 build | inspect | crop | synthesize`: the mains of the data scripts."""
 
-import subprocess
 import sys
 
 import pytest
 
 from data_scripts import build_dataset, crop_regions, inspect_dataset, synthesize
-from helpers.commands import environment
-from helpers.page_folders import write_pages
 from ocr2_hf import load_dataset
 from ocr2_hf.__main__ import COMMANDS, main
 from ocr2_hf.errors import run_command
 from ocr2_hf.recipe_fields import ModelArguments
 
 SCRIPTS = {"build": build_dataset, "inspect": inspect_dataset, "crop": crop_regions, "synthesize": synthesize}
-HEAVY = {"torch", "transformers", "datasets", "accelerate", "peft", "matplotlib", "pandas"}
 
 
 @pytest.mark.parametrize("command", SCRIPTS)
@@ -43,34 +39,6 @@ def test_the_four_commands_do_what_the_scripts_do(tmp_path, datasets_cache, caps
     words = ["inspect", "receipts", "--output_dir", str(tmp_path / "seen"), "--tokenizer", "tiny"]
     assert run_command(main, words) == 0
     assert (tmp_path / "seen/summary.json").is_file()
-
-
-CALLS = [*([command, "--help"] for command in SCRIPTS)]
-CALLS += [
-    ["build", "x", "--annotations", "gone"],
-    ["build", "x", "--annotations", "pages", "--level", "line"],
-    ["build"],
-]
-CALLS += [["synthesize", "out", "--kind", "receipts", "--pages", "0"], ["inspect", "x"], ["crop", "x", "pages"]]
-
-
-def test_a_wrong_call_loads_nothing_heavy(tmp_path):
-    write_pages(tmp_path / "pages", 1)
-    look = f"""
-import contextlib, io, sys
-from ocr2_hf.__main__ import main
-from ocr2_hf.errors import run_command
-for words in {CALLS!r}:
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        try:
-            status = run_command(main, words)
-        except SystemExit as ended:
-            status = ended.code
-    assert status == (0 if "--help" in words else 2), (words, status)
-print(sorted({HEAVY!r} & sys.modules.keys()))
-"""
-    done = subprocess.run([sys.executable, "-c", look], cwd=tmp_path, env=environment(), capture_output=True, text=True)
-    assert (done.stdout.strip(), done.stderr) == ("[]", "")
 
 
 def test_lengths_are_counted_by_the_model_that_recipes_start_from():
