@@ -1,4 +1,5 @@
 # make test        lint and the whole test suite
+# make slow        the tests that are too long for every commit, with every process started anew
 # make quickstart  synthetic receipts -> dataset -> a tiny model -> evaluation -> one page read, on the CPU
 # Both make their own virtual environment (.venv) on first use; nothing else on the machine is touched.
 
@@ -7,10 +8,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: test browser quickstart lint setup clean
+.PHONY: test slow browser quickstart lint setup clean
 
 test: lint browser
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+
+slow: browser
+	OCR2_TESTS_EXECUTE=1 $(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
 
 quickstart: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" recipes/tiny/quickstart.sh

@@ -12,10 +12,10 @@ import datasets
 import pyarrow as pa
 from datasets.builder import Key
 
-from data_scripts.formats.page import Page
+from data_scripts.build_plan import PageOptions
+from data_scripts.formats.format import ListedPage
 from data_scripts.page_batches import has_rejects, read_batches, write_report
-from data_scripts.page_options import PageOptions
-from ocr2_hf.data.features import FEATURES
+from ocr2_hf.data.load import FEATURES
 
 
 @dataclass
@@ -23,7 +23,7 @@ class AnnotationFolderConfig(datasets.BuilderConfig):
     """What to build: the pages of each split, none empty; and the folder that takes the reports."""
 
     options: PageOptions = PageOptions()
-    pages: dict[str, list[Page]] = field(default_factory=dict)
+    pages: dict[str, list[ListedPage]] = field(default_factory=dict)
     stop_at_reject: bool = False
     report_folder: str = ""
 
@@ -45,7 +45,7 @@ class AnnotationFolder(datasets.ArrowBasedBuilder):
             generators.append(generator)
         return generators
 
-    def _generate_tables(self, pages: list[Page], split: str) -> Iterator[tuple[Key, pa.Table]]:
+    def _generate_tables(self, pages: list[ListedPage], split: str) -> Iterator[tuple[Key, pa.Table]]:
         batches = read_batches(list(pages), split, self.config.options)
         for number, (table, report) in enumerate(batches):
             write_report(self.config.report_folder, report)

@@ -6,7 +6,7 @@ images themselves.
     python data_scripts/bench_build.py --output bench_build.json
 
 Draws its own pages, warms the disk cache, and takes turns: copy, build, imagefolder, again and again; each build in a
-fresh process. Figures are medians over the rounds, ratios are of figures of one run. The pages carry the full checks
+fresh process. Values are medians over the rounds, ratios are of values of one run. The pages carry the full checks
 that a build makes by default.
 """
 
@@ -24,6 +24,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import redirect_stdout
+from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from typing import Any
 import datasets
 from PIL import Image, ImageDraw, ImageFont
 
-from data_scripts.arguments import count, page_size
+from data_scripts.arguments import count, page_size, script_parser
 from data_scripts.build_dataset import build_or_reuse
 from data_scripts.build_dataset import parse_arguments as parse_build_arguments
 from ocr2_hf.document.atomic_files import write_json
@@ -44,6 +45,7 @@ MIB = 2**20
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Measure, print the table, and write it where that is asked for."""
     args = parse_arguments(argv)
     os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"  # of the processes that build
     with tempfile.TemporaryDirectory(prefix="bench-build-", dir=args.work_dir) as work:
@@ -56,7 +58,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """The arguments of a measurement; status 2 where they are wrong."""
+    parser = script_parser(__doc__)
     add = parser.add_argument
     add("--pages", type=count, default=2000)
     add("--size", type=page_size, default=(1240, 1754), metavar="WIDTHxHEIGHT", help="pixels (default 1240x1754)")
@@ -64,12 +67,12 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     add("--num_proc", type=count, default=2, help="processes of the build and of imagefolder (default 2)")
     add("--rounds", type=count, default=5, help="times that each is run (default 5)")
     add("--work_dir", type=Path, help="on the disk to measure (default: the system's temporary folder)")
-    add("--output", type=Path, help="JSON with every figure")
+    add("--output", type=Path, help="JSON with every value")
     return parser.parse_args(argv)
 
 
 def bench(work: Path, kind: str, args: argparse.Namespace) -> dict[str, Any]:
-    """The figures of one kind of image; `pages_per_second` by what was run, medians."""
+    """What was measured with one kind of image; `pages_per_second` by what was run, medians."""
     folder = draw_pages(work / kind, kind, args.pages, args.size)
     described = describe_images(folder, work / f"{kind}-described")
     megabytes = sum(path.stat().st_size for path in folder.rglob("*")) / 1e6  # reading sizes warms the folders
@@ -158,6 +161,7 @@ def fresh(work: Callable[..., None], *arguments: Any) -> tuple[float, int]:
 
 def _measured(work: Callable[..., None], *arguments: Any) -> tuple[float, int]:
     datasets.disable_progress_bars()
+    import_module("data_scripts.build_run")  # a build imports it when it begins
     start = time.perf_counter()
     with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
         work(*arguments)
@@ -165,17 +169,20 @@ def _measured(work: Callable[..., None], *arguments: Any) -> tuple[float, int]:
 
 
 def build_pages(folder: Path, cache: Path, num_proc: int) -> None:
+    """A build of the folder, everything in `train`."""
     datasets.config.HF_DATASETS_CACHE = cache
     words = ["bench", "--annotations", str(folder), "--val", "0", "--test", "0", "--num_proc", str(num_proc)]
     build_or_reuse(parse_build_arguments(words))
 
 
 def load_imagefolder(folder: Path, cache: Path, num_proc: int) -> None:
+    """The same pages by `imagefolder`."""
     datasets.logging.set_verbosity_error()
     datasets.load_dataset("imagefolder", data_dir=str(folder), cache_dir=str(cache), num_proc=num_proc)
 
 
 def print_table(results: dict[str, dict[str, Any]]) -> None:
+    """A row for each measure, a column for each kind of image."""
     rows = [
         ("MB in all", lambda result: f"{result['megabytes']:,.0f}"),
         *(

@@ -1,6 +1,6 @@
 """Build a dataset from a folder of annotated pages: checked, split, and from then on known by its name.
 
-    python data_scripts/build_dataset.py letters --annotations DIR --val 0.25 --test 0.25
+    ocr2 build letters --annotations DIR --val 0.25 --test 0.25
     python -c 'from ocr2_hf import load_dataset; print(load_dataset("letters"))'
 
 Every page is checked; rejected pages are listed with their reason in `rejects.jsonl` beside the Arrow
@@ -13,17 +13,18 @@ import sys
 import time
 from pathlib import Path
 
-from data_scripts.annotation_folder import AnnotationFolder
-from data_scripts.arguments import count, dataset_name, hub_id, pattern, share
-from data_scripts.build_folder import BuildFolder
+from data_scripts.arguments import count, dataset_name, hub_id, pattern, script_parser, share
 from data_scripts.build_plan import make_plan
-from data_scripts.build_run import build
 from data_scripts.formats import FORMATS
 from ocr2_hf.errors import WorkError, run_command
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parse_arguments(argv)
+def main(argv: list[str] | None = None, prog: str | None = None) -> int:
+    """Build, print the summary, and push where that is asked for; `prog` is what --help calls the program.
+
+    Raises `UsageError` where the call is wrong, `WorkError` where the dataset cannot be built or pushed.
+    """
+    args = parse_arguments(argv, prog)
     try:
         build_or_reuse(args)
     except OSError as error:
@@ -34,6 +35,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def push(args: argparse.Namespace) -> None:
+    """Upload the dataset as `args` say."""
     from data_scripts.dataset_push import push_dataset  # only a push needs the Hub's client
 
     if not args.license:
@@ -46,7 +48,11 @@ def build_or_reuse(args: argparse.Namespace) -> None:
     """Build what `args` ask for, if it is not there yet, and print the summary."""
     start = time.perf_counter()
     plan = make_plan(args)
-    folder = BuildFolder(args.name, str(AnnotationFolder.VERSION))
+    planned = time.perf_counter()
+    from data_scripts.build_run import BuildFolder, build  # loads datasets, which a wrong call does not need
+
+    start += time.perf_counter() - planned  # loading is no part of a build
+    folder = BuildFolder(args.name)
     with folder.locked():
         known = folder.is_complete(plan.digest)
         if known:
@@ -58,8 +64,9 @@ def build_or_reuse(args: argparse.Namespace) -> None:
     print_summary(args.name, f"{state} ({seconds:.1f} s)", folder.final(plan.digest))
 
 
-def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def parse_arguments(argv: list[str] | None, prog: str | None = None) -> argparse.Namespace:
+    """The arguments of a build; status 2 where they are wrong."""
+    parser = script_parser(__doc__, prog)
     add = parser.add_argument
     add("name", type=dataset_name, help="the name to load it by: a-z, 0-9, _ and -")
     add("--annotations", type=Path, required=True, help="their folder, or the parent of annotations/ and images/")

@@ -1,8 +1,8 @@
 """Cut the regions out of a built dataset's pages: an annotation folder of lines (or words, cells), a crop each.
 
-    python data_scripts/build_dataset.py lines_of_letters --annotations letters_alto --level line
-    python data_scripts/crop_regions.py lines_of_letters letters_crops
-    python data_scripts/build_dataset.py letters_lines --annotations letters_crops --split folders
+    ocr2 build lines_of_letters --annotations letters_alto --level line
+    ocr2 crop lines_of_letters letters_crops
+    ocr2 build letters_lines --annotations letters_crops --split folders
 
 Crops stay in the split of their page, in a folder of its name. Regions without text, or with a side below --min_side
 pixels, are left out and counted. The folder is there whole or not at all.
@@ -18,9 +18,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from data_scripts.arguments import count, share
+from data_scripts.arguments import count, script_parser, share
 from data_scripts.file_tree import file_name
-from ocr2_hf.data.load import load_dataset
 from ocr2_hf.document.atomic_files import whole_folder
 from ocr2_hf.document.page_files import to_rgb
 from ocr2_hf.errors import UsageError, WorkError, run_command
@@ -28,10 +27,16 @@ from ocr2_hf.errors import UsageError, WorkError, run_command
 Box = tuple[int, int, int, int]
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parse_arguments(argv)
+def main(argv: list[str] | None = None, prog: str | None = None) -> int:
+    """Cut, and print how many crops there are; `prog` is what --help calls the program.
+
+    Raises `UsageError` where the call is wrong, `WorkError` where there is nothing to cut out.
+    """
+    args = parse_arguments(argv, prog)
     if args.out_dir.exists():
         raise UsageError(f"{args.out_dir} is there already: name a new folder")
+    from ocr2_hf.data.load import load_dataset  # loads datasets, which a wrong call does not need
+
     counts: Counter[str] = Counter()
     with whole_folder(args.out_dir) as beside:
         for split, rows in dict(load_dataset(args.name)).items():
@@ -43,8 +48,9 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def parse_arguments(argv: list[str] | None, prog: str | None = None) -> argparse.Namespace:
+    """The arguments of a crop; status 2 where they are wrong."""
+    parser = script_parser(__doc__, prog)
     add = parser.add_argument
     add("name", help="a built dataset, or one on the Hub (ORG/NAME)")
     add("out_dir", type=Path, help="a new folder; takes images/SPLIT and annotations/SPLIT")

@@ -1,13 +1,59 @@
-"""A built dataset to the Hub: Parquet with the images in it, and a card."""
+"""A built dataset to the Hub: Parquet with the images in it, and a card.
+
+The card says what the rows are, how many there are, whose licence they have, and how to load them.
+"""
 
 import json
+from collections.abc import Iterable
+from typing import Any
 
-from datasets import DatasetDict
+from datasets import Dataset, DatasetDict
 from huggingface_hub import DatasetCard
 
-from data_scripts.dataset_card import write_card
 from ocr2_hf.data.load import built_datasets, load_dataset
 from ocr2_hf.publishing.hub import hub_errors
+
+COLUMNS = {
+    "id": "the page's name",
+    "image": "the page, the original file's bytes",
+    "width, height": "pixels, as displayed",
+    "text": "all of the page's text",
+    "bboxes": "the regions' boxes: x0, y0, x1, y1 in pixels, in reading order",
+    "labels": "the regions' classes",
+    "texts": "the regions' texts, empty where unknown",
+    "prompt, target": "what to ask about the page and what to answer, where the annotations say",
+}
+LONGEST_TEXT, MOST_REGIONS = 400, 3
+
+_TEXT = """
+# {name}
+
+Pages with their text and their regions, for fine-tuning DeepSeek-OCR-2.
+
+{counts}
+
+## Columns
+
+{columns}
+
+## Use
+
+```python
+from ocr2_hf import load_dataset
+
+pages = load_dataset("{repo}", split="{split}")  # datasets.load_dataset loads it too
+```
+
+## Example
+
+```json
+{example}
+```
+
+## Licence
+
+{license}
+"""
 
 
 def push_dataset(name: str, repo: str, license_id: str, private: bool) -> None:
@@ -23,3 +69,46 @@ def push_dataset(name: str, repo: str, license_id: str, private: bool) -> None:
         card = DatasetCard.load(repo)
         write_card(card, dict(splits), repo, license_id, summary)
         card.push_to_hub(repo, commit_message="Describe the dataset")
+
+
+def write_card(card: DatasetCard, splits: dict[str, Dataset], repo: str, license_id: str, summary: dict) -> None:
+    """Fill in the card that `push_to_hub` made: it already tells the Hub its columns and files."""
+    card.data.license = license_id
+    card.data.task_categories = ["image-to-text"]
+    card.data.tags = ["ocr", "document-layout", "ocr2_hf"]
+    split, first = next(iter(splits.items()))
+    card.text = _TEXT.format(
+        name=repo.partition("/")[2],
+        counts=_counts(splits, summary),
+        columns=_table(("column", "holds"), COLUMNS.items()),
+        repo=repo,
+        split=split,
+        example=json.dumps(_example(first), indent=2, ensure_ascii=False).replace("```", "` ` `"),
+        license=license_id,
+    )
+
+
+def _counts(splits: dict[str, Dataset], summary: dict[str, Any]) -> str:
+    rows = [(name, len(part), summary["splits"][name]["regions"]) for name, part in splits.items()]
+    left_out = summary["rejected"]
+    note = f"\n\n{left_out} pages of the source failed the checks and are not in it." if left_out else ""
+    return _table(("split", "pages", "regions"), rows) + note
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def _example(dataset: Dataset) -> dict[str, Any]:
+    """The first row, its image as words, long lists and texts cut."""
+    row = dataset.remove_columns("image")[0]
+    shown = {"id": row["id"], "image": f"{row['width']}x{row['height']} pixels", "text": _short(row["text"])}
+    for name in ("bboxes", "labels", "texts"):
+        values = [_short(value) if isinstance(value, str) else value for value in row[name][:MOST_REGIONS]]
+        shown[name] = values + (["..."] if len(row[name]) > MOST_REGIONS else [])
+    return shown
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + "..."

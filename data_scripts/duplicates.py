@@ -6,7 +6,7 @@ blurred or turned by a degree correlate by 0.93 or more with their page, differe
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -35,9 +35,6 @@ class Pair:
     second_id: str
     text: float | None
     look: float
-
-    def as_dict(self) -> dict[str, str | float | None]:
-        return asdict(self)
 
 
 @dataclass

@@ -39,22 +39,18 @@ def load_label_map(path: Path) -> LabelMap:
     for name, label in table.items():
         if not isinstance(name, str):
             raise UsageError(f"--label_map: {path}: the class {name!a} is not a string; put it in quotes")
-        if label is not None:
-            _check(label, f"--label_map: {path}: the label of {name!a}")
+        try:
+            if label is not None:
+                check_label(label, f"--label_map: {path}: the label of {name!a}")
+        except RecordError as error:
+            raise UsageError(str(error)) from None
     return table
-
-
-def _check(label: object, where: str) -> None:
-    try:
-        check_label(label, where)
-    except RecordError as error:
-        raise UsageError(str(error)) from None
 
 
 def map_labels(record: PageRecord, table: LabelMap) -> PageRecord:
     """The record with its labels by `table`, others as they are, and without the regions of null.
 
-    A class is looked up as it stands, then in small letters, as the model's own labels are: "Title" is `title`.
+    A class is looked up as it is, then in small letters, as the model's own labels are: "Title" is `title`.
 
     A record whose lists do not fit together is returned as it is: `check_record` refuses it.
     """

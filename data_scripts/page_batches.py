@@ -7,9 +7,9 @@ pages.
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -17,12 +17,11 @@ from uuid import uuid4
 import numpy as np
 import pyarrow as pa
 
+from data_scripts.build_plan import PageOptions
 from data_scripts.formats import page_reader
-from data_scripts.formats.page import Page
-from data_scripts.page_drawing import draw_page
-from data_scripts.page_image import MAX_BYTES, check_image
-from data_scripts.page_options import PageOptions
-from ocr2_hf.data.features import FEATURES
+from data_scripts.formats.format import ListedPage
+from data_scripts.page_image import MAX_BYTES, check_image, draw_page
+from ocr2_hf.data.load import FEATURES
 from ocr2_hf.document.atomic_files import write_whole
 from ocr2_hf.document.page_files import SEVERAL_PAGES
 from ocr2_hf.document.records import PageRecord, RecordError, check_record
@@ -34,12 +33,9 @@ if TYPE_CHECKING:
 BATCH_BYTES = 64 * 2**20
 BATCH_PAGES = 1000
 
-# A page that is accepted: its row but for the image, how many boxes were clamped, and whether it is over the context.
-_Checked = tuple[dict[str, Any], int, bool]
-
 
 @dataclass
-class Report:
+class BuildReport:
     """What was read of one split: accepted pages and their regions, what was noticed, and the rejected pages."""
 
     split: str
@@ -49,7 +45,8 @@ class Report:
     overlong: int = 0  # pages longer than the context, which can be split
     rejects: list[dict[str, str]] = field(default_factory=list)  # {id, file, reason}
 
-    def reject(self, page: Page, reason: Exception) -> None:
+    def reject(self, page: ListedPage, reason: Exception) -> None:
+        """Add a rejected page."""
         self.rejects.append({"id": page.id, "file": page.annotation, "reason": str(reason)})
 
 
@@ -57,47 +54,35 @@ class Report:
 class _Item:
     """A page whose image is to be read; `size` in bytes. `image` is the page as PNG where it is drawn beforehand."""
 
-    page: Page
+    page: ListedPage
     record: PageRecord
     size: int
     image: bytes | None = None
 
 
-@dataclass
-class _Batch:
-    items: list[_Item] = field(default_factory=list)
-    size: int = 0
-
-    def has_room(self, size: int) -> bool:
-        return not self.items or (self.size + size <= BATCH_BYTES and len(self.items) < BATCH_PAGES)
-
-    def add(self, item: _Item) -> None:
-        self.items.append(item)
-        self.size += item.size
-
-
-def read_batches(pages: list[Page], split: str, options: PageOptions) -> Iterator[tuple[pa.Table, Report]]:
+def read_batches(pages: list[ListedPage], split: str, options: PageOptions) -> Iterator[tuple[pa.Table, BuildReport]]:
     """Tables of the accepted pages, in order, each with the report of the pages read since the one before.
 
     A table may be empty, where every page of the batch was rejected.
     """
     read_page = page_reader(options.format, options.level, options.label_map)
-    check = partial(_check_page, full=options.full_check, lengths=tokenizer_lengths(options.tokenizer))
-    batch, report = _Batch(), Report(split)
+    read_images = partial(_read_images, full=options.full_check, lengths=tokenizer_lengths(options.tokenizer))
+    batch, size, report = [], 0, BuildReport(split)
     for page in pages:
         try:
             item = _item(page, read_page(page))
         except (RecordError, WorkError) as error:
             report.reject(page, error)
             continue
-        if not batch.has_room(item.size):
-            yield _read_images(batch, report, check), report
-            batch, report = _Batch(), Report(split)
-        batch.add(item)
-    yield _read_images(batch, report, check), report
+        if batch and (size + item.size > BATCH_BYTES or len(batch) == BATCH_PAGES):
+            yield read_images(batch, report), report
+            batch, size, report = [], 0, BuildReport(split)
+        batch.append(item)
+        size += item.size
+    yield read_images(batch, report), report
 
 
-def _item(page: Page, record: PageRecord) -> _Item:
+def _item(page: ListedPage, record: PageRecord) -> _Item:
     path = record.image_path
     image = draw_page(path, record.page_number) if path.lower().endswith(SEVERAL_PAGES) else None
     return _Item(page, record, _file_size(path) if image is None else len(image), image)
@@ -113,45 +98,41 @@ def _file_size(path: str) -> int:
     return size
 
 
-def _read_images(batch: _Batch, report: Report, check: Callable[[PageRecord, memoryview], _Checked]) -> pa.Table:
+def _read_images(batch: list[_Item], report: BuildReport, full: bool, lengths: "TokenLengths | None") -> pa.Table:
     """Read and check the images of a batch; the accepted pages as a table, the others in `report`."""
-    buffer = pa.allocate_buffer(batch.size)
+    buffer = pa.allocate_buffer(sum(item.size for item in batch))
     view = memoryview(buffer).cast("B")
     offsets, rows = [0], []
-    for item in batch.items:
+    for item in batch:
         place = view[offsets[-1] : offsets[-1] + item.size]
         try:
             if item.image is None:
                 _read_into(place, item.record.image_path)
             else:
                 place[:] = item.image
-            row, clamped, is_overlong = check(item.record, place)
+            width, height = check_image(place, full)
+            record, clamped = check_record(item.record, width, height)
+            is_overlong = lengths is not None and lengths.is_over(record, width, height)
         except (RecordError, WorkError) as error:
             report.reject(item.page, error)
             continue
         offsets.append(offsets[-1] + item.size)
-        rows.append(row)
+        rows.append(vars(record) | {"width": width, "height": height})
         report.clamped += clamped
         report.overlong += is_overlong
-        report.regions += len(row["bboxes"])
+        report.regions += len(record.bboxes)
     report.pages += len(rows)
     return _table(rows, buffer.slice(0, offsets[-1]), offsets)
 
 
-def _check_page(record: PageRecord, image: memoryview, full: bool, lengths: "TokenLengths | None") -> _Checked:
-    width, height = check_image(image, full)
-    checked, clamped = check_record(record, width, height)
-    is_overlong = lengths is not None and lengths.is_over(checked, width, height)
-    return vars(checked) | {"width": width, "height": height}, clamped, is_overlong
-
-
+@cache  # a tokenizer takes a while to load
 def tokenizer_lengths(name: str | None) -> "TokenLengths | None":
-    """What measures pages in the tokens of a tokenizer; None for None."""
+    """What measures pages in the tokens of a tokenizer, one for each name and process; None for None."""
     if name is None:
         return None
-    from data_scripts.token_lengths import token_lengths  # loads torch and transformers, which other builds do not need
+    from data_scripts.token_lengths import TokenLengths  # loads torch and transformers, which other builds do not need
 
-    return token_lengths(name)
+    return TokenLengths(name)
 
 
 def _read_into(place: memoryview, path: str) -> None:
@@ -186,7 +167,7 @@ def _box_column(pages: list[list[list[float]]], kind: pa.DataType) -> pa.Array:
     return pa.ListArray.from_arrays(offsets, pa.FixedSizeListArray.from_arrays(pa.array(flat), 4)).cast(kind)
 
 
-def write_report(folder: str, report: Report) -> None:
+def write_report(folder: str, report: BuildReport) -> None:
     """Leave a report in `folder`, under a name that no other process uses."""
     name = f"{uuid4().hex}.{'bad' if report.rejects else 'good'}"
     write_whole(Path(folder) / name, json.dumps(asdict(report)))
@@ -197,17 +178,14 @@ def has_rejects(folder: str) -> bool:
     return any(name.endswith(".bad") for name in os.listdir(folder))
 
 
-def read_reports(folder: str) -> dict[str, Report]:
+def read_reports(folder: str) -> dict[str, BuildReport]:
     """The reports in `folder`, added up by split; rejected pages sorted by id."""
-    totals: dict[str, Report] = {}
+    totals: dict[str, BuildReport] = {}
     for path in sorted(Path(folder).iterdir()):
-        part = Report(**json.loads(path.read_text()))
-        total = totals.setdefault(part.split, Report(part.split))
-        total.pages += part.pages
-        total.regions += part.regions
-        total.clamped += part.clamped
-        total.overlong += part.overlong
-        total.rejects += part.rejects
+        part = BuildReport(**json.loads(path.read_text()))
+        total = totals.setdefault(part.split, BuildReport(part.split))
+        for name in ("pages", "regions", "clamped", "overlong", "rejects"):
+            setattr(total, name, getattr(total, name) + getattr(part, name))
     for total in totals.values():
         total.rejects.sort(key=lambda reject: reject["id"])
     return totals

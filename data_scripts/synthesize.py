@@ -1,14 +1,14 @@
 """Draw annotated pages: a folder of images and annotations with exact boxes, for tests, demos and training.
 
-    python data_scripts/synthesize.py receipts_raw --kind receipts --pages 1000 --seed 1 --damage 0.3
-    python data_scripts/build_dataset.py receipts --annotations receipts_raw
+    ocr2 synthesize receipts_raw --kind receipts --pages 1000 --seed 1 --damage 0.3
+    ocr2 build receipts --annotations receipts_raw
 
 Kinds: receipts; statements (balance sheets and income statements whose sums are right, tables as HTML and, under
 "cells" in the annotation, with a box for every cell); articles (two columns with headings, paragraphs, formulas as
 LaTeX, a table and a figure, in reading order); and, for the tiny base of recipes/tiny, typed, tickets, small_statements
-(a table of figures that add up), primer and ragged. In Chinese with --language zh and a font that has it:
+(a table of amounts that add up), primer and ragged. In Chinese with --language zh and a font that has it:
 
-    python data_scripts/synthesize.py zh_raw --kind statements --pages 100 --language zh --font NotoSansCJK-Regular.ttc
+    ocr2 synthesize zh_raw --kind statements --pages 100 --language zh --font NotoSansCJK-Regular.ttc
 
 The same seed gives the same bytes, and a page does not depend on how many there are. A folder that was begun
 is completed by the same command.
@@ -24,17 +24,14 @@ from typing import Any
 
 from tqdm import tqdm
 
-from data_scripts.arguments import count, page_size, share
+from data_scripts.arguments import count, page_size, script_parser, share
 from data_scripts.synthetic.articles import draw_article
 from data_scripts.synthetic.damage import damage_image, damage_page
 from data_scripts.synthetic.fonts import Fonts, find_font, load_fonts
-from data_scripts.synthetic.language import LANGUAGES, letters
-from data_scripts.synthetic.primer import draw_primer, draw_ragged
+from data_scripts.synthetic.language import LANGUAGES, letters, load_words
 from data_scripts.synthetic.receipts import draw_receipt
-from data_scripts.synthetic.small_statements import draw_small_statement
+from data_scripts.synthetic.slips import draw_primer, draw_ragged, draw_small_statement, draw_ticket, draw_typed
 from data_scripts.synthetic.statements import draw_statement
-from data_scripts.synthetic.tickets import draw_ticket
-from data_scripts.synthetic.typed import draw_typed
 from ocr2_hf.document.atomic_files import PARTIAL, whole_file, write_whole
 from ocr2_hf.errors import UsageError, WorkError, run_command
 
@@ -55,11 +52,15 @@ KINDS = {
 SETTINGS_FILE = "synthesize.json"
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parse_arguments(argv)
-    words = LANGUAGES[args.language]
+def main(argv: list[str] | None = None, prog: str | None = None) -> int:
+    """Draw the pages that are not there yet; `prog` is what --help calls the program.
+
+    Raises `UsageError` where the call is wrong, `WorkError` where the disk fails.
+    """
+    args = parse_arguments(argv, prog)
+    words = load_words(args.language)
     args.font = args.font and [find_font(font) for font in args.font]
-    fonts = [load_fonts(font, letters(words), words.FACE) for font in args.font or [None]]
+    fonts = [load_fonts(font, letters(words), words.face) for font in args.font or [None]]
     args.draw(random.Random(0), *args.size, fonts[0], words)  # refuses a page too small before there is a folder
     try:
         prepare_folder(args.out_dir, page_settings(args), args.pages)
@@ -69,12 +70,13 @@ def main(argv: list[str] | None = None) -> int:
     except OSError as error:
         raise WorkError(f"cannot write {args.out_dir}: {error}") from error
     print(f"{args.pages} pages of {args.kind} in {args.out_dir}")
-    print(f"next: python data_scripts/build_dataset.py {args.kind} --annotations {args.out_dir}")
+    print(f"next: ocr2 build {args.kind} --annotations {args.out_dir}")
     return 0
 
 
-def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def parse_arguments(argv: list[str] | None, prog: str | None = None) -> argparse.Namespace:
+    """The arguments of a drawing, with what draws a page and its size; status 2 where they are wrong."""
+    parser = script_parser(__doc__, prog)
     add = parser.add_argument
     add("out_dir", type=Path, help="takes images/ and annotations/; new, empty, or begun by the same command")
     add("--kind", choices=KINDS, required=True)
@@ -133,7 +135,7 @@ def draw_page(args: argparse.Namespace, fonts: list[Fonts], number: int) -> None
     rng = random.Random(f"{args.kind}/{args.seed}/{number}")
     # With one font nothing is drawn by lot, so pages are those of earlier versions.
     chosen = fonts[0] if len(fonts) == 1 else rng.choice(fonts)
-    page = args.draw(rng, *args.size, chosen, LANGUAGES[args.language])
+    page = args.draw(rng, *args.size, chosen, load_words(args.language))
     if args.damage:
         damage_page(page, rng, args.damage)
     image = page.image()

@@ -1,7 +1,7 @@
 """Is a page too long for the model? Visual tokens, prompt and target in a tokenizer's tokens, against the context."""
 
 import os
-from functools import cache
+import sys
 from pathlib import Path
 
 from transformers import AutoConfig, AutoTokenizer
@@ -9,7 +9,8 @@ from transformers.models.deepseek_ocr2.image_processing_pil_deepseek_ocr2 import
 from transformers.models.deepseek_ocr2.processing_deepseek_ocr2 import DeepseekOcr2Processor
 
 from ocr2_hf.data.collator import PromptEncoder, TargetEncoder
-from ocr2_hf.data.pages import Splitter, example_length
+from ocr2_hf.data.page_splitting import split_page
+from ocr2_hf.data.page_tasks import example_length
 from ocr2_hf.data.tasks import suits
 from ocr2_hf.document.records import PageRecord, RecordError
 from ocr2_hf.errors import UsageError, WorkError
@@ -17,6 +18,7 @@ from ocr2_hf.modeling.load import load_processor
 from ocr2_hf.modeling.tiny import TINY_SIZES
 
 CONTEXT = 8192  # DeepSeek-OCR-2's
+TINY = "tiny"
 _PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json")
 
 
@@ -28,9 +30,9 @@ class TokenLengths:
     """
 
     def __init__(self, name: str):
-        self._processor = _processor(name)
-        self._prompts = PromptEncoder(self._processor)
-        self._targets = TargetEncoder(self._processor.tokenizer)
+        processor = _processor(name)
+        self._prompts = PromptEncoder(processor)
+        self._targets = TargetEncoder(processor.tokenizer)
         self.context = _context(name)
 
     def measure(self, row: dict) -> tuple[int, int]:
@@ -54,15 +56,21 @@ class TokenLengths:
             raise RecordError(str(error)) from None
         if length <= self.context:
             return False
-        if not record.bboxes or not Splitter(self._processor, {}, self.context)(row):
+        if not record.bboxes or not split_page(row, self._prompts, {}, self.context):
             raise RecordError(f"page of {length:,} tokens is over the context of {self.context:,} and cannot be split")
         return True
 
 
-@cache
-def token_lengths(name: str) -> TokenLengths:
-    """One for each name and process: a tokenizer takes a while to load."""
-    return TokenLengths(name)
+def choose_lengths(tokenizer: str | None, default: str) -> tuple[TokenLengths, str]:
+    """By the tokenizer that is asked for; else by the default or, where that cannot be had, the tiny model's."""
+    if tokenizer:
+        return TokenLengths(tokenizer), tokenizer
+    try:
+        return TokenLengths(default), default
+    except UsageError as error:
+        print(f"warning: {error}", file=sys.stderr)
+        print("warning: lengths are counted with the tiny model's tokenizer, a token a character", file=sys.stderr)
+        return TokenLengths(TINY), TINY
 
 
 def _processor(name: str) -> DeepseekOcr2Processor:

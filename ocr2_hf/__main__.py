@@ -6,6 +6,10 @@ from importlib import import_module
 from ocr2_hf.errors import UsageError, run_command
 
 COMMANDS = {
+    "build": "a folder of annotated pages to a dataset with a name",
+    "inspect": "what is in a built dataset: counts, lengths, pages with their boxes",
+    "crop": "the lines, words or cells of a built dataset as pages of their own",
+    "synthesize": "drawn pages with exact annotations",
     "plan": "what a recipe needs: parameters, tokens, memory; no weights",
     "train": "fine-tune by a recipe (through accelerate launch or deepspeed)",
     "bench": "how fast a recipe trains and in how much memory, beside the stock Trainer",

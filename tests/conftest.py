@@ -3,6 +3,8 @@
 import gc
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 # Libraries read these when they are first imported, so they are set before any test module loads.
@@ -18,6 +20,8 @@ os.environ.update(
 )
 
 import pytest  # noqa: E402
+
+from helpers.curves import blank_curves  # noqa: E402
 
 # Files that take a minute or more start first, so that no process is left alone with one of them at the end.
 LONG = (
@@ -69,6 +73,12 @@ def real_pages() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real pages at {folder} (set OCR2_REAL_PAGES)")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def quick_curves(request) -> Iterator[None]:
+    with nullcontext() if request.path.name == "test_curves.py" else blank_curves():
+        yield
 
 
 @pytest.fixture

@@ -9,9 +9,8 @@ from peft import PeftModel
 from transformers import AutoModelForImageTextToText, DeepseekOcr2Config
 
 from helpers.tiny_pages import page_dataset, processor
-from ocr2_hf.data.collator import TrainingCollator
-from ocr2_hf.data.coordinates import coordinate_token_ids
-from ocr2_hf.data.pages import PageTasks
+from ocr2_hf.data.collator import TrainingCollator, coordinate_token_ids
+from ocr2_hf.data.page_tasks import PageTasks
 from ocr2_hf.modeling.adapters import GROUPS, apply_policy, group_of, trainable_counts, write_portable_adapter
 from ocr2_hf.modeling.losses import LossSettings
 from ocr2_hf.modeling.model import OCR2Model

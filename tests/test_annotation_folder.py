@@ -7,13 +7,13 @@ import unicodedata
 import pytest
 
 from data_scripts import page_batches
+from data_scripts.build_plan import PageOptions
 from data_scripts.file_tree import list_files
 from data_scripts.formats import choose_format
 from data_scripts.formats import json as json_format
 from data_scripts.page_batches import read_batches, read_reports, write_report
-from data_scripts.page_options import PageOptions
 from helpers.page_folders import image_bytes, write_page, write_pages
-from ocr2_hf.data.features import FEATURES
+from ocr2_hf.data.load import FEATURES
 from ocr2_hf.document.records import RecordError
 from ocr2_hf.errors import WorkError
 

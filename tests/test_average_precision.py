@@ -8,11 +8,19 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from ocr2_hf.evaluation.average_precision import Detections
+from ocr2_hf.document.grounding import Region
+from ocr2_hf.document.predictions import Prediction
+from ocr2_hf.evaluation.boxes import Detections
+
+
+def detections(predicted, reference) -> Detections:
+    """Of (label, box) lists, one per page on both sides."""
+    sides = [[[Region(*region) for region in page] for page in side] for side in (predicted, reference)]
+    return Detections([Prediction("", "", regions=p, reference_regions=r) for p, r in zip(*sides, strict=True)])
 
 
 def mean_precision(predicted, reference) -> float | None:
-    return Detections(predicted, reference).mean()
+    return detections(predicted, reference).mean()
 
 
 def coco_map(predicted, reference):
@@ -99,7 +107,7 @@ def test_by_hand():
     # One of two found: precision 1 at the 51 recalls up to 0.5.
     assert mean_precision([[("a", box)]], [[("a", box), ("a", far)]]) == pytest.approx(51 / 101)
     # The mean over the labels of the references; a label that only predictions have does not count.
-    assert Detections([[("a", box), ("c", far)]], [[("a", box), ("b", far)]]).by_label() == {"a": 1, "b": 0}
+    assert detections([[("a", box), ("c", far)]], [[("a", box), ("b", far)]]).by_label() == {"a": 1, "b": 0}
     assert mean_precision([[("a", box), ("c", far)]], [[("a", box), ("b", far)]]) == 0.5
     assert mean_precision([[("a", box)]], [[]]) is None
     assert mean_precision([], []) is None
@@ -109,8 +117,8 @@ def test_a_sample_is_scored_as_its_pages():
     pages = random_pages(3, pages=6)
     counts = np.array([[1, 1, 1, 1, 1, 1], [1, 0, 1, 0, 0, 1], [0, 0, 0, 0, 0, 0]], dtype=float)
     some = [[side[page] for page in (0, 2, 5)] for side in pages]
-    whole, part, nothing = Detections(*pages).resampled(counts)
+    whole, part, nothing = detections(*pages).resampled(counts)
     assert whole == pytest.approx(mean_precision(*pages))
     assert part == pytest.approx(mean_precision(*some))
     assert np.isnan(nothing)
-    assert np.isnan(Detections([[]], [[]]).resampled(np.ones((2, 1)))).all()
+    assert np.isnan(detections([[]], [[]]).resampled(np.ones((2, 1)))).all()

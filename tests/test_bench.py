@@ -20,7 +20,7 @@ from ocr2_hf.benchmark.step_timer import PARTS
 from ocr2_hf.commands import bench
 from ocr2_hf.data.collator import IGNORED, TargetEncoder, TrainingCollator
 from ocr2_hf.data.images import ImageSettings
-from ocr2_hf.data.pages import PageTasks
+from ocr2_hf.data.page_tasks import PageTasks
 from ocr2_hf.data.tasks import build_target
 from ocr2_hf.errors import UsageError, run_command
 from ocr2_hf.modeling.losses import LossSettings

@@ -5,7 +5,10 @@ import itertools
 import numpy as np
 import pytest
 
-from ocr2_hf.evaluation.boxes import box_iou, box_scores, match_boxes, match_boxes_greedily, mean_box_iou
+from ocr2_hf.document.grounding import Region
+from ocr2_hf.document.predictions import Prediction
+from ocr2_hf.evaluation.boxes import box_iou, box_scores, match_boxes, match_boxes_greedily
+from ocr2_hf.evaluation.summary import summarize
 
 
 def test_iou_by_hand():
@@ -109,7 +112,8 @@ def test_pairs_below_the_least_iou_are_left_out():
 
 
 def test_mean_iou_counts_unmatched_references_as_zero_and_boxes_alike():
-    pages = [[[0, 0, 10, 10]], []]
-    references = [[[0, 0, 10, 10], [20, 20, 30, 30]], [[0, 0, 5, 5]]]
-    assert mean_box_iou(pages, references) == pytest.approx(1 / 3)
-    assert mean_box_iou([[[0, 0, 1, 1]]], [[]]) is None
+    pages = [([[0, 0, 10, 10]], [[0, 0, 10, 10], [20, 20, 30, 30]]), ([], [[0, 0, 5, 5]]), ([[0, 0, 1, 1]], [])]
+    sides = [[[Region("", tuple(box)) for box in side] for side in page] for page in pages]
+    lines = [Prediction("", "", regions=p, reference_regions=r) for p, r in sides]
+    assert summarize(lines)["bbox_iou"] == pytest.approx(1 / 3)
+    assert summarize(lines[2:])["bbox_iou"] is None

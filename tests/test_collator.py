@@ -5,8 +5,7 @@ import torch
 from PIL import Image
 
 from helpers.tiny_pages import noise
-from ocr2_hf.data.collator import IGNORED, Example, GenerationCollator, TrainingCollator
-from ocr2_hf.data.coordinates import coordinate_token_ids
+from ocr2_hf.data.collator import IGNORED, Example, GenerationCollator, TrainingCollator, coordinate_token_ids
 from ocr2_hf.data.images import ImageSettings
 from ocr2_hf.errors import UsageError
 from ocr2_hf.modeling.tiny import EOS, build_tiny_processor

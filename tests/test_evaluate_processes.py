@@ -9,11 +9,12 @@ import psutil
 import pytest
 
 from helpers.commands import BIN, ROOT, build, environment, run, write_pages
+from helpers.fork_server import Popen
 from helpers.tiny_pages import page_row
 from ocr2_hf.commands import evaluate
 from ocr2_hf.errors import run_command
 from ocr2_hf.modeling.tiny import save_tiny
-from ocr2_hf.reading.predict import plan_batches
+from ocr2_hf.reading.dataset_predictions import plan_batches
 
 DATASET = "evaluate_in_processes"
 PAGES = 16
@@ -53,7 +54,7 @@ def launched(count, port):
 
 def kill_when(command, ready):
     """Start a command and SIGKILL it with all its processes once `ready()`."""
-    process = subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process = Popen(command, cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     end = time.monotonic() + 120
     while not ready():
         assert process.poll() is None, process.stderr.read().decode()

@@ -137,7 +137,7 @@ def test_broken_lines_are_named_by_their_number(tmp_path):
 
 
 def test_a_line_beyond_the_limit_is_rejected_and_the_next_is_read(tmp_path, monkeypatch):
-    monkeypatch.setattr("formats.json_lines.MAX_PAGE_BYTES", 500)
+    monkeypatch.setattr("data_scripts.formats.json_files.MAX_PAGE_BYTES", 500)
     records, reasons = read(tmp_path, chat("Q", "A" * 1200), chat("Q", "A", image="b.png"))
     assert list(records) == ["b"] and list(reasons) == ["train.jsonl#1"]
     assert reasons["train.jsonl#1"].endswith("bytes is over the limit of 500 bytes")

@@ -7,8 +7,13 @@ import pytest
 
 from ocr2_hf.document.predictions import Prediction
 from ocr2_hf.errors import WorkError
-from ocr2_hf.evaluation.cdm import score_formulas
-from ocr2_hf.evaluation.formulas import find_formulas, formula_edits, match_formulas, normalize_formula
+from ocr2_hf.evaluation.formulas import (
+    find_formulas,
+    formula_edits,
+    match_formulas,
+    normalize_formula,
+    score_formulas,
+)
 from ocr2_hf.evaluation.registry import measure_pages
 from ocr2_hf.evaluation.summary import summarize
 

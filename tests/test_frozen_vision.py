@@ -5,7 +5,7 @@ import torch
 
 from helpers.tiny_pages import coordinate_ids, page_dataset, processor
 from ocr2_hf.data.collator import TrainingCollator
-from ocr2_hf.data.pages import PageTasks
+from ocr2_hf.data.page_tasks import PageTasks
 from ocr2_hf.modeling.adapters import apply_policy
 from ocr2_hf.modeling.losses import LossSettings
 from ocr2_hf.modeling.model import VIEWS_AT_ONCE

@@ -24,7 +24,7 @@ from ocr2_hf.document.predictions import Prediction
 from ocr2_hf.evaluation.measures import measure_text
 from ocr2_hf.evaluation.registry import measure_page
 from ocr2_hf.evaluation.text import normalize_text
-from ocr2_hf.reading.page import Page
+from ocr2_hf.reading.results import Page
 
 PAGE = (1000, 2000)
 

@@ -16,13 +16,14 @@ import pytest
 from PIL import Image
 
 from data_scripts.synthesize import main as synthesize
-from helpers.commands import ROOT, environment
+from helpers.commands import ROOT, environment, run
+from helpers.fork_server import Popen
 from helpers.page_folders import LOCKED_PDF, turned
 from helpers.tiny_pages import noise
 from ocr2_hf.document.atomic_files import PARTIAL
 from ocr2_hf.errors import run_command
 from ocr2_hf.evaluation.text import character_error_rate
-from ocr2_hf.reading.resume_log import LEDGER_FILE
+from ocr2_hf.reading.resume_log import RESUME_FILE
 
 BASE = ROOT / "recipes/tiny/base"
 
@@ -89,15 +90,7 @@ def one_run(slip, tmp_path_factory):
     image.resize((10_000, 10_000), Image.Resampling.NEAREST).convert("1").save(folder / "hundred_megapixels.png")
     command = [sys.executable, "-m", "ocr2_hf", "read", folder, "--model", BASE, "--output_dir", output]
     options = ["--max_new_tokens", "350", "--batch_size", "4"]
-    done = subprocess.run(
-        [str(word) for word in [*command, *options]],
-        env=environment(),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-    )
+    done = run(*command, *options)
     return readable, {str(folder / name): reason for name, reason in reasons.items()}, done, output
 
 
@@ -150,15 +143,15 @@ def test_a_scan_of_a_hundred_megapixels_is_read(one_run):
 
 
 def pages_done(output: Path) -> int:
-    """Pages whose results are kept: whole files by the ledger, and the pages of the PDF."""
-    kept, ledger = output / ".book.pages", output / LEDGER_FILE
+    """Pages whose results are kept: whole files by the resume log, and the pages of the PDF."""
+    kept, log = output / ".book.pages", output / RESUME_FILE
     lines = kept.read_bytes().count(b"\n") - 1 if kept.is_file() else 0
-    return max(lines, 0) + (ledger.read_bytes().count(b"\n") if ledger.is_file() else 0)
+    return max(lines, 0) + (log.read_bytes().count(b"\n") if log.is_file() else 0)
 
 
 def start(command: list[str]) -> subprocess.Popen:
     null = subprocess.DEVNULL
-    return subprocess.Popen(command, env=environment(), cwd=ROOT, stdout=null, stderr=null)
+    return Popen(command, env=environment(), cwd=ROOT, stdout=null, stderr=null)
 
 
 def kill_after(command: list[str], output: Path, pages: int) -> None:
@@ -189,7 +182,7 @@ def test_a_killed_run_goes_on_where_it_was(slip, tmp_path):
     assert not kept.exists() and len(json.loads((output / "book.json").read_text())["pages"]) == 5
     done = {path: path.stat().st_mtime_ns for path in output.glob("scan-*.json")}
     assert 5 <= len(done) <= 7 and first.count(b"\n") >= 2
-    finished = subprocess.run(command, env=environment(), cwd=ROOT, capture_output=True, text=True, check=False)
+    finished = run(*command)
     assert finished.returncode == 0, finished.stderr
     # The page at which the kill fell may have been written, but not noted.
     read = int(re.match(r"pages read: (\d)\nfiles read before: \d\n", finished.stdout)[1])
@@ -199,4 +192,4 @@ def test_a_killed_run_goes_on_where_it_was(slip, tmp_path):
     texts = [path.read_text() for path in output.glob("scan-*.md")]
     assert len(texts) == 8 and len(set(texts)) == 1
     hidden = [path.name for path in output.iterdir() if path.name.startswith(".") and path.suffix != PARTIAL]
-    assert hidden == [LEDGER_FILE]
+    assert hidden == [RESUME_FILE]

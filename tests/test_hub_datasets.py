@@ -2,27 +2,19 @@
 
 import io
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 from huggingface_hub import DatasetCard
 
+from helpers.hub_client import run
 from helpers.hub_server import HubServer
-from helpers.page_folders import ROOT, image_bytes, run_script, script_command, write_page, write_pages
+from helpers.page_folders import image_bytes, run_script, write_page, write_pages
 
-ROWS = """
-import json, sys
-from ocr2_hf import load_dataset
-rows = []
-for row in load_dataset("me/letters", split=sys.argv[1], streaming=sys.argv[2] == "streaming"):
-    image = row.pop("image")
-    rows.append({**row, "pixels": list(image.convert("RGB").getpixel((5, 7)))})
-print(json.dumps(rows))
-"""
+BUILD = "data_scripts/build_dataset.py"
+ROWS = "tests/helpers/workers/dataset_rows.py"
 
 
 @pytest.fixture(scope="module")
@@ -45,12 +37,11 @@ def home(tmp_path_factory) -> Path:
 
 
 def command(hub: HubServer, home: Path, *words: object, token: str | None = None) -> subprocess.CompletedProcess:
-    env = os.environ | {"PYTHONPATH": str(ROOT)} | hub.environment(home, token)
-    return subprocess.run(list(map(str, words)), cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
+    return run(hub, home, *words, HF_TOKEN=token or hub.token)
 
 
 def push(hub: HubServer, home: Path, pages: Path, *options: object, to: str = "me/letters", **environment):
-    words = script_command("build_dataset", "letters", "--annotations", pages, "--max_bad", 0.5, "--push", to, *options)
+    words = (BUILD, "letters", "--annotations", pages, "--max_bad", 0.5, "--push", to, *options)
     return command(hub, home, *words, **environment)
 
 
@@ -62,7 +53,7 @@ def pushed(hub, home, pages) -> subprocess.CompletedProcess:
 
 
 def rows(hub: HubServer, home: Path, *words: str) -> list[dict]:
-    done = command(hub, home, sys.executable, "-c", ROWS, *words)
+    done = command(hub, home, ROWS, "me/letters", *words)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -97,7 +88,7 @@ def test_the_card_tells_licence_columns_counts_and_an_example(pushed, hub):
 
 @pytest.mark.parametrize("how", ["whole", "streaming"])
 def test_a_stranger_loads_it_by_name(pushed, hub, home, tmp_path, how):
-    local = command(hub, home, sys.executable, "-c", ROWS.replace("me/letters", "letters"), "train", "whole")
+    local = command(hub, home, ROWS, "letters", "train", "whole")
     assert rows(hub, tmp_path, "train", how) == json.loads(local.stdout)
     assert len(json.loads(local.stdout)) == 7
 
@@ -133,14 +124,13 @@ def test_a_hub_that_refuses_is_one_message_without_the_token(pushed, hub, home, 
     ],
 )
 def test_wrong_options_have_status_two(hub, home, pages, options, message):
-    done = command(hub, home, *script_command("build_dataset", "letters", "--annotations", pages, *options))
+    done = command(hub, home, BUILD, "letters", "--annotations", pages, *options)
     assert done.returncode == 2 and message in done.stderr
 
 
 def test_a_hub_that_does_not_answer_is_one_message(hub, home, pages):
-    words = script_command("build_dataset", "letters", "--annotations", pages, "--max_bad", 0.5, "--push", "me/letters")
-    env = os.environ | {"PYTHONPATH": str(ROOT)} | hub.environment(home) | {"HF_ENDPOINT": "http://127.0.0.1:9"}
-    done = subprocess.run(list(map(str, words)), cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
+    words = (BUILD, "letters", "--annotations", pages, "--max_bad", 0.5, "--push", "me/letters")
+    done = run(hub, home, *words, HF_ENDPOINT="http://127.0.0.1:9")
     assert done.returncode == 1 and "no answer from http://127.0.0.1:9" in done.stderr
     assert "the dataset is built, run again to push" in done.stderr and "Traceback" not in done.stderr
 

@@ -5,7 +5,7 @@ import torch
 
 from helpers.tiny_pages import page_dataset, processor
 from ocr2_hf.data.collator import TrainingCollator
-from ocr2_hf.data.pages import PageTasks
+from ocr2_hf.data.page_tasks import PageTasks
 from ocr2_hf.modeling.adapters import base_of
 from ocr2_hf.recipe import load_recipe
 from ocr2_hf.training.job import load_to_train

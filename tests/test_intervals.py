@@ -7,10 +7,8 @@ import pytest
 
 from ocr2_hf.document.grounding import Region
 from ocr2_hf.document.predictions import Prediction
-from ocr2_hf.evaluation.comparison import compare
-from ocr2_hf.evaluation.intervals import interval, resamples
 from ocr2_hf.evaluation.registry import measure_pages
-from ocr2_hf.evaluation.summary import bootstrap, summarize, summarize_with_intervals
+from ocr2_hf.evaluation.summary import bootstrap, compare, interval, resamples, summarize, summarize_with_intervals
 
 NOT_RESAMPLED = ("pages", "missing_pages", "definitions", "intervals", "by")
 

@@ -8,8 +8,7 @@ from PIL import Image
 
 from data_scripts.build_dataset import main
 from helpers.page_folders import image_bytes, write_pages
-from ocr2_hf.data.features import FEATURES
-from ocr2_hf.data.load import built_datasets, load_dataset
+from ocr2_hf.data.load import FEATURES, built_datasets, load_dataset
 from ocr2_hf.errors import UsageError
 
 BOXES = [[[1.0, 2.0, 3.0, 4.0]], []]
@@ -85,7 +84,7 @@ def test_an_unknown_name_lists_the_built_ones(letters):
 
 
 def test_an_unknown_name_where_nothing_is_built(datasets_cache):
-    with pytest.raises(UsageError, match=r"no dataset is built yet: run data_scripts/build_dataset\.py"):
+    with pytest.raises(UsageError, match=r"no dataset is built yet: run ocr2 build"):
         load_dataset("letters")
 
 
@@ -93,11 +92,11 @@ def test_a_raw_folder_stops_with_the_command_that_builds_it(tmp_path, datasets_c
     write_pages(tmp_path / "My Letters", 2)
     with pytest.raises(UsageError, match="run build_dataset first") as stopped:
         load_dataset(str(tmp_path / "My Letters"))
-    command = f"python data_scripts/build_dataset.py my_letters --annotations '{tmp_path}/My Letters'"
+    command = f"ocr2 build my_letters --annotations '{tmp_path}/My Letters'"
     assert command in str(stopped.value)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "org" / "letters").mkdir(parents=True)
-    with pytest.raises(UsageError, match=r"build_dataset\.py letters --annotations org/letters"):
+    with pytest.raises(UsageError, match="ocr2 build letters --annotations org/letters"):
         load_dataset("org/letters")
 
 

@@ -10,7 +10,7 @@ from helpers.tiny_pages import page_dataset, processor
 from helpers.trained_folders import trained
 from ocr2_hf.commands.export import main
 from ocr2_hf.data.collator import TrainingCollator
-from ocr2_hf.data.pages import PageTasks
+from ocr2_hf.data.page_tasks import PageTasks
 from ocr2_hf.errors import run_command
 from ocr2_hf.modeling.load import load_model
 from ocr2_hf.modeling.model import OCR2Model

@@ -9,7 +9,7 @@ from transformers import AutoModelForImageTextToText, DeepseekOcr2ForConditional
 
 from helpers.tiny_pages import coordinate_ids, page_dataset, processor
 from ocr2_hf.data.collator import IGNORED, TrainingCollator
-from ocr2_hf.data.pages import PageTasks
+from ocr2_hf.data.page_tasks import PageTasks
 from ocr2_hf.modeling.losses import LossSettings, box_sum
 from ocr2_hf.modeling.model import OCR2Model
 from ocr2_hf.modeling.tiny import build_tiny_model

@@ -30,6 +30,9 @@ STRATEGIES = {
     "zero3": ("DistributedType.DEEPSPEED", "DeepSpeedEngine"),
     "deepspeed": ("DistributedType.DEEPSPEED", "DeepSpeedEngine"),
 }
+# The others are `make slow`'s: ZeRO-2 is ZeRO-3 with less split, and the deepspeed launcher starts the same workers.
+SLOW = ("zero2", "deepspeed")
+LAUNCHED = [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in STRATEGIES]
 RECIPE = {
     "model": "tiny",
     "dataset": "mixed",
@@ -159,7 +162,7 @@ def told(folder, name: str, part: str | int) -> dict:
 # --- trained
 
 
-@pytest.mark.parametrize("launched", STRATEGIES, indirect=True)
+@pytest.mark.parametrize("launched", LAUNCHED, indirect=True)
 def test_two_processes_train_as_one(launched, workplace):
     first, other = (told(workplace, launched, rank) for rank in (0, 1))
     assert (first["world"], other["world"]) == (2, 2)
@@ -169,7 +172,7 @@ def test_two_processes_train_as_one(launched, workplace):
     loads_with_stock_classes(workplace / launched)
 
 
-@pytest.mark.parametrize("launched", ["ddp", "zero2"], indirect=True)
+@pytest.mark.parametrize("launched", [LAUNCHED[0], LAUNCHED[2]], indirect=True)
 def test_two_processes_train_the_stages(launched, workplace):
     folder, single = workplace / launched / "staged", workplace / "single" / "staged"
     assert [row["stage"] for row in logged(single)] == ["text"] * 2 + ["joint"] * 2
@@ -241,7 +244,7 @@ def test_one_process_accumulating(workplace):
     same_step(workplace, "single", "tokens", "1x8 stored")
 
 
-@pytest.mark.parametrize("launched", ["ddp", "fsdp2", "zero2", "zero3"], indirect=True)
+@pytest.mark.parametrize("launched", LAUNCHED[:-1], indirect=True)
 def test_two_processes(launched, workplace):
     assert told(workplace, launched, "2x4")["world"] == 2
     same_step(workplace, launched, "2x4", "1x8")

@@ -1,7 +1,9 @@
 """`ocr2 evaluate --omnidocbench`: files, figures of several pages by hand, CDM, what is wrong with the call."""
 
 import json
+import subprocess
 import sys
+from importlib import metadata
 
 import pytest
 
@@ -212,3 +214,45 @@ def test_predictions_are_needed(capsys):
         evaluate.main(["--omnidocbench", "gt.json", "--model", "m", "--dataset", "d", "--output_dir", "out"])
     assert stopped.value.code == 2
     assert "--omnidocbench needs --predictions" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("release", "message"), [(None, "none is installed"), ("2.10", "2.10 is installed")])
+def test_the_reader_of_formulas_is_an_extra(folders, monkeypatch, capsys, release, message):
+    """Another release, as other packages bring it, would give other scores."""
+
+    def version(name):
+        if release is None:
+            raise metadata.PackageNotFoundError(name)
+        return release
+
+    monkeypatch.setattr(metadata, "version", version)
+    assert run(folders) == 2
+    error = capsys.readouterr().err
+    assert message in error and "pip install 'ocr2_hf[omnidocbench]'" in error
+    assert not (folders / "out").exists()
+
+
+# Runs in a new interpreter that has no pylatexenc: what is no OmniDocBench goes without it.
+WITHOUT = """
+import sys
+from importlib import import_module
+from pathlib import Path
+
+sys.modules["pylatexenc"] = None
+from ocr2_hf.commands import evaluate
+
+for path in Path("ocr2_hf/evaluation").rglob("*.py"):
+    if "metrics" not in path.parts:
+        import_module(".".join(path.with_suffix("").parts).removesuffix(".__init__"))
+sys.exit(evaluate.main(sys.argv[1:]))
+"""
+
+
+def test_nothing_else_needs_it(repo, tmp_path):
+    line = {"id": "a", "prediction": "see $x^2$ and \\[y\\]", "reference": "see $x^3$ and \\[y\\]"}
+    (tmp_path / "lines.jsonl").write_text(json.dumps(line))
+    call = ["--predictions", str(tmp_path / "lines.jsonl"), "--output_dir", str(tmp_path / "out")]
+    done = subprocess.run([sys.executable, "-c", WITHOUT, *call], capture_output=True, text=True, cwd=repo)
+    assert done.returncode == 0, done.stderr
+    metrics = json.loads((tmp_path / "out/metrics.json").read_text())
+    assert 0 < metrics["formula_edit"] < 1 and (tmp_path / "out/report.html").is_file()

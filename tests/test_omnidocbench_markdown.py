@@ -2,10 +2,10 @@
 
 import pytest
 
-from ocr2_hf.evaluation.omnidocbench.arrays import array_rows
 from ocr2_hf.evaluation.omnidocbench.markdown import (
     Kind,
     PredictedBlock,
+    array_rows,
     blocks_to_match,
     matching_order,
     parse_markdown,

@@ -8,24 +8,28 @@ from hypothesis import strategies as st
 
 from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.evaluation.omnidocbench import matching
-from ocr2_hf.evaluation.omnidocbench.budget import Budget
-from ocr2_hf.evaluation.omnidocbench.distances import distance_matrix, is_within
-from ocr2_hf.evaluation.omnidocbench.ground_truth import Block, Page, Table, read_ground_truth
+from ocr2_hf.evaluation.omnidocbench.ground_truth import (
+    BenchmarkPage,
+    BenchmarkTable,
+    GroundTruthBlock,
+    read_ground_truth,
+)
 from ocr2_hf.evaluation.omnidocbench.markdown import parse_markdown
-from ocr2_hf.evaluation.omnidocbench.merging import runs_of_predictions
-from ocr2_hf.evaluation.omnidocbench.page import Edits, match_tables, score_page
+from ocr2_hf.evaluation.omnidocbench.matching import Budget, is_within, runs_of_predictions
+from ocr2_hf.evaluation.omnidocbench.page_score import Edits, match_tables, score_page
+from ocr2_hf.evaluation.pairing import text_distances
 
 
 def block(text, order=1, category="text_block"):
-    return Block(category, text, order)
+    return GroundTruthBlock(category, text, order)
 
 
 def formula(latex, order=1):
-    return Block("equation_isolated", latex, order)
+    return GroundTruthBlock("equation_isolated", latex, order)
 
 
 def page(*blocks, tables=()):
-    return Page("a.jpg", list(blocks), [Table(html, "") for html in tables], {})
+    return BenchmarkPage("a.jpg", list(blocks), [BenchmarkTable(html, "") for html in tables], {})
 
 
 def pairs(blocks, markdown):
@@ -203,14 +207,14 @@ def test_stretch_within_a_text():
 @given(st.text("ab", min_size=1, max_size=6), st.text("ab", max_size=20), st.sampled_from([0.4, 0.5, 0.6]))
 def test_stretches_that_are_passed_over_are_none(part, whole, limit):
     stretches = [whole[i : i + len(part)] for i in range(len(whole) - len(part) + 1)]
-    distances = distance_matrix([part], stretches)[0] if stretches else []
+    distances = text_distances([part], stretches)[0] if stretches else []
     assert is_within(part, whole, limit) == any(d < limit for d in distances)
     assert is_within(part, whole, limit, at_limit=True) == any(d <= limit for d in distances)
 
 
 def test_runs_keep_the_predictions_in_order():
     references, predictions = ["aaaa bbbb", "dddd"], ["cccc", "aaaa", "bbbb", "dddd"]
-    runs = runs_of_predictions(references, predictions, distance_matrix(references, predictions), Budget())
+    runs = runs_of_predictions(references, predictions, Budget())
     assert runs == [(0,), (1, 2), (3,)]
 
 
@@ -279,7 +283,9 @@ def test_tables_of_a_page():
 
 def test_tables_are_matched_by_their_html():
     other = "<table><tr><td>1</td></tr><tr><td>2</td></tr></table>"
-    found, cells = match_tables([Table(TWO_CELLS, ""), Table(other, "")], parse_markdown(f"{other}\n\n{TWO_CELLS}"))
+    found, cells = match_tables(
+        [BenchmarkTable(TWO_CELLS, ""), BenchmarkTable(other, "")], parse_markdown(f"{other}\n\n{TWO_CELLS}")
+    )
     assert found == [(TWO_CELLS, TWO_CELLS), (other, other)]
     assert cells == []
 
@@ -299,7 +305,7 @@ def test_no_table_predicted():
 
 def test_latex_tables_count_for_nothing():
     tabular = "\\begin{tabular}{ll} abcd & x \\end{tabular}"
-    scored = score_page(Page("a.jpg", [], [Table(TWO_CELLS, tabular)], {}), tabular)
+    scored = score_page(BenchmarkPage("a.jpg", [], [BenchmarkTable(TWO_CELLS, tabular)], {}), tabular)
     assert scored.teds == [0.0]
 
 
@@ -377,6 +383,6 @@ ODD = ["| a | b |", "\n", "\n\n", "\\begin{array}{l} a \\\\ b \\end{array}", "<t
 @given(st.lists(st.sampled_from([*MARKS, *ODD, TWO_CELLS]) | st.text(max_size=8), max_size=25).map("".join))
 def test_whatever_is_predicted_is_scored(markdown):
     blocks = [block("abc def"), formula("$$x_1$$", 2), block("head", None, "header")]
-    scored = score_page(Page("a.jpg", blocks, [Table(TWO_CELLS, "latex")], {}), markdown)
+    scored = score_page(BenchmarkPage("a.jpg", blocks, [BenchmarkTable(TWO_CELLS, "latex")], {}), markdown)
     assert len(scored.teds) == 1
     assert sum(edits.length for edits in [*scored.text, *scored.unread_formulas, *scored.formula]) >= 6

@@ -7,9 +7,9 @@ from torch.utils.data import DataLoader
 
 from helpers.tiny_pages import page_row, processor
 from ocr2_hf.data.collator import IGNORED, TrainingCollator
-from ocr2_hf.data.features import FEATURES
-from ocr2_hf.data.page_splitting import Part, find_parts, part_row
-from ocr2_hf.data.pages import PageTasks
+from ocr2_hf.data.load import FEATURES
+from ocr2_hf.data.page_splitting import PageSection, find_sections, section_row
+from ocr2_hf.data.page_tasks import PageTasks
 from ocr2_hf.document.grounding import encode_box, parse_regions
 from ocr2_hf.document.page_files import to_rgb
 from ocr2_hf.recipe import load_recipe
@@ -23,25 +23,25 @@ def lines(count: int, height: float = 20, pitch: float = 30) -> np.ndarray:
     return np.array([[10, 10 + pitch * i, 190, 10 + pitch * i + height] for i in range(count)], dtype=float)
 
 
-def spans(parts: list[Part]) -> list[tuple[int, int]]:
+def spans(parts: list[PageSection]) -> list[tuple[int, int]]:
     return [(part.first, part.last) for part in parts]
 
 
 def test_the_fewest_parts_are_cut_halfway_between_regions():
-    parts = find_parts(lines(5), [10] * 5, (200, 160), lambda width, height: 20)
+    parts = find_sections(lines(5), [10] * 5, (200, 160), lambda width, height: 20)
     assert spans(parts) in ([(0, 2), (2, 4), (4, 5)], [(0, 1), (1, 3), (3, 5)], [(0, 2), (2, 3), (3, 5)])
     assert [part.crop for part in parts] == [(0, 0, 200, 65), (0, 65, 200, 125), (0, 125, 200, 160)]
 
 
 def test_room_is_that_beside_the_crops_own_image():
     """A crop of little height has fewer tiles, so more of the sequence is left for text."""
-    parts = find_parts(lines(4), [10] * 4, (200, 130), lambda width, height: 40 if height < 50 else 15)
+    parts = find_sections(lines(4), [10] * 4, (200, 130), lambda width, height: 40 if height < 50 else 15)
     assert spans(parts) == [(0, 1), (1, 2), (2, 3), (3, 4)]
 
 
 def test_columns_are_cut_where_reading_passes_from_one_to_the_next():
     left, right = lines(3) * [0.5, 1, 0.5, 1], lines(3) * [0.5, 1, 0.5, 1] + [100, 0, 100, 0]
-    parts = find_parts(np.concatenate([left, right]), [10] * 6, (200, 100), lambda width, height: 40)
+    parts = find_sections(np.concatenate([left, right]), [10] * 6, (200, 100), lambda width, height: 40)
     assert spans(parts) == [(0, 3), (3, 6)]
     assert [part.crop for part in parts] == [(0, 0, 100, 100), (100, 0, 200, 100)]
 
@@ -49,28 +49,28 @@ def test_columns_are_cut_where_reading_passes_from_one_to_the_next():
 def test_no_cut_shows_a_region_of_another_part():
     boxes = np.concatenate([lines(2), [[10, 70, 190, 150], [20, 80, 100, 100], [10, 160, 190, 180]]])  # one in another
     for room in (20, 30, 40):
-        assert (2, 3) not in spans(find_parts(boxes, [10] * 5, (200, 200), lambda *_, room=room: room))
-    assert find_parts(boxes, [10] * 5, (200, 200), lambda *_: 15) == []  # the two would have to part
+        assert (2, 3) not in spans(find_sections(boxes, [10] * 5, (200, 200), lambda *_, room=room: room))
+    assert find_sections(boxes, [10] * 5, (200, 200), lambda *_: 15) == []  # the two would have to part
     interleaved = lines(4)[[0, 2, 1, 3]]  # the first two show the third between them
-    assert spans(find_parts(interleaved, [10] * 4, (200, 130), lambda *_: 20)) == [(0, 1), (1, 3), (3, 4)]
+    assert spans(find_sections(interleaved, [10] * 4, (200, 130), lambda *_: 20)) == [(0, 1), (1, 3), (3, 4)]
 
 
 def test_boxes_that_touch_are_parted_and_stay_whole():
     touching = lines(2, height=102, pitch=100)  # by 2 of 210 pixels
-    assert [part.crop for part in find_parts(touching, [10] * 2, (200, 215), lambda *_: 10)] == [
+    assert [part.crop for part in find_sections(touching, [10] * 2, (200, 215), lambda *_: 10)] == [
         (0, 0, 200, 112),
         (0, 110, 200, 215),
     ]
-    assert find_parts(lines(2, height=106, pitch=100), [10] * 2, (200, 215), lambda *_: 10) == []
+    assert find_sections(lines(2, height=106, pitch=100), [10] * 2, (200, 215), lambda *_: 10) == []
 
 
 def test_a_region_too_long_alone_leaves_no_parts():
-    assert find_parts(lines(3), [10, 50, 10], (200, 160), lambda *_: 40) == []
+    assert find_sections(lines(3), [10, 50, 10], (200, 160), lambda *_: 40) == []
 
 
 def test_a_parts_record_is_a_page_of_its_own():
     row = page_row("p", (200, 100), ["Tea", "Bun", "Jam"], 3)
-    piece = part_row(row, Part(1, 3, (0, 28, 200, 100)))
+    piece = section_row(row, PageSection(1, 3, (0, 28, 200, 100)))
     assert (piece["id"], piece["width"], piece["height"], piece["text"]) == ("p[1:3]", 200, 72, "Bun\nJam")
     assert piece["bboxes"] == [[10, 2, 190, 18], [10, 22, 190, 38]] and piece["texts"] == ["Bun", "Jam"]
 
@@ -106,7 +106,7 @@ def test_boxes_stand_on_the_same_ink(dataset):
     for index, part in enumerate(pages.split[0]):
         example = pages[index]
         image, outside = np.asarray(example.image), np.full(example.image.size[::-1], True)
-        piece = part_row(dataset[0], part)
+        piece = section_row(dataset[0], part)
         regions = parse_regions(example.target, *example.image.size)
         for region, moved, box in zip(regions, piece["bboxes"], boxes[part.first : part.last], strict=True):
             assert np.array_equal(ink(image, moved), ink(whole, box)) and (ink(image, moved) < 128).any()
@@ -143,7 +143,7 @@ def test_workers_make_the_same_parts_and_other_tasks_keep_the_page_whole(dataset
     once = [(e.id, e.target, e.image.tobytes()) for e in (pages[i] for i in range(len(pages)))]
     assert list(loader) == once
     mixed = split_pages(dataset, {"markdown": 1.0, "locate": 1.0})
-    whole = [mixed[i] for i in range(len(mixed)) if mixed.rows[i] == 0 and mixed.parts[i] is None]
+    whole = [mixed[i] for i in range(len(mixed)) if mixed.rows[i] == 0 and mixed.sections[i] is None]
     assert [example.id for example in whole] == ["long"] and "Locate" in whole[0].prompt
     assert mixed.split == pages.split
 

@@ -4,9 +4,9 @@ import pytest
 
 from ocr2_hf.document.predictions import Prediction
 from ocr2_hf.document.tables import Cell, parse_tables
-from ocr2_hf.evaluation.page_tables import count_cells, find_tables, match_tables, right_cells
 from ocr2_hf.evaluation.registry import measure_page
 from ocr2_hf.evaluation.summary import summarize
+from ocr2_hf.evaluation.tables import count_cells, find_tables, match_tables, right_cells
 
 MARKDOWN = """| Item | Price |
 |:-----|------:|

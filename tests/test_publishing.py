@@ -18,7 +18,7 @@ from ocr2_hf.publishing.contents import Contents, is_published_name, read_conten
 from ocr2_hf.publishing.evaluations import Evaluation, example_of, find_evaluations, read_evaluations
 from ocr2_hf.publishing.hub import PushOptions, push_model
 from ocr2_hf.publishing.model_card import CardFacts, model_card, reading_task
-from ocr2_hf.reading.evaluation_settings import fingerprint
+from ocr2_hf.reading.resume_log import fingerprint
 
 CONFIG = {"model_type": "deepseek_ocr2", "text_config": {"max_position_embeddings": 8192, "eos_token_id": 1}}
 

@@ -13,7 +13,7 @@ from ocr2_hf.commands import read
 from ocr2_hf.errors import UsageError, run_command
 from ocr2_hf.reading.inputs import find_inputs
 from ocr2_hf.reading.reader import DocumentReader
-from ocr2_hf.reading.resume_log import LEDGER_FILE
+from ocr2_hf.reading.resume_log import RESUME_FILE
 
 ANSWER = "<|ref|>title<|/ref|><|det|>[[100, 100, 500, 200]]<|/det|>\nA page"
 FIGURES = (
@@ -55,7 +55,7 @@ def run(*argv):
 
 def written(folder):
     files = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    return sorted(file for file in files if not file.endswith(LEDGER_FILE))
+    return sorted(file for file in files if not file.endswith(RESUME_FILE))
 
 
 def test_a_folder_gives_the_results_of_every_file_in_it(model, scans, tmp_path, capsys):
@@ -183,12 +183,12 @@ def test_what_a_person_corrected_is_never_overwritten(model, scans, tmp_path, ca
     assert run(*command, "--task", "ocr") == 0 and "My page" not in corrected.read_text()
 
 
-def test_a_ledger_that_is_none_is_told(model, scans, tmp_path, capsys):
+def test_a_resume_log_that_is_none_is_told(model, scans, tmp_path, capsys):
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / LEDGER_FILE).write_text('{"name": "one"}\nnonsense\n{"half')
+    (tmp_path / "out" / RESUME_FILE).write_text('{"name": "one"}\nnonsense\n{"half')
     assert run(scans, "--output_dir", tmp_path / "out") == 1
-    assert f"{LEDGER_FILE}, line 2: broken; remove the file" in capsys.readouterr().err
-    (tmp_path / "out" / LEDGER_FILE).write_text('{"name": "one"}\n{"half')
+    assert f"{RESUME_FILE}, line 2: broken; remove the file" in capsys.readouterr().err
+    (tmp_path / "out" / RESUME_FILE).write_text('{"name": "one"}\n{"half')
     assert run(scans, "--output_dir", tmp_path / "out") == 0
 
 

@@ -14,8 +14,8 @@ from ocr2_hf.document.grounding import Region
 from ocr2_hf.document.page_files import PageSource, list_pages
 from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.modeling.tiny import save_tiny
-from ocr2_hf.reading.reader import Page
-from ocr2_hf.reading.saved_recipe import read_saved_recipe
+from ocr2_hf.reading.reader import read_saved_recipe
+from ocr2_hf.reading.results import Page
 
 TABLE = "<table><tr><td>Total</td><td>7</td></tr></table>"
 ANSWER = (

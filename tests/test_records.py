@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from ocr2_hf.data.features import FEATURES
+from ocr2_hf.data.load import FEATURES
 from ocr2_hf.document.records import PageRecord, RecordError, check_boxes, check_record
 
 

@@ -9,13 +9,11 @@ from accelerate import Accelerator
 from lxml import html
 
 from helpers.tiny_pages import page_dataset, processor, text_model
-from ocr2_hf.data.pages import PageTasks
+from ocr2_hf.data.page_tasks import PageTasks
 from ocr2_hf.document.predictions import Prediction
-from ocr2_hf.evaluation.comparison import compare, definitions_note
-from ocr2_hf.evaluation.metrics_table import metrics_table
-from ocr2_hf.evaluation.registry import DEFINITIONS, METRICS, PERCENT, Metric
+from ocr2_hf.evaluation.registry import DEFINITIONS, METRICS, PERCENT, Metric, metrics_table
 from ocr2_hf.evaluation.report import write_comparison, write_report
-from ocr2_hf.evaluation.summary import summarize, summarize_with_intervals
+from ocr2_hf.evaluation.summary import compare, definitions_note, summarize, summarize_with_intervals
 from ocr2_hf.publishing.contents import Contents
 from ocr2_hf.publishing.evaluations import Evaluation
 from ocr2_hf.publishing.model_card import CardFacts, model_card

@@ -13,13 +13,11 @@ from PIL import Image
 from helpers.tiny_pages import noise
 from ocr2_hf.document.predictions import Prediction
 from ocr2_hf.errors import WorkError
-from ocr2_hf.evaluation import report_images
-from ocr2_hf.evaluation.comparison import compare, shared_pages
-from ocr2_hf.evaluation.metrics_table import metrics_table
-from ocr2_hf.evaluation.registry import shown_metrics
+from ocr2_hf.evaluation.registry import metrics_table, shown_metrics
+from ocr2_hf.evaluation.report import images as report_images
 from ocr2_hf.evaluation.report import write_comparison, write_report
-from ocr2_hf.evaluation.report_items import difference, listed_metrics, report_item
-from ocr2_hf.evaluation.summary import summarize, summarize_with_intervals
+from ocr2_hf.evaluation.report.items import difference, listed_metrics, report_item
+from ocr2_hf.evaluation.summary import compare, shared_pages, summarize, summarize_with_intervals
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'>&lt;</script><!--\u2028\0\ud800"
 

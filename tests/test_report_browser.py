@@ -11,10 +11,9 @@ from playwright.sync_api import expect, sync_playwright
 from helpers.browser import open_browser
 from helpers.tiny_pages import noise
 from ocr2_hf.document.predictions import Prediction
-from ocr2_hf.evaluation import report_images
-from ocr2_hf.evaluation.comparison import compare
+from ocr2_hf.evaluation.report import images as report_images
 from ocr2_hf.evaluation.report import write_comparison, write_report
-from ocr2_hf.evaluation.summary import summarize_with_intervals
+from ocr2_hf.evaluation.summary import compare, summarize_with_intervals
 
 pytestmark = pytest.mark.browser
 
@@ -272,8 +271,8 @@ def test_two_evaluations(opened):
     assert tab.locator(".example b").all_inner_texts() == ["Most worsened", "Median", "Most improved"]
     tab.locator(".row", has_text="bad").click()
     expect(tab.locator("#page .side")).to_have_text(["Before old " + HOSTILE, "After new"])
-    assert tab.locator("#page .sheet").count() == tab.locator("#page .text").count() == 2
-    first, second = (tab.locator("#page .sheet").nth(side).bounding_box() for side in (0, 1))
+    assert tab.locator("#page .page-view").count() == tab.locator("#page .text").count() == 2
+    first, second = (tab.locator("#page .page-view").nth(side).bounding_box() for side in (0, 1))
     assert first["y"] == second["y"] and second["x"] > first["x"] + first["width"]
     assert "→" in tab.locator(".tile .pair").first.inner_text()
     expect(tab.locator(".tile", has_text="Text accuracy").locator(".chip")).to_have_text(re.compile(r"^\+"))

@@ -3,6 +3,7 @@
 Under ZeRO-2 with batches by a budget of tokens; under DDP killed first, then stopped by SIGTERM twice.
 """
 
+import os
 import subprocess
 
 import psutil
@@ -73,8 +74,11 @@ def same_run(folder, whole, rows: int) -> None:
 
 
 def second_process(process: subprocess.Popen) -> int:
-    ranks = {child.environ().get("RANK"): child.pid for child in psutil.Process(process.pid).children(recursive=True)}
-    return ranks["1"]
+    """The launcher starts its workers in the order of their ranks."""
+    workers = [
+        child for child in psutil.Process(process.pid).children(recursive=True) if os.getsid(child.pid) == child.pid
+    ]
+    return sorted(worker.pid for worker in workers)[1]
 
 
 @pytest.mark.slow

@@ -71,8 +71,21 @@ def room_of_scripts(module: str, wanted: set[str]) -> bool:
     return ours and any(not name.startswith("ocr2_hf") for name in wanted)
 
 
-def test_what_a_page_is_needs_no_torch_and_no_datasets(repo):
-    modules = sorted(f"ocr2_hf.document.{path.stem}" for path in (repo / "ocr2_hf/document").glob("[a-z]*.py"))
-    look = f"import {', '.join(modules)}, sys; print({{'torch', 'datasets', 'transformers'}} & sys.modules.keys())"
+@pytest.mark.parametrize("room", ["document", "evaluation"])
+def test_rooms_without_torch_and_datasets(repo, room):
+    """All but the modules of `evaluate`, which loads them itself."""
+    paths = [path for path in (repo / "ocr2_hf" / room).rglob("*.py") if "metrics" not in path.parts]
+    modules = ", ".join(sorted(module_of(path, repo) for path in paths))
+    heavy = {"torch", "datasets", "transformers", "evaluate", "scipy", "matplotlib", "pandas"}
+    look = f"import {modules}, sys; print({heavy} & sys.modules.keys())"
+    run = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True, cwd=repo)
+    assert run.stdout.strip() == "set()"
+
+
+def test_what_a_wrong_call_needs_is_light(repo):
+    """The files, tasks and folders of a call are checked before torch, datasets or pandas are loaded."""
+    modules = ("data.tasks", "reading", "reading.inputs", "reading.resume_log", "reading.results")
+    look = f"import {', '.join(f'ocr2_hf.{name}' for name in modules)}, sys"
+    look += "; print({'torch', 'datasets', 'transformers', 'pandas'} & sys.modules.keys())"
     run = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True, cwd=repo)
     assert run.stdout.strip() == "set()"

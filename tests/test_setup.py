@@ -14,8 +14,11 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from setuptools import find_packages
 
-EXTRAS = {"tables", "deepspeed", "flash", "vision", "onnx", "tensorboard", "dev"}
+from ocr2_hf.evaluation.omnidocbench.normalization import PYLATEXENC
+
+EXTRAS = {"tables", "deepspeed", "flash", "vision", "onnx", "omnidocbench", "tensorboard", "dev"}
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +55,11 @@ def test_torch_is_bound_wherever_it_is_named(setup_cfg):
     everywhere = requirements(setup_cfg["options"]["install_requires"])
     everywhere += [r for listed in extras(setup_cfg).values() for r in listed]
     assert [str(r.specifier) for r in everywhere if r.name == "torch"] == ["<2.14,>=2.10"]
+
+
+def test_the_reader_of_formulas_is_the_official_scorers(setup_cfg):
+    (pinned,) = extras(setup_cfg)["omnidocbench"]
+    assert str(pinned) == f"pylatexenc=={PYLATEXENC}"
 
 
 def test_installed_versions_are_in_range(setup_cfg):
@@ -112,6 +120,14 @@ def test_package_data_is_where_setup_looks(repo, setup_cfg):
             assert package_data(repo, package, pattern), f"{package}: no {pattern}"
 
 
+def test_data_scripts_are_installed_with_the_rest(repo, setup_cfg):
+    """`ocr2 build` and its kin must work without a checkout."""
+    patterns = setup_cfg["options.packages.find"]["include"].split()
+    found = set(find_packages(str(repo), include=patterns))
+    assert {"ocr2_hf", "data_scripts", "data_scripts.formats", "data_scripts.synthetic"} <= found
+    assert not [name for name in found if name.startswith(("tests", "recipes"))]
+
+
 def test_every_package_has_an_init(repo, setup_cfg):
     """`find:` leaves out a folder without __init__.py: fine in the checkout, missing once installed."""
     listed = setup_cfg["options.package_data"].items()
@@ -121,7 +137,7 @@ def test_every_package_has_an_init(repo, setup_cfg):
         for each in patterns.split(",")
         for path in package_data(repo, package, each)
     }
-    for path in set((repo / "ocr2_hf").rglob("*.py")) - data:
+    for path in {*(repo / "ocr2_hf").rglob("*.py"), *(repo / "data_scripts").rglob("*.py")} - data:
         assert (path.parent / "__init__.py").is_file(), f"{path.parent} has modules and no __init__.py"
 
 
@@ -138,12 +154,12 @@ def test_pyproject_is_the_build_system_and_tools_only(repo):
 
 def test_makefile_and_ci(repo):
     """`make -n` says what would run: CI is `make test`, and that is lint and every test."""
-    assert "make test" in (repo / ".ci/run").read_text(encoding="utf-8")
+    assert (repo / ".ci/run").read_text(encoding="utf-8").endswith("\nexec make test\n")
     assert os.access(repo / ".ci/run", os.X_OK)
     plan = subprocess.run(["make", "-n", "test"], cwd=repo, capture_output=True, text=True, check=True).stdout
     assert re.search(r"ruff check \.$", plan, re.MULTILINE)
     assert re.search(r"-m pytest -n 2 --dist loadfile --no-loadscope-reorder\s*$", plan, re.MULTILINE)
-    for target in ("quickstart", "lint", "clean"):
+    for target in ("slow", "quickstart", "lint", "clean"):
         subprocess.run(["make", "-n", target], cwd=repo, capture_output=True, check=True)
 
 

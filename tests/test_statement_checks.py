@@ -6,12 +6,11 @@ from decimal import Decimal
 import pytest
 
 from data_scripts.synthetic.accounts import Accounts
-from data_scripts.synthetic.language import LANGUAGES
-from data_scripts.synthetic.statements import Report, statement_table
+from data_scripts.synthetic.language import LANGUAGES, load_words
+from data_scripts.synthetic.statements import DrawnReport, statement_table
 from helpers.statement_tables import BALANCE, checked, table_html
 from ocr2_hf.document.tables import parse_tables
-from ocr2_hf.statements.context import Context
-from ocr2_hf.statements.joining import ReadTable, join_tables
+from ocr2_hf.statements.joining import ReadTable, TableContext, join_tables
 from ocr2_hf.statements.statement import Place
 from ocr2_hf.statements.table_lines import read_table
 from ocr2_hf.statements.units import Unit
@@ -39,7 +38,7 @@ def test_a_right_balance_sheet_closes_everywhere():
     ]
 
 
-def test_a_wrong_figure_is_off_by_its_error_and_nothing_else_is():
+def test_a_wrong_amount_is_off_by_its_error_and_nothing_else_is():
     checks = checked(table_html(changed(BALANCE, "Goodwill", 2, "1,700")))
     off = [check for check in checks if check.status == "off"]
     assert [str(check) for check in off] == ["Total non-current assets, 2023: off by -500"]
@@ -138,12 +137,12 @@ def test_the_balance_closes_in_four_languages(names):
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_check_of_drawn_statements_closes_and_an_error_never_goes_unseen(language):
-    """The accounts of data_scripts/synthetic add up; a figure changed by more than rounding must be off somewhere."""
+    """The accounts of data_scripts/synthetic add up; an amount changed by more than rounding must be off somewhere."""
     seen = total = 0
     for seed in range(25):
-        rng, words = random.Random(seed), LANGUAGES[language]
+        rng, words = random.Random(seed), load_words(language)
         accounts = Accounts(rng, words, 2)
-        report = Report(words, "", 0, words.DATES[0], [2023, 2022], "", True, False, bool(seed % 2))
+        report = DrawnReport(words, "", 0, words.dates[0], [2023, 2022], "", True, False, bool(seed % 2))
         for kind in ("balance", "income"):
             table = statement_table(kind, getattr(accounts, kind), report)
             checks = checked(table.html())
@@ -159,7 +158,9 @@ def test_every_check_of_drawn_statements_closes_and_an_error_never_goes_unseen(l
 def page_table(rows, page, title="", first=True, last=True, unit=None):
     markup = table_html(rows)
     place = Place(page, (0.0, 0.0, 9.0, 9.0), "table")
-    return ReadTable(read_table(parse_tables(markup)[0], place, unit), Context(title, unit), place, markup, first, last)
+    return ReadTable(
+        read_table(parse_tables(markup)[0], place, unit), TableContext(title, unit), place, markup, first, last
+    )
 
 
 def test_a_statement_over_two_pages_is_joined_and_checked_whole():

@@ -13,8 +13,7 @@ from PIL import Image
 from helpers.recorded_reader import RecordedReader, layout
 from helpers.statement_tables import BALANCE, table_html
 from ocr2_hf import FinancialStatementParser
-from ocr2_hf.statements.csv_file import COLUMNS, write_csv_file
-from ocr2_hf.statements.json_file import SCHEMA, to_dict, write_json_file
+from ocr2_hf.statements.files import COLUMNS, SCHEMA, to_dict, write_csv_file, write_json_file
 from ocr2_hf.statements.workbook import write_workbook
 
 ATTACK = '=HYPERLINK("http://x","y")'

@@ -34,8 +34,8 @@ def test_a_balance_sheet_line_by_line():
     ]
     value = content.lines[1].values[0]
     assert isinstance(value, Value) and isinstance(value.number, Decimal) and value.amount == 1_200_000
-    assert (value.figure.text, value.place, value.unit.currency) == ("1,200", PLACE, "EUR")
-    assert content.lines[5].values[1].figure.kind == "nil" and content.lines[5].values[1].number == 0
+    assert (value.printed.text, value.place, value.unit.currency) == ("1,200", PLACE, "EUR")
+    assert content.lines[5].values[1].printed.kind == "nil" and content.lines[5].values[1].number == 0
 
 
 def test_heads_of_two_rows_and_a_title_across():
@@ -50,10 +50,10 @@ def test_heads_of_two_rows_and_a_title_across():
     assert content.columns[1].head == "Year ended December 31, 2022"
     revenue, share = content.lines[0].values
     assert (revenue.amount, revenue.unit.currency) == (1_234_000_000, "USD")
-    assert (share.figure.kind, share.amount, share.unit) == ("percent", Decimal("3.5"), Unit())
+    assert (share.printed.kind, share.amount, share.unit) == ("percent", Decimal("3.5"), Unit())
 
 
-def test_a_year_among_the_figures_is_no_head():
+def test_a_year_among_the_values_is_no_head():
     content = read(table_html([["USD", "2023"], ["Cash", "2022"], ["Total", "2022"]]))
     assert rows(content) == [("Cash", "item", "", 2022), ("Total", "total", "", 2022)]
 
@@ -78,7 +78,7 @@ def test_blocks_side_by_side_follow_each_other():
     assert rows(content)[2] == ("短期借款", "item", "", Decimal("234.00"), Decimal("200.00"))
 
 
-def test_figures_in_three_columns_become_one():
+def test_amounts_in_three_columns_become_one():
     content = read(
         "<table><tr><td></td><td colspan=3>2023</td><td></td><td colspan=3>2022</td></tr>"
         "<tr><td>Loss</td><td>$</td><td>(1,234</td><td>)</td><td></td><td>$</td><td>5</td><td></td></tr>"
@@ -86,7 +86,7 @@ def test_figures_in_three_columns_become_one():
     )
     assert rows(content) == [("Loss", "item", "", -1234, 5), ("Debt", "item", "", 7, 8)]
     assert [column.label for column in content.columns] == ["2023", "2022"]
-    assert content.lines[0].values[0].figure.doubt == ""
+    assert content.lines[0].values[0].printed.doubt == ""
 
 
 def test_levels_by_spaces_and_by_numbering():
@@ -103,7 +103,7 @@ def test_levels_by_spaces_and_by_numbering():
     assert [(line.level, line.level_source) for line in plain.lines] == [(0, ""), (0, "")]
 
 
-def test_the_unit_nearest_to_a_figure_counts():
+def test_the_unit_nearest_to_a_value_counts():
     content = read(
         table_html(
             [
@@ -126,7 +126,7 @@ def test_the_unit_nearest_to_a_figure_counts():
 
 
 @pytest.mark.parametrize("markup", ["<table><tr><td>a</td><td>b</td></tr></table>", "| a |\n|---|\n| b |"])
-def test_a_table_without_figures_is_no_statement(markup):
+def test_a_table_without_values_is_no_statement(markup):
     assert read(markup) is None
 
 

@@ -50,11 +50,11 @@ def test_what_the_layout_read_counts_where_the_table_was_not_read_again(image):
     assert len(document.statements[0].lines) == len(BALANCE) - 1
 
 
-def test_located_figures_have_boxes_of_their_own_on_the_page(image):
+def test_located_values_have_boxes_of_their_own_on_the_page(image):
     places = {"1,200": (0, 0, 999, 500), "2,300": (999, 999, 0, 0)}
     reader = RecordedReader([PAGE], [table_html(ROWS)], places)
     (statement,) = FinancialStatementParser(reader, locate=True).parse_statement(image).statements
-    by_text = {value.figure.text: value.place for line in statement.lines for value in line.values if value}
+    by_text = {value.printed.text: value.place for line in statement.lines for value in line.values if value}
     # The crop lies at (72, 322) and is 857 x 758 pixels large.
     assert by_text["1,200"].source == "value"
     assert by_text["1,200"].box == pytest.approx((72, 322, 929, 322 + 758 * 500 / 999))

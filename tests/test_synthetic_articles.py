@@ -13,9 +13,8 @@ from lxml import html
 from PIL import Image, ImageFont
 
 from data_scripts.synthesize import main
-from data_scripts.synthetic import english
-from data_scripts.synthetic.formulas import FORMULAS, choose_formula, draw_formula
-from data_scripts.synthetic.prose import break_lines, paragraph, units
+from data_scripts.synthetic.article_parts import FORMULAS, choose_formula, draw_formula
+from data_scripts.synthetic.language import break_lines, load_words, paragraph, units
 from ocr2_hf.errors import run_command
 
 PAGES = 6
@@ -129,10 +128,10 @@ def test_a_paragraph_goes_on_in_the_second_column(folder):
 
 
 def test_lines_hold_the_words_of_the_paragraph_and_stay_within_the_width():
-    font = ImageFont.load_default(18)
+    font, words = ImageFont.load_default(18), load_words("en")
     for seed in range(20):
-        pieces = units(paragraph(random.Random(seed), english), english)
-        lines = break_lines(pieces, font, 400, english, 20, justified=True)
+        pieces = units(paragraph(random.Random(seed), words), words)
+        lines = break_lines(pieces, font, 400, words, 20, justified=True)
         assert [piece for line in lines for piece in line.pieces] == pieces
         ends = [line.starts[-1] + font.getlength(line.pieces[-1]) for line in lines]
         assert lines[0].starts[0] == 20 and all(line.starts[0] == 0 for line in lines[1:])

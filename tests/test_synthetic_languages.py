@@ -12,11 +12,11 @@ from fontTools.pens.ttGlyphPen import TTGlyphPen
 from PIL import Image
 
 from data_scripts.synthesize import main
-from data_scripts.synthetic import chinese, english
 from data_scripts.synthetic.fonts import LETTERS, load_fonts
-from data_scripts.synthetic.language import letters
+from data_scripts.synthetic.language import letters, load_words, units
 from ocr2_hf.errors import run_command
 
+ENGLISH_WORDS, CHINESE_WORDS = load_words("en"), load_words("zh")
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 
@@ -28,7 +28,7 @@ def draw(folder: Path, kind: str, *options: object) -> int:
 def font(tmp_path_factory) -> Path:
     """A font with a letter for everything that pages say: boxes, each of another height."""
     path = tmp_path_factory.mktemp("font") / "boxes.ttf"
-    build_font(path, LETTERS + letters(chinese) + letters(english))
+    build_font(path, LETTERS + letters(CHINESE_WORDS) + letters(ENGLISH_WORDS))
     return path
 
 
@@ -58,15 +58,16 @@ def box(height: int):
 
 
 def test_both_languages_have_the_same_names():
-    def named(words):
-        return {name: type(value) for name, value in vars(words).items() if name.isupper()}
-
-    assert named(english) == named(chinese)
-    assert english.BALANCE.keys() == chinese.BALANCE.keys() and english.INCOME.keys() == chinese.INCOME.keys()
+    english, chinese = ENGLISH_WORDS, CHINESE_WORDS
+    assert list(vars(english)) == list(vars(chinese))
+    assert [type(value) for value in vars(english).values()] == [type(value) for value in vars(chinese).values()]
+    assert english.balance.keys() == chinese.balance.keys() and english.income.keys() == chinese.income.keys()
     for words in (english, chinese):
-        assert len(words.BALANCE_TITLES) == len(words.INCOME_TITLES)
-        used = {slot for text in words.SENTENCES + words.TITLES for slot in re.findall(r"\{(\w+)\}", text)}
-        assert used - words.SLOTS.keys() <= {"number", "percent", "year", "reference", "reference2"}
+        assert len(words.balance_titles) == len(words.income_titles)
+        listed = [value for value in vars(words).values() if isinstance(value, list)] + list(words.slots.values())
+        assert all(isinstance(word, str) for words in listed for word in words), "a year or a yes needs quotes in YAML"
+        used = {slot for text in words.sentences + words.titles for slot in re.findall(r"\{(\w+)\}", text)}
+        assert used - words.slots.keys() <= {"number", "percent", "year", "reference", "reference2"}
 
 
 DOCUMENTS = ("receipts", "statements", "articles")  # the other kinds stand on a grid of Latin letters
@@ -96,9 +97,7 @@ def words_of(page: dict) -> str:
 
 
 def test_no_line_of_an_article_begins_with_a_closing_sign():
-    from data_scripts.synthetic.prose import units
-
-    pieces = units("平均27克），并保存[5，18]。如图1所示（见表2）。", chinese)
+    pieces = units("平均27克），并保存[5，18]。如图1所示（见表2）。", CHINESE_WORDS)
     assert "".join(pieces) == "平均27克），并保存[5，18]。如图1所示（见表2）。"
     assert not any(piece[0] in "，。）]" for piece in pieces) and "27" in pieces and "克），" in pieces
 
@@ -111,7 +110,7 @@ def test_chinese_needs_a_font_and_says_so(tmp_path, capsys):
 
 
 def test_a_font_that_lacks_a_letter_is_refused_by_that_letter(tmp_path, capsys):
-    build_font(tmp_path / "less.ttf", (LETTERS + letters(chinese)).replace("资", ""))
+    build_font(tmp_path / "less.ttf", (LETTERS + letters(CHINESE_WORDS)).replace("资", ""))
     options = ("--language", "zh", "--font", tmp_path / "less.ttf")
     assert draw(tmp_path / "a", "statements", *options) == 2
     assert capsys.readouterr().err.strip().endswith("less.ttf has no 资")
@@ -127,6 +126,6 @@ def test_of_a_collection_the_face_of_the_language_is_taken():
     found = sorted(Path(os.environ.get("OCR2_FONTS", "/usr/share/fonts")).rglob("NotoSansCJK-Regular.ttc"))
     if not found:
         pytest.skip("no NotoSansCJK-Regular.ttc (set OCR2_FONTS to its folder)")
-    fonts = load_fonts(found[0], letters(chinese), chinese.FACE)
+    fonts = load_fonts(found[0], letters(CHINESE_WORDS), CHINESE_WORDS.face)
     assert fonts(20).getname()[0] == "Noto Sans CJK SC"
     assert load_fonts(found[0])(20).getname()[0] == "Noto Sans CJK JP"

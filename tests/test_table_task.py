@@ -8,13 +8,12 @@ from PIL import Image
 from helpers.tiny_pages import noise, processor
 from ocr2_hf.data.augment import Augmentation
 from ocr2_hf.data.collator import TargetEncoder, TrainingCollator
-from ocr2_hf.data.features import FEATURES
-from ocr2_hf.data.images import ImageSettings
-from ocr2_hf.data.pages import PageTasks
-from ocr2_hf.data.table_crops import crop_box, crop_table, crop_tiles
+from ocr2_hf.data.images import ImageSettings, crop_box, crop_table, crop_tiles
+from ocr2_hf.data.load import FEATURES
+from ocr2_hf.data.page_tasks import PageTasks
 from ocr2_hf.data.tasks import PROMPTS, build_example, suits
 from ocr2_hf.modeling.tiny import build_tiny_model
-from ocr2_hf.reading.predict import predict_dataset
+from ocr2_hf.reading.dataset_predictions import predict_dataset
 from ocr2_hf.reading.reader import DocumentReader
 
 REAL = ImageSettings(global_side=1024, tile_side=768, patch=16, downsample=4, min_patches=2, max_patches=6)

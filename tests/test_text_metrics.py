@@ -1,4 +1,4 @@
-"""CER, WER and edit distance, against jiwer and by hand."""
+"""CER, WER and edit distance, against jiwer and by hand; the script of most letters."""
 
 import random
 import unicodedata
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ocr2_hf.evaluation.text import (
     character_error_rate,
+    dominant_script,
     exact_match,
     normalized_edit_distance,
     word_error_rate,
@@ -121,3 +122,30 @@ def test_wrong_calls_are_refused(pages):
     for metric in (character_error_rate, word_error_rate, normalized_edit_distance, exact_match):
         with pytest.raises(ValueError):
             metric(*pages)
+
+
+@pytest.mark.parametrize(
+    ("text", "script"),
+    [
+        ("Total: 1,000.00 €", "Latin"),
+        ("éçā", "Latin"),
+        ("Ａｂｃ", "Latin"),
+        ("𝑥𝑦", "Latin"),
+        ("الإجمالي كَتَبَ ١٢٣", "Arabic"),
+        ("हिन्दी में", "Devanagari"),
+        ("资产合计", "Han"),
+        ("資産の合計", "Japanese"),
+        ("カタカナ", "Japanese"),
+        ("Приветствие", "Cyrillic"),
+        ("Σύνολο", "Greek"),
+        ("한국어", "Hangul"),
+        ("ไทย", "Thai"),
+        ("発票 Invoice", "Latin"),
+        ("资产合计总计 Total", "Han"),
+        ("1,000 — €", None),
+        ("", None),
+        ("\ud800", None),
+    ],
+)
+def test_scripts(text, script):
+    assert dominant_script(text) == script

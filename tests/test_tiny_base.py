@@ -9,8 +9,10 @@ import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor, DeepseekOcr2ForConditionalGeneration
 
 from data_scripts.synthesize import main as synthesize
+from ocr2_hf.document.grounding import Region
+from ocr2_hf.document.predictions import Prediction
 from ocr2_hf.errors import run_command
-from ocr2_hf.evaluation.boxes import mean_box_iou
+from ocr2_hf.evaluation.summary import summarize
 from ocr2_hf.evaluation.text import character_error_rate
 from ocr2_hf.modeling.load import load_model
 from ocr2_hf.reading.reader import DocumentReader
@@ -47,5 +49,7 @@ def test_it_reads(slips, task):
     texts = [annotation["text"] for _, annotation in slips]
     assert character_error_rate([page.text for page in pages], texts) < {"ocr": 0.05, "markdown": 0.08}[task]
     if task == "markdown":
-        boxes = [[region.box for region in page.regions] for page in pages]
-        assert mean_box_iou(boxes, [annotation["bboxes"] for _, annotation in slips]) > 0.75
+        references = [[Region("", tuple(box)) for box in annotation["bboxes"]] for _, annotation in slips]
+        sides = zip(pages, references, strict=True)
+        lines = [Prediction("", "", regions=page.regions, reference_regions=wanted) for page, wanted in sides]
+        assert summarize(lines)["bbox_iou"] > 0.75

@@ -8,8 +8,7 @@ from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from helpers.commands import ROOT
-from ocr2_hf.data.collator import Example, PromptEncoder, TrainingCollator
-from ocr2_hf.data.coordinates import coordinate_token_ids
+from ocr2_hf.data.collator import Example, PromptEncoder, TrainingCollator, coordinate_token_ids
 from ocr2_hf.data.tasks import PROMPTS
 from ocr2_hf.errors import run_command
 from ocr2_hf.modeling.load import load_model, load_processor

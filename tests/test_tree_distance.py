@@ -8,7 +8,7 @@ from apted import APTED, Config
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ocr2_hf.evaluation.tree_distance import tree_distance
+from ocr2_hf.evaluation.tables import tree_distance
 
 SMALL_SHAPES = st.recursive(st.just([]), lambda shapes: st.lists(shapes, max_size=3), max_leaves=6)
 SHAPES = st.recursive(st.just([]), lambda shapes: st.lists(shapes, max_size=5), max_leaves=25)

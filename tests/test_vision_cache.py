@@ -18,14 +18,14 @@ from datasets import Dataset
 from safetensors import safe_open
 from transformers.trainer_utils import set_seed
 
-from helpers.commands import ROOT, build, environment, run, write_pages
+from helpers.commands import build, run, write_pages
 from helpers.launches import launcher
 from helpers.signals import kill_when
 from helpers.tiny_pages import page_dataset, page_row, processor
 from ocr2_hf import OCR2Trainer, load_dataset
 from ocr2_hf.data.collator import TrainingCollator
-from ocr2_hf.data.features import FEATURES
-from ocr2_hf.data.pages import PageTasks
+from ocr2_hf.data.load import FEATURES
+from ocr2_hf.data.page_tasks import PageTasks
 from ocr2_hf.data.vision_features import VisionFeatures, feature_bytes, write_shard
 from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.modeling.adapters import apply_policy
@@ -312,16 +312,7 @@ RECIPE = {
     "stages": [{"name": "text", "box_weight": 0}, {"name": "joint", "tasks": {"markdown": 1.0, "ocr": 1.0}}],
 }
 # As `ocr2 train`, with small shards and, if it is told so, a limit on the size of a file as a full disk would have it.
-COMMAND = """
-import resource, sys
-from ocr2_hf.__main__ import cli
-from ocr2_hf.training import vision_cache
-vision_cache.SHARD_BYTES = 1
-limit = int(sys.argv.pop(1))
-if limit:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-cli()
-"""
+COMMAND = "tests/helpers/workers/limited_disk.py"
 
 
 def test_two_processes_share_the_work_where_their_weights_are_split(tmp_path):
@@ -357,10 +348,10 @@ def test_disk_full_then_killed_then_whole_and_both_stages_use_it(tmp_path):
     recipe.write_text(yaml.safe_dump(RECIPE | settings))
 
     def words(limit: int) -> list:
-        return [sys.executable, "-c", COMMAND, str(limit), "train", str(recipe)]
+        return [sys.executable, COMMAND, str(limit), "train", str(recipe)]
 
     def train(limit: int = 0) -> subprocess.CompletedProcess:
-        return subprocess.run(words(limit), cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
+        return run(*words(limit))
 
     full = train(limit=100_000)  # two pages take 130 kB
     assert full.returncode == 1 and "Traceback" not in full.stderr

@@ -1,18 +1,6 @@
-"""Annotation formats: each module is a small reader from a folder to page records, by these names.
-
-`FILES`: what its files are, for messages.
-`LABELS: dict[str, str]`: its region classes -> the model's labels; a class that is not in it stays as it is.
-`LEVELS: tuple[str, ...]`: the levels of `--level` that it has, the default first; empty where it has none.
-`recognise(annotations: FileTree) -> bool`: are these files of this format? Judged by the head of a file.
-`list_pages(annotations: FileTree, images: FileTree) -> list[Page]`: every page, sorted by id. A file of one page is
-    not parsed yet; one of many pages is, as far as its pages can be told apart. `WorkError` where it cannot.
-`read_page(page: Page) -> PageRecord`, with LEVELS `read_page(page: Page, level: str)`: the annotation as it stands;
-    `RecordError` where it cannot be read.
-"""
+"""Annotation formats: the registry, which of them a folder's files are of, and what reads a page."""
 
 from collections.abc import Callable
-from functools import partial
-from types import ModuleType
 
 from data_scripts.file_tree import FileTree
 from data_scripts.formats import (
@@ -29,13 +17,13 @@ from data_scripts.formats import (
     sroie,
 )
 from data_scripts.formats import json as json_format
-from data_scripts.formats.page import Page
+from data_scripts.formats.format import Format, Level, ListedPage
 from data_scripts.label_map import LabelMap, map_labels
 from ocr2_hf.document.records import PageRecord
 from ocr2_hf.errors import UsageError, WorkError
 
 # In the order in which "auto" asks them: the plain format, which takes any JSON, last.
-FORMATS: dict[str, ModuleType] = {
+FORMATS: dict[str, Format] = {
     "alto": alto,
     "page": page_xml,
     "hocr": hocr,
@@ -73,7 +61,7 @@ def _is_taken_for(format: str, first: str, annotations: list[FileTree]) -> bool:
     return format == "jsonl" and first == "pubtabnet"
 
 
-def choose_level(name: str, level: str | None) -> str | None:
+def choose_level(name: str, level: Level) -> Level:
     """The level to read the format at: `level`, or the format's default; `UsageError` where it does not have it."""
     levels = FORMATS[name].LEVELS
     if level is not None and level not in levels:
@@ -82,9 +70,7 @@ def choose_level(name: str, level: str | None) -> str | None:
     return level or next(iter(levels), None)
 
 
-def page_reader(name: str, level: str | None, label_map: LabelMap) -> Callable[[Page], PageRecord]:
+def page_reader(name: str, level: Level, label_map: LabelMap) -> Callable[[ListedPage], PageRecord]:
     """Reads a page of the format at the level, its labels by the format's table and then the user's."""
-    module = FORMATS[name]
-    read_page = partial(module.read_page, level=level) if module.LEVELS else module.read_page
-    table = module.LABELS | label_map
-    return lambda page: map_labels(read_page(page), table)
+    read_page, table = FORMATS[name].read_page, FORMATS[name].LABELS | label_map
+    return lambda page: map_labels(read_page(page, level), table)

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator
 from xml.etree.ElementTree import Element
 
 from data_scripts.file_tree import FileTree
-from data_scripts.formats.layout import Block, page_record, ranks_of, sort_blocks
-from data_scripts.formats.page import Page
-from data_scripts.formats.page_files import find_image, list_page_files
-from data_scripts.formats.xml_text import box_of_points, has_root, number, read_sheet, shown_id
+from data_scripts.formats.format import Level, ListedPage
+from data_scripts.formats.images import image_of_page, list_page_files
+from data_scripts.formats.layout import LayoutBlock, page_record, ranks_of, sort_blocks
+from data_scripts.formats.xml_text import box_of_points, has_root, number, read_xml_page, shown_id
 from data_scripts.label_map import by_class
 from ocr2_hf.document.records import PageRecord, RecordError
 
@@ -44,32 +44,32 @@ def recognise(annotations: FileTree) -> bool:
     return has_root(annotations, "alto")
 
 
-def list_pages(annotations: FileTree, images: FileTree) -> list[Page]:
+def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
     """Every *.xml as a page, with the images of its name."""
     return list_page_files(annotations, images, (".xml",))
 
 
-def read_page(page: Page, level: str) -> PageRecord:
+def read_page(page: ListedPage, level: Level) -> PageRecord:
     """The page's regions, lines or words, in pixels or what else its boxes are measured in."""
-    root, sheet = read_sheet(page.annotation, "alto", "Layout/Page")
+    root, xml_page = read_xml_page(page.annotation, "alto", "Layout/Page")
     tags = {tag.get("ID"): tag.get("LABEL") for tag in root.iterfind("Tags/*") if tag.tag != "NamedEntityTag"}
     # A second reading order is for what the first leaves out.
     ids = [id for reference in root.iterfind("ReadingOrder//*[@REF]") for id in reference.get("REF", "").split()]
-    regions = sort_blocks(_regions(sheet, tags, ""), ranks_of(ids))
-    image = find_image(page, root.findtext("Description/sourceImageInformation/fileName"))
-    return page_record(page, image, regions, level, _page_size(root, sheet))
+    regions = sort_blocks(_regions(xml_page, tags, ""), ranks_of(ids))
+    image = image_of_page(page, root.findtext("Description/sourceImageInformation/fileName"))
+    return page_record(page, image, regions, level, _page_size(root, xml_page))
 
 
-def _page_size(root: Element, sheet: Element) -> tuple[float, float] | None:
+def _page_size(root: Element, xml_page: Element) -> tuple[float, float] | None:
     unit = (root.findtext("Description/MeasurementUnit") or "pixel").strip()
-    if sheet.get("WIDTH") is None and sheet.get("HEIGHT") is None:
+    if xml_page.get("WIDTH") is None and xml_page.get("HEIGHT") is None:
         if unit != "pixel":
             raise RecordError(f"boxes are in {unit[:40]!a}, and Page has no WIDTH and HEIGHT to scale them by")
         return None
-    return number(sheet, "WIDTH"), number(sheet, "HEIGHT")
+    return number(xml_page, "WIDTH"), number(xml_page, "HEIGHT")
 
 
-def _regions(space: Element, tags: dict[str | None, str | None], inherited: str) -> Iterator[Block]:
+def _regions(space: Element, tags: dict[str | None, str | None], inherited: str) -> Iterator[LayoutBlock]:
     for element in space:
         name = _class(element, tags)
         if element.tag == "TextBlock":
@@ -93,21 +93,21 @@ def _class(block: Element, tags: dict[str | None, str | None]) -> str:
     return next((zone for zone in zones if zone in LABELS), names[0] if names else "")
 
 
-def _region(block: Element, label: str, lines: Iterable[Element]) -> Block:
-    return Block("region", block.get("ID", ""), _box(block), parts=[_line(line) for line in lines], label=label)
+def _region(block: Element, label: str, lines: Iterable[Element]) -> LayoutBlock:
+    return LayoutBlock("region", block.get("ID", ""), _box(block), parts=[_line(line) for line in lines], label=label)
 
 
-def _line(line: Element) -> Block:
-    words: list[Block] = []
+def _line(line: Element) -> LayoutBlock:
+    words: list[LayoutBlock] = []
     for part in line:
         if part.tag == "String":
             if part.get("CONTENT") is None:
                 raise RecordError(f"String {shown_id(part)} has no CONTENT")
-            words.append(Block("word", part.get("ID", ""), _box(part), part.get("CONTENT", "")))
+            words.append(LayoutBlock("word", part.get("ID", ""), _box(part), part.get("CONTENT", "")))
         elif part.tag == "HYP" and words:
             hyphen = part.get("CONTENT", "").replace(_SOFT_HYPHEN, "-") or "-"
             words[-1].own_text = words[-1].own_text.removesuffix(hyphen) + hyphen
-    return Block("line", line.get("ID", ""), _box(line), parts=words)
+    return LayoutBlock("line", line.get("ID", ""), _box(line), parts=words)
 
 
 def _box(element: Element) -> list[float] | None:

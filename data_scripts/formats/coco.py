@@ -15,11 +15,10 @@ from functools import partial
 from typing import Any
 
 from data_scripts.file_tree import FileTree
-from data_scripts.formats.entries import Fields, list_entry, read_entry, unique_pages
-from data_scripts.formats.geometry import box_around
-from data_scripts.formats.json_head import first_key_paths
-from data_scripts.formats.json_text import are_all, numbers, read_shared_json, string
-from data_scripts.formats.page import Page
+from data_scripts.formats.entries import Fields, list_entry, read_record, unique_pages
+from data_scripts.formats.format import ListedPage
+from data_scripts.formats.json_files import are_all, first_key_paths, numbers, read_shared_json, string
+from data_scripts.formats.layout import box_around
 from data_scripts.label_map import by_class
 from ocr2_hf.document.records import RecordError, shown
 from ocr2_hf.errors import WorkError
@@ -46,18 +45,18 @@ _HEAD_KEYS = {".images[].file_name", ".annotations[].image_id", ".annotations[].
 
 def recognise(annotations: FileTree) -> bool:
     """True where the head of a JSON file has keys of COCO's lists."""
-    return any(_HEAD_KEYS & paths for paths in first_key_paths(annotations, ".json"))
+    return any(_HEAD_KEYS & paths for paths in first_key_paths(annotations.paths(".json")))
 
 
-def list_pages(annotations: FileTree, images: FileTree) -> list[Page]:
+def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
     """Every entry of `images` in every *.json as a page; `WorkError` where one of the files is no COCO file."""
     return unique_pages(page for path in annotations.paths(".json") for page in _file_pages(path, images))
 
 
-read_page = read_entry
+read_page = read_record
 
 
-def _file_pages(path: str, images: FileTree) -> list[Page]:
+def _file_pages(path: str, images: FileTree) -> list[ListedPage]:
     lists = read_shared_json(path, dict, _without_polygons)
     for name in _LISTS:
         if not are_all(dict, lists.get(name)):
@@ -87,9 +86,9 @@ def _id(value: Any) -> int | str | None:
     return value if type(value) in (int, str) else None
 
 
-def _orphan(path: str, image_id: int | str | None, count: int, images: FileTree) -> Page:
+def _orphan(path: str, image_id: int | str | None, count: int, images: FileTree) -> ListedPage:
     fault = RecordError(f"{count} annotations are of the image_id {shown(image_id)}, which no one image has")
-    return Page(f"{path.rpartition('/')[2]}#image_id={shown(image_id)}", path, images.root, (), fault)
+    return ListedPage(f"{path.rpartition('/')[2]}#image_id={shown(image_id)}", path, images.root, (), fault)
 
 
 def _record(image: dict[str, Any], annotations: list[dict[str, Any]] | None, names: dict[Any, Any]) -> Fields:

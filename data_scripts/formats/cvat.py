@@ -11,8 +11,8 @@ from functools import partial
 from xml.etree.ElementTree import Element
 
 from data_scripts.file_tree import FileTree
-from data_scripts.formats.entries import Fields, list_entry, read_entry, unique_pages
-from data_scripts.formats.page import Page
+from data_scripts.formats.entries import Fields, list_entry, read_record, unique_pages
+from data_scripts.formats.format import ListedPage
 from data_scripts.formats.xml_text import box_of_points, has_root, number, parse_number, read_xml
 from ocr2_hf.document.records import RecordError
 from ocr2_hf.errors import WorkError
@@ -37,16 +37,16 @@ def recognise(annotations: FileTree) -> bool:
     return has_root(annotations, "annotations")
 
 
-def list_pages(annotations: FileTree, images: FileTree) -> list[Page]:
+def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
     """Every image of every *.xml as a page; `WorkError` where one of the files cannot be read."""
     names = [name for name in annotations.files if name.lower().endswith(".xml")]
     return unique_pages(page for name in names for page in _file_pages(f"{annotations.root}/{name}", images))
 
 
-read_page = read_entry
+read_page = read_record
 
 
-def _file_pages(path: str, images: FileTree) -> Iterator[Page]:
+def _file_pages(path: str, images: FileTree) -> Iterator[ListedPage]:
     try:
         root = read_xml(path, "annotations")
     except RecordError as error:

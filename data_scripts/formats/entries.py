@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from data_scripts.file_tree import FileTree
+from data_scripts.formats.format import Level, ListedPage
 from data_scripts.formats.images import PAGE_MARK, named_image
-from data_scripts.formats.page import Page
 from ocr2_hf.document.records import PageRecord, RecordError, shown
 
 _LONGEST_NAME = 4096
@@ -16,11 +16,11 @@ _LONGEST_NAME = 4096
 Fields = dict[str, Any]  # of a `PageRecord`, but for id and image
 
 
-def list_entry(annotation: str, number: int, images: FileTree, named: Any, read: Callable[[], Fields]) -> Page:
+def list_entry(annotation: str, number: int, images: FileTree, named: Any, read: Callable[[], Fields]) -> ListedPage:
     """The page of entry `number` (from 1) of the file `annotation`, with the record of what `read` finds in it.
 
     `named` is its image as the annotation names it; the page that it names in a PDF or TIFF goes before what `read`
-    says. A fault becomes the page's entry, to be raised by `read_entry`.
+    says. A fault becomes the page's entry, to be raised by `read_record`.
     """
     page_id, found = entry_id(annotation, number), ()
     try:
@@ -32,10 +32,12 @@ def list_entry(annotation: str, number: int, images: FileTree, named: Any, read:
         entry = PageRecord(page_id, path, **fields)
     except RecordError as error:
         entry = error
-    return Page(page_id, annotation, images.root, found, entry)
+    return ListedPage(page_id, annotation, images.root, found, entry)
 
 
-def list_row(path: str, row_id: str, images: FileTree, row: Any, name_image: Callable[[Any], Any], entry: Any) -> Page:
+def list_row(
+    path: str, row_id: str, images: FileTree, row: Any, name_image: Callable[[Any], Any], entry: Any
+) -> ListedPage:
     """The page of a row, or what is wrong with it, of a file of rows; `row_id` where its image is not known.
 
     `name_image` tells the image of the row as the annotation names it, `entry` where the row is to be read again.
@@ -45,8 +47,8 @@ def list_row(path: str, row_id: str, images: FileTree, row: Any, name_image: Cal
             raise row
         image = find_image(images, name_image(row))
     except RecordError as error:
-        return Page(row_id, path, images.root, (), error)
-    return Page(image_id(image), path, images.root, (image,), entry)
+        return ListedPage(row_id, path, images.root, (), error)
+    return ListedPage(image_id(image), path, images.root, (image,), entry)
 
 
 def entry_id(annotation: str, number: int) -> str:
@@ -54,24 +56,27 @@ def entry_id(annotation: str, number: int) -> str:
     return f"{os.path.basename(annotation)}#{number}"
 
 
-def read_entry(page: Page) -> Any:
-    """What was left as the page's entry (by `list_entry` a record); `RecordError` where it is a fault."""
+def read_entry(page: ListedPage) -> Any:
+    """What was left as the page's entry; `RecordError` where it is a fault."""
     if isinstance(page.entry, RecordError):
         raise RecordError(str(page.entry))
     return page.entry
 
 
-def unique_pages(pages: Iterable[Page]) -> list[Page]:
+def read_record(page: ListedPage, level: Level = None) -> PageRecord:
+    """The record that `list_entry` left; `RecordError` where it is a fault."""
+    return read_entry(page)
+
+
+def unique_pages(pages: Iterable[ListedPage]) -> list[ListedPage]:
     """The pages sorted by id. Where several have one id, which of them is right is not known: all are faults."""
     pages = list(pages)
     counts = Counter(page.id for page in pages)
-    return sorted(
-        (page if counts[page.id] == 1 else _twin(page, counts[page.id]) for page in pages), key=lambda page: page.id
-    )
-
-
-def _twin(page: Page, count: int) -> Page:
-    return replace(page, entry=RecordError(f"{count} entries are of the image {page.id!a}: keep one of them"))
+    for i, page in enumerate(pages):
+        if (count := counts[page.id]) > 1:
+            fault = RecordError(f"{count} entries are of the image {page.id!a}: keep one of them")
+            pages[i] = replace(page, entry=fault)
+    return sorted(pages, key=lambda page: page.id)
 
 
 def image_id(image: str) -> str:

@@ -1,18 +1,21 @@
 """Which image a page's annotation belongs to: by its name, or as the annotation says."""
 
 import os
+import posixpath
 import re
 import unicodedata
 from pathlib import PurePosixPath
 from typing import Any
 
 from data_scripts.file_tree import FileTree
-from data_scripts.formats.page import Page
+from data_scripts.formats.format import ListedPage
 from ocr2_hf.document.page_files import PAGE_SUFFIXES, SEVERAL_PAGES
 from ocr2_hf.document.records import RecordError
 
 PAGE_MARK = "#page="
 _NUMBERED = re.compile(rf"(.*){PAGE_MARK}([1-9]\d{{0,5}})", re.DOTALL)
+# What libraries and Transkribus put beside the pages of a book.
+_NO_PAGE = ("mets.xml", "metadata.xml")
 
 
 def images_by_stem(images: FileTree) -> dict[str, list[str]]:
@@ -33,7 +36,7 @@ def same_name(path: str) -> str:
     return unicodedata.normalize("NFC", path)
 
 
-def paired_image(page: Page) -> str:
+def paired_image(page: ListedPage) -> str:
     """The path of the one image that has the page's name; `RecordError` where there is none, or several."""
     if not page.images:
         suffixes = " ".join(PAGE_SUFFIXES)
@@ -61,3 +64,41 @@ def named_image(image_root: str, named: Any) -> tuple[str, int | None]:
     if not os.path.isfile(f"{image_root}/{path}"):
         raise RecordError(f"no image {named!a} in {image_root}; --images names their folder")
     return f"{image_root}/{path}", number
+
+
+def list_page_files(annotations: FileTree, images: FileTree, suffixes: tuple[str, ...]) -> list[ListedPage]:
+    """Every file that ends in one of `suffixes` as a page, with the images of its name, sorted.
+
+    "a.alto.xml" has the images of "a.alto", or where there are none those of "a".
+    """
+    named = images_by_stem(images)
+    pages = []
+    for name in annotations.files:
+        if not name.lower().endswith(suffixes) or posixpath.basename(name).lower() in _NO_PAGE:
+            continue
+        stem = posixpath.splitext(name)[0]
+        same = same_name(stem)
+        paired = named.get(same) or named.get(posixpath.splitext(same)[0], ())
+        pages.append(ListedPage(stem, f"{annotations.root}/{name}", images.root, tuple(paired)))
+    return sorted(pages, key=lambda page: page.id)
+
+
+def image_of_page(page: ListedPage, named: str | None) -> tuple[str, int | None]:
+    """The path and page of the image that the annotation names; where that is not there, the one of its own name.
+
+    The name counts beside the annotation and in the image folder. It may be a path of another machine: then its last
+    part counts there.
+    Raises `RecordError` where there is no such image.
+    """
+    named = (named or "").strip()
+    base = re.split(r"[/\\]", named)[-1]
+    for name in dict.fromkeys((named, base)):
+        for folder in dict.fromkeys((posixpath.dirname(page.id), "")):
+            try:
+                return named_image(page.image_root, posixpath.join(folder, name))
+            except RecordError:
+                continue
+    try:
+        return paired_image(page), None
+    except RecordError as error:
+        raise RecordError(f"{error}; the annotation names {named[:100]!a}") if named else error from None

@@ -9,10 +9,9 @@ the boxes were drawn on, where the image has other pixels). Other keys are left 
 from typing import Any
 
 from data_scripts.file_tree import FileTree
+from data_scripts.formats.format import Level, ListedPage
 from data_scripts.formats.images import images_by_stem, named_image, paired_image, same_name
-from data_scripts.formats.json_head import first_key_paths
-from data_scripts.formats.json_text import parse_object, read_bytes
-from data_scripts.formats.page import Page
+from data_scripts.formats.json_files import first_key_paths, parse_object, read_bytes
 from ocr2_hf.document.records import PageRecord, RecordError
 
 FILES = "*.json"
@@ -29,20 +28,20 @@ def recognise(annotations: FileTree) -> bool:
 
 def is_sure(annotations: FileTree) -> bool:
     """True where the head of a JSON file has the boxes of a page."""
-    return any(".bboxes" in paths for paths in first_key_paths(annotations, ".json"))
+    return any(".bboxes" in paths for paths in first_key_paths(annotations.paths(".json")))
 
 
-def list_pages(annotations: FileTree, images: FileTree) -> list[Page]:
+def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
     """Every *.json as a page, with the images of its name."""
     named = images_by_stem(images)
     stems = [name.removesuffix(".json") for name in annotations.files if name.endswith(".json")]
     return [
-        Page(stem, f"{annotations.root}/{stem}.json", images.root, tuple(named.get(same_name(stem), ())))
+        ListedPage(stem, f"{annotations.root}/{stem}.json", images.root, tuple(named.get(same_name(stem), ())))
         for stem in sorted(stems)
     ]
 
 
-def read_page(page: Page) -> PageRecord:
+def read_page(page: ListedPage, level: Level = None) -> PageRecord:
     """The page's annotation with the path of its image; values are not yet checked (see `check_record`)."""
     annotation = parse_object(read_bytes(page.annotation))
     image = annotation.get("image")

@@ -16,14 +16,19 @@ from dataclasses import replace
 from typing import Any
 
 from data_scripts.file_tree import FileTree
-from data_scripts.formats.chat import messages_of, parts_of, question
 from data_scripts.formats.entries import list_row, unique_pages
+from data_scripts.formats.format import Level, ListedPage
 from data_scripts.formats.images import named_image
 from data_scripts.formats.json import plain_record
-from data_scripts.formats.json_head import file_key_paths, first_key_paths
-from data_scripts.formats.json_lines import list_rows, read_row
-from data_scripts.formats.json_text import parse_object, read_shared_json, string
-from data_scripts.formats.page import Page
+from data_scripts.formats.json_files import (
+    are_all,
+    first_key_paths,
+    list_rows,
+    parse_object,
+    read_row,
+    read_shared_json,
+    string,
+)
 from ocr2_hf.document.records import PageRecord, RecordError, shown
 
 FILES = "*.jsonl, or *.json with a list of messages, conversations or pages"
@@ -31,22 +36,25 @@ LABELS: dict[str, str] = {}
 LEVELS = ()
 
 _ROW_KEYS = {"[].messages", "[].conversations", "[].query", "[].bboxes"}
+_ASKERS, _ANSWERERS = ("user", "human"), ("assistant", "gpt")
+_IMAGE = "<image>"
+_UNFILLED = ("<bbox>", "<ref-object>", "<video>", "<audio>")
 
 
 def recognise(annotations: FileTree) -> bool:
     """True where there is a JSONL file, or the head of a JSON file has a list of such rows."""
     has_lines = any(name.endswith(".jsonl") for name in annotations.files)
-    return has_lines or any(_ROW_KEYS & paths for paths in first_key_paths(annotations, ".json"))
+    return has_lines or any(_ROW_KEYS & paths for paths in first_key_paths(annotations.paths(".json")))
 
 
-def list_pages(annotations: FileTree, images: FileTree) -> list[Page]:
+def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
     """Every row of every *.jsonl, and of every *.json that is a list of rows, as a page."""
-    pages: list[Page] = []
+    pages: list[ListedPage] = []
     for name in annotations.files:
         path = f"{annotations.root}/{name}"
         if name.endswith(".jsonl"):
             rows = list_rows(path)
-        elif name.endswith(".json") and any(_ROW_KEYS & paths for paths in file_key_paths([path])):
+        elif name.endswith(".json") and any(_ROW_KEYS & paths for paths in first_key_paths([path])):
             rows = _list_entries(path)
         else:
             continue
@@ -60,7 +68,7 @@ def _list_entries(path: str) -> Iterator[tuple[int, bytes, Any]]:
         yield number, json.dumps(row).encode(), row
 
 
-def _numbered(pages: list[Page]) -> Iterator[Page]:
+def _numbered(pages: list[ListedPage]) -> Iterator[ListedPage]:
     """The pages, from the second row of an image on with its number in the id."""
     rows_of_image: Counter[tuple[str, ...]] = Counter()
     for page in pages:
@@ -69,14 +77,14 @@ def _numbered(pages: list[Page]) -> Iterator[Page]:
         yield replace(page, id=f"{page.id}#{number}") if page.images and number > 1 else page
 
 
-def read_page(page: Page) -> PageRecord:
+def read_page(page: ListedPage, level: Level = None) -> PageRecord:
     """The row's chat as a custom record, or its plain page."""
     row = parse_object(page.entry) if isinstance(page.entry, bytes) else read_row(page)
     path, page_number = named_image(page.image_root, page.images[0])
-    messages = messages_of(row)
+    messages = _messages_of(row)
     if messages is None:
         return plain_record(row, page.id, path, page_number)
-    prompt, target = question(messages)
+    prompt, target = _question(messages)
     return PageRecord(page.id, path, "", prompt=prompt, target=target, page_number=page_number)
 
 
@@ -84,8 +92,9 @@ def _image(row: Any) -> str:
     """The one image that a row names, in its own keys or in its messages."""
     if not isinstance(row, dict):
         raise RecordError(f"row is {shown(row)}, not an object")
-    named = [row.get("image"), row.get("file_name"), *_as_list(row.get("images"))]
-    for part in (part for message in messages_of(row) or () for part in parts_of(message)):
+    images = row.get("images")
+    named = [row.get("image"), row.get("file_name"), *(images if isinstance(images, list) else [images])]
+    for part in (part for message in _messages_of(row) or () for part in _parts_of(message)):
         named += [part.get("image"), part.get("image_url")]
     paths = list(dict.fromkeys(_path(name) for name in named if name is not None))
     if len(paths) != 1:
@@ -93,12 +102,58 @@ def _image(row: Any) -> str:
     return paths[0]
 
 
-def _as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
 def _path(name: Any) -> str:
     """The path of an image, also where it is in an object, as `datasets` and OpenAI have it."""
     if isinstance(name, dict):
         name = name.get("path", name.get("url"))
     return string(name, "image")
+
+
+def _messages_of(row: dict[str, Any]) -> list[dict[str, Any]] | None:
+    """The chat of a row as a list of messages; None where it has none."""
+    if "query" in row or "response" in row:
+        if row.get("history"):
+            raise RecordError("row has a history: one question and its answer are needed")
+        roles = {"system": row.get("system") or "", "user": row.get("query"), "assistant": row.get("response")}
+        return [{"role": role, "content": content} for role, content in roles.items()]
+    messages = row.get("messages", row.get("conversations"))
+    if messages is None:
+        return None
+    if not are_all(dict, messages):
+        raise RecordError(f"messages is {shown(messages)}, not a list of objects")
+    return messages
+
+
+def _question(messages: list[dict[str, Any]]) -> tuple[str, str]:
+    """(prompt, answer) of a chat of one round."""
+    roles = [message.get("role", message.get("from")) for message in messages]
+    texts = [_content(message) for message in messages]
+    first = next((i for i, role in enumerate(roles) if role != "system"), len(roles))
+    if len(roles) != first + 2 or roles[first] not in _ASKERS or roles[first + 1] not in _ANSWERERS:
+        raise RecordError(f"messages are of {shown(roles)}: one question and its answer are needed")
+    for mark in _UNFILLED:
+        if any(mark in text for text in texts):
+            raise RecordError(f"messages hold {mark}: fill such placeholders in, coordinates as 0..999 of the page")
+    *before, answer = texts
+    if sum(text.count(_IMAGE) for text in before) > 1 or _IMAGE in answer:
+        raise RecordError(f"messages hold {_IMAGE} in the answer, or more than once: one question about one image")
+    prompt = "\n".join(text for text in (text.replace(_IMAGE, "").strip() for text in before) if text)
+    return prompt, answer
+
+
+def _content(message: dict[str, Any]) -> str:
+    content = message.get("content", message.get("value"))
+    parts = [part.get("text") for part in _parts_of(message) if part.get("type") == "text"]
+    if isinstance(content, list):
+        return "\n".join(string(part, "text in messages") for part in parts)
+    return string(content, "content of a message")
+
+
+def _parts_of(message: dict[str, Any]) -> list[dict[str, Any]]:
+    """The text and image parts of a message's content; none where it is a plain string."""
+    content = message.get("content", message.get("value"))
+    parts = content if isinstance(content, list) else []
+    for part in parts:
+        if not isinstance(part, dict) or part.get("type") not in ("text", "image", "image_url"):
+            raise RecordError(f"messages have the part {shown(part)}, neither text nor image")
+    return parts

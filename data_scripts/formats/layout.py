@@ -1,18 +1,40 @@
-"""Regions, their lines and words, as page formats nest them; and the record of a page at one of these levels."""
+"""Regions, their lines and words, as page formats nest them; the boxes around them; and the record of such a page."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from data_scripts.formats.geometry import box_around_all
-from data_scripts.formats.page import Page
-from ocr2_hf.document.records import PageRecord, RecordError
+from data_scripts.formats.format import Level, ListedPage
+from ocr2_hf.document.records import PageRecord, RecordError, shown
 
 _SEPARATORS = {"region": "\n", "line": " ", "word": ""}
 
 
+def box_around(points: Iterable[Sequence[Any]], what: str = "polygon") -> list[float]:
+    """The box [x0, y0, x1, y1] around `points` (x, y), in their units.
+
+    Raises `RecordError` that begins with `what` where there are no points, or one is no pair of finite numbers.
+    """
+    pairs = list(points)
+    if not pairs:
+        raise RecordError(f"{what} has no points")
+    for pair in pairs:
+        numbers = [value for value in pair if type(value) in (int, float)]
+        # Compared, as an int may be longer than a float can be.
+        if len(numbers) != 2 or len(pair) != 2 or not all(abs(value) < math.inf for value in numbers):
+            raise RecordError(f"{what} has the point {shown(pair)}, not two numbers x, y")
+    return box_around_all([[*pair, *pair] for pair in pairs])
+
+
+def box_around_all(boxes: Iterable[Sequence[float]]) -> list[float]:
+    """The box around boxes [x0, y0, x1, y1]; there must be one."""
+    x0, y0, x1, y1 = zip(*boxes)
+    return [min(x0), min(y0), max(x1), max(y1)]
+
+
 @dataclass
-class Block:
+class LayoutBlock:
     """A region, line or word (`level`). `parts` are the lines of a region, the words of a line, in reading order.
 
     `own_box` (xyxy) and `own_text` are what the annotation says of the block itself; where they are None and "", its
@@ -23,7 +45,7 @@ class Block:
     id: str
     own_box: list[float] | None
     own_text: str = ""
-    parts: list["Block"] = field(default_factory=list)
+    parts: list["LayoutBlock"] = field(default_factory=list)
     label: str = ""
 
     @property
@@ -48,7 +70,7 @@ class Block:
         """Has it neither a place nor a text? Editors write such blocks for lines that are in no region."""
         return self.own_box is None and not self.own_text.strip() and not self.parts
 
-    def at(self, level: str) -> list["Block"]:
+    def at(self, level: Level) -> list["LayoutBlock"]:
         """Its parts of that level; a part that has none of its own is there itself."""
         if self.level == level or not self.parts:
             return [self]
@@ -60,7 +82,7 @@ def ranks_of(ids: list[str]) -> dict[str, int]:
     return {id: rank for rank, id in reversed(list(enumerate(ids)))}
 
 
-def sort_blocks(blocks: Iterable[Block], ranks: dict[str, int]) -> list[Block]:
+def sort_blocks(blocks: Iterable[LayoutBlock], ranks: dict[str, int]) -> list[LayoutBlock]:
     """Regions and their parts by the ranks of their ids, or of their first part; those without one last."""
     blocks = list(blocks)
     for block in blocks:
@@ -68,14 +90,18 @@ def sort_blocks(blocks: Iterable[Block], ranks: dict[str, int]) -> list[Block]:
     return sorted(blocks, key=lambda block: _rank(block, ranks))
 
 
-def _rank(block: Block, ranks: dict[str, int]) -> float:
+def _rank(block: LayoutBlock, ranks: dict[str, int]) -> float:
     if block.id in ranks:
         return ranks[block.id]
     return min((_rank(part, ranks) for part in block.parts), default=math.inf)
 
 
 def page_record(
-    page: Page, image: tuple[str, int | None], regions: list[Block], level: str, page_size: tuple[float, float] | None
+    page: ListedPage,
+    image: tuple[str, int | None],
+    regions: list[LayoutBlock],
+    level: Level,
+    page_size: tuple[float, float] | None,
 ) -> PageRecord:
     """The record of a page with these regions, in reading order, at `level`; `image` is its path and number of page."""
     regions = [region for region in regions if not region.is_empty]

@@ -12,11 +12,18 @@ from functools import partial
 from typing import Any
 
 from data_scripts.file_tree import FileTree
-from data_scripts.formats.entries import Fields, list_entry, read_entry, unique_pages
+from data_scripts.formats.entries import Fields, list_entry, read_record, unique_pages
+from data_scripts.formats.format import ListedPage
 from data_scripts.formats.images import PAGE_MARK
-from data_scripts.formats.json_head import first_key_paths
-from data_scripts.formats.json_text import MAX_FILE_BYTES, are_all, numbers, parse_object, read_bytes, string
-from data_scripts.formats.page import Page
+from data_scripts.formats.json_files import (
+    MAX_FILE_BYTES,
+    are_all,
+    first_key_paths,
+    numbers,
+    parse_object,
+    read_bytes,
+    string,
+)
 from ocr2_hf.document.grounding import parse_regions, plain_text
 from ocr2_hf.document.page_files import PDF_SUFFIX, SEVERAL_PAGES
 from ocr2_hf.document.records import RecordError, shown
@@ -30,25 +37,25 @@ _HEAD_KEYS = {".file", ".pages", ".pages[].file", ".pages[].page"}
 
 def recognise(annotations: FileTree) -> bool:
     """True where the head of a JSON file has a file and its pages."""
-    return any(paths >= _HEAD_KEYS for paths in first_key_paths(annotations, ".json"))
+    return any(paths >= _HEAD_KEYS for paths in first_key_paths(annotations.paths(".json")))
 
 
-def list_pages(annotations: FileTree, images: FileTree) -> list[Page]:
+def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
     """Every page of every *.json; a file that cannot be read is one page, with that fault."""
     names = [name for name in annotations.files if name.endswith(".json")]
     return unique_pages(page for name in names for page in _file_pages(annotations.root, name, images))
 
 
-read_page = read_entry
+read_page = read_record
 
 
-def _file_pages(root: str, name: str, images: FileTree) -> list[Page]:
+def _file_pages(root: str, name: str, images: FileTree) -> list[ListedPage]:
     path = f"{root}/{name}"
     try:
         pages = _parse(path)
         written = _markdown(f"{path.removesuffix('.json')}.md")
     except RecordError as error:
-        return [Page(name.removesuffix(".json"), path, images.root, (), error)]
+        return [ListedPage(name.removesuffix(".json"), path, images.root, (), error)]
     names = [_image_name(page, several=len(pages) > 1) for page in pages]
     return [
         list_entry(path, number, images, named, partial(_record, page, _is_edited(page, written)))

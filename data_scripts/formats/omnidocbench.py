@@ -13,11 +13,10 @@ from functools import partial
 from typing import Any
 
 from data_scripts.file_tree import FileTree
-from data_scripts.formats.entries import Fields, entry_id, list_entry, read_entry, unique_pages
-from data_scripts.formats.geometry import box_around
-from data_scripts.formats.json_head import first_key_paths
-from data_scripts.formats.json_text import are_all, numbers, read_shared_json, string
-from data_scripts.formats.page import Page
+from data_scripts.formats.entries import Fields, entry_id, list_entry, read_record, unique_pages
+from data_scripts.formats.format import ListedPage
+from data_scripts.formats.json_files import are_all, first_key_paths, numbers, read_shared_json, string
+from data_scripts.formats.layout import box_around
 from data_scripts.label_map import by_class
 from ocr2_hf.document.records import RecordError, shown
 
@@ -38,27 +37,26 @@ _INLINE = "inline"
 
 def recognise(annotations: FileTree) -> bool:
     """True where the head of a JSON file has the blocks of a page."""
-    return any("[].layout_dets" in paths for paths in first_key_paths(annotations, ".json"))
+    return any("[].layout_dets" in paths for paths in first_key_paths(annotations.paths(".json")))
 
 
-def list_pages(annotations: FileTree, images: FileTree) -> list[Page]:
+def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
     """Every page of every *.json; `WorkError` where one of the files is no JSON list."""
-    return unique_pages(page for path in annotations.paths(".json") for page in _file_pages(path, images))
+    return unique_pages(
+        _entry_page(path, number, entry, images)
+        for path in annotations.paths(".json")
+        for number, entry in enumerate(read_shared_json(path, list, _needed), 1)
+    )
 
 
-read_page = read_entry
+read_page = read_record
 
 
-def _file_pages(path: str, images: FileTree) -> list[Page]:
-    entries = enumerate(read_shared_json(path, list, _needed), 1)
-    return [_entry_page(path, number, entry, images) for number, entry in entries]
-
-
-def _entry_page(path: str, number: int, entry: Any, images: FileTree) -> Page:
+def _entry_page(path: str, number: int, entry: Any, images: FileTree) -> ListedPage:
     info = entry.get("page_info") if isinstance(entry, dict) else None
     if not isinstance(info, dict) or not are_all(dict, entry.get("layout_dets")):
         fault = RecordError(f"entry {number} is {shown(entry)}, not a page with layout_dets and page_info")
-        return Page(entry_id(path, number), path, images.root, (), fault)
+        return ListedPage(entry_id(path, number), path, images.root, (), fault)
     return list_entry(path, number, images, info.get("image_path"), partial(_record, entry["layout_dets"], info))
 
 

@@ -11,11 +11,10 @@ from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
 from data_scripts.file_tree import FileTree
-from data_scripts.formats.geometry import box_around
-from data_scripts.formats.layout import Block, page_record, ranks_of
-from data_scripts.formats.page import Page
-from data_scripts.formats.page_files import find_image, list_page_files
-from data_scripts.formats.xml_text import box_of_points, has_root, number, read_sheet, shown_id
+from data_scripts.formats.format import Level, ListedPage
+from data_scripts.formats.images import image_of_page, list_page_files
+from data_scripts.formats.layout import LayoutBlock, box_around, page_record, ranks_of
+from data_scripts.formats.xml_text import box_of_points, has_root, number, read_xml_page, shown_id
 from data_scripts.label_map import by_class
 from ocr2_hf.document.records import PageRecord
 
@@ -45,20 +44,20 @@ def recognise(annotations: FileTree) -> bool:
     return has_root(annotations, "PcGts")
 
 
-def list_pages(annotations: FileTree, images: FileTree) -> list[Page]:
+def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
     """Every *.xml as a page, with the images of its name."""
     return list_page_files(annotations, images, (".xml",))
 
 
-def read_page(page: Page, level: str) -> PageRecord:
+def read_page(page: ListedPage, level: Level) -> PageRecord:
     """The page's regions, lines or words, in pixels of the image that it names."""
-    _, sheet = read_sheet(page.annotation, "PcGts", "Page")
-    ids = [id for group in sheet.iterfind("ReadingOrder/*") for id in _order(group)]
-    ranked = sorted(_regions(sheet, ranks_of(ids), len(ids)), key=lambda pair: pair[0])
+    _, xml_page = read_xml_page(page.annotation, "PcGts", "Page")
+    ids = [id for group in xml_page.iterfind("ReadingOrder/*") for id in _order(group)]
+    ranked = sorted(_regions(xml_page, ranks_of(ids), len(ids)), key=lambda pair: pair[0])
     size = None
-    if sheet.get("imageWidth") is not None or sheet.get("imageHeight") is not None:
-        size = number(sheet, "imageWidth"), number(sheet, "imageHeight")
-    image = find_image(page, sheet.get("imageFilename"))
+    if xml_page.get("imageWidth") is not None or xml_page.get("imageHeight") is not None:
+        size = number(xml_page, "imageWidth"), number(xml_page, "imageHeight")
+    image = image_of_page(page, xml_page.get("imageFilename"))
     return page_record(page, image, [region for _, region in ranked], level, size)
 
 
@@ -74,7 +73,7 @@ def _index(element: Element) -> float:
     return 0 if element.get("index") is None else number(element, "index")
 
 
-def _regions(parent: Element, ranks: dict[str, int], inherited: int) -> Iterator[tuple[int, Block]]:
+def _regions(parent: Element, ranks: dict[str, int], inherited: int) -> Iterator[tuple[int, LayoutBlock]]:
     """Every region in `parent` with its rank, one in another region after it."""
     for element in parent:
         if not element.tag.endswith("Region"):
@@ -86,7 +85,7 @@ def _regions(parent: Element, ranks: dict[str, int], inherited: int) -> Iterator
         lines = list(_table_lines(element)) if is_table else _lines(element, own_text)
         if nested and own_text and not lines and _repeats(own_text, [region.text for _, region in nested]):
             own_text = ""
-        yield rank, Block("region", element.get("id", ""), _box(element), own_text, lines, _class(element))
+        yield rank, LayoutBlock("region", element.get("id", ""), _box(element), own_text, lines, _class(element))
         yield from nested
 
 
@@ -102,16 +101,16 @@ def _class(region: Element) -> str:
     return name or region.tag
 
 
-def _table_lines(table: Element) -> Iterator[Block]:
+def _table_lines(table: Element) -> Iterator[LayoutBlock]:
     for element in table:
         if element.tag == "TextLine":
             yield _line(element)
         elif element.tag in ("TextRegion", "TableCell"):
             cell = list(_table_lines(element))
-            yield from cell or [Block("line", element.get("id", ""), _box(element), _text(element))]
+            yield from cell or [LayoutBlock("line", element.get("id", ""), _box(element), _text(element))]
 
 
-def _lines(region: Element, text: str) -> list[Block]:
+def _lines(region: Element, text: str) -> list[LayoutBlock]:
     """The lines in the order of the region's text, where that is theirs; else by their index, or as they stand."""
     lines = [_line(line) for line in sorted(region.iterfind("TextLine"), key=_index)]
     wanted = [line.strip() for line in text.split("\n")]
@@ -123,9 +122,9 @@ def _lines(region: Element, text: str) -> list[Block]:
     return sorted(lines, key=lambda line: places[line.text].pop(0))
 
 
-def _line(line: Element) -> Block:
-    words = [Block("word", word.get("id", ""), _box(word), _text(word)) for word in line.iterfind("Word")]
-    return Block("line", line.get("id", ""), _box(line), _text(line), words)
+def _line(line: Element) -> LayoutBlock:
+    words = [LayoutBlock("word", word.get("id", ""), _box(word), _text(word)) for word in line.iterfind("Word")]
+    return LayoutBlock("line", line.get("id", ""), _box(line), _text(line), words)
 
 
 def _text(element: Element) -> str:

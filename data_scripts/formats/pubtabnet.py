@@ -14,12 +14,10 @@ from typing import Any
 
 from data_scripts.file_tree import FileTree
 from data_scripts.formats.entries import list_row, unique_pages
-from data_scripts.formats.geometry import box_around_all
+from data_scripts.formats.format import Level, ListedPage
 from data_scripts.formats.images import named_image
-from data_scripts.formats.json_head import first_key_paths
-from data_scripts.formats.json_lines import list_rows, read_row
-from data_scripts.formats.json_text import are_all, numbers
-from data_scripts.formats.page import Page
+from data_scripts.formats.json_files import are_all, first_key_paths, list_rows, numbers, read_row
+from data_scripts.formats.layout import box_around_all
 from ocr2_hf.document.page_files import PDF_SUFFIX
 from ocr2_hf.document.records import PageRecord, RecordError
 
@@ -32,10 +30,10 @@ _HEAD_KEYS = {".html.cells", ".html.structure"}
 
 def recognise(annotations: FileTree) -> bool:
     """True where the head of a JSONL file has a table's structure or cells."""
-    return any(_HEAD_KEYS & paths for paths in first_key_paths(annotations, ".jsonl"))
+    return any(_HEAD_KEYS & paths for paths in first_key_paths(annotations.paths(".jsonl")))
 
 
-def list_pages(annotations: FileTree, images: FileTree) -> list[Page]:
+def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
     """Every row of every *.jsonl as a page."""
     names = [name for name in annotations.files if name.endswith(".jsonl")]
     return unique_pages(
@@ -45,7 +43,7 @@ def list_pages(annotations: FileTree, images: FileTree) -> list[Page]:
     )
 
 
-def read_page(page: Page, level: str) -> PageRecord:
+def read_page(page: ListedPage, level: Level) -> PageRecord:
     """The row's table, as `level` has it."""
     row = read_row(page)
     path, page_number = named_image(page.image_root, page.images[0])
@@ -53,7 +51,11 @@ def read_page(page: Page, level: str) -> PageRecord:
         raise RecordError("image is a PDF: the boxes are not PubTabNet's, which are pixels (FinTabNet counts upwards)")
     structure, cells = _structure(row)
     html = _html(structure, cells)
-    placed = [(_box(cell, i), _tokens(cell, i)) for i, cell in enumerate(cells) if "bbox" in cell]
+    placed = [
+        (numbers(cell["bbox"], 4, f"cells[{i}]: bbox"), _tokens(cell, i))
+        for i, cell in enumerate(cells)
+        if "bbox" in cell
+    ]
     boxes, texts = [box for box, _ in placed], [_plain(tokens) for _, tokens in placed]
     if level == "region" and boxes:
         boxes, texts = [box_around_all(boxes)], [html]
@@ -93,7 +95,3 @@ def _marked_up(tokens: list[str]) -> str:
 
 def _plain(tokens: list[str]) -> str:
     return "".join(token for token in tokens if len(token) == 1).strip()
-
-
-def _box(cell: dict[str, Any], i: int) -> list[float]:
-    return numbers(cell["bbox"], 4, f"cells[{i}]: bbox")

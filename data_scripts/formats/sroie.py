@@ -15,10 +15,10 @@ import re
 
 from data_scripts.file_tree import FileTree, first_heads
 from data_scripts.formats.entries import read_entry, unique_pages
-from data_scripts.formats.geometry import box_around
+from data_scripts.formats.format import Level, ListedPage
 from data_scripts.formats.images import images_by_stem, paired_image
-from data_scripts.formats.json_text import parse_object, read_bytes
-from data_scripts.formats.page import Page
+from data_scripts.formats.json_files import parse_object, read_bytes
+from data_scripts.formats.layout import box_around
 from ocr2_hf.document.records import PageRecord, RecordError, shown
 
 FILES = "*.txt or *.csv of lines x1,y1,x2,y2,x3,y3,x4,y4,text"
@@ -37,7 +37,7 @@ def recognise(annotations: FileTree) -> bool:
     return any(_LINE.fullmatch(head.decode("utf-8-sig", errors="replace").partition("\n")[0]) for head in heads)
 
 
-def list_pages(annotations: FileTree, images: FileTree) -> list[Page]:
+def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
     """Every file of boxes as a page, with the images of its name; its entry is the path of its facts, or None.
 
     Facts without boxes are a page too, with that fault.
@@ -50,10 +50,12 @@ def list_pages(annotations: FileTree, images: FileTree) -> list[Page]:
     for name in _boxes(annotations):
         page_id = _name(posixpath.splitext(name)[0])
         entry = f"{annotations.root}/{facts[page_id]}" if page_id in facts else None
-        pages.append(Page(page_id, f"{annotations.root}/{name}", images.root, tuple(named.get(page_id, ())), entry))
+        pages.append(
+            ListedPage(page_id, f"{annotations.root}/{name}", images.root, tuple(named.get(page_id, ())), entry)
+        )
     for page_id in facts.keys() - {page.id for page in pages}:
         fault = RecordError(f"no {page_id}.txt with the lines and boxes")
-        pages.append(Page(page_id, f"{annotations.root}/{facts[page_id]}", images.root, (), fault))
+        pages.append(ListedPage(page_id, f"{annotations.root}/{facts[page_id]}", images.root, (), fault))
     return unique_pages(pages)
 
 
@@ -71,7 +73,7 @@ def _name(stem: str) -> str:
     return "/".join([folder for folder in folders if folder not in _FOLDERS] + [name])
 
 
-def read_page(page: Page) -> PageRecord:
+def read_page(page: ListedPage, level: Level = None) -> PageRecord:
     """The lines as regions, and as the text; the facts as a question and its answer."""
     facts = read_entry(page)
     bboxes, texts = [], []

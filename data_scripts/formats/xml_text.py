@@ -8,7 +8,7 @@ from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import ParseError, fromstring
 
 from data_scripts.file_tree import FileTree, annotation_read, first_heads
-from data_scripts.formats.geometry import box_around
+from data_scripts.formats.layout import box_around
 from ocr2_hf.document.records import RecordError
 
 MAX_BYTES = 32 * 2**20
@@ -43,13 +43,13 @@ def read_xml(path: str, root_name: str) -> Element:
     return root
 
 
-def read_sheet(path: str, root_name: str, place: str) -> tuple[Element, Element]:
+def read_xml_page(path: str, root_name: str, place: str) -> tuple[Element, Element]:
     """The root element of the file, and its one page, which is at `place` in it."""
     root = read_xml(path, root_name)
-    sheets = root.findall(place)
-    if len(sheets) != 1:
-        raise RecordError(f"annotation holds {len(sheets)} pages; one file must be one page")
-    return root, sheets[0]
+    xml_pages = root.findall(place)
+    if len(xml_pages) != 1:
+        raise RecordError(f"annotation holds {len(xml_pages)} pages; one file must be one page")
+    return root, xml_pages[0]
 
 
 def parse_xml(document: bytes | str) -> Element:
@@ -106,6 +106,7 @@ def number(element: Element, name: str) -> float:
 
 
 def parse_number(text: str, what: str) -> float:
+    """The text as a number; `RecordError` beginning with `what` where it is none."""
     if not _NUMBER.fullmatch(text.strip()):
         raise RecordError(f"{what} is {text[:40]!a}, not a number")
     return float(text)

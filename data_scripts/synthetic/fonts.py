@@ -17,10 +17,7 @@ Fonts = Callable[[int], ImageFont.FreeTypeFont]  # size in pixels -> font
 
 def find_font(path: Path) -> Path:
     """The font's file: `path`, or the one of that name among the installed fonts. `UsageError` where there is none."""
-    try:
-        return Path(ImageFont.truetype(path).path)
-    except OSError as error:
-        raise UsageError(f"--font: {path} cannot be read as a font: {error}") from error
+    return Path(_read_font(path).path)
 
 
 def load_fonts(path: Path | None, letters: str = "", face: str = "") -> Fonts:
@@ -45,14 +42,17 @@ def load_fonts(path: Path | None, letters: str = "", face: str = "") -> Fonts:
 
 def _face(path: Path, name: str) -> int:
     """The number of the face in a file."""
-    try:
-        first = ImageFont.truetype(path, 16)
-    except OSError as error:
-        raise UsageError(f"--font: {path} cannot be read as a font: {error}") from error
-    families = [first.getname()[0]]
+    families = [_read_font(path).getname()[0]]
     while name and not any(name in family for family in families):
         try:
             families.append(ImageFont.truetype(path, 16, index=len(families)).getname()[0])
         except OSError:  # there is no further face
             return 0
     return len(families) - 1
+
+
+def _read_font(path: Path) -> ImageFont.FreeTypeFont:
+    try:
+        return ImageFont.truetype(path, 16)
+    except OSError as error:
+        raise UsageError(f"--font: {path} cannot be read as a font: {error}") from error

@@ -56,7 +56,7 @@ class TableCell:
 
 
 @dataclass
-class Region:
+class DrawnRegion:
     """One region: its class, its text, and its ink. A table has its cells too; their ink is among its marks."""
 
     label: str
@@ -79,7 +79,7 @@ class SyntheticPage:
 
     width: int
     height: int
-    regions: list[Region] = field(default_factory=list)
+    regions: list[DrawnRegion] = field(default_factory=list)
     between: str = "\n"
     fonts: Fonts = ImageFont.load_default
     stamp_words: Sequence[str] = ("COPY", "PAID", "RECEIVED")
@@ -92,7 +92,7 @@ class SyntheticPage:
     ) -> None:
         """Add a region of words in reading order; its text has `separator` between them."""
         marks = [write_mark(*word, font, bold) for word in words]
-        self.regions.append(Region(label, separator.join(word[0] for word in words), marks))
+        self.regions.append(DrawnRegion(label, separator.join(word[0] for word in words), marks))
 
     def marks(self) -> Iterator[Mark]:
         """The ink of all regions."""

@@ -2,13 +2,12 @@
 
 import random
 from dataclasses import dataclass
-from types import ModuleType
 
-from data_scripts.synthetic.accounts import Accounts, Line, longest
+from data_scripts.synthetic.accounts import AccountLine, Accounts, longest
 from data_scripts.synthetic.fonts import Fonts
+from data_scripts.synthetic.language import Words, amount
 from data_scripts.synthetic.page import SyntheticPage
-from data_scripts.synthetic.tables import GAP, Table, TableCell, TableLayout, draw_table, natural_widths
-from data_scripts.synthetic.words import figure
+from data_scripts.synthetic.tables import GAP, DrawnTable, TableCell, TableLayout, draw_table, natural_widths
 from ocr2_hf.errors import UsageError
 
 SMALLEST_FONT = 9
@@ -19,10 +18,10 @@ LINES_AROUND, PAGE_LINES = 8.5, 4
 
 
 @dataclass
-class Report:
+class DrawnReport:
     """What all statements on a page share."""
 
-    words: ModuleType
+    words: Words
     company: str
     scope: int  # of the group, the company...: which of the titles
     date: str
@@ -47,13 +46,13 @@ class Frame:
     look: dict
 
 
-def draw_statement(rng: random.Random, width: int, height: int, fonts: Fonts, words: ModuleType) -> SyntheticPage:
+def draw_statement(rng: random.Random, width: int, height: int, fonts: Fonts, words: Words) -> SyntheticPage:
     """One page of statements. Raises `UsageError` where the page is too small for them."""
     kinds, size = _choose_kinds(rng, width, height, fonts, words)
     report = _choose_report(rng, words, periods=rng.choice((2, 2, 3)))
     accounts = Accounts(rng, words, len(report.years))
     statements = {kind: getattr(accounts, kind) for kind in kinds}
-    page = SyntheticPage(width, height, between="\n\n", fonts=fonts, stamp_words=words.STAMPS)
+    page = SyntheticPage(width, height, between="\n\n", fonts=fonts, stamp_words=words.stamps)
     margin = _margin(width, height)
     lines = sum(len(rows) + HEAD_ROWS + LINES_AROUND for rows in statements.values()) + PAGE_LINES
     pitch = min(size * rng.uniform(1.5, WIDEST_PITCH), (height - 2 * margin) / lines)
@@ -75,7 +74,7 @@ def _margin(width: int, height: int) -> int:
 
 
 def _choose_kinds(
-    rng: random.Random, width: int, height: int, fonts: Fonts, words: ModuleType
+    rng: random.Random, width: int, height: int, fonts: Fonts, words: Words
 ) -> tuple[tuple[str, ...], int]:
     """Which statements the page shows, and the font size at which the longest of them would fit."""
     rows = longest(words)
@@ -92,53 +91,53 @@ def _choose_kinds(
     return kinds, sizes[kinds]
 
 
-def _font_size(most: int, kinds, rows: dict[str, int], width: int, height: int, fonts: Fonts, words: ModuleType) -> int:
+def _font_size(most: int, kinds, rows: dict[str, int], width: int, height: int, fonts: Fonts, words: Words) -> int:
     """The largest size up to `most` at which statements of these kinds fit; 0 where none does."""
     margin = _margin(width, height)
-    names = (*words.BALANCE.values(), *words.INCOME.values(), *words.NON_CURRENT_ASSETS, *words.OPERATING_COSTS)
+    names = (*words.balance.values(), *words.income.values(), *words.non_current_assets, *words.operating_costs)
     lines = sum(rows[kind] + HEAD_ROWS + LINES_AROUND for kind in kinds) + PAGE_LINES
     for size in range(max(most, SMALLEST_FONT), SMALLEST_FONT - 1, -1):
         label = max(fonts(size).getlength(name) for name in names) * 1.06
-        figures = fonts(size).getlength(words.NOTE) + 3 * fonts(size).getlength("(1,999,999) ")
-        is_wide = label + figures + (2 + 5 * GAP) * size <= width - 2 * margin
+        amounts = fonts(size).getlength(words.note) + 3 * fonts(size).getlength("(1,999,999) ")
+        is_wide = label + amounts + (2 + 5 * GAP) * size <= width - 2 * margin
         if is_wide and size * TIGHTEST_PITCH * lines <= height - 2 * margin:
             return size
     return 0
 
 
-def _choose_report(rng: random.Random, words: ModuleType, periods: int) -> Report:
+def _choose_report(rng: random.Random, words: Words, periods: int) -> DrawnReport:
     year = rng.randint(2006, 2029)
-    company = words.COMPANY.format(name=rng.choice(words.COMPANY_NAMES), form=rng.choice(words.COMPANY_FORMS))
-    return Report(
+    company = words.company.format(name=rng.choice(words.company_names), form=rng.choice(words.company_forms))
+    return DrawnReport(
         words,
         company,
-        rng.randrange(len(words.BALANCE_TITLES)),
-        rng.choice(words.DATES),
+        rng.randrange(len(words.balance_titles)),
+        rng.choice(words.dates),
         [year - i for i in range(periods)],
-        rng.choice(words.UNITS),
+        rng.choice(words.units),
         has_notes=rng.random() < 0.8,
         restated=rng.random() < 0.3,
         has_heads_in_two=rng.random() < 0.85,
     )
 
 
-def _write_header(rng: random.Random, page: SyntheticPage, frame: Frame, report: Report) -> None:
+def _write_header(rng: random.Random, page: SyntheticPage, frame: Frame, report: DrawnReport) -> None:
     font = frame.fonts(round(0.9 * frame.size))
     frame.y += frame.pitch
     words = [
         (report.company, frame.left, frame.y, "ls"),
-        (report.words.REPORT.format(year=report.years[0]), frame.right, frame.y, "rs"),
+        (report.words.report.format(year=report.years[0]), frame.right, frame.y, "rs"),
     ]
     page.write("header", words if rng.random() < 0.5 else words[:1], font)
     frame.y += 1.2 * frame.pitch
 
 
 def _write_statement(
-    rng: random.Random, page: SyntheticPage, frame: Frame, report: Report, kind: str, lines: list[Line]
+    rng: random.Random, page: SyntheticPage, frame: Frame, report: DrawnReport, kind: str, lines: list[AccountLine]
 ) -> None:
     words, size = report.words, frame.size
     titles, dated = (
-        (words.BALANCE_TITLES, words.AT_DATE) if kind == "balance" else (words.INCOME_TITLES, words.FOR_PERIOD)
+        (words.balance_titles, words.at_date) if kind == "balance" else (words.income_titles, words.for_period)
     )
     x, anchor = ((frame.left + frame.right) / 2, "ms") if frame.centred else (frame.left, "ls")
     frame.y += 1.6 * frame.pitch
@@ -154,27 +153,27 @@ def _write_statement(
     layout = TableLayout(frame.fonts, size, edges, frame.y, frame.pitch, **frame.look)
     page.regions.append(draw_table(table, layout))
     frame.y = layout.y(len(table.kinds)) + 0.4 * frame.pitch
-    footnotes = [rng.choice(words.STATEMENT_FOOTNOTES)]
+    footnotes = [rng.choice(words.statement_footnotes)]
     if report.restated:
-        footnotes.insert(0, words.RESTATED.format(note=rng.randint(2, 30)))
+        footnotes.insert(0, words.restated.format(note=rng.randint(2, 30)))
     for footnote in footnotes:
         frame.y += 0.9 * frame.pitch
         page.write("table_footnote", [(footnote, frame.left, frame.y, "ls")], frame.fonts(round(0.85 * size)))
     frame.y += 0.6 * frame.pitch
 
 
-def statement_table(kind: str, lines: list[Line], report: Report) -> Table:
+def statement_table(kind: str, lines: list[AccountLine], report: DrawnReport) -> DrawnTable:
     """The statement as cells: a head of two rows (or one), then a row per line."""
     periods, words = len(report.years), report.words
     first = 1 + report.has_notes
-    table = Table(columns=first + periods)
-    years = [words.YEAR.format(year=year) for year in report.years]
+    table = DrawnTable(columns=first + periods)
+    years = [words.year.format(year=year) for year in report.years]
     if report.restated:
         years[-1] += "*"
-    over = report.date if kind == "balance" else words.PERIOD.format(date=report.date)
+    over = report.date if kind == "balance" else words.period.format(date=report.date)
     rows = HEAD_ROWS if report.has_heads_in_two else 1
-    heads = [TableCell(0, 0, words.HEAD, rowspan=rows)]
-    heads += [TableCell(0, 1, words.NOTE, rowspan=rows, align="centre")] * report.has_notes
+    heads = [TableCell(0, 0, words.head, rowspan=rows)]
+    heads += [TableCell(0, 1, words.note, rowspan=rows, align="centre")] * report.has_notes
     dates = [TableCell(0, first + i, year, align="right") for i, year in enumerate(years)]
     if report.has_heads_in_two:
         table.add_row("head", [*heads, TableCell(0, first, over, colspan=periods, align="centre")])
@@ -182,31 +181,27 @@ def statement_table(kind: str, lines: list[Line], report: Report) -> Table:
     else:
         table.add_row("head", [*heads, *dates])
     for line in lines:
-        table.add_row(line.kind, _cells(line, first, table.columns, words.NIL))
+        table.add_row(line.kind, _cells(line, first, table.columns, words.nil))
     return table
 
 
-def _cells(line: Line, first: int, columns: int, nil: str) -> list[TableCell]:
+def _cells(line: AccountLine, first: int, columns: int, nil: str) -> list[TableCell]:
     if line.values is None:
         return [TableCell(0, 0, line.name, colspan=columns, indent=line.indent)]
     cells = [TableCell(0, 0, line.name, indent=line.indent)]
     if first == 2:
         cells.append(TableCell(0, 1, line.note, align="centre"))
-    return cells + [TableCell(0, first + i, amount(value, nil), align="right") for i, value in enumerate(line.values)]
+    texts = [amount(value, ",") if value else nil for value in line.values]
+    return cells + [TableCell(0, first + i, text, align="right") for i, text in enumerate(texts)]
 
 
-def amount(value: int, nil: str) -> str:
-    """A figure as statements write it: 1,234; (1,234) below zero; a dash for none."""
-    return figure(value, ",") if value else nil
-
-
-def _edges(table: Table, frame: Frame, first: int) -> list[float]:
-    """Where the columns meet: those of figures (from `first` on) are equally wide, and the names take the rest."""
+def _edges(table: DrawnTable, frame: Frame, first: int) -> list[float]:
+    """Where the columns meet: those of amounts (from `first` on) are equally wide, and the names take the rest."""
     widths = [width + GAP * frame.size for width in natural_widths(table, frame.fonts(frame.size))]
-    figures = widths[first:]
+    amounts = widths[first:]
     room = frame.right - frame.left - sum(widths)
-    widest = min(max(figures), (sum(figures) + room) / len(figures))
+    widest = min(max(amounts), (sum(amounts) + room) / len(amounts))
     edges = [frame.right]
-    for width in [widest] * len(figures) + widths[1:first][::-1]:
+    for width in [widest] * len(amounts) + widths[1:first][::-1]:
         edges.insert(0, edges[0] - width)
     return [frame.left, *edges]

@@ -8,7 +8,7 @@ from typing import Literal
 from PIL import Image
 
 from data_scripts.synthetic.fonts import Fonts
-from data_scripts.synthetic.page import Mark, Region, TableCell, line_mark, write_mark
+from data_scripts.synthetic.page import DrawnRegion, Mark, TableCell, line_mark, write_mark
 
 Style = Literal["rules", "grid", "plain"]
 Kind = Literal["head", "section", "item", "subtotal", "total"]
@@ -18,7 +18,7 @@ SHADE = 18  # behind totals, of 255: too faint to be ink
 
 
 @dataclass
-class Table:
+class DrawnTable:
     """Cells that cover a grid of rows and `columns` once; `kinds` says what each row is."""
 
     columns: int
@@ -48,7 +48,10 @@ class Table:
 
 @dataclass
 class TableLayout:
-    """How a table stands on the page: `edges` are the columns' (x in pixels), `pitch` is the height of a row."""
+    """Where a table is on the page, and how it looks.
+
+    `edges` are the columns' (x in pixels), `pitch` is the height of a row.
+    """
 
     fonts: Fonts
     size: int
@@ -60,10 +63,11 @@ class TableLayout:
     shaded: bool = False
 
     def y(self, row: float) -> float:
+        """Where a row begins, in pixels; of half a row its middle."""
         return self.top + row * self.pitch
 
 
-def natural_widths(table: Table, font) -> list[float]:
+def natural_widths(table: DrawnTable, font) -> list[float]:
     """How wide each column must be for its texts, without the gaps; spanning cells widen the last column they span."""
     widths = [0.0] * table.columns
     for cell in sorted(table.cells, key=lambda cell: cell.colspan):
@@ -74,36 +78,35 @@ def natural_widths(table: Table, font) -> list[float]:
     return widths
 
 
-def draw_table(table: Table, layout: TableLayout) -> Region:
+def draw_table(table: DrawnTable, layout: TableLayout) -> DrawnRegion:
     """The table as a region; its box is around rules and texts."""
     cells = table.in_order()
     for cell in cells:
         cell.mark = _text(cell, table, layout) if cell.text else None
     lines = _rules(table, layout)
     marks = [*_shades(table, layout), *([line_mark(lines)] if lines else []), *(c.mark for c in cells if c.mark)]
-    return Region("table", table.html(), marks, cells)
+    return DrawnRegion("table", table.html(), marks, cells)
 
 
-def _text(cell: TableCell, table: Table, layout: TableLayout) -> Mark:
+def _text(cell: TableCell, table: DrawnTable, layout: TableLayout) -> Mark:
     kind = table.kinds[cell.row]
     size, pad = layout.size, GAP / 2 * layout.size
     left, right = layout.edges[cell.column] + pad, layout.edges[cell.column + cell.colspan] - pad
     y = layout.y(cell.row + cell.rowspan / 2) if kind == "head" else layout.y(cell.row + 0.5)
     if cell.align == "centre":
-        place = (left + right) / 2, y, "mm"
+        x, anchor = (left + right) / 2, "mm"
     elif cell.align == "right":
-        # Figures stand under each other: the closing parenthesis of a negative one hangs out.
+        # Amounts stand under each other: the closing parenthesis of a negative one hangs out.
         hang = layout.fonts(size).getlength(")") if cell.text.endswith(")") else 0
-        place = right - layout.fonts(size).getlength(")") + hang, y, "rm"
+        x, anchor = right - layout.fonts(size).getlength(")") + hang, "rm"
     else:
-        place = left + cell.indent * size, y, "lm"
+        x, anchor = left + cell.indent * size, "lm"
     bold = layout.bold_totals and kind != "item"
-    x, y, anchor = place
     # The middle of "mm" is that of the letters' height in the font, so texts with and without descenders are level.
     return write_mark(cell.text, x, y, anchor, layout.fonts(size), bold)
 
 
-def _shades(table: Table, layout: TableLayout) -> list[Mark]:
+def _shades(table: DrawnTable, layout: TableLayout) -> list[Mark]:
     if not layout.shaded:
         return []
     left, right = round(layout.edges[0]), round(layout.edges[-1])
@@ -115,7 +118,7 @@ def _shades(table: Table, layout: TableLayout) -> list[Mark]:
     return marks
 
 
-def _rules(table: Table, layout: TableLayout) -> list[tuple[float, float, float, float]]:
+def _rules(table: DrawnTable, layout: TableLayout) -> list[tuple[float, float, float, float]]:
     thin = max(1, round(layout.size / 18))
     left, right = layout.edges[0], layout.edges[-1]
     bottom = layout.y(len(table.kinds))
@@ -136,23 +139,23 @@ def _rules(table: Table, layout: TableLayout) -> list[tuple[float, float, float,
     return lines
 
 
-def _sum_lines(table: Table, layout: TableLayout, row: int, thin: int) -> list[tuple[float, float, float, float]]:
-    """A line above the figures of a sum, and under those of a total two."""
+def _sum_lines(table: DrawnTable, layout: TableLayout, row: int, thin: int) -> list[tuple[float, float, float, float]]:
+    """A line above the amounts of a sum, and under those of a total two."""
     heights = [layout.y(row)]
     if table.kinds[row] == "total":
         heights += [layout.y(row + 1) - 3 * thin, layout.y(row + 1) - thin]
         if layout.style == "rules" and row + 1 == len(table.kinds):
             heights = heights[:1]  # the table's own line is there
-    figures = [cell for cell in table.cells if cell.row == row and cell.align == "right"]
+    amounts = [cell for cell in table.cells if cell.row == row and cell.align == "right"]
     pad = layout.size * GAP / 4
     return [
         (layout.edges[cell.column] + pad, y, layout.edges[cell.column + 1] - pad, y + thin)
-        for cell in figures
+        for cell in amounts
         for y in heights
     ]
 
 
-def _grid(table: Table, layout: TableLayout, thin: int) -> list[tuple[float, float, float, float]]:
+def _grid(table: DrawnTable, layout: TableLayout, thin: int) -> list[tuple[float, float, float, float]]:
     """A frame around every cell."""
     lines = []
     for cell in table.cells:

@@ -9,7 +9,7 @@ from ocr2_hf.benchmark.contenders import OURS, STOCK, ProcessorCollator, StockPa
 from ocr2_hf.benchmark.pages import PageMix, make_pages
 from ocr2_hf.benchmark.turns import medians, quotients, spread, take_turns
 from ocr2_hf.data.collator import TrainingCollator
-from ocr2_hf.data.pages import PageTasks
+from ocr2_hf.data.page_tasks import PageTasks
 from ocr2_hf.recipe import Recipe
 
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from ocr2_hf.benchmark.contenders import OURS, STOCK
 from ocr2_hf.benchmark.step_timer import PARTS
 from ocr2_hf.document.atomic_files import whole_file
-from ocr2_hf.document.colors import BLUE, GREEN, ORANGE, PINK, RED, SKY
+from ocr2_hf.document.overlay import BLUE, GREEN, ORANGE, PINK, RED, SKY
 from ocr2_hf.plots import GREY, INK, dress
 
 _COLOURS = (BLUE, ORANGE)  # ours, the other's

@@ -36,12 +36,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _evaluate_model(args: argparse.Namespace, output: Path) -> None:
-    from ocr2_hf.reading.evaluation_settings import fingerprint, start_or_resume
-    from ocr2_hf.reading.predict import predict_dataset
-    from ocr2_hf.reading.processes import Processes
+    from ocr2_hf.reading.dataset_predictions import Processes, default_task, predict_dataset
     from ocr2_hf.reading.reader import DocumentReader
     from ocr2_hf.reading.references import PageImages
-    from ocr2_hf.reading.saved_recipe import default_task
+    from ocr2_hf.reading.resume_log import fingerprint, start_or_resume
 
     dataset = load_pages(args.dataset, args.split, args.limit)
     task = args.task or default_task(args.model, dataset)
@@ -60,7 +58,7 @@ def _evaluate_model(args: argparse.Namespace, output: Path) -> None:
     if processes.main and start_or_resume(path, settings) == "anew":
         print(f"{path} was made with other settings: it is replaced")
     lines = predict_dataset(reader, dataset, task, path, args.batch_size, args.max_new_tokens, processes)
-    processes.part()
+    processes.leave()
     if processes.main:
         title = f"{args.model} on {args.dataset}, {args.split}, {task}"
         write_results(lines, output, title, PageImages(dataset), args.cdm_command)
@@ -80,7 +78,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--task", choices=PROMPTS, help="default: the model's recipe's, else by the dataset")
     parser.add_argument("--limit", type=positive_integer, help="at most so many pages")
     parser.add_argument("--output_dir", required=True)
-    parser.add_argument("--cdm_command", metavar="COMMAND", help="a scorer of formulas (see ocr2_hf/evaluation/cdm.py)")
+    parser.add_argument("--cdm_command", metavar="COMMAND", help="scores formulas (see ocr2_hf/evaluation/README.md)")
     add_generation_flags(parser)
     add_omnidocbench_arguments(parser)
     args = parser.parse_args(argv)

@@ -12,11 +12,11 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from ocr2_hf.document.atomic_files import write_json, write_whole
-from ocr2_hf.evaluation.omnidocbench.cdm import cdm_by_page, formula_list
-from ocr2_hf.evaluation.omnidocbench.directory import prediction_files, read_markdown
-from ocr2_hf.evaluation.omnidocbench.ground_truth import Page, read_ground_truth
-from ocr2_hf.evaluation.omnidocbench.page import PageScore, score_page
-from ocr2_hf.evaluation.omnidocbench.scores import FIGURES, OVERALL, page_figures, summarize_pages
+from ocr2_hf.evaluation.omnidocbench import scores as scoring
+from ocr2_hf.evaluation.omnidocbench.ground_truth import BenchmarkPage, read_ground_truth
+from ocr2_hf.evaluation.omnidocbench.markdown import prediction_files, read_markdown
+from ocr2_hf.evaluation.omnidocbench.normalization import check_pylatexenc
+from ocr2_hf.evaluation.omnidocbench.page_score import PageScore, score_page
 
 # Fewer pages are scored before other processes have started.
 PAGES_FOR_PROCESSES = 100
@@ -35,23 +35,24 @@ def score_omnidocbench(
 ) -> None:
     """Write metrics.json, pages.jsonl and formulas.json to `output`, and print the figures.
 
-    CDM, and with it `overall`, is measured only by a file of scores or a command (see `omnidocbench.cdm`).
+    CDM, and with it `overall`, is measured only by a file of scores or a command (see `omnidocbench.scores`).
     """
+    check_pylatexenc()
     pages = read_ground_truth(ground_truth)
     files = prediction_files(pages, predictions)
     scores = list(tqdm(_score(pages, files), total=len(pages), desc="scoring", unit="page"))
-    formulas = formula_list(scores)
+    formulas = scoring.formula_list(scores)
     write_json(output / "formulas.json", formulas)
-    by_page = cdm_by_page(formulas, cdm_scores, cdm_command)
-    metrics = summarize_pages(scores, by_page)
-    lines = [_line(*page) for page in zip(scores, files, page_figures(scores, by_page), strict=True)]
+    by_page = scoring.cdm_by_page(formulas, cdm_scores, cdm_command)
+    metrics = scoring.summarize_pages(scores, by_page)
+    lines = [_line(*page) for page in zip(scores, files, scoring.page_values(scores, by_page), strict=True)]
     write_whole(output / "pages.jsonl", "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
     write_json(output / "metrics.json", metrics)
     print(_table(metrics))
     print(_remarks(metrics, output))
 
 
-def _score(pages: Sequence[Page], files: Sequence[Path | None]) -> Iterator[PageScore]:
+def _score(pages: Sequence[BenchmarkPage], files: Sequence[Path | None]) -> Iterator[PageScore]:
     processes = min(os.cpu_count() or 1, MAX_PROCESSES)
     if processes == 1 or len(pages) < PAGES_FOR_PROCESSES:
         yield from map(_score_file, pages, files)
@@ -60,7 +61,7 @@ def _score(pages: Sequence[Page], files: Sequence[Path | None]) -> Iterator[Page
         yield from pool.map(_score_file, pages, files, chunksize=4)
 
 
-def _score_file(page: Page, file: Path | None) -> PageScore:
+def _score_file(page: BenchmarkPage, file: Path | None) -> PageScore:
     return score_page(page, None if file is None else read_markdown(file))
 
 
@@ -76,7 +77,7 @@ def _table(metrics: dict[str, Any]) -> str:
     rows = [("all pages", metrics["pages"] - metrics["missing_pages"], metrics)]
     for attribute, values in metrics["by"].items():
         rows += [(f"{attribute}: {value}", figures["pages"], figures) for value, figures in values.items()]
-    shown = [metric for metric in (*FIGURES.values(), OVERALL) if metrics[metric.name] is not None]
+    shown = [metric for metric in scoring.BENCHMARK_METRICS if metrics[metric.name] is not None]
     width = max(len(label) for label, *_ in rows)
     lines = [f"{'':{width}}  {'pages':>5}  " + "  ".join(metric.directed_label for metric in shown)]
     for label, pages, figures in rows:

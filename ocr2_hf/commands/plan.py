@@ -10,7 +10,7 @@ where it is built; FLOPs are of its median page, memory is of its longest. --pag
 import argparse
 
 from ocr2_hf.commands.arguments import command_parser, page_size, positive_integer
-from ocr2_hf.data.token_statistics import COLUMNS
+from ocr2_hf.data.token_batches import COLUMNS
 from ocr2_hf.modeling.adapters import counts_table, trainable_counts
 from ocr2_hf.planning import budget
 from ocr2_hf.planning.plan import Plan, make_plan

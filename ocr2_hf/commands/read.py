@@ -16,10 +16,9 @@ import argparse
 from ocr2_hf.commands.arguments import add_generation_flags, command_parser, output_folder, seconds
 from ocr2_hf.commands.reading import answer_settings, check_all_read, open_call, print_outcome
 from ocr2_hf.data.tasks import PROMPTS
-from ocr2_hf.reading.evaluation_settings import fingerprint
-from ocr2_hf.reading.read_files import FileReader, Outcome, read_markdown
-from ocr2_hf.reading.reader import MAX_SECONDS
-from ocr2_hf.reading.resume_log import Ledger
+from ocr2_hf.reading import MAX_SECONDS
+from ocr2_hf.reading.file_reader import FileReader, FileResult, read_markdown
+from ocr2_hf.reading.resume_log import ResumeLog, fingerprint
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -34,19 +33,19 @@ def main(argv: list[str] | None = None) -> int:
             print(markdown, flush=True)
     else:
         settings = answer_settings(args, reader, ("model", "task", "pages", "max_new_tokens")) | {"prompt": prompt}
-        ledger = Ledger(output, settings, fingerprint(args.model))
-        outcome = FileReader(reader, ledger, prompt, *limits).read(inputs.files)
-        _report(outcome, inputs.left_out)
-        failed += outcome.failed
+        log = ResumeLog(output, settings, fingerprint(args.model))
+        result = FileReader(reader, log, prompt, *limits).read(inputs.files)
+        _report(result, inputs.left_out)
+        failed += result.failed
     check_all_read(failed)
     return 0
 
 
-def _report(outcome: Outcome, left_out: int) -> None:
-    counts = {"pages read": outcome.pages, "files read before": outcome.done}
+def _report(result: FileResult, left_out: int) -> None:
+    counts = {"pages read": result.pages, "files read before": result.done}
     lists = {
-        "answers cut off at a limit": outcome.cut_off,
-        "files corrected by hand and kept (remove them to read anew)": outcome.corrected,
+        "answers cut off at a limit": result.cut_off,
+        "files corrected by hand and kept (remove them to read anew)": result.corrected,
     }
     print_outcome(counts | {"files left out, no images or PDFs": left_out}, lists, always="pages read")
 

@@ -6,12 +6,10 @@ from pathlib import Path
 from ocr2_hf.document.atomic_files import write_json
 from ocr2_hf.document.predictions import PREDICTIONS_FILE, Prediction, read_predictions, write_predictions
 from ocr2_hf.errors import UsageError, WorkError
-from ocr2_hf.evaluation.comparison import compare, definitions_note, shared_pages
-from ocr2_hf.evaluation.metrics_table import metrics_table
-from ocr2_hf.evaluation.registry import measure_pages
+from ocr2_hf.evaluation.registry import measure_pages, metrics_table
 from ocr2_hf.evaluation.report import Images, write_comparison, write_report
-from ocr2_hf.evaluation.summary import summarize_with_intervals
-from ocr2_hf.reading.evaluation_settings import SETTINGS_FILE, read_kept
+from ocr2_hf.evaluation.summary import compare, definitions_note, shared_pages, summarize_with_intervals
+from ocr2_hf.reading.resume_log import SETTINGS_FILE, read_kept
 
 
 def score_predictions(args: argparse.Namespace, output: Path) -> None:

@@ -12,9 +12,9 @@ import argparse
 
 from ocr2_hf.commands.arguments import add_generation_flags, command_parser, output_folder, seconds
 from ocr2_hf.commands.reading import answer_settings, check_all_read, open_call, print_outcome
-from ocr2_hf.reading.evaluation_settings import fingerprint
-from ocr2_hf.reading.reader import MAX_SECONDS
-from ocr2_hf.statements.files import WRITERS, Outcome, ledger_for, read_statements
+from ocr2_hf.reading import MAX_SECONDS
+from ocr2_hf.reading.resume_log import fingerprint
+from ocr2_hf.statements.files import WRITERS, StatementsOutcome, ledger_for, read_statements
 from ocr2_hf.statements.parser import FinancialStatementParser
 from ocr2_hf.statements.table_detector import TableTransformer
 
@@ -42,7 +42,7 @@ def _settings(args: argparse.Namespace, parser: FinancialStatementParser, format
     return given | {"prompts": [parser.reader.prompts["markdown"], parser.prompt], "to": formats}
 
 
-def _report(outcome: Outcome, left_out: int) -> None:
+def _report(outcome: StatementsOutcome, left_out: int) -> None:
     counts = {"files read": outcome.files, "statements": outcome.statements}
     counts |= {"files read before": outcome.done, "files left out, no images or PDFs": left_out}
     counts |= {f"checks {status}": outcome.statuses[status] for status in STATUSES}

@@ -20,7 +20,7 @@ of the page, leaves the image. Beyond the page's edge lies the colour of its pap
 import io
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -28,33 +28,14 @@ from PIL import Image, ImageEnhance, ImageFilter
 
 Box = Sequence[float]  # xyxy in pixels
 
-# Operation -> the range of its strength; 0 does nothing, and so does leaving it out.
-RANGES = {
-    "brightness": (0, 0.9),
-    "contrast": (0, 0.9),
-    "rotation": (0, 15),
-    "perspective": (0, 0.2),
-    "scale": (0, 0.5),
-    "blur": (0, 5),
-    "noise": (0, 60),
-    "jpeg": (5, 100),
-}
 JITTER = "color_jitter"
 JITTERED = ("brightness", "contrast")
-OPERATIONS = (JITTER, *(name for name in RANGES if name not in JITTERED))
+LIGHT = {JITTER: {"brightness": 0.2, "contrast": 0.2}}  # the tutorial's
 PRESETS: dict[str, dict[str, Any]] = {
     "none": {},
-    # The tutorial's.
-    "light": {JITTER: {"brightness": 0.2, "contrast": 0.2}},
+    "light": LIGHT,
     # A sheet on a flatbed, a little askew.
-    "scan": {
-        JITTER: {"brightness": 0.2, "contrast": 0.2},
-        "rotation": 1.5,
-        "scale": 0.04,
-        "blur": 0.5,
-        "noise": 6,
-        "jpeg": 50,
-    },
+    "scan": LIGHT | {"rotation": 1.5, "scale": 0.04, "blur": 0.5, "noise": 6, "jpeg": 50},
     # A sheet on a table, held up to a phone.
     "photo": {
         JITTER: {"brightness": 0.3, "contrast": 0.3},
@@ -68,48 +49,23 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-def augment_problems(value: str | Mapping[str, Any]) -> list[str]:
-    """What is wrong with the name of a preset, or with operations and their strengths."""
-    if isinstance(value, str):
-        return [] if value in PRESETS else [f"is none of {', '.join(PRESETS)}, and no mapping"]
-    problems = []
-    for name, strength in value.items():
-        if name not in OPERATIONS:
-            problems.append(f"{name!r} is none of {', '.join(OPERATIONS)}")
-        elif name == JITTER and not isinstance(strength, Mapping):
-            problems.append(f"{JITTER}: {strength!r} is not a mapping of {' and '.join(JITTERED)}")
-        elif name == JITTER:
-            problems += [problem for key, number in strength.items() for problem in _jitter_problems(key, number)]
-        else:
-            problems += _strength_problems(name, name, strength)
-    return problems
-
-
-def _jitter_problems(name: Any, strength: Any) -> list[str]:
-    if name not in JITTERED:
-        return [f"{JITTER}: {name!r} is none of {', '.join(JITTERED)}"]
-    return _strength_problems(name, f"{JITTER}: {name}", strength)
-
-
-def _strength_problems(name: str, where: str, strength: Any) -> list[str]:
-    low, high = RANGES[name]
-    if type(strength) in (int, float) and low <= strength <= high:  # a bool is an int for isinstance
-        return []
-    return [f"{where}: {strength!r} is not a number from {low} to {high}"]
+def _strength(low: float, high: float, off: float = 0.0) -> float:
+    """A field of `Augmentation`: the range of the strength, and the one at which nothing is done."""
+    return field(default=off, metadata={"range": (low, high)})
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """The strengths of all operations; `jpeg` 100 leaves the pixels alone."""
+    """The strengths of all operations, within their ranges; one that is left out does nothing."""
 
-    brightness: float = 0.0
-    contrast: float = 0.0
-    rotation: float = 0.0
-    perspective: float = 0.0
-    scale: float = 0.0
-    blur: float = 0.0
-    noise: float = 0.0
-    jpeg: float = 100
+    brightness: float = _strength(0, 0.9)
+    contrast: float = _strength(0, 0.9)
+    rotation: float = _strength(0, 15)
+    perspective: float = _strength(0, 0.2)
+    scale: float = _strength(0, 0.5)
+    blur: float = _strength(0, 5)
+    noise: float = _strength(0, 60)
+    jpeg: float = _strength(5, 100, off=100)
 
     @classmethod
     def of(cls, value: str | Mapping[str, Any]) -> "Augmentation":
@@ -175,6 +131,35 @@ class Augmentation:
             image.save(file, "JPEG", quality=round(rng.uniform(self.jpeg, 100)))
             image = Image.open(file).convert("RGB")
         return image
+
+
+RANGES = {item.name: item.metadata["range"] for item in fields(Augmentation)}
+OPERATIONS = (JITTER, *(name for name in RANGES if name not in JITTERED))
+
+
+def augment_problems(value: str | Mapping[str, Any]) -> list[str]:
+    """What is wrong with the name of a preset, or with operations and their strengths."""
+    if isinstance(value, str):
+        return [] if value in PRESETS else [f"is none of {', '.join(PRESETS)}, and no mapping"]
+    problems = []
+    for name, strength in value.items():
+        if name != JITTER:
+            problems += _strength_problems(name, strength, OPERATIONS)
+        elif isinstance(strength, Mapping):
+            found = (_strength_problems(*item, JITTERED) for item in strength.items())
+            problems += [f"{JITTER}: {problem}" for each in found for problem in each]
+        else:
+            problems.append(f"{JITTER}: {strength!r} is not a mapping of {' and '.join(JITTERED)}")
+    return problems
+
+
+def _strength_problems(name: Any, strength: Any, known: Sequence[str]) -> list[str]:
+    if name not in known:
+        return [f"{name!r} is none of {', '.join(known)}"]
+    low, high = RANGES[name]
+    if type(strength) in (int, float) and low <= strength <= high:  # a bool is an int for isinstance
+        return []
+    return [f"{name}: {strength!r} is not a number from {low} to {high}"]
 
 
 def _corners(boxes: Sequence[Box]) -> np.ndarray:

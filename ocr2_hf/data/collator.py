@@ -1,16 +1,21 @@
-"""Pages into tensors: for training (right-padded, with what is supervised) and for generation (left-padded)."""
+"""Pages into tensors: for training (right-padded, with what is supervised) and for generation (left-padded).
+
+Every coordinate 0..999 must be one token of its own, or no box can be trained or read: the tokenizer is checked for it.
+"""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from transformers import PreTrainedTokenizerBase
 
-from ocr2_hf.data.coordinates import box_token_indices, token_at
 from ocr2_hf.data.images import ImageSettings
-from ocr2_hf.document.grounding import find_boxes
+from ocr2_hf.document.grounding import COORDINATE_MAX, BoxSpan, find_boxes, grounding_tag
+from ocr2_hf.errors import UsageError
 
 ROLES = ("text", "coordinate", "tag", "eos")
 IGNORED = -100
@@ -34,12 +39,13 @@ class Example:
 
 @dataclass
 class Target:
-    """A tokenized target: `ids` [T], `weights` [T], and per box its five places in it and its coordinates."""
+    """A tokenized target: `ids` [T], `weights` [T], and for each of N boxes in it `box_tokens` [N, 5], the places of
+    `<|det|>` and the coordinates, and `box_values` [N, 4], 0..999."""
 
     ids: list[int]
     weights: list[float]
-    box_tokens: list[list[int]] = field(default_factory=list)
-    box_values: list[list[int]] = field(default_factory=list)
+    box_tokens: list[list[int]]
+    box_values: list[tuple[int, ...]]
 
 
 @dataclass
@@ -56,8 +62,7 @@ class PromptEncoder:
     def images(self, images: list[Image.Image]) -> dict[str, Tensor]:
         """`pixel_values` [B, 3, side, side], `num_local_patches` [B], and `pixel_values_local` [tiles, 3, side,
         side] when any page has tiles."""
-        batch = self.processor.image_processor(images, return_tensors="pt", **self.settings.call_arguments())
-        return dict(batch)
+        return dict(self.processor.image_processor(images, return_tensors="pt", **self.settings.call_arguments()))
 
     def prompt(self, prompt: str, tiles: int) -> list[int]:
         """BOS and the prompt's tokens, its `<image>` expanded to the visual tokens of a page with so many tiles."""
@@ -82,42 +87,63 @@ class TargetEncoder:
     label_weights: Mapping[str, float] = field(default_factory=dict)
 
     def __call__(self, target: str) -> Target:
+        """Tokens of the target and of EOS. Raises `UsageError` where a coordinate is not one token."""
         encoding = self.tokenizer(target, add_special_tokens=False, return_offsets_mapping=True)
-        offsets = [tuple(span) for span in encoding.offset_mapping]
-        starts = token_at(offsets)
-        weights = [self._role("text")] * len(offsets)
+        starts, ends = np.array(encoding.offset_mapping, dtype=int).reshape(-1, 2).T
+        role = {name: self.token_weights.get(name, 1.0) for name in ROLES}
+        weights = np.full(len(starts), role["text"], dtype=float)
+
+        def inside(start: int, end: int) -> np.ndarray:
+            """Which tokens have characters, and all of them in this span."""
+            return (starts >= start) & (ends <= end) & (ends > starts)
+
         for match in _TABLE_TAG.finditer(target):
-            _assign(weights, offsets, match.span(), self._role("tag"))
-        encoded = Target(list(encoding.input_ids), weights)
-        for span in find_boxes(target):
-            tokens = box_token_indices(span, offsets, starts)
-            _assign(weights, offsets, span.tag, self._role("tag"))
-            for index in tokens[1:]:
-                weights[index] = self._role("coordinate")
-            _scale(weights, offsets, (span.tag[0], span.end), self.label_weights.get(span.label, 1.0))
-            encoded.box_tokens.append(tokens)
-            encoded.box_values.append(list(span.values))
-        encoded.ids.append(self.tokenizer.eos_token_id)
-        weights.append(self._role("eos"))
-        return encoded
-
-    def _role(self, role: str) -> float:
-        return self.token_weights.get(role, 1.0)
+            weights[inside(*match.span())] = role["tag"]
+        index_of = _token_indices(encoding.offset_mapping)
+        boxes = find_boxes(target)
+        tokens = [_box_tokens(box, index_of) for box in boxes]
+        for box, (_, *coordinates) in zip(boxes, tokens, strict=True):
+            weights[inside(*box.tag)] = role["tag"]
+            weights[coordinates] = role["coordinate"]
+            weights[inside(box.tag[0], box.end)] *= self.label_weights.get(box.label, 1.0)
+        ids = [*encoding.input_ids, self.tokenizer.eos_token_id]
+        return Target(ids, [*weights.tolist(), role["eos"]], tokens, [box.values for box in boxes])
 
 
-def _assign(weights: list[float], offsets: list[tuple[int, int]], span: tuple[int, int], value: float) -> None:
-    for index in _inside(offsets, span):
-        weights[index] = value
+def _token_indices(offsets: Iterable[Sequence[int]]) -> dict[tuple[int, ...], int]:
+    """The characters (start, end) of each token -> its index."""
+    return {tuple(span): index for index, span in enumerate(offsets)}
 
 
-def _scale(weights: list[float], offsets: list[tuple[int, int]], span: tuple[int, int], factor: float) -> None:
-    if factor != 1.0:
-        for index in _inside(offsets, span):
-            weights[index] *= factor
+def _box_tokens(box: BoxSpan, index_of: Mapping[tuple[int, ...], int]) -> list[int]:
+    """Where `<|det|>` and the four coordinates of a region stand among the target's tokens."""
+    tokens = [index_of.get(span) for span in (box.det, *box.coordinates)]
+    if None in tokens:
+        raise UsageError(f"the tokenizer splits the box {list(box.values)} of a {box.label!r} region differently")
+    return tokens
 
 
-def _inside(offsets: list[tuple[int, int]], span: tuple[int, int]) -> list[int]:
-    return [i for i, (start, end) in enumerate(offsets) if start >= span[0] and end <= span[1] and end > start]
+def coordinate_token_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
+    """The token ids of "0".."999", as the tokenizer writes them inside a box.
+
+    Raises `UsageError` when a coordinate is not exactly one token, or two share one.
+    """
+    ids: list[int] = []
+    for start in range(0, COORDINATE_MAX + 1, 4):
+        text = grounding_tag("text", range(start, start + 4))
+        encoding = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        index_of = _token_indices(encoding.offset_mapping)
+        (box,) = find_boxes(text)
+        for value, span in zip(box.values, box.coordinates, strict=True):
+            if span not in index_of:
+                raise UsageError(
+                    f"the tokenizer of {tokenizer.name_or_path!r} does not write the coordinate {value} of {text!r} "
+                    "as one token: boxes cannot be trained with it; use the tokenizer of DeepSeek-OCR-2"
+                )
+            ids.append(encoding.input_ids[index_of[span]])
+    if len(set(ids)) != len(ids):
+        raise UsageError(f"the tokenizer of {tokenizer.name_or_path!r} writes two coordinates as the same token")
+    return tuple(ids)
 
 
 @dataclass
@@ -152,6 +178,7 @@ class TrainingCollator:
         self.targets = TargetEncoder(self.processor.tokenizer, self.token_weights, self.label_weights)
 
     def __call__(self, examples: list[Example]) -> dict[str, Tensor]:
+        """The batch of these examples: all have images, or all have stored features."""
         if examples[0].features is None:
             batch = self.prompts.images([example.image for example in examples])
             tokens = [self.prompts.settings.tokens(tiles) for tiles in batch["num_local_patches"].tolist()]
@@ -159,37 +186,26 @@ class TrainingCollator:
             batch = {"vision_features": torch.cat([example.features for example in examples])}
             tokens = [len(example.features) + 1 for example in examples]
         prompts = [self.prompts.expanded(example.prompt, n) for example, n in zip(examples, tokens, strict=True)]
-        targets = [self.targets(example.target) for example in examples]
-        return batch | self._sequences(prompts, targets, examples) | self._boxes(prompts, targets, examples)
-
-    def _sequences(self, prompts: list[list[int]], targets: list[Target], examples: list[Example]) -> dict[str, Tensor]:
+        pairs = list(zip(prompts, map(self._target, examples), strict=True))
+        boxes = [
+            (row, [len(prompt) + index for index in indices], values)
+            for row, (prompt, target) in enumerate(pairs)
+            for indices, values in zip(target.box_tokens, target.box_values, strict=True)
+        ]
         pad = self.prompts.tokenizer.pad_token_id
-        fill = {"input_ids": pad, "attention_mask": 0, "labels": IGNORED, "token_weights": 0.0}
-        rows: dict[str, list[Tensor]] = {name: [] for name in fill}
-        for prompt, target, example in zip(prompts, targets, examples, strict=True):
-            weights = [0.0] * len(target.weights) if example.padding else target.weights
-            rows["input_ids"].append(torch.tensor(prompt + target.ids))
-            rows["attention_mask"].append(torch.ones(len(prompt) + len(target.ids), dtype=torch.long))
-            rows["labels"].append(torch.tensor([IGNORED] * len(prompt) + target.ids))
-            rows["token_weights"].append(torch.tensor([0.0] * len(prompt) + weights))
-        return {
-            name: torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True, padding_value=fill[name])
-            for name, tensors in rows.items()
+        return batch | {
+            "input_ids": _padded([prompt + target.ids for prompt, target in pairs], pad),
+            "attention_mask": _padded([[1] * len(prompt + target.ids) for prompt, target in pairs], 0),
+            "labels": _padded([[IGNORED] * len(prompt) + target.ids for prompt, target in pairs], IGNORED),
+            "token_weights": _padded([[0.0] * len(prompt) + target.weights for prompt, target in pairs], 0.0),
+            "box_rows": torch.tensor([row for row, _, _ in boxes], dtype=torch.long),
+            "box_tokens": torch.tensor([indices for _, indices, _ in boxes], dtype=torch.long).view(-1, 5),
+            "box_values": torch.tensor([values for _, _, values in boxes], dtype=torch.long).view(-1, 4),
         }
 
-    def _boxes(self, prompts: list[list[int]], targets: list[Target], examples: list[Example]) -> dict[str, Tensor]:
-        rows, tokens, values = [], [], []
-        for row, (prompt, target, example) in enumerate(zip(prompts, targets, examples, strict=True)):
-            if example.padding:
-                continue
-            rows += [row] * len(target.box_tokens)
-            tokens += [[len(prompt) + index for index in indices] for indices in target.box_tokens]
-            values += target.box_values
-        return {
-            "box_rows": torch.tensor(rows, dtype=torch.long),
-            "box_tokens": torch.tensor(tokens, dtype=torch.long).view(-1, 5),
-            "box_values": torch.tensor(values, dtype=torch.long).view(-1, 4),
-        }
+    def _target(self, example: Example) -> Target:
+        target = self.targets(example.target)
+        return Target(target.ids, [0.0] * len(target.ids), [], []) if example.padding else target
 
 
 @dataclass
@@ -202,11 +218,15 @@ class GenerationCollator:
         self.prompts = PromptEncoder(self.processor)
 
     def __call__(self, images: list[Image.Image], prompts: list[str]) -> dict[str, Tensor]:
+        """The batch of RGB images, each with its prompt."""
         batch = self.prompts.images(images)
         tiles = batch["num_local_patches"].tolist()
-        rows = [torch.tensor(self.prompts.prompt(prompt, n)) for prompt, n in zip(prompts, tiles, strict=True)]
-        pad = self.prompts.tokenizer.pad_token_id
-        sides = {"batch_first": True, "padding_side": "left"}
-        ids = torch.nn.utils.rnn.pad_sequence(rows, padding_value=pad, **sides)
-        mask = torch.nn.utils.rnn.pad_sequence([torch.ones_like(row) for row in rows], padding_value=0, **sides)
-        return batch | {"input_ids": ids, "attention_mask": mask}
+        rows = [self.prompts.prompt(prompt, n) for prompt, n in zip(prompts, tiles, strict=True)]
+        ids = _padded(rows, self.prompts.tokenizer.pad_token_id, "left")
+        return batch | {"input_ids": ids, "attention_mask": _padded([[1] * len(row) for row in rows], 0, "left")}
+
+
+def _padded(rows: list[list[float]], value: float, side: str = "right") -> Tensor:
+    """Rows of any length as a tensor [rows, longest], filled up with `value`."""
+    tensors = [torch.tensor(row) for row in rows]
+    return torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True, padding_value=value, padding_side=side)

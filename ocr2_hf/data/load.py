@@ -1,4 +1,4 @@
-"""Load a dataset of page records by its name: built by `data_scripts/build_dataset.py`, or on the Hub."""
+"""Load a dataset of page records by its name: built by `ocr2 build`, or on the Hub."""
 
 import re
 import shlex
@@ -6,16 +6,30 @@ from pathlib import Path
 from typing import Any
 
 import datasets
-from datasets import Dataset, DatasetDict, Features, IterableDataset, IterableDatasetDict, List, Value
+from datasets import Dataset, DatasetDict, Features, Image, IterableDataset, IterableDatasetDict, List, Value
 from datasets.packaged_modules.cache.cache import Cache
 
-from ocr2_hf.data.features import FEATURES
 from ocr2_hf.document.hub_names import HUB_ID
 from ocr2_hf.errors import UsageError
 
 # Built datasets lie in the datasets cache as if they came from a Hub user of this name.
 NAMESPACE = "local"
 
+# The columns of a page record (`ocr2_hf.document.records`) as a built dataset has them: one row a page.
+FEATURES = Features(
+    {
+        "id": Value("string"),
+        "image": Image(),
+        "width": Value("int32"),
+        "height": Value("int32"),
+        "text": Value("string"),
+        "bboxes": List(List(Value("float32"), length=4)),
+        "labels": List(Value("string")),
+        "texts": List(Value("string")),
+        "prompt": Value("string"),
+        "target": Value("string"),
+    }
+)
 REQUIRED = ("image", "text", "bboxes", "labels")
 
 Loaded = Dataset | DatasetDict | IterableDataset | IterableDatasetDict
@@ -26,8 +40,8 @@ def load_dataset(name: str, split: str | None = None, streaming: bool = False) -
 
     A built dataset is memory-mapped and needs no network. Without `split` the result maps the names of the
     splits to datasets; `split` may be a slice such as "train[:10]". With `streaming` the datasets are
-    iterable. The rows have the columns of `ocr2_hf.document.records.FEATURES`; optional columns that a Hub
-    dataset lacks are filled in.
+    iterable. The rows have the columns of `FEATURES`; optional columns that a Hub dataset lacks
+    are filled in.
 
     Raises `UsageError` for an unknown name or split, a raw annotation folder, or rows that are no page
     records.
@@ -36,7 +50,12 @@ def load_dataset(name: str, split: str | None = None, streaming: bool = False) -
     if folder is not None:
         loaded = _load_built(name, folder, split, streaming)
     elif Path(name).is_dir():
-        raise UsageError(_build_first(name))
+        suggested = re.sub(r"[^a-z0-9_-]+", "_", Path(name).resolve().name.lower()).strip("_-") or "pages"
+        raise UsageError(
+            f"{name} is a folder of files, not a built dataset: run build_dataset first, with\n"
+            f"  ocr2 build {suggested} --annotations {shlex.quote(name)}\n"
+            f"and then load it by its name, {suggested!r}"
+        )
     elif HUB_ID.fullmatch(name):
         loaded = _load_from_hub(name, split, streaming)
     else:
@@ -48,13 +67,11 @@ def load_dataset(name: str, split: str | None = None, streaming: bool = False) -
 
 def built_datasets() -> dict[str, Path]:
     """The built datasets: name -> folder of its Arrow shards."""
-    found: dict[str, Path] = {}
     cache = Path(datasets.config.HF_DATASETS_CACHE)
     infos = cache.glob(f"{NAMESPACE}___*/default/*/*/{datasets.config.DATASET_INFO_FILENAME}")
     # The newest comes last and stays: a build killed at its very end leaves the one before it beside it.
-    for info in sorted(infos, key=lambda path: path.stat().st_mtime_ns):
-        name = info.parents[3].name.removeprefix(f"{NAMESPACE}___")
-        found[name] = info.parent
+    oldest_first = sorted(infos, key=lambda path: path.stat().st_mtime_ns)
+    found = {info.parents[3].name.removeprefix(f"{NAMESPACE}___"): info.parent for info in oldest_first}
     return dict(sorted(found.items()))
 
 
@@ -85,16 +102,7 @@ def _load_from_hub(name: str, split: str | None, streaming: bool) -> Loaded:
 def _known_names() -> str:
     if names := ", ".join(built_datasets()):
         return f"built datasets: {names}"
-    return "no dataset is built yet: run data_scripts/build_dataset.py"
-
-
-def _build_first(folder: str) -> str:
-    name = re.sub(r"[^a-z0-9_-]+", "_", Path(folder).resolve().name.lower()).strip("_-") or "pages"
-    return (
-        f"{folder} is a folder of files, not a built dataset: run build_dataset first, with\n"
-        f"  python data_scripts/build_dataset.py {name} --annotations {shlex.quote(folder)}\n"
-        f"and then load it by its name, {name!r}"
-    )
+    return "no dataset is built yet: run ocr2 build"
 
 
 def _as_page_records(dataset: Dataset | IterableDataset, name: str) -> Dataset | IterableDataset:
@@ -102,7 +110,11 @@ def _as_page_records(dataset: Dataset | IterableDataset, name: str) -> Dataset |
     features = dataset.features
     if features is None:
         raise UsageError(f"dataset {name} does not tell its columns when streamed: load it without streaming")
-    _check_columns(features, name)
+    if absent := [key for key in REQUIRED if key not in features]:
+        raise UsageError(f"dataset {name} has no column {', '.join(absent)}; its columns are: {', '.join(features)}")
+    for key, wanted in FEATURES.items():
+        if key in features and not _fits(features[key], wanted):
+            raise UsageError(f"dataset {name}: column {key} is {features[key]}, not {wanted}")
     missing = Features({key: feature for key, feature in FEATURES.items() if key not in features})
     if missing:
         dataset = _fill_columns(dataset, missing)
@@ -110,16 +122,6 @@ def _as_page_records(dataset: Dataset | IterableDataset, name: str) -> Dataset |
         if dataset.features[key] != feature:
             dataset = dataset.cast_column(key, feature)
     return dataset
-
-
-def _check_columns(features: Features, name: str) -> None:
-    absent = [key for key in REQUIRED if key not in features]
-    if absent:
-        columns = ", ".join(features)
-        raise UsageError(f"dataset {name} has no column {', '.join(absent)}; its columns are: {columns}")
-    for key, wanted in FEATURES.items():
-        if key in features and not _fits(features[key], wanted):
-            raise UsageError(f"dataset {name}: column {key} is {features[key]}, not {wanted}")
 
 
 def _fits(found: Any, wanted: Any) -> bool:
@@ -144,6 +146,7 @@ def _fill_columns(dataset: Dataset | IterableDataset, missing: Features) -> Data
     return datasets.concatenate_datasets([dataset, filled], axis=1)
 
 
+# Its code is part of the fingerprint by which caches and evaluations know a dataset again.
 def _default(column: str, row: dict, index: int) -> object:
     match column:
         case "id":

@@ -1,7 +1,7 @@
-"""Parts of a page whose target is too long: runs of regions, each with the piece of the image that shows them alone.
+"""Sections of a page whose target is too long: runs of regions, each with the piece of the image that shows them alone.
 
 With the whole image, one page and one prompt would have several right answers, and all but the first would teach the
-model to begin in the middle. So a part is a page of its own: the image is cropped to its regions and the boxes move
+model to begin in the middle. So a section is a page of its own: the image is cropped to its regions and the boxes move
 with it. A crop rather than painting the other regions over: it looks like a page, and its letters come out larger.
 """
 
@@ -11,18 +11,23 @@ from typing import Any
 
 import numpy as np
 
-# How far a box of another part may reach into a crop: boxes that people draw touch. A share of the page's side, and of
-# the boxes themselves, so that nothing readable comes with it.
+from ocr2_hf.data.collator import PromptEncoder
+from ocr2_hf.data.images import Crop
+from ocr2_hf.data.tasks import build_example, page_regions
+from ocr2_hf.document.grounding import Region, encode_regions
+
+# How far a box of another section may reach into a crop: boxes that people draw touch. A share of the page's side, and
+# of the boxes themselves, so that nothing readable comes with it.
 _TOUCHING, _TOUCHING_OF_BOX = 0.01, 0.25
 
 
 @dataclass(frozen=True)
-class Part:
-    """Regions `first` to `last` - 1 of a page; `crop` is their piece of the image, xyxy in pixels."""
+class PageSection:
+    """Regions `first` to `last` - 1 of a page; `crop` is their piece of the image."""
 
     first: int
     last: int
-    crop: tuple[int, int, int, int]
+    crop: Crop
 
     @property
     def size(self) -> tuple[int, int]:
@@ -31,39 +36,62 @@ class Part:
         return right - left, bottom - top
 
 
-def find_parts(
+def split_page(
+    page: Mapping[str, Any], encoder: PromptEncoder, prompts: Mapping[str, str], max_length: int
+) -> list[PageSection]:
+    """The fewest sections of a page (a row without its image) whose markdown examples fit `max_length` (tokens of
+    image, prompt and target); [] where it cannot be cut so."""
+    size = page["width"], page["height"]
+    boxes = np.asarray(page["bboxes"], dtype=float).reshape(-1, 4)
+    prompt, _ = build_example("markdown", page, prompts)
+
+    def tokens(region: Region) -> int:
+        """What a region takes, last of its section or before another. The sum over a run is what the run takes: every
+        region begins with a tag, at which the tokenizer always cuts, and its box is four tokens wherever it stands."""
+        block = encode_regions([region], *size)
+        return max(map(len, encoder.tokenizer([block, block + "\n\n"], add_special_tokens=False).input_ids))
+
+    def room(width: int, height: int) -> int:
+        tiles = encoder.settings.tiles(width, height)
+        return max_length - len(encoder.prompt(prompt, tiles)) - 1  # the end has a token too
+
+    return find_sections(boxes, [tokens(region) for region in page_regions(page)], size, room)
+
+
+def find_sections(
     boxes: np.ndarray, tokens: Sequence[int], size: tuple[int, int], room: Callable[[int, int], int]
-) -> list[Part]:
-    """The fewest parts that hold every region once, in order; [] where there are none.
+) -> list[PageSection]:
+    """The fewest sections that hold every region once, in order; [] where there are none.
 
     `boxes` [N, 4] are pixels xyxy on a page of `size` (width, height); `tokens` [N] is what each region takes in the
-    target; `room(width, height)` is what a target may take beside an image of that size. A part must fit, and its crop
-    must show no region of another part.
+    target; `room(width, height)` is what a target may take beside an image of that size. A section must fit, and its
+    crop must show no region of another section.
     """
     count = len(boxes)
     before = np.concatenate([[0], np.cumsum(tokens)])
-    best: dict[int, list[Part]] = {count: []}  # first region -> the fewest parts from there to the end
+    best: dict[int, list[PageSection]] = {count: []}  # first region -> the fewest sections from there to the end
     for first in range(count - 1, -1, -1):
         for last in range(count, first, -1):
             if last not in best or (first in best and len(best[first]) <= len(best[last]) + 1):
                 continue
             crop = _crop(boxes, first, last, size)
             if crop and before[last] - before[first] <= room(crop[2] - crop[0], crop[3] - crop[1]):
-                best[first] = [Part(first, last, crop), *best[last]]
+                best[first] = [PageSection(first, last, crop), *best[last]]
     return best.get(0, [])
 
 
-def part_row(row: Mapping[str, Any], part: Part) -> dict[str, Any]:
-    """The page record of a part, its boxes on the crop; the image is left for the caller to crop."""
-    left, top, right, bottom = part.crop
-    lists = {name: list(row[name])[part.first : part.last] for name in ("bboxes", "labels", "texts")}
+def section_row(row: Mapping[str, Any], section: PageSection) -> dict[str, Any]:
+    """The page record of a section, its boxes on the crop; the image is left for the caller to crop."""
+    left, top, _, _ = section.crop
+    width, height = section.size
+    lists = {name: list(row[name])[section.first : section.last] for name in ("bboxes", "labels", "texts")}
     lists["bboxes"] = [[x0 - left, y0 - top, x1 - left, y1 - top] for x0, y0, x1, y1 in lists["bboxes"]]
-    name = f"{row['id']}[{part.first}:{part.last}]"
+    name = f"{row['id']}[{section.first}:{section.last}]"
     text = "\n".join(filter(None, lists["texts"]))
-    return {**row, **lists, "id": name, "text": text, "width": right - left, "height": bottom - top}
+    return {**row, **lists, "id": name, "text": text, "width": width, "height": height}
 
 
-def _crop(boxes: np.ndarray, first: int, last: int, size: tuple[int, int]) -> tuple[int, int, int, int] | None:
+def _crop(boxes: np.ndarray, first: int, last: int, size: tuple[int, int]) -> Crop | None:
     """The rectangle around regions `first` to `last` - 1, out to halfway to the others or to the page's edges; None
     where it would show one of the others."""
     own, others = boxes[first:last], np.delete(boxes, slice(first, last), axis=0)

@@ -1,6 +1,7 @@
 """Tasks: what the model is asked about a page (prompt) and what it should answer (target)."""
 
 import random
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -48,7 +49,9 @@ def build_example(task: str, row: Row, prompts: Mapping[str, str] | None = None,
     if task == "ocr":
         return prompt, row["text"]
     if task == "markdown":
-        return prompt, _markdown(row)
+        regions = page_regions(row)
+        # A page without boxes is answered with its text alone: there is nothing to point at.
+        return prompt, encode_regions(regions, row["width"], row["height"]) if regions else row["text"]
     if task == "custom":
         return prompt + row["prompt"].removeprefix("<image>").removeprefix("\n"), row["target"]
     if task == "table":
@@ -58,11 +61,8 @@ def build_example(task: str, row: Row, prompts: Mapping[str, str] | None = None,
     return prompt.replace("TEXT", region.text), grounding_tag(region.text, values)
 
 
-def build_prompt(task: str, row: Row, prompts: Mapping[str, str] | None = None, seed: int = 0) -> str:
-    return build_example(task, row, prompts, seed)[0]
-
-
 def build_target(task: str, row: Row, seed: int = 0) -> str:
+    """The target of `build_example`."""
     return build_example(task, row, None, seed)[1]
 
 
@@ -80,7 +80,7 @@ def page_tables(row: Row) -> list[Region]:
 
 
 def chosen_table(row: Row, seed: int | None = 0) -> Region:
-    """The table that the task `table` asks about: the image shows it alone (`ocr2_hf.data.table_crops`)."""
+    """The table that the task `table` asks about: the image shows it alone (`ocr2_hf.data.images.crop_table`)."""
     return _chosen(page_tables(row), row["id"], seed)
 
 
@@ -90,20 +90,8 @@ def _chosen(regions: list[Region], page: str, seed: int | None) -> Region:
     return random.Random(f"{seed}/{page}").choice(regions)
 
 
-def _markdown(row: Row) -> str:
-    """A page without boxes is answered with its text alone: there is nothing to point at."""
-    regions = page_regions(row)
-    return encode_regions(regions, row["width"], row["height"]) if regions else row["text"]
-
-
 def _locatable(row: Row) -> list[Region]:
     """Regions whose text is short, on one line and stands on the page once: the answer must be unique."""
-    texts = list(row["texts"])
-    return [
-        region
-        for region in page_regions(row)
-        if region.text
-        and len(region.text) <= LOCATE_LONGEST
-        and "\n" not in region.text
-        and texts.count(region.text) == 1
-    ]
+    times = Counter(row["texts"])
+    short = [region for region in page_regions(row) if 0 < len(region.text) <= LOCATE_LONGEST]
+    return [region for region in short if "\n" not in region.text and times[region.text] == 1]

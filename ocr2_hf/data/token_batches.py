@@ -1,20 +1,60 @@
-"""Batches by a budget of tokens: pages of like length together, so that little is padding.
+"""How many tokens pages take, and batches by a budget of them: pages of like length together, so little is padding.
 
 All of an epoch's batches are laid out at once, for all processes: batch i is of process i modulo their number, as
 accelerate deals them out. The layout depends on seed and epoch alone, whatever the workers and after any resume.
 """
 
 import heapq
+from bisect import bisect_left
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from torch.utils.data import Sampler
 
-from ocr2_hf.data.pages import PageTasks
+from ocr2_hf.data.images import ImageSettings
+from ocr2_hf.data.page_tasks import PageTasks
+
+COLUMNS = ("min", "median", "p95", "max")
 
 # By how much a page may be taken for longer than it is, drawn anew each epoch: pages meet others of about their length,
 # not the same ones every time. Half of it, on average, is padding.
 JITTER = 0.04
+
+
+@dataclass(frozen=True)
+class TokenStatistics:
+    """Tokens of the pages that train, each by its longest task that fits; `dropped` pages by reason.
+
+    `tiles`, `visual` and `text` are [pages]: tiles, visual tokens, tokens of prompt and target.
+    """
+
+    pages: int
+    tiles: np.ndarray
+    visual: np.ndarray
+    text: np.ndarray
+    dropped: dict[str, int]
+
+    @classmethod
+    def of(cls, pages: PageTasks, settings: ImageSettings) -> "TokenStatistics":
+        """Of measured pages; decodes no image. Sections of split pages count by what their whole page has."""
+        sizes = pages.dataset.select_columns(["width", "height"])
+        kept = np.flatnonzero(pages.fits.any(axis=1))
+        tiles = np.array([settings.tiles(row["width"], row["height"]) for row in sizes], dtype=int)[kept]
+        visual = np.array([settings.tokens(count) for count in tiles], dtype=int)
+        longest = np.where(pages.fits, pages.lengths, 0).max(axis=1, initial=0)[kept]
+        return cls(len(kept), tiles, visual, longest - visual, dict(pages.dropped))
+
+    def rows(self) -> dict[str, list[int]]:
+        """`COLUMNS` of the visual tokens, of prompt and target, and of both together."""
+        named = {"visual": self.visual, "prompt and target": self.text, "all": self.visual + self.text}
+        return {name: [round(value) for value in np.percentile(each, (0, 50, 95, 100))] for name, each in named.items()}
+
+    def page(self, share: float) -> tuple[int, int]:
+        """(tiles, tokens of prompt and target) of the page at a share of all, ordered by length: 0.5 is the median."""
+        order = np.argsort(self.visual + self.text, kind="stable")
+        index = order[round(share * (len(order) - 1))]
+        return int(self.tiles[index]), int(self.text[index])
 
 
 class TokenBatches(Sampler[list[int]]):
@@ -52,20 +92,18 @@ def _spans(lengths: np.ndarray, tokens: int, most_pages: int, count: int) -> lis
 
     The smallest budget that needs no more batches makes them even; the largest are then halved until there are enough.
     """
-    low, high = 1, tokens
-    while low < high:
-        middle = (low + high) // 2
-        if len(_pack(lengths, middle, most_pages)) <= count:
-            high = middle
-        else:
-            low = middle + 1
-    spans = _pack(lengths, low, most_pages)
-    heap = [(-(last - first) * lengths[first] if last - first > 1 else 0, first, last) for first, last in spans]
+
+    def largest_first(first: int, last: int) -> tuple[float, int, int]:
+        return (-(last - first) * lengths[first] if last - first > 1 else 0, first, last)  # a page is not halved
+
+    smaller = bisect_left(range(1, tokens), True, key=lambda most: len(_pack(lengths, most, most_pages)) <= count)
+    heap = [largest_first(*span) for span in _pack(lengths, smaller + 1, most_pages)]
     heapq.heapify(heap)
     while len(heap) < count and heap[0][0] < 0:
         _, first, last = heapq.heappop(heap)
-        for start, stop in ((first, (first + last) // 2), ((first + last) // 2, last)):
-            heapq.heappush(heap, (-(stop - start) * lengths[start] if stop - start > 1 else 0, start, stop))
+        middle = (first + last) // 2
+        heapq.heappush(heap, largest_first(first, middle))
+        heapq.heappush(heap, largest_first(middle, last))
     spans = sorted((first, last) for _, first, last in heap)
     return spans + [spans[place % len(spans)] for place in range(count - len(spans))]
 

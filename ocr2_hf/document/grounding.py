@@ -65,7 +65,7 @@ _VALUE_LENGTH = 80
 class Region:
     """A labelled box on a page; `box` is (x0, y0, x1, y1) in pixels, `text` is "" where it is unknown.
 
-    `score`, of a region that was read: how sure the model was, 0 to 1 (see `ocr2_hf.reading.reader.Page`).
+    `score`, of a region that was read: how sure the model was, 0 to 1 (see `ocr2_hf.reading.results.Page`).
     """
 
     label: str
@@ -165,9 +165,9 @@ def parse_regions(text: str, width: int, height: int) -> list[Region]:
 
 def read_grounded(text: str, width: int, height: int) -> Grounded:
     """Grounded markdown -> regions, where they stand, and what was repaired (`REPAIRS`). Any text can be read."""
-    answer = _read(text)
-    found = Grounded([], [], answer.repairs)
-    for block in answer.blocks:
+    _, blocks, repairs = _read(text)
+    found = Grounded([], [], repairs)
+    for block in blocks:
         for number, values in enumerate(block.boxes):
             content = "" if number else block.text
             found.regions.append(Region(block.label, decode_box(values, width, height), content))
@@ -178,8 +178,8 @@ def read_grounded(text: str, width: int, height: int) -> Grounded:
 @lru_cache(maxsize=8)  # scoring asks for the two texts of a page again and again
 def text_pieces(text: str) -> tuple[str, ...]:
     """What is written before the first tag, and behind each tag up to the next: text as it stands, without tags."""
-    answer = _read(text)
-    return (answer.before, *(block.written for block in answer.blocks))
+    before, blocks, _ = _read(text)
+    return (before, *(block.written for block in blocks))
 
 
 def plain_text(text: str) -> str:
@@ -190,9 +190,9 @@ def plain_text(text: str) -> str:
 def plain_markdown(text: str, links: Sequence[str] = ()) -> str:
     """The same with a blank line between regions. `links`, one for each region of `read_grounded` or "", are put before
     the region's text."""
-    answer, links = _read(text), iter(links)
-    pieces = [answer.before.strip()]
-    for block in answer.blocks:
+    before, blocks, _ = _read(text)
+    pieces, links = [before.strip()], iter(links)
+    for block in blocks:
         pieces += [next(links, "") for _ in block.boxes]
         pieces.append(block.text)
     return "\n\n".join(filter(None, pieces))
@@ -201,7 +201,7 @@ def plain_markdown(text: str, links: Sequence[str] = ()) -> str:
 def find_boxes(target: str) -> list[BoxSpan]:
     """Every region of a target text that `encode_regions` or a task wrote, with character offsets for the collator."""
     found = list(_WRITTEN.finditer(target))
-    ends = [*(match.start() for match in found[1:]), len(target)][: len(found)]
+    ends = [match.start() for match in found[1:]] + [len(target)]
     return [
         BoxSpan(
             label=match["label"],
@@ -211,7 +211,7 @@ def find_boxes(target: str) -> list[BoxSpan]:
             values=tuple(int(match[group]) for group in range(3, 7)),
             end=end,
         )
-        for match, end in zip(found, ends, strict=True)
+        for match, end in zip(found, ends)
     ]
 
 
@@ -229,16 +229,8 @@ class _Block:
         return self.written.strip()
 
 
-@dataclass(frozen=True)
-class _Answer:
-    """`before` is what is written before the first block."""
-
-    before: str
-    blocks: list[_Block]
-    repairs: list[Repair]
-
-
-def _read(text: str) -> _Answer:
+def _read(text: str) -> tuple[str, list[_Block], list[Repair]]:
+    """What is written before the first tag, the blocks, and what was repaired."""
     repairs: list[Repair] = []
 
     def repair(kind: str, where: int, value: str) -> None:
@@ -267,7 +259,7 @@ def _read(text: str) -> _Answer:
         seen.add(key)
         span = (match.start(), len(text[:end].rstrip()))
         blocks.append(_Block(span, label, boxes, written))
-    return _Answer(before, blocks, sorted(repairs, key=lambda repair: repair.where))
+    return before, blocks, sorted(repairs, key=lambda repair: repair.where)
 
 
 def _read_boxes(match: re.Match, length: int, repair: Callable[[str, int, str], None]) -> list[tuple[int, ...]]:

@@ -7,7 +7,7 @@ thumbnails, pyramid levels and masks that lie between them. A PDF has its own.
 import math
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -96,20 +96,15 @@ def list_pages(source: Source, pages: Pages | None = None) -> list[PageSource]:
     with explained(str(source)):
         if not path.stat().st_size:
             raise WorkError(f"{source}: the file is empty")
-        frames = _pdf_frames(path) if is_pdf(path) else _image_frames(path)
+        if is_pdf(path):
+            with pypdfium2.PdfDocument(path) as document:
+                frames = range(len(document))
+        else:
+            with Image.open(path) as image:
+                frames = page_frames(image)
     if not frames:
         raise WorkError(f"{source}: the document has no pages")
     return [PageSource(source, number, frames[number]) for number in _chosen(ranges, len(frames), source)]
-
-
-def _pdf_frames(path: Path) -> Sequence[int]:
-    with pypdfium2.PdfDocument(path) as document:
-        return range(len(document))
-
-
-def _image_frames(path: Path) -> Sequence[int]:
-    with Image.open(path) as image:
-        return page_frames(image)
 
 
 def page_frames(image: Image.Image) -> list[int]:

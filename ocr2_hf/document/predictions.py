@@ -33,7 +33,7 @@ class Prediction:
     `prediction` and `reference` are text as the model writes it, grounding tags and all; `reference` is "" where it is
     not known yet. `width`, `height` and the boxes of the regions are pixels; regions are None where nobody told them.
     `tokens` were generated in `seconds`, the batch's divided by its pages; `finished` is False where the answer was cut
-    off. `image` is a path that the report shows; figures are broken down by `task` and `language`; `missing` is True
+    off. `image` is a path that the report shows; metrics are broken down by `task` and `language`; `missing` is True
     where a page was to be read and has no prediction. `extra` has the line's other keys, which are kept.
     """
 
@@ -77,18 +77,13 @@ class Prediction:
 
     def to_dict(self) -> dict[str, Any]:
         """The line as JSON values, without what is not known."""
-        values = {name: getattr(self, name) for name in _KNOWN}
-        for key in _REGIONS:
-            if values[key] is not None:
-                values[key] = [region.to_dict() for region in values[key]]
-        return self.extra | {name: value for name, value in values.items() if value is not None}
+        values = {name: value for name in _KNOWN if (value := getattr(self, name)) is not None}
+        regions = {key: [region.to_dict() for region in values[key]] for key in _REGIONS if key in values}
+        return self.extra | values | regions
 
     def boxes(self) -> tuple[list, list]:
         """The boxes [N, 4] of the predicted regions, and of the reference's."""
-        predicted, reference = (
-            [region.box for region in side or ()] for side in (self.regions, self.reference_regions)
-        )
-        return predicted, reference
+        return [region.box for region in self.regions or ()], [region.box for region in self.reference_regions or ()]
 
     def told_regions(self) -> dict[str, list[Region]]:
         """By field, the regions that prediction and reference tell, where the line has none of its own and says how

@@ -107,8 +107,7 @@ def _scaled(record: PageRecord, width: int, height: int) -> list:
     if (drawn_width, drawn_height) == (width, height):
         return record.bboxes
     sides = (width / drawn_width, height / drawn_height) * 2
-    for i, box in enumerate(record.bboxes):
-        _check_numbers(box, i)
+    _check_numbers(record.bboxes)
     return [[value * side for value, side in zip(box, sides, strict=True)] for box in record.bboxes]
 
 
@@ -173,8 +172,7 @@ def check_boxes(bboxes: list, width: int, height: int) -> tuple[list[list[float]
 
     Raises `RecordError` for the first bad one.
     """
-    for i, box in enumerate(bboxes):
-        _check_numbers(box, i)
+    _check_numbers(bboxes)
     if not bboxes:
         return [], 0
     boxes = np.array(bboxes, dtype=np.float64)  # [N, 4]
@@ -196,15 +194,16 @@ def _is_empty(boxes: np.ndarray) -> np.ndarray:
     return (stored[:, :2] >= stored[:, 2:]).any(axis=1)
 
 
-def _check_numbers(box: Any, i: int) -> None:
-    if not isinstance(box, list) or len(box) != 4:
-        raise RecordError(f"bboxes[{i}] is {shown(box)}, not a list of four numbers x0, y0, x1, y1")
-    for value in box:
-        if type(value) not in (int, float):  # a bool is an int for isinstance
-            raise RecordError(f"bboxes[{i}] holds {shown(value)}, not a number")
-        # NaN fails this too; an int of hundreds of digits, which no float holds, can still be compared.
-        if not -_FARTHEST < value < _FARTHEST:
-            raise RecordError(f"bboxes[{i}] holds {shown(value)}, not a pixel coordinate")
+def _check_numbers(bboxes: list) -> None:
+    for i, box in enumerate(bboxes):
+        if not isinstance(box, list) or len(box) != 4:
+            raise RecordError(f"bboxes[{i}] is {shown(box)}, not a list of four numbers x0, y0, x1, y1")
+        for value in box:
+            if type(value) not in (int, float):  # a bool is an int for isinstance
+                raise RecordError(f"bboxes[{i}] holds {shown(value)}, not a number")
+            # NaN fails this too; an int of hundreds of digits, which no float holds, can still be compared.
+            if not -_FARTHEST < value < _FARTHEST:
+                raise RecordError(f"bboxes[{i}] holds {shown(value)}, not a pixel coordinate")
 
 
 def _reject_first(bad: np.ndarray, bboxes: list, what: str) -> None:

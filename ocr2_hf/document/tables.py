@@ -5,14 +5,13 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import takewhile
+from itertools import accumulate, count, dropwhile, islice, takewhile
 from typing import TYPE_CHECKING
 
 from lxml import etree
 from lxml.html import HtmlElement, HTMLParser, document_fromstring
 
 from ocr2_hf.document.grounding import text_pieces
-from ocr2_hf.document.pipe_tables import PipeTable, find_pipe_tables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +26,11 @@ _SCRIPTS = {
     "sub": str.maketrans("0123456789+-()n", "₀₁₂₃₄₅₆₇₈₉₊₋₍₎ₙ"),
 }
 _APART = ("br", "p", "div", "li", "table", "tr", "td", "th")
+
+_DELIMITER = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*")
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
+_UNESCAPED_PIPE = re.compile(r"(?<!\\)\|")
+_OUTER_PIPE = re.compile(r"^\||(?<!\\)\|$")
 
 
 @dataclass(frozen=True)
@@ -119,8 +123,10 @@ def cell_span(cell: HtmlElement, name: str) -> int:
 def _piece_tables(text: str) -> list[Table]:
     spans = list(_html_spans(text))
     found = [(start, table) for start, end in spans for table in _html_tables(text[start:end])]
-    for pipes in find_pipe_tables(_blanked(text, spans)):
-        found += [(pipes.start, table) for table in _html_tables(_pipe_html(pipes))]
+    for start, end in spans:  # what is HTML is no markdown; places stay, and lines stay lines
+        text = text[:start] + re.sub(r"[^\r\n]", " ", text[start:end]) + text[end:]
+    for start, markup in _pipe_tables(text):
+        found += [(start, table) for table in _html_tables(markup)]
     return [table for _, table in sorted(found, key=lambda item: item[0])]
 
 
@@ -146,29 +152,39 @@ def _html_spans(text: str) -> Iterator[tuple[int, int]]:
         yield start, len(text)
 
 
-def _blanked(text: str, spans: Sequence[tuple[int, int]]) -> str:
-    """The text with spaces for what is in `spans`; lines stay lines, places stay."""
-    pieces, place = [], 0
-    for start, end in spans:
-        pieces += [text[place:start], re.sub(r"[^\r\n]", " ", text[start:end])]
-        place = end
-    return "".join([*pieces, text[place:]])
+def _pipe_tables(text: str) -> Iterator[tuple[int, str]]:
+    """The pipe tables of a text, each with the offset of its first line and as HTML.
+
+    A table is a head, a line of dashes, and lines with pipes; outer pipes may be missing. Shorter rows are filled up,
+    longer ones keep their cells. Source: the tables of GitHub Flavored Markdown, but the line of dashes may be shorter
+    or longer than the head.
+    """
+    found = _LINE.findall(text)
+    offsets = [0, *accumulate(map(len, found))]
+    lines, at = [line.rstrip("\r\n") for line in found], 0
+    while at < len(lines) - 1:
+        if "|" not in lines[at] or "|" not in lines[at + 1] or not _DELIMITER.fullmatch(lines[at + 1]):
+            at += 1
+            continue
+        start, at = at, at + 2
+        while at < len(lines) and "|" in lines[at]:
+            at += 1
+        rows = [_pipe_cells(line) for line in (lines[start], *lines[start + 2 : at])]
+        filled = (row + [""] * (len(rows[0]) - len(row)) for row in rows)
+        head, *body = (f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in filled)
+        yield offsets[start], f"<table><thead>{head}</thead>{''.join(body)}</table>"
 
 
-def _pipe_html(table: PipeTable) -> str:
-    head, *rows = ("".join(f"<td>{cell}</td>" for cell in row) for row in table.rows)
-    return f"<table><thead><tr>{head}</tr></thead>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
-
-
-def _escape_stray_brackets(text: str) -> str:
-    """What is no tag is text: "a < b"."""
-    return re.sub(r"<(?![a-zA-Z/])", "&lt;", text)
+def _pipe_cells(line: str) -> list[str]:
+    cells = _UNESCAPED_PIPE.split(_OUTER_PIPE.sub("", line.strip()))
+    return [cell.strip().replace("\\|", "|") for cell in cells]
 
 
 def _html_tables(markup: str) -> Iterator[Table]:
     parser = HTMLParser(remove_comments=True, remove_pis=True, encoding="utf-8")
+    markup = re.sub(r"<(?![a-zA-Z/])", "&lt;", markup)  # what is no tag is text: "a < b"
     try:
-        root = document_fromstring(_escape_stray_brackets(markup).encode("utf-8", "replace"), parser=parser)
+        root = document_fromstring(markup.encode("utf-8", "replace"), parser=parser)
     except etree.ParserError:
         return
     for element in root.iter(*_APART):
@@ -219,13 +235,13 @@ def _place(rows: Sequence[Sequence[Cell]]) -> Table:
     for number, row in enumerate(rows):
         column, cells = 0, []
         for left, cell in zip(range(len(row) - 1, -1, -1), row, strict=True):
-            column = _free(taken[number], column)
+            column = next(at for at in count(column) if at not in taken[number])
             if column >= MAX_COLUMNS:
                 break
             # A span leaves room for the cells that follow.
             reach = range(column, max(column + 1, MAX_COLUMNS - left))
             free = takewhile(lambda at: at not in taken[number], reach)  # noqa: B023
-            columns = [at for at, _ in zip(free, range(cell.column_span), strict=False)]
+            columns = list(islice(free, cell.column_span))
             height = min(cell.row_span, len(rows) - number)
             for below in taken[number : number + height]:
                 below.update(columns)
@@ -238,16 +254,8 @@ def _place(rows: Sequence[Sequence[Cell]]) -> Table:
     return Table(tuple(placed))
 
 
-def _free(taken: set[int], column: int) -> int:
-    while column in taken:
-        column += 1
-    return column
-
-
 def _is_head(row: Sequence[Cell | None]) -> bool:
-    cells = list(row)
-    while cells and (cells[0] is None or not cells[0].text):
-        cells.pop(0)
+    cells = list(dropwhile(lambda cell: cell is None or not cell.text, row))
     while cells and cells[-1] is None:
         cells.pop()
     return bool(cells) and all(cell is not None and cell.header for cell in cells)

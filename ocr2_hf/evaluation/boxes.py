@@ -1,11 +1,25 @@
-"""Box metrics. Boxes are xyxy in pixels (any one unit will do), x0 < x1 and y0 < y1."""
+"""Box metrics: IoU, matching, precision and recall, COCO's mean average precision.
 
+Boxes are xyxy in pixels (any one unit will do), x0 < x1 and y0 < y1.
+"""
+
+from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import linear_sum_assignment
+
+from ocr2_hf.document.predictions import Prediction
+from ocr2_hf.evaluation.pairing import best_pairs
+
+IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
+RECALLS = np.linspace(0, 1, 101)
+MAX_DETECTIONS = 100
+
+Pair = tuple[int, int, float]
 
 
 def box_iou(a: ArrayLike, b: ArrayLike) -> np.ndarray:
@@ -22,7 +36,7 @@ def box_iou(a: ArrayLike, b: ArrayLike) -> np.ndarray:
     return np.divide(overlap_NM, union_NM, out=np.zeros_like(overlap_NM), where=union_NM > 0)
 
 
-def match_boxes(predicted: ArrayLike, reference: ArrayLike, min_iou: float = 0.0) -> list[tuple[int, int, float]]:
+def match_boxes(predicted: ArrayLike, reference: ArrayLike, min_iou: float = 0.0) -> list[Pair]:
     """The one-to-one pairs with the largest total IoU: (predicted index, reference index, IoU) by reference.
 
     `predicted` [N, 4], `reference` [M, 4]. Boxes that do not overlap, or by less than `min_iou`, are no pair.
@@ -30,28 +44,22 @@ def match_boxes(predicted: ArrayLike, reference: ArrayLike, min_iou: float = 0.0
     return pair_boxes(box_iou(predicted, reference), min_iou)
 
 
-def pair_boxes(iou: np.ndarray, min_iou: float = 0.0) -> list[tuple[int, int, float]]:
+def pair_boxes(iou: np.ndarray, min_iou: float = 0.0) -> list[Pair]:
     """`match_boxes` for IoUs that are known, [N, M]."""
     allowed = np.where(iou >= min_iou, iou, 0.0)
-    pairs = ((int(p), int(r)) for p, r in zip(*linear_sum_assignment(allowed, maximize=True), strict=True))
-    return sorted(((p, r, float(allowed[p, r])) for p, r in pairs if allowed[p, r] > 0), key=lambda pair: pair[1])
+    pairs = ((p, r, float(allowed[p, r])) for p, r in best_pairs(allowed, maximize=True) if allowed[p, r] > 0)
+    return sorted(pairs, key=itemgetter(1))
 
 
-def match_boxes_greedily(
-    predicted: ArrayLike, reference: ArrayLike, min_iou: float = 0.0
-) -> list[tuple[int, int, float]]:
+def match_boxes_greedily(predicted: ArrayLike, reference: ArrayLike, min_iou: float = 0.0) -> list[Pair]:
     """Like `match_boxes`, but the pair with the largest IoU is taken first, then the next of what is left."""
     iou = box_iou(predicted, reference)
-    pairs, free_p, free_r = [], set(range(iou.shape[0])), set(range(iou.shape[1]))
-    for place in np.argsort(-iou, axis=None, kind="stable"):
-        p, r = (int(index) for index in np.unravel_index(place, iou.shape))
-        if iou[p, r] <= 0 or iou[p, r] < min_iou:
-            break
-        if p in free_p and r in free_r:
-            pairs.append((p, r, float(iou[p, r])))
-            free_p.remove(p)
-            free_r.remove(r)
-    return sorted(pairs, key=lambda pair: pair[1])
+    left, pairs = np.where(iou >= min_iou, iou, 0.0), []
+    while left.max(initial=0.0) > 0:
+        p, r = map(int, np.unravel_index(left.argmax(), left.shape))
+        pairs.append((p, r, float(left[p, r])))
+        left[p, :] = left[:, r] = 0.0
+    return sorted(pairs, key=itemgetter(1))
 
 
 class BoxScores(NamedTuple):
@@ -71,9 +79,8 @@ def box_scores(
     `match_boxes_greedily` does, else as `match_boxes`.
     """
     match = match_boxes_greedily if greedy else match_boxes
-    pairs = list(zip(predicted, reference, strict=True))
-    found = sum(len(match(p, r, min_iou)) for p, r in pairs)
-    made, wanted = sum(len(p) for p, _ in pairs), sum(len(r) for _, r in pairs)
+    found = sum(len(match(*pair, min_iou)) for pair in zip(predicted, reference, strict=True))
+    made, wanted = sum(map(len, predicted)), sum(map(len, reference))
     return BoxScores(
         found / made if made else None,
         found / wanted if wanted else None,
@@ -81,15 +88,41 @@ def box_scores(
     )
 
 
-def mean_box_iou(predicted: Sequence[ArrayLike], reference: Sequence[ArrayLike]) -> float | None:
-    """Mean over all pages' reference boxes of the IoU with the predicted box matched to each, 0 if none.
+class Detections:
+    """What was found of every label that the references have: COCO's mean average precision, for boxes without scores.
 
-    One entry per page on both sides, each [N, 4]. None when no page has a reference box. Surplus predicted
-    boxes cost nothing here.
+    As pycocotools computes it: per label, ten IoU thresholds from 0.5 to 0.95, precision read at 101 recalls, boxes of
+    any size, at most 100 predictions per label and page; the mean over thresholds and over the labels that the
+    references have. A model that writes text gives its boxes no score, so all have the same: they are taken in the
+    order in which the pages come and the boxes were written, which is what pycocotools makes of equal scores.
     """
-    pairs = list(zip(predicted, reference, strict=True))
-    boxes = sum(len(r) for _, r in pairs)
-    return sum(iou for p, r in pairs for _, _, iou in match_boxes(p, r)) / boxes if boxes else None
+
+    def __init__(self, lines: Sequence[Prediction]):
+        self._pages = len(lines)
+        self._labels = {region.label: _Label() for line in lines for region in line.reference_regions or ()}
+        for number, line in enumerate(lines):
+            boxes = defaultdict(lambda: ([], []))
+            for side, regions in enumerate((line.regions, line.reference_regions)):
+                for region in regions or ():
+                    boxes[region.label][side].append(region.box)
+            for label in boxes.keys() & self._labels.keys():
+                self._labels[label].add_page(number, *boxes[label])
+
+    def by_label(self) -> dict[str, float]:
+        """The average precision of each label."""
+        once = np.ones((1, self._pages))
+        return {label: float(found.average_precision(once)[0]) for label, found in self._labels.items()}
+
+    def mean(self) -> float | None:
+        """COCO mAP in [0, 1]; None where the references have no box."""
+        return float(np.mean(list(self.by_label().values()))) if self._labels else None
+
+    def resampled(self, counts_SP: np.ndarray) -> np.ndarray:
+        """[S]: mAP of S samples of the P pages; `counts_SP` says how often a page is in each. NaN without a box."""
+        if not self._labels:
+            return np.full(len(counts_SP), np.nan)
+        scores_LS = np.ma.masked_invalid([found.average_precision(counts_SP) for found in self._labels.values()])
+        return scores_LS.mean(axis=0).filled(np.nan)
 
 
 def _boxes(boxes: ArrayLike) -> np.ndarray:
@@ -106,3 +139,53 @@ def _boxes(boxes: ArrayLike) -> np.ndarray:
 
 def _area(boxes_N4: np.ndarray) -> np.ndarray:
     return (boxes_N4[:, 2:] - boxes_N4[:, :2]).prod(axis=1)
+
+
+@dataclass
+class _Label:
+    """The predictions and references of one label: on which page each is, and at which thresholds it hits."""
+
+    prediction_pages: list[int] = field(default_factory=list)
+    hits: list[np.ndarray] = field(default_factory=list)  # [T] bool for each prediction
+    reference_pages: list[int] = field(default_factory=list)
+
+    def add_page(self, number: int, predicted: Sequence[Sequence[float]], reference: Sequence[Sequence[float]]) -> None:
+        hits = _hits(box_iou(predicted[:MAX_DETECTIONS], reference))
+        self.hits.extend(hits)
+        self.prediction_pages += [number] * len(hits)
+        self.reference_pages += [number] * len(reference)
+
+    def average_precision(self, counts_SP: np.ndarray) -> np.ndarray:
+        """[S], the mean over thresholds; NaN in a sample without a reference of the label."""
+        references_S1 = counts_SP[:, self.reference_pages].sum(axis=1, keepdims=True)
+        total = np.where(references_S1[:, 0] > 0, 0.0, np.nan)
+        if not self.hits:
+            return total
+        copies_SD = counts_SP[:, self.prediction_pages]
+        predicted_SD = np.maximum(copies_SD.cumsum(axis=1), 1)
+        for hits_D in np.array(self.hits).T:
+            found_SD = (copies_SD * hits_D).cumsum(axis=1)
+            precision_SD = np.maximum.accumulate((found_SD / predicted_SD)[:, ::-1], axis=1)[:, ::-1]
+            reached_SD = _recalls_reached(found_SD / np.maximum(references_S1, 1))
+            total += (precision_SD * np.diff(reached_SD, axis=1, prepend=0)).sum(axis=1)
+        return total / len(RECALLS) / len(IOU_THRESHOLDS)
+
+
+def _recalls_reached(recall: np.ndarray) -> np.ndarray:
+    """How many of the 101 RECALLS are at most `recall`."""
+    below = np.floor(recall * 100 + 1e-9).astype(np.int64)
+    return below + (RECALLS[below] <= recall)
+
+
+def _hits(iou_NM: np.ndarray) -> np.ndarray:
+    """[N, T] bool: each prediction in turn takes the free reference that it overlaps most, at every threshold."""
+    hits_NT = np.zeros((len(iou_NM), len(IOU_THRESHOLDS)), dtype=bool)
+    free_TM = np.ones((len(IOU_THRESHOLDS), iou_NM.shape[1]), dtype=bool)
+    for index, iou_M in enumerate(iou_NM):
+        if iou_M.max(initial=0.0) < IOU_THRESHOLDS[0]:
+            continue
+        open_TM = np.where(free_TM & (iou_M >= IOU_THRESHOLDS[:, None]), iou_M, -1.0)
+        best_T = open_TM.shape[1] - 1 - open_TM[:, ::-1].argmax(axis=1)  # of equals the last, as in pycocotools
+        hits_NT[index] = open_TM[np.arange(len(open_TM)), best_T] >= 0
+        free_TM[hits_NT[index], best_T[hits_NT[index]]] = False
+    return hits_NT

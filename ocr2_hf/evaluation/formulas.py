@@ -1,12 +1,21 @@
-"""The LaTeX formulas of a page's text, and how well they were read."""
+"""The LaTeX formulas of a page's text, and how well they were read: by their characters, or as they look (CDM).
 
+CDM (Wang et al., arXiv 2409.03643) typesets both formulas with LaTeX and matches the drawn characters; it needs a TeX
+installation and ImageMagick, which this package does not bring. So the score comes from a command of the user's: it
+reads JSON lines `{"prediction": LaTeX, "reference": LaTeX}` on its standard input and writes one number in [0, 1] for
+each, a line each, in the same order.
+"""
+
+import json
 import re
+import shlex
+import subprocess
 from collections.abc import Sequence
 
-import numpy as np
 from rapidfuzz.distance import Levenshtein
-from rapidfuzz.process import cdist
-from scipy.optimize import linear_sum_assignment
+
+from ocr2_hf.errors import WorkError
+from ocr2_hf.evaluation.pairing import best_pairs, text_distances
 
 MAX_LENGTH = 4000  # characters; what opens and does not close within them is no formula
 _FORMULA = re.compile(
@@ -47,10 +56,7 @@ def match_formulas(predicted: Sequence[str], reference: Sequence[str]) -> list[t
 
     The formulas are compared as they are given: normalise them before. As many pairs as the shorter side has.
     """
-    if not predicted or not reference:
-        return []
-    distance = cdist(predicted, reference, scorer=Levenshtein.normalized_distance, dtype=np.float64)
-    return [(int(p), int(r)) for p, r in zip(*linear_sum_assignment(distance), strict=True)]
+    return best_pairs(text_distances(predicted, reference))
 
 
 def formula_edits(predicted: Sequence[str], reference: Sequence[str]) -> tuple[int, int]:
@@ -58,14 +64,38 @@ def formula_edits(predicted: Sequence[str], reference: Sequence[str]) -> tuple[i
 
     A formula without a partner is wrong in all its characters.
     """
-    sides = [[normalize_formula(formula) for formula in formulas] for formulas in (predicted, reference)]
-    pairs = match_formulas(*sides)
-    single = [
-        formula
-        for side, used in zip(sides, zip(*pairs, strict=True) if pairs else ((), ()), strict=True)
-        for index, formula in enumerate(side)
-        if index not in used
-    ]
-    alone = sum(map(len, single))
-    edits = sum(Levenshtein.distance(sides[0][p], sides[1][r]) for p, r in pairs)
-    return edits + alone, sum(max(len(sides[0][p]), len(sides[1][r])) for p, r in pairs) + alone
+    predicted, reference = (list(map(normalize_formula, formulas)) for formulas in (predicted, reference))
+    pairs = [(predicted[p], reference[r]) for p, r in match_formulas(predicted, reference)]
+    alone = sum(map(len, predicted + reference)) - sum(len(p) + len(r) for p, r in pairs)
+    edits = sum(Levenshtein.distance(*pair) for pair in pairs)
+    return edits + alone, sum(max(map(len, pair)) for pair in pairs) + alone
+
+
+def score_formulas(pairs: Sequence[tuple[str, str]], command: str) -> list[float]:
+    """The scores of (predicted, reference) formulas by `command`, which is split as a shell would and run once.
+
+    Raises WorkError when the command cannot be run, fails, or does not write one number in [0, 1] for each pair.
+    """
+    if not pairs:
+        return []
+    lines = "".join(json.dumps({"prediction": p, "reference": r}) + "\n" for p, r in pairs)
+    try:
+        words = shlex.split(command)
+        if not words:
+            raise ValueError("it is empty")
+        done = subprocess.run(words, input=lines, capture_output=True, encoding="utf-8", check=True)
+    except subprocess.CalledProcessError as error:
+        last = (error.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise WorkError(f"the CDM command {command!r} ended with status {error.returncode}: {last}") from None
+    except (OSError, ValueError) as error:
+        raise WorkError(f"the CDM command {command!r} cannot be run: {error}") from None
+    try:
+        scores = [float(line) for line in done.stdout.split()]
+    except ValueError as error:
+        raise WorkError(f"the CDM command {command!r} must write one number a line: {error}") from None
+    if len(scores) != len(pairs) or not all(0 <= score <= 1 for score in scores):
+        raise WorkError(
+            f"the CDM command {command!r} wrote {len(scores)} numbers for {len(pairs)} formulas; "
+            "it must write one in [0, 1] for each"
+        )
+    return scores

@@ -1,6 +1,6 @@
 """What is counted on one page, a function for each group of metrics.
 
-Every figure is one sum over pages divided by another (see `registry`), so pages can be resampled.
+Nearly every metric is one sum over pages divided by another (see `registry`), so pages can be resampled.
 """
 
 import re
@@ -9,15 +9,13 @@ from collections.abc import Sequence
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 
-from ocr2_hf.document.grounding import Region, has_tags, plain_text, text_pieces
+from ocr2_hf.document.grounding import has_tags, plain_text, text_pieces
 from ocr2_hf.document.predictions import Prediction
 from ocr2_hf.evaluation.boxes import box_iou, pair_boxes
-from ocr2_hf.evaluation.cdm import score_formulas
-from ocr2_hf.evaluation.formulas import find_formulas, formula_edits, match_formulas
-from ocr2_hf.evaluation.page_tables import count_cells, find_tables, match_tables, right_cells
+from ocr2_hf.evaluation.formulas import find_formulas, formula_edits, match_formulas, score_formulas
 from ocr2_hf.evaluation.reading_order import region_order_distance, text_blocks
 from ocr2_hf.evaluation.robustness import ends_in_loop, invented_characters
-from ocr2_hf.evaluation.tables import tree_similarity
+from ocr2_hf.evaluation.tables import count_cells, find_tables, match_tables, right_cells, tree_similarity
 from ocr2_hf.evaluation.text import normalize_text
 
 Measures = dict[str, float]
@@ -34,7 +32,10 @@ def measure_text(line: Prediction) -> Measures:
     """Edits of characters and words."""
     prediction, reference = map(normalize_text, plain_pair(line))
     words = prediction.split(), reference.split()
-    strict = _strict_pair(line)
+    # With their blanks and line breaks; without tags on either side exactly what was written.
+    strict = line.prediction, line.reference
+    if any(map(has_tags, strict)):
+        strict = tuple(map(_without_blank_lines, strict))
     edits = Levenshtein.distance(prediction, reference)
     longer = max(len(prediction), len(reference))
     return {
@@ -56,15 +57,12 @@ def measure_boxes(line: Prediction) -> Measures:
 
 
 def measure_tables(line: Prediction) -> Measures:
-    """Tables, their TEDS, and their cells; nothing where neither side has a table."""
+    """Tables, their TEDS, and their cells."""
     predicted, reference = map(find_tables, (line.prediction, line.reference))
-    if not predicted and not reference:
-        return {}
     pairs = match_tables(predicted, reference)
-    structures = [tree_similarity(predicted[p].tree, reference[r].tree, structure_only=True) for p, r, _ in pairs]
     return {
         "teds": sum(score for _, _, score in pairs),
-        "teds_s": sum(structures),
+        "teds_s": sum(tree_similarity(predicted[p].tree, reference[r].tree, structure_only=True) for p, r, _ in pairs),
         "tables": len(reference),
         "all_tables": max(len(predicted), len(reference)),
         "right_cells": sum(right_cells(predicted[p], reference[r]) for p, r, _ in pairs),
@@ -74,10 +72,8 @@ def measure_tables(line: Prediction) -> Measures:
 
 
 def measure_formulas(line: Prediction) -> Measures:
-    """Edits of formulas; nothing where neither side has one."""
+    """Edits of formulas."""
     predicted, reference = map(find_formulas, plain_pair(line))
-    if not predicted and not reference:
-        return {}
     edits, characters = formula_edits(predicted, reference)
     return {"formula_edits": edits, "formula_characters": characters, "formulas": len(reference)}
 
@@ -85,7 +81,7 @@ def measure_formulas(line: Prediction) -> Measures:
 def measure_order(line: Prediction) -> Measures:
     """The reading order of regions, or where a side has none of blocks of text."""
     sides = [[(region.box, region.text) for region in side or ()] for side in (line.regions, line.reference_regions)]
-    if not (sides[0] and sides[1]):
+    if not all(sides):
         blocks = text_blocks(*map(_without_blank_lines, (line.prediction, line.reference)))
         sides = [[(None, block) for block in side] for side in blocks]
     distance = region_order_distance(*sides)
@@ -125,24 +121,23 @@ def measure_labels(line: Prediction) -> dict[str, Measures]:
     The text of a reference region is compared with that of the predicted region, of any label, that its box is matched
     to; it is lost where there is none.
     """
-    predicted, reference = line.regions or [], line.reference_regions or []
+    sides = line.regions or [], line.reference_regions or []
     iou = box_iou(*line.boxes())
     partner = {r: p for p, r, _ in pair_boxes(iou)}
+    said, wanted = ([normalize_text(region.text) for region in side] for side in sides)
     measures = {}
-    for label in dict.fromkeys(region.label for region in [*reference, *predicted]):
-        rows, columns = (
-            [at for at, region in enumerate(side) if region.label == label] for side in (predicted, reference)
-        )
-        texts = [(_region_text(predicted, partner.get(r)), _region_text(reference, r)) for r in columns]
+    for label in dict.fromkeys(region.label for side in reversed(sides) for region in side):
+        rows, columns = ([at for at, region in enumerate(side) if region.label == label] for side in sides)
+        texts = [(said[partner[r]] if r in partner else "", wanted[r]) for r in columns]
         measures[label] = _box_quantities(iou[np.ix_(rows, columns)]) | {
             "character_edits": sum(Levenshtein.distance(*pair) for pair in texts),
-            "characters": sum(len(wanted) for _, wanted in texts),
+            "characters": sum(len(wanted[r]) for r in columns),
         }
     return measures
 
 
 def add_cdm(lines: Sequence[Prediction], measures: Sequence[Measures], command: str) -> None:
-    """Add the formulas' CDM to the pages' measures, by one run of a command (see `cdm`)."""
+    """Add the formulas' CDM to the pages' measures, by one run of a command (see `formulas`)."""
     formulas = [[find_formulas(text) for text in plain_pair(line)] for line in lines]
     pairs = [
         (page, predicted[p], reference[r])
@@ -151,17 +146,9 @@ def add_cdm(lines: Sequence[Prediction], measures: Sequence[Measures], command: 
     ]
     scores = score_formulas([(predicted, reference) for _, predicted, reference in pairs], command)
     for page, (predicted, reference) in enumerate(formulas):
-        counts = {"all_formulas": max(len(predicted), len(reference)), "cdm_formulas": len(reference), "cdm": 0.0}
-        measures[page].update(counts)
+        measures[page].update(all_formulas=max(len(predicted), len(reference)), cdm_formulas=len(reference), cdm=0.0)
     for (page, _, _), score in zip(pairs, scores, strict=True):
         measures[page]["cdm"] += score
-
-
-def _strict_pair(line: Prediction) -> tuple[str, str]:
-    """Both texts with their blanks and line breaks; without tags on either side exactly what was written."""
-    if has_tags(line.prediction) or has_tags(line.reference):
-        return _without_blank_lines(line.prediction), _without_blank_lines(line.reference)
-    return line.prediction, line.reference
 
 
 def _without_blank_lines(text: str) -> str:
@@ -180,7 +167,3 @@ def _box_quantities(iou: np.ndarray) -> Measures:
         "boxes": reference,
         "mean_boxes": (predicted + reference) / 2,  # F1 = found / mean of both counts
     }
-
-
-def _region_text(regions: Sequence[Region], index: int | None) -> str:
-    return normalize_text(regions[index].text) if index is not None else ""

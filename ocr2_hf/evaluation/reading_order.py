@@ -6,16 +6,16 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 from rapidfuzz.process import cdist
-from scipy.optimize import linear_sum_assignment
 
 from ocr2_hf.evaluation.boxes import box_iou
+from ocr2_hf.evaluation.pairing import best_pairs
 from ocr2_hf.evaluation.text import normalize_text
 
 # Two blocks are the same when their boxes overlap by this IoU or their texts are that alike.
 MIN_SIMILARITY = 0.5
 MAX_BLOCKS = 500  # of a page with more, the first are ordered
 
-Box = Sequence[float]
+TextBlock = tuple[Sequence[float] | None, str]  # box xyxy, or None where it is not known, and text
 
 
 def reading_order_distance(predicted_ids: Sequence[Hashable], reference_ids: Sequence[Hashable]) -> float:
@@ -29,9 +29,7 @@ def reading_order_distance(predicted_ids: Sequence[Hashable], reference_ids: Seq
     return Levenshtein.normalized_distance(predicted, reference)
 
 
-def region_order_distance(
-    predicted: Sequence[tuple[Box | None, str]], reference: Sequence[tuple[Box | None, str]]
-) -> float | None:
+def region_order_distance(predicted: Sequence[TextBlock], reference: Sequence[TextBlock]) -> float | None:
     """`reading_order_distance` of a page's blocks: (box xyxy or None, text), each side in its reading order.
 
     Blocks are matched one to one by the larger of the IoU of their boxes and the similarity of their texts, and only
@@ -40,7 +38,7 @@ def region_order_distance(
     pairs = _match(predicted[:MAX_BLOCKS], reference[:MAX_BLOCKS])
     if len(pairs) < 2:
         return None
-    return reading_order_distance([r for _, r in sorted(pairs)], sorted(r for _, r in pairs))
+    return reading_order_distance([r for _, r in pairs], sorted(r for _, r in pairs))
 
 
 def text_blocks(predicted: str, reference: str) -> tuple[list[str], list[str]]:
@@ -53,32 +51,15 @@ def text_blocks(predicted: str, reference: str) -> tuple[list[str], list[str]]:
     return sides[0], sides[1]
 
 
-def _match(
-    predicted: Sequence[tuple[Box | None, str]], reference: Sequence[tuple[Box | None, str]]
-) -> list[tuple[int, int]]:
+def _match(predicted: Sequence[TextBlock], reference: Sequence[TextBlock]) -> list[tuple[int, int]]:
     if not predicted or not reference:
         return []
-    similarity = np.maximum(_text_similarity(predicted, reference), _box_similarity(predicted, reference))
+    texts = [[normalize_text(text) for _, text in side] for side in (predicted, reference)]
+    alike = cdist(*texts, scorer=Levenshtein.normalized_similarity, score_cutoff=MIN_SIMILARITY, dtype=np.float64)
+    alike[:, [not text for text in texts[1]]] = 0.0  # of two texts that are not known
+    overlap = box_iou(*([box or (0.0, 0.0, 0.0, 0.0) for box, _ in side] for side in (predicted, reference)))
+    similarity = np.maximum(alike, overlap)
     # Among equals (a line that comes twice) the one at the same place.
     drift = np.abs(np.subtract.outer(np.linspace(0, 1, len(predicted)), np.linspace(0, 1, len(reference))))
     allowed = np.where(similarity >= MIN_SIMILARITY, similarity - 1e-6 * drift, 0.0)
-    pairs = zip(*linear_sum_assignment(allowed, maximize=True), strict=True)
-    return [(int(p), int(r)) for p, r in pairs if allowed[p, r] > 0]
-
-
-def _text_similarity(
-    predicted: Sequence[tuple[Box | None, str]], reference: Sequence[tuple[Box | None, str]]
-) -> np.ndarray:
-    """[N, M], 1 - the normalised edit distance, 0 below MIN_SIMILARITY and where a text is not known."""
-    texts = [[normalize_text(text) for _, text in side] for side in (predicted, reference)]
-    known = [np.array([bool(text) for text in side]) for side in texts]
-    similarity = cdist(*texts, scorer=Levenshtein.normalized_similarity, score_cutoff=MIN_SIMILARITY, dtype=np.float64)
-    return np.where(known[0][:, None] & known[1][None, :], similarity, 0.0)
-
-
-def _box_similarity(
-    predicted: Sequence[tuple[Box | None, str]], reference: Sequence[tuple[Box | None, str]]
-) -> np.ndarray:
-    """[N, M], the IoU, 0 where a box is not known."""
-    nowhere = (0.0, 0.0, 0.0, 0.0)
-    return box_iou(*([box or nowhere for box, _ in side] for side in (predicted, reference)))
+    return [(p, r) for p, r in best_pairs(allowed, maximize=True) if allowed[p, r] > 0]

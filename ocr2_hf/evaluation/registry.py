@@ -4,30 +4,20 @@ Tables, report, comparison, curves, model card, `metric_for_best_model` and the 
 these rows. A new metric is one more row, and one function of a page that counts what it needs (see `measures`).
 """
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 
 from ocr2_hf.document.predictions import Prediction
-from ocr2_hf.evaluation.average_precision import Detections
-from ocr2_hf.evaluation.measures import (
-    Measures,
-    add_cdm,
-    measure_boxes,
-    measure_cost,
-    measure_formulas,
-    measure_order,
-    measure_robustness,
-    measure_tables,
-    measure_text,
-)
+from ocr2_hf.evaluation import measures
+from ocr2_hf.evaluation.boxes import Detections
 from ocr2_hf.evaluation.robustness import repetition_rate
 from ocr2_hf.evaluation.text import character_error_rate, exact_match, normalized_edit_distance, word_error_rate
 
-# Counts up when a metric gives another figure for the same lines. 2: malformed answers and tables are scored as
+# Counts up when a metric gives another value for the same lines. 2: malformed answers and tables are scored as
 # `ocr2 read` reads them.
 DEFINITIONS = 2
 
@@ -36,23 +26,13 @@ Place = Literal["print", "headline", "histogram", "breakdown", "card"]
 _ARROWS = {"higher": "\N{UPWARDS ARROW}", "lower": "\N{DOWNWARDS ARROW}"}
 
 
-class Whole(Protocol):
-    """A figure that is no ratio of sums over pages."""
-
-    def mean(self) -> float | None:
-        """Over all pages; None where it cannot be measured."""
-
-    def resampled(self, counts_SP: np.ndarray) -> np.ndarray:
-        """[S]: of S samples of the P pages; `counts_SP` says how often a page is in each. NaN where it cannot be."""
-
-
 @dataclass(frozen=True)
 class Metric:
-    """One figure.
+    """One metric.
 
-    `measure` counts a page; the figure is `sum` over all pages divided by `normaliser` (quantities of `measure`; "" for
+    `measure` counts a page; the value is `sum` over all pages divided by `normaliser` (quantities of `measure`; "" for
     a mere count), where the references have some of `needs`; `turn` makes of that ratio what is shown. `over_all`
-    stands for all these where the figure is no such ratio.
+    stands for all these where the metric is no such ratio.
 
     `form` is a Python format. `group` is where it stands in the report; in none it is in metrics.json alone. `short` is
     its name in the list of pages, "" where that does not show it. `training` says whether and how training measures it:
@@ -61,7 +41,7 @@ class Metric:
     `places`: where else it stands. print: a terminal's table, measured or not; headline, histogram, breakdown: of the
     report; card: what the Hub is told.
 
-    `module`: the figure of (predictions, references) for `evaluate`, where that is not the one counted from texts;
+    `module`: the value of (predictions, references) for `evaluate`, where that is not the one counted from texts;
     `inputs` is what one entry of them is.
     """
 
@@ -74,9 +54,9 @@ class Metric:
     normaliser: str = ""
     needs: str = ""
     group: str = ""
-    measure: Callable[[Prediction], Measures] | None = None
+    measure: Callable[[Prediction], measures.Measures] | None = None
     turn: Callable[[np.ndarray], np.ndarray] | None = None
-    over_all: Callable[[Sequence[Prediction]], Whole] | None = None
+    over_all: Callable[[Sequence[Prediction]], Detections] | None = None
     short: str = ""
     training: Literal["", "forward", "reading", "guard"] = ""
     places: Set[Place] = frozenset()
@@ -85,6 +65,7 @@ class Metric:
 
     @property
     def higher_is_better(self) -> bool:
+        """Which way the metric points."""
         return self.better == "higher"
 
     @property
@@ -94,6 +75,7 @@ class Metric:
 
     @property
     def directed_meaning(self) -> str:
+        """The meaning, and which values are better."""
         return f"{self.meaning}; {self.better} is better"
 
     def shown(self, value: float | int | None, signed: bool = False) -> str:
@@ -102,11 +84,11 @@ class Metric:
         return "\N{EN DASH}" if value is None else form.format(value)
 
 
-_text = partial(Metric, needs="characters", group="Text", measure=measure_text, inputs="text")
-_boxes = partial(Metric, needs="boxes", group="Boxes", measure=measure_boxes, inputs="boxes")
-_tables = partial(Metric, needs="tables", group="Tables", measure=measure_tables, inputs="text")
-_pages = partial(Metric, group="Robustness", measure=measure_robustness)
-_cost = partial(Metric, group="Cost", measure=measure_cost)
+_text = partial(Metric, needs="characters", group="Text", measure=measures.measure_text, inputs="text")
+_boxes = partial(Metric, needs="boxes", group="Boxes", measure=measures.measure_boxes, inputs="boxes")
+_tables = partial(Metric, needs="tables", group="Tables", measure=measures.measure_tables, inputs="text")
+_pages = partial(Metric, group="Robustness", measure=measures.measure_robustness)
+_cost = partial(Metric, group="Cost", measure=measures.measure_cost)
 
 # fmt: off
 _ROWS = (
@@ -143,7 +125,7 @@ _ROWS = (
     _boxes("box_recall_75", "Recall at 0.75", DECIMAL, "higher", "reference boxes that were found",
            "found_75", "boxes", group=""),
     Metric("map", "mAP", DECIMAL, "higher", "COCO mean average precision, IoU 0.5 to 0.95, by label",
-           group="Boxes", over_all=Detections.of, places={"card"}),
+           group="Boxes", over_all=Detections, places={"card"}),
     _tables("teds", "TEDS", DECIMAL, "higher", "tree similarity of tables, 1 is perfect",
             "teds", "all_tables", short="TEDS", places={"headline", "histogram", "card", "breakdown"}),
     _tables("teds_s", "TEDS, structure", DECIMAL, "higher", "TEDS without the cells' text",
@@ -153,11 +135,11 @@ _ROWS = (
     _tables("cell_recall", "Cell recall", DECIMAL, "higher", "reference cells that were read right",
             "right_cells", "cells", needs="cells"),
     Metric("reading_order_edit", "Reading order", DECIMAL, "lower", "edit distance, 0 is perfect",
-           "order_distance", "ordered_pages", "ordered_pages", group="Order and formulas", measure=measure_order,
-           short="order", inputs="text"),
+           "order_distance", "ordered_pages", "ordered_pages", group="Order and formulas",
+           measure=measures.measure_order, short="order", inputs="text"),
     Metric("formula_edit", "Formula edits", DECIMAL, "lower", "normalised edit distance, 0 is perfect",
-           "formula_edits", "formula_characters", "formulas", group="Order and formulas", measure=measure_formulas,
-           short="formulas", inputs="text"),
+           "formula_edits", "formula_characters", "formulas", group="Order and formulas",
+           measure=measures.measure_formulas, short="formulas", inputs="text"),
     # counted by `add_cdm`, where the user has a scorer
     Metric("cdm", "Formula CDM", DECIMAL, "higher", "by an external scorer, 1 is perfect",
            "cdm", "all_formulas", "cdm_formulas", group="Order and formulas"),
@@ -202,15 +184,27 @@ def training_metrics(*kinds: str) -> list[Metric]:
     return [metric for metric in METRICS.values() if metric.training and (not kinds or metric.training in kinds)]
 
 
-def measure_page(line: Prediction) -> Measures:
+def measure_page(line: Prediction) -> measures.Measures:
     """Every quantity of a page that a metric is counted from, and `pages`; what is 0 may be left out."""
     functions = dict.fromkeys(metric.measure for metric in METRICS.values() if metric.measure)
     return {"pages": 1} | {name: value for function in functions for name, value in function(line).items()}
 
 
-def measure_pages(lines: Sequence[Prediction], cdm_command: str | None = None) -> list[Measures]:
-    """`measure_page` of every line; with `cdm_command` (see `cdm`) the formulas' CDM too, by one run of the command."""
-    measures = [measure_page(line) for line in lines]
+def measure_pages(lines: Sequence[Prediction], cdm_command: str | None = None) -> list[measures.Measures]:
+    """`measure_page` of every line; with `cdm_command` (see `formulas`) the CDM of formulas too, by one run of it."""
+    pages = [measure_page(line) for line in lines]
     if cdm_command is not None:
-        add_cdm(lines, measures, cdm_command)
-    return measures
+        measures.add_cdm(lines, pages, cdm_command)
+    return pages
+
+
+def metrics_table(columns: Mapping[str, Mapping[str, Any]]) -> str:
+    """Metrics beside each other as lines of text, a column per name; in "change" numbers have a sign. An arrow points
+    to a metric's better values."""
+    rows = [f"{'':26}" + "".join(f"{name:>12}" for name in columns)] if any(columns) else []
+    for metric in shown_metrics():
+        values = {column: metrics.get(metric.name) for column, metrics in columns.items()}
+        if "print" in metric.places or any(value is not None for value in values.values()):
+            cells = (f"{metric.shown(value, column == 'change'):>12}" for column, value in values.items())
+            rows.append(f"{metric.directed_label:26}" + "".join(cells))
+    return "\n".join(rows)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 
 from rapidfuzz import fuzz
+from rapidfuzz.distance import Postfix
 
 from ocr2_hf.evaluation.text import normalize_text
 
@@ -51,8 +52,7 @@ def ends_in_loop(text: str) -> bool:
     it comes 10 times and covers 60. Printed pages have long runs of digits, rules, dotted leaders, blanks
     and empty cells, but seldom that long, and a finished table breaks the run by its closing tag.
     """
-    stripped = text.rstrip()
-    return _has_periodic_tail(text) or (stripped != text and _has_periodic_tail(stripped))
+    return any(map(_has_periodic_tail, {text, text.rstrip()}))
 
 
 def _has_periodic_tail(text: str) -> bool:
@@ -60,17 +60,10 @@ def _has_periodic_tail(text: str) -> bool:
     for period in range(1, len(text) // 6 + 1):
         if text[-1] != text[-1 - period]:
             continue
-        length = _tail_length(text, period)
+        # Of the longest suffix in which every character equals the one `period` before it.
+        length = period + Postfix.similarity(text, text[:-period])
         repeats = length / period
         has_letter = any(character.isalpha() for character in text[-period:])
         if (repeats >= 6 and length >= 200) or (has_letter and repeats >= 10 and length >= 60):
             return True
     return False
-
-
-def _tail_length(text: str, period: int) -> int:
-    """Length of the longest suffix in which every character equals the one `period` before it."""
-    start = len(text) - period
-    while start > 0 and text[start - 1] == text[start - 1 + period]:
-        start -= 1
-    return len(text) - start

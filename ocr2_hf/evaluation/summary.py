@@ -1,23 +1,30 @@
-"""`metrics.json`: the figures of a set of prediction lines. What cannot be measured is None, never 0."""
+"""`metrics.json`: the metrics of a set of prediction lines, and of two beside each other, with bootstrap intervals.
+
+What cannot be measured is None, never 0.
+"""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ocr2_hf.document.predictions import Prediction
-from ocr2_hf.evaluation.average_precision import Detections
-from ocr2_hf.evaluation.intervals import interval, resamples
+from ocr2_hf.errors import WorkError
+from ocr2_hf.evaluation.boxes import Detections
 from ocr2_hf.evaluation.measures import Measures, measure_boxes, measure_labels, plain_pair
-from ocr2_hf.evaluation.registry import DEFINITIONS, Metric, counted_metrics, measure_pages
-from ocr2_hf.evaluation.scripts import dominant_script
+from ocr2_hf.evaluation.registry import DEFINITIONS, METRICS, Metric, counted_metrics, measure_pages
+from ocr2_hf.evaluation.text import dominant_script
+
+CONFIDENCE = 0.95
 
 # Of more different values than these no breakdown is made: then they are no groups, but names.
 MAX_GROUPS = 50
 
-# Of a figure that is no ratio of sums: each takes longer than all ratios together.
+# Of a metric that is no ratio of sums: each takes longer than all ratios together.
 WHOLE_SAMPLES = 200
+
+_CELLS_AT_ONCE = 2_000_000  # of samples x pages: 16 MB
 
 
 def summarize(lines: Sequence[Prediction], measures: Sequence[Measures] | None = None) -> dict[str, float | int | None]:
@@ -30,13 +37,7 @@ def summarize(lines: Sequence[Prediction], measures: Sequence[Measures] | None =
     `measure_pages`). A line with `missing` counts as a page on which nothing was read.
     """
     sums = _sums(measures if measures is not None else measure_pages(lines))
-    figures = {metric.name: _figure(metric, lines, sums) for metric in counted_metrics()}
-    return figures | {"pages": len(lines)}
-
-
-def figure(metric: Metric, lines: Sequence[Prediction], measures: Sequence[Measures]) -> float | int | None:
-    """One metric; `measures` have at least the quantities that it is counted from."""
-    return _figure(metric, lines, _sums(measures))
+    return {metric.name: _value(metric, lines, sums) for metric in counted_metrics()} | {"pages": len(lines)}
 
 
 def summarize_with_intervals(
@@ -49,10 +50,62 @@ def summarize_with_intervals(
     metrics of a part of the pages, or of the regions of a label, as far as they can be measured.
     """
     measures = measures if measures is not None else measure_pages(lines)
-    figures = summarize(lines, measures)
-    values = bootstrap(lines, measures, seed, samples) if len(lines) > 1 else {}
-    intervals = {name: interval(values[name]) for name in values if figures[name] is not None}
-    return figures | {"definitions": DEFINITIONS, "intervals": intervals, "by": _breakdowns(lines, measures)}
+    metrics = summarize(lines, measures)
+    resampled = bootstrap(lines, measures, seed, samples) if len(lines) > 1 else {}
+    intervals = {name: interval(values) for name, values in resampled.items() if metrics[name] is not None}
+    return metrics | {"definitions": DEFINITIONS, "intervals": intervals, "by": _breakdowns(lines, measures)}
+
+
+def shared_pages(
+    before: Sequence[Prediction], after: Sequence[Prediction]
+) -> tuple[list[Prediction], list[Prediction]]:
+    """The pages that both evaluations have, in one order. Raises WorkError when there is none.
+
+    Also when a shared page has two references: then the metrics do not compare like with like.
+    """
+    after_by_id = {line.id: line for line in after}
+    pairs = [(line, after_by_id[line.id]) for line in before if line.id in after_by_id]
+    if not pairs:
+        raise WorkError("the two evaluations have no page in common; compare two evaluations of one data set")
+    for a, b in pairs:
+        if a.reference != b.reference:
+            raise WorkError(f"page {a.id!r} has two references; compare two evaluations of one task")
+    return [a for a, _ in pairs], [b for _, b in pairs]
+
+
+def compare(
+    before: Sequence[Prediction], after: Sequence[Prediction], seed: int = 0, samples: int = 1000
+) -> dict[str, Any]:
+    """`{"before": metrics, "after": metrics, "change": after - before, "paired": ...}` of the same pages in one order.
+
+    A change is None where a side is. `paired`: {metric: {"better_by": x, "interval": [low, high]}}: how much better
+    `after` is (negative: worse), whichever way the metric points, and the middle 95% of that over bootstrap samples of
+    the pages, each sample the same pages on both sides. An interval without 0 in it is a difference that other pages
+    would show too. From two pages on. Both sides are measured now, by the present `definitions`.
+    """
+    sides = [(lines, measure_pages(lines)) for lines in (before, after)]
+    a, b = (summarize(*side) for side in sides)
+    change = {name: None if a[name] is None or b[name] is None else b[name] - a[name] for name in a}
+    paired = {}
+    if len(before) > 1:
+        values_a, values_b = (bootstrap(*side, seed, samples) for side in sides)
+        for name in values_a:
+            if change[name] is not None:
+                sign = 1 if METRICS[name].higher_is_better else -1
+                limits = interval(sign * (values_b[name] - values_a[name]))
+                paired[name] = {"better_by": sign * change[name], "interval": limits}
+    return {"definitions": DEFINITIONS, "before": a, "after": b, "change": change, "paired": paired}
+
+
+def definitions_note(name: str, metrics: dict[str, Any]) -> str | None:
+    """What to say of an evaluation whose own values, in its metrics.json, are of other definitions than today's."""
+    known = metrics.get("definitions", 1)
+    if not metrics or known == DEFINITIONS:
+        return None
+    return (
+        f"{name}: its metrics.json is of the metrics' definitions {known}, today's are {DEFINITIONS}. Both sides are "
+        "measured by today's here; figures of malformed answers and tables differ from that file's"
+    )
 
 
 def bootstrap(
@@ -64,48 +117,66 @@ def bootstrap(
     Sums are divided by sums within each sample; what is no such ratio is computed on the first WHOLE_SAMPLES samples.
     The same seed and number of pages give the same samples.
     """
-    quantities = _quantities()
-    sums_PK = _matrix(measures, quantities)
+    quantities, pages_PK = _quantities(measures)
     wholes = {metric.name: metric.over_all(lines) for metric in counted_metrics() if metric.over_all}
     parts = defaultdict(list)
     for counts_SP in resamples(len(lines), samples, seed):
-        column = dict(zip(quantities, (counts_SP @ sums_PK).T, strict=True))
+        sums = dict(zip(quantities, (counts_SP @ pages_PK).T, strict=True))
         for metric in counted_metrics():
             if metric.normaliser:
-                parts[metric.name].append(_ratio(metric, column))
+                parts[metric.name].append(_ratio(metric, sums))
         for name, whole in wholes.items():
             left = WHOLE_SAMPLES - sum(map(len, parts[name]))
             parts[name].append(whole.resampled(counts_SP[: max(left, 0)]))
     return {name: np.concatenate(values) for name, values in parts.items()}
 
 
-def _quantities() -> list[str]:
-    """What is summed over pages, for any metric."""
-    named = [(metric.sum, metric.normaliser, metric.needs) for metric in counted_metrics()]
-    return list(dict.fromkeys(name for names in named for name in names if name))
+def resamples(pages: int, samples: int = 1000, seed: int = 0) -> Iterator[np.ndarray]:
+    """Bootstrap samples (Efron, 1979): how far a metric would move if other pages had been drawn.
+
+    How often each page is in each sample, [S, pages] float64 in several arrays, `samples` rows together.
+
+    A sample is as many pages, drawn with replacement. The same seed gives the same samples.
+    """
+    draw = np.random.default_rng(seed)
+    at_once = max(1, _CELLS_AT_ONCE // max(pages, 1))
+    for start in range(0, samples, at_once):
+        drawn = draw.integers(pages, size=(min(at_once, samples - start), pages))
+        yield np.array([np.bincount(row, minlength=pages) for row in drawn], dtype=np.float64)
 
 
-def _matrix(measures: Sequence[Measures], quantities: Sequence[str]) -> np.ndarray:
-    """[pages, quantities]"""
-    rows = [[page.get(quantity, 0) for quantity in quantities] for page in measures]
-    return np.array(rows, dtype=np.float64).reshape(-1, len(quantities))
+def interval(values_S: np.ndarray) -> list[float] | None:
+    """[low, high]: the middle 95% of a metric's values over the samples; None where no sample could be measured."""
+    measured = values_S[~np.isnan(values_S)]
+    if not len(measured):
+        return None
+    tail = (1 - CONFIDENCE) / 2
+    return [float(value) for value in np.quantile(measured, (tail, 1 - tail))]
+
+
+def _quantities(measures: Sequence[Measures]) -> tuple[list[str], np.ndarray]:
+    """What is summed over pages for any metric: the names [K], and the pages' values [P, K]."""
+    used = [(metric.sum, metric.normaliser, metric.needs) for metric in counted_metrics()]
+    names = list(dict.fromkeys(name for group in used for name in group if name))
+    rows = [[page.get(name, 0) for name in names] for page in measures]
+    return names, np.array(rows, dtype=np.float64).reshape(-1, len(names))
 
 
 def _sums(measures: Sequence[Measures]) -> dict[str, np.ndarray]:
     """{quantity: [1]}"""
-    quantities = _quantities()
-    return dict(zip(quantities, _matrix(measures, quantities).sum(axis=0)[:, None], strict=True))
+    names, pages_PK = _quantities(measures)
+    return dict(zip(names, pages_PK.sum(axis=0)[:, None], strict=True))
 
 
-def _ratio(metric: Metric, column: Mapping[str, np.ndarray]) -> np.ndarray:
+def _ratio(metric: Metric, sums: Mapping[str, np.ndarray]) -> np.ndarray:
     """[S] of S rows of summed quantities; NaN where it cannot be measured."""
-    above, below = column[metric.sum], column[metric.normaliser]
-    measured = (column[metric.needs or metric.normaliser] > 0) & (below > 0)
+    above, below = sums[metric.sum], sums[metric.normaliser]
+    measured = (sums[metric.needs or metric.normaliser] > 0) & (below > 0)
     ratio = np.divide(above, below, out=np.full(len(above), np.nan), where=measured)
     return metric.turn(ratio) if metric.turn else ratio
 
 
-def _figure(metric: Metric, lines: Sequence[Prediction], sums: Mapping[str, np.ndarray]) -> float | int | None:
+def _value(metric: Metric, lines: Sequence[Prediction], sums: Mapping[str, np.ndarray]) -> float | int | None:
     if metric.over_all:
         return metric.over_all(lines).mean()
     if not metric.normaliser:
@@ -115,30 +186,29 @@ def _figure(metric: Metric, lines: Sequence[Prediction], sums: Mapping[str, np.n
 
 
 def _breakdowns(lines: Sequence[Prediction], measures: Sequence[Measures]) -> dict[str, dict[str, dict[str, Any]]]:
-    kinds: Mapping[str, Callable[[Prediction], str | None]] = {
-        "script": lambda line: dominant_script(plain_pair(line)[1]),
-        "language": lambda line: line.language,
-        "task": lambda line: line.task,
+    kinds = {
+        "script": [dominant_script(plain_pair(line)[1]) for line in lines],
+        "language": [line.language for line in lines],
+        "task": [line.task for line in lines],
     }
-    parts = {"label": _by_label(lines)} | {kind: _by_page(lines, measures, of) for kind, of in kinds.items()}
-    return {kind: values for kind, values in parts.items() if values}
+    parts = {"label": _by_label(lines)} | {kind: _by_page(lines, measures, values) for kind, values in kinds.items()}
+    return {kind: groups for kind, groups in parts.items() if groups}
 
 
 def _by_page(
-    lines: Sequence[Prediction], measures: Sequence[Measures], value_of: Callable[[Prediction], str | None]
+    lines: Sequence[Prediction], measures: Sequence[Measures], values: Sequence[str | None]
 ) -> dict[str, dict[str, Any]]:
     """The metrics of the pages of each value, the most frequent first; pages without a value are left out."""
     places = defaultdict(list)
-    for place, line in enumerate(lines):
-        if value := value_of(line):
+    for place, value in enumerate(values):
+        if value:
             places[value].append(place)
     if len(places) > MAX_GROUPS:
         return {}
-    groups = {
-        value: summarize([lines[place] for place in group], [measures[place] for place in group])
+    return {
+        value: _known(summarize([lines[place] for place in group], [measures[place] for place in group]))
         for value, group in sorted(places.items(), key=lambda item: -len(item[1]))
     }
-    return {value: {name: x for name, x in metrics.items() if x is not None} for value, metrics in groups.items()}
 
 
 def _by_label(lines: Sequence[Prediction]) -> dict[str, dict[str, Any]]:
@@ -146,18 +216,20 @@ def _by_label(lines: Sequence[Prediction]) -> dict[str, dict[str, Any]]:
     if len({region.label for line in lines for region in line.reference_regions or ()}) > MAX_GROUPS:
         return {}
     has_text = any(region.text for line in lines for region in line.regions or ())
+    shown = [
+        metric for metric in counted_metrics() if metric.measure is measure_boxes or (has_text and metric.name == "cer")
+    ]
     pages = defaultdict(list)
     for line in lines:
         for label, measures in measure_labels(line).items():
             pages[label].append(measures)
-    shown = [
-        metric for metric in counted_metrics() if metric.measure is measure_boxes or (has_text and metric.name == "cer")
-    ]
     groups = {}
-    for label, precision in Detections.of(lines).by_label().items():
+    for label, precision in Detections(lines).by_label().items():
         sums = _sums(pages[label])
-        figures = {metric.name: _figure(metric, lines, sums) for metric in shown}
-        groups[label] = {"boxes": int(sums["boxes"][0]), "average_precision": precision} | {
-            name: value for name, value in figures.items() if value is not None
-        }
+        values = {metric.name: _value(metric, lines, sums) for metric in shown}
+        groups[label] = {"boxes": int(sums["boxes"][0]), "average_precision": precision, **_known(values)}
     return dict(sorted(groups.items(), key=lambda item: -item[1]["boxes"]))
+
+
+def _known(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}

@@ -1,4 +1,5 @@
-"""Text metrics over a set of pages: character error rate, word error rate, normalised edit distance, exact match.
+"""Text metrics over a set of pages: character error rate, word error rate, normalised edit distance, exact match; and
+which writing system a text is in.
 
 Both sides are normalised first: Unicode NFC, every run of whitespace becomes one space, ends stripped. So a line break
 is a space, and a composed and a decomposed accent are equal; case and punctuation count. With `strict` nothing is
@@ -10,9 +11,16 @@ the characters.
 """
 
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from rapidfuzz.distance import Levenshtein
+
+# Where Unicode's names of characters begin otherwise than the script is called.
+_SCRIPT_NAMES = {"Cjk": "Han", "Ideographic": "Han", "Hiragana": "Kana", "Katakana": "Kana", "Bopomofo": "Han"}
+# Japanese mixes Han and Kana; a text with this share of Kana is Japanese.
+_KANA_SHARE = 0.1
 
 
 def normalize_text(text: str) -> str:
@@ -49,6 +57,22 @@ def exact_match(predictions: Sequence[str], references: Sequence[str], strict: b
     return sum(prediction == reference for prediction, reference in pairs) / len(pairs)
 
 
+def dominant_script(text: str) -> str | None:
+    """The script of most letters: "Latin", "Arabic", "Devanagari", "Han", "Cyrillic", "Japanese" (Han with Kana), ...
+
+    By the first word of the characters' Unicode names; None for a text without letters.
+    """
+    letters = Counter()
+    for character, count in Counter(text).items():
+        if script := _script(character):
+            letters[script] += count
+    if not letters:
+        return None
+    if letters["Kana"] >= _KANA_SHARE * letters.total():
+        return "Japanese"
+    return letters.most_common(1)[0][0]
+
+
 def _error_rate(pairs: Sequence[tuple[str, str]], split: Callable[[str], Sequence[str]]) -> float:
     edits = sum(Levenshtein.distance(split(prediction), split(reference)) for prediction, reference in pairs)
     length = sum(len(split(reference)) for _, reference in pairs)
@@ -64,3 +88,13 @@ def _pairs(predictions: Sequence[str], references: Sequence[str], strict: bool) 
         raise ValueError("no pages to score: predictions and references are empty")
     pairs = list(zip(predictions, references, strict=True))
     return pairs if strict else [(normalize_text(p), normalize_text(r)) for p, r in pairs]
+
+
+@lru_cache(maxsize=20_000)
+def _script(character: str) -> str | None:
+    # Full-width and mathematical letters are read as the letters they stand for.
+    plain = unicodedata.normalize("NFKC", character)[:1]
+    if not unicodedata.category(plain).startswith("L"):
+        return None
+    name = unicodedata.name(plain, "").split(" ")[0].split("-")[0].capitalize()
+    return _SCRIPT_NAMES.get(name, name) or None

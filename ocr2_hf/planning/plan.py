@@ -10,9 +10,9 @@ from torch import nn
 from ocr2_hf.data.collator import PromptEncoder
 from ocr2_hf.data.images import ImageSettings
 from ocr2_hf.data.load import built_datasets, load_dataset
-from ocr2_hf.data.pages import PageTasks
+from ocr2_hf.data.page_tasks import PageTasks
 from ocr2_hf.data.tasks import PROMPTS
-from ocr2_hf.data.token_statistics import TokenStatistics
+from ocr2_hf.data.token_batches import TokenStatistics
 from ocr2_hf.data.vision_features import feature_bytes
 from ocr2_hf.errors import UsageError
 from ocr2_hf.modeling.adapters import base_of

@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ocr2_hf.data.tasks import PROMPTS
 from ocr2_hf.document.hub_names import hub_id
-from ocr2_hf.evaluation.omnidocbench.scores import FIGURES, OVERALL
+from ocr2_hf.evaluation.omnidocbench.scores import BENCHMARK_METRICS
 from ocr2_hf.evaluation.registry import METRICS, Metric, shown_metrics
 from ocr2_hf.modeling.model_files import MODEL_TYPE
 from ocr2_hf.publishing.contents import TAG, Contents
@@ -103,7 +103,7 @@ def _metadata(facts: CardFacts, name: str) -> ModelCardData:
 def _measured(evaluation: Evaluation, metrics: Iterable[Metric] | None = None) -> list[Metric]:
     """Those of the metrics that were measured; by default of those that tables show, of an evaluation on OmniDocBench
     always of the benchmark's own."""
-    metrics = (*FIGURES.values(), OVERALL) if evaluation.is_omnidocbench else metrics or shown_metrics()
+    metrics = BENCHMARK_METRICS if evaluation.is_omnidocbench else metrics or shown_metrics()
     return [metric for metric in metrics if evaluation.metrics.get(metric.name) is not None]
 
 

@@ -30,7 +30,7 @@ from transformers import DeepseekOcr2Config, DynamicCache
 from transformers.exporters.exporter_onnx import OnnxConfig, OnnxExporter
 from transformers.exporters.utils import patch_attributes
 
-from ocr2_hf.data.coordinates import coordinate_token_ids
+from ocr2_hf.data.collator import coordinate_token_ids
 from ocr2_hf.data.images import ImageSettings
 from ocr2_hf.document.grounding import COORDINATE_MAX
 from ocr2_hf.modeling.load import load_processor

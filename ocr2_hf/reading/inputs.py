@@ -56,11 +56,8 @@ def find_inputs(paths: Sequence[str], output: Path | None = None) -> Inputs:
 
 def _walk(folder: str, output: Path | None, failed: list[str]) -> Iterator[str]:
     own = output and output.resolve()
-
-    def refused(error: OSError) -> None:
-        failed.append(f"{error.filename}: {error.strerror}")
-
-    for parent, folders, files in os.walk(folder, onerror=refused):
+    walk = os.walk(folder, onerror=lambda error: failed.append(f"{error.filename}: {error.strerror}"))
+    for parent, folders, files in walk:
         folders[:] = sorted(
             name for name in folders if not name.startswith(".") and Path(parent, name).resolve() != own
         )

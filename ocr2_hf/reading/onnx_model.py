@@ -100,10 +100,8 @@ class OnnxModel(PreTrainedModel, GenerationMixin):
 
 
 def _arrays(cache: Cache) -> dict[str, np.ndarray]:
-    arrays = {}
-    for number, layer in enumerate(cache.layers):
-        arrays |= zip(_names(number), (layer.keys.numpy(), layer.values.numpy()), strict=True)
-    return arrays
+    named = (zip(_names(number), (layer.keys, layer.values)) for number, layer in enumerate(cache.layers))
+    return {name: tensor.numpy() for pair in named for name, tensor in pair}
 
 
 def _cache(present: list[np.ndarray]) -> DynamicCache:

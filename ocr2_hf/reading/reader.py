@@ -1,6 +1,7 @@
-"""`DocumentReader`: a saved model that reads images and PDFs."""
+"""`DocumentReader`: a saved model that reads images and PDFs, with the prompts its recipe says it was trained with."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import torch
@@ -12,18 +13,48 @@ from ocr2_hf.document.page_files import LoadedPage, Pages, PageSource, Source, i
 from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.modeling.generation import Generation, generate
 from ocr2_hf.modeling.load import load_model, load_processor
+from ocr2_hf.modeling.model_files import files_beside
+from ocr2_hf.reading import MAX_NEW_TOKENS, MAX_SECONDS
 from ocr2_hf.reading.onnx_model import is_onnx_folder, load_onnx_model
-from ocr2_hf.reading.page import Page
-from ocr2_hf.reading.saved_recipe import read_saved_recipe
-from ocr2_hf.recipe_checks import loop_guard_problems
+from ocr2_hf.reading.results import Page
+from ocr2_hf.recipe_checks import checked, loop_guard_problems
 from ocr2_hf.recipe_fields import NO_REPEAT_NGRAM, NO_REPEAT_WINDOW
+from ocr2_hf.recipe_file import RECIPE_FILE, read_saved
 
-MAX_NEW_TOKENS = 4096
-MAX_SECONDS = 600.0
 # Grey levels by which the pixels of a blank page may differ, as JPEG makes them.
 BLANK_RANGE = 8
 
 OnError = Callable[[PageSource, WorkError], None]
+
+
+def _raise(source: PageSource, error: WorkError) -> None:
+    raise error
+
+
+@dataclass(frozen=True)
+class SavedRecipe:
+    """What reading needs of a recipe: task -> weight, task -> prompt, and the guard against loops."""
+
+    tasks: dict[str, float] = field(default_factory=dict)
+    prompts: dict[str, str] = field(default_factory=dict)
+    no_repeat_ngram: int = NO_REPEAT_NGRAM
+    no_repeat_window: int = NO_REPEAT_WINDOW
+
+
+def read_saved_recipe(model: str | Path) -> SavedRecipe:
+    """The recipe beside a model, a directory or a Hub id; an empty one where there is none.
+
+    Its other keys may be those of another version. Raises `UsageError` when it is broken.
+    """
+    folder = files_beside(model)
+    saved = read_saved(folder)
+    names = [item.name for item in fields(SavedRecipe)]
+    values, problems = checked({name: saved[name] for name in names if saved.get(name) not in (None, {})})
+    recipe = SavedRecipe(**values)
+    problems = problems or loop_guard_problems(recipe.no_repeat_ngram, recipe.no_repeat_window)
+    if problems:
+        raise UsageError(f"{folder / RECIPE_FILE}: {'; '.join(problems)}")
+    return recipe
 
 
 class DocumentReader:
@@ -112,14 +143,13 @@ class DocumentReader:
         prompt: str,
         max_new_tokens: int = MAX_NEW_TOKENS,
         batch_size: int = 8,
-        on_error: OnError | None = None,
+        on_error: OnError = _raise,
     ) -> Iterator[Page]:
         """Read pages as they come, `batch_size` at a time, in order; `prompt` as `self.prompt` gives it.
 
         A page that cannot be read goes to `on_error` with the reason, and the others are read; without it the reason is
         raised. A batch that does not fit into the GPU's memory is halved.
         """
-        on_error = on_error or _raise
         batch: list[tuple[PageSource, LoadedPage | Page]] = []
         asked = 0
         for source in sources:
@@ -128,9 +158,10 @@ class DocumentReader:
             except WorkError as error:
                 on_error(source, error)
                 continue
-            blank = is_blank(loaded.image)
-            batch.append((source, _blank_page(source, loaded) if blank else loaded))
-            asked += not blank
+            if is_blank(loaded.image):
+                loaded = Page("", loaded.width, loaded.height, True, 0, 0.0, source, blank=True)
+            batch.append((source, loaded))
+            asked += isinstance(loaded, LoadedPage)
             if asked in (0, batch_size):
                 yield from self._answer(batch, prompt, max_new_tokens, on_error)
                 batch, asked = [], 0
@@ -145,7 +176,8 @@ class DocumentReader:
             if isinstance(page, Page):
                 yield page
             elif answer := next(answers):
-                yield _page(source, page, answer)
+                told = {name: value for name, value in vars(answer).items() if name != "text"}
+                yield Page(answer.text, page.width, page.height, source=source, **told)
             else:
                 on_error(source, WorkError(f"{source.name}: too little GPU memory to read this page, even alone"))
 
@@ -189,19 +221,5 @@ class DocumentReader:
 
 
 def is_blank(image: Image.Image) -> bool:
-    """Whether a page is of a single colour: there is nothing to read on it, and a model would make something up."""
-    bands = image.getextrema() if len(image.getbands()) > 1 else (image.getextrema(),)
-    return all(high - low <= BLANK_RANGE for low, high in bands)
-
-
-def _blank_page(source: PageSource, page: LoadedPage) -> Page:
-    return Page("", page.width, page.height, True, 0, 0.0, source, blank=True)
-
-
-def _page(source: PageSource, page: LoadedPage, answer: Generation) -> Page:
-    known = {name: getattr(answer, name) for name in ("timed_out", "probabilities", "token_ends")}
-    return Page(answer.text, page.width, page.height, answer.finished, answer.tokens, answer.seconds, source, **known)
-
-
-def _raise(source: PageSource, error: WorkError) -> None:
-    raise error
+    """Whether a page in RGB is of a single colour: nothing is to be read on it, and a model would make something up."""
+    return all(high - low <= BLANK_RANGE for low, high in image.getextrema())

@@ -33,10 +33,15 @@ def add_references(lines: Sequence[Prediction], dataset: Dataset, task: str) -> 
     return [_complete(by_id.get(row["id"]), row, task) for row in rows]
 
 
+def has_boxes(dataset: Dataset) -> bool:
+    """Whether any of the first hundred pages has."""
+    return any(dataset.select_columns("bboxes")[:100]["bboxes"])
+
+
 def task_of(lines: Sequence[Prediction], dataset: Dataset) -> str:
     """`markdown` where predictions and pages have boxes, else `ocr`: a model that gives none is not asked for them."""
     boxed = any(line.regions or has_tags(line.prediction) for line in lines)
-    return "markdown" if boxed and any(dataset.select_columns("bboxes")[:100]["bboxes"]) else "ocr"
+    return "markdown" if boxed and has_boxes(dataset) else "ocr"
 
 
 def page_facts(row: Mapping[str, Any], task: str) -> dict[str, str]:
@@ -53,20 +58,19 @@ class PageImages:
         self._index = {page: number for number, page in enumerate(dataset["id"])}
 
     def __call__(self, line: Prediction) -> Image.Image | None:
-        number = self._index.get(line.id)
-        if number is None:
+        """The page's image upright and in RGB."""
+        if line.id not in self._index:
             return None
         try:
-            return to_rgb(self._dataset[number]["image"])
+            return to_rgb(self._dataset[self._index[line.id]]["image"])
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-            return None  # the figures matter more than one picture
+            return None  # the metrics matter more than one picture
 
 
 def _complete(line: Prediction | None, row: Mapping[str, Any], task: str) -> Prediction:
-    known = {"width": row["width"], "height": row["height"], "reference": build_target(task, row)}
-    known |= page_facts(row, task)
-    if line is None:
-        line = Prediction(row["id"], "", missing=True)
-    # What a line says itself stays.
+    known = {"width": row["width"], "height": row["height"], "reference": build_target(task, row)} | page_facts(
+        row, task
+    )
+    line = line or Prediction(row["id"], "", missing=True)
     line = replace(line, **{name: value for name, value in known.items() if not getattr(line, name)})
     return replace(line, **line.told_regions())

@@ -1,4 +1,8 @@
-"""What of an output directory is done: so that a run that was stopped goes on, and corrections are kept."""
+"""What of an output directory is done, and with which settings: so that a run that was stopped goes on.
+
+`ocr2 read` and `ocr2 statements` keep a log of files, and see in it what a person has corrected since. An evaluation
+has `evaluation.json` beside its predictions, so that those of two models are never mixed.
+"""
 
 import hashlib
 import json
@@ -7,16 +11,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ocr2_hf.document.atomic_files import drop_half_line
+from ocr2_hf.document.atomic_files import drop_half_line, write_json
 from ocr2_hf.errors import WorkError
 from ocr2_hf.reading.inputs import Input
 
-LEDGER_FILE = ".ocr2_read.jsonl"
+RESUME_FILE = ".ocr2_read.jsonl"
+SETTINGS_FILE = "evaluation.json"
 
-Stamp = list[int] | None
+_MODEL_SUFFIXES = (".safetensors", ".bin", ".onnx", ".onnx_data", ".json", ".yaml", ".jinja")
 
 
-class Ledger:
+class ResumeLog:
     """A line for every file that was read: with which settings, and how the file and its JSON looked then.
 
     Answers depend on `settings` and on the files of the model (`fingerprint`). A line is written when all results of
@@ -29,14 +34,14 @@ class Ledger:
         output: Path,
         settings: Mapping[str, Any],
         model_files: list | None = None,
-        file: str = LEDGER_FILE,
+        file: str = RESUME_FILE,
         suffix: str = ".json",
     ) -> None:
         self.output, self.settings, self.suffix = output, settings, suffix
         known = json.dumps([settings, model_files], sort_keys=True)
         self.digest = hashlib.sha256(known.encode()).hexdigest()
         self._path = output / file
-        self._lines = dict(_read(self._path))
+        self._lines = dict(self._read())
 
     def is_done(self, item: Input) -> bool:
         """Whether the file was read with the same settings, is as it was, and has its results."""
@@ -59,10 +64,24 @@ class Ledger:
         self._lines[item.name] = line
 
     def json_path(self, item: Input) -> Path:
+        """Where the file's result lies."""
         return self.output / f"{item.name}{self.suffix}"
 
+    def _read(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The lines by name, the last of each name last."""
+        if not self._path.is_file():
+            return
+        drop_half_line(self._path)
+        for number, row in enumerate(self._path.read_bytes().splitlines(), 1):
+            try:
+                line = json.loads(row)
+                yield line["name"], line
+            except (ValueError, TypeError, KeyError):
+                told = f"{self._path}, line {number}: broken; remove the file, and everything is read anew"
+                raise WorkError(told) from None
 
-def stamp(path: str | Path) -> Stamp:
+
+def stamp(path: str | Path) -> list[int] | None:
     """Size and time of a file, by which a change is seen; None where there is none."""
     try:
         status = os.stat(path)
@@ -71,14 +90,44 @@ def stamp(path: str | Path) -> Stamp:
     return [status.st_size, status.st_mtime_ns]
 
 
-def _read(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The lines by name, the last of each name last."""
-    if not path.is_file():
-        return
-    drop_half_line(path)
-    for number, row in enumerate(path.read_bytes().splitlines(), 1):
-        try:
-            line = json.loads(row)
-            yield line["name"], line
-        except (ValueError, TypeError, KeyError):
-            raise WorkError(f"{path}, line {number}: broken; remove the file, and everything is read anew") from None
+def start_or_resume(path: str | Path, settings: Mapping[str, Any]) -> str:
+    """Make the predictions file at `path` belong to `settings`; returns "new", "resumed" or "anew".
+
+    Where the settings it was made with differ, the old predictions are removed.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    found = [file for file in (path, *process_files(path)) if file.exists()]
+    if found and read_kept(path.parent) == json.loads(json.dumps(settings)):
+        return "resumed"
+    for file in found:
+        file.unlink()
+    write_json(path.with_name(SETTINGS_FILE), settings)
+    return "anew" if found else "new"
+
+
+def process_file(path: Path, rank: int) -> Path:
+    """The file that a process writes its predictions to: the first one's is the predictions file itself."""
+    return path.with_name(f"{path.stem}.process-{rank}{path.suffix}") if rank else path
+
+
+def process_files(path: Path) -> list[Path]:
+    """What processes other than the first wrote and a kill left behind."""
+    return sorted(path.parent.glob(f"{path.stem}.process-*{path.suffix}"))
+
+
+def read_kept(folder: str | Path, file: str = SETTINGS_FILE) -> dict[str, Any]:
+    """The settings of the evaluation in `folder`, or another JSON mapping there; {} where it is missing or broken."""
+    try:
+        kept = json.loads((Path(folder) / file).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return kept if isinstance(kept, dict) else {}
+
+
+def fingerprint(model: str | Path) -> list[list[Any]] | None:
+    """Name, size and time of the files a directory's answers depend on; None for a Hub id."""
+    if not Path(model).is_dir():
+        return None
+    files = sorted(file for file in Path(model).iterdir() if file.suffix in _MODEL_SUFFIXES)
+    return [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]

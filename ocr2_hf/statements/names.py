@@ -1,7 +1,8 @@
-"""What the names of lines say: numbering, totals, sections, parts of the balance-sheet equation, in four languages."""
+"""What the names of lines say, in four languages: numbering and levels, totals, parts of the balance-sheet equation."""
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -38,12 +39,15 @@ _COST = re.compile(
 )
 _SIGNED = re.compile(r"以.?[-－—―].?号")
 _PER_SHARE = re.compile(r"per (?:ordinary |common )?share|\beps\b|每股|je aktie|par action", re.IGNORECASE)
-_NOTE_HEAD = re.compile(
-    r"^(?:notes?|note no\.?|ref\.?|anhang|anm\.?|tz\.?|ziffer|annexes?|notes? annexes?|附注(?:编号)?|附註|"
-    r"注释|註)[:.]?$",
-    re.IGNORECASE,
-)
-_ROW_NUMBER_HEAD = re.compile(r"^(?:行次|行号|序号|line no\.?|lfd\.? nr\.?|nr\.|no\.)$", re.IGNORECASE)
+# Columns beside the names, by their heads: references to the notes, numbers of the lines.
+_HEADS = {
+    "note": re.compile(
+        r"^(?:notes?|note no\.?|ref\.?|anhang|anm\.?|tz\.?|ziffer|annexes?|notes? annexes?|附注(?:编号)?|附註|"
+        r"注释|註)[:.]?$",
+        re.IGNORECASE,
+    ),
+    "number": re.compile(r"^(?:行次|行号|序号|line no\.?|lfd\.? nr\.?|nr\.|no\.)$", re.IGNORECASE),
+}
 
 _OWNERS = r"(?:所有者权益|股东权益|所有者權益|股東權益|权益|權益)(?:[(（][^)）]*[)）])?"
 _EQUITY_EN = (
@@ -108,6 +112,11 @@ class Name:
     per_share: bool = False
     concept: Concept = ""
 
+    @property
+    def is_balance_total(self) -> bool:
+        """Whether it is the total of one side of a balance sheet."""
+        return self.concept in ("assets", "liabilities and equity")
+
 
 def read_name(text: str) -> Name:
     """The name of a line, as its first cell has it."""
@@ -135,14 +144,24 @@ def read_name(text: str) -> Name:
     )
 
 
-def is_note_head(text: str) -> bool:
-    """Whether the head of a column says that it refers to the notes."""
-    return bool(_NOTE_HEAD.fullmatch(unicodedata.normalize("NFKC", text).strip()))
+def head_kind(text: str) -> Literal["note", "number", ""]:
+    """What the head of a column says that it holds: references to the notes, or numbers of the lines; else ""."""
+    plain = unicodedata.normalize("NFKC", text).strip()
+    return next((kind for kind, pattern in _HEADS.items() if pattern.fullmatch(plain)), "")
 
 
-def is_row_number_head(text: str) -> bool:
-    """Whether the head of a column says that it numbers the lines."""
-    return bool(_ROW_NUMBER_HEAD.fullmatch(unicodedata.normalize("NFKC", text).strip()))
+def line_levels(names: Sequence[Name], indents: Sequence[int]) -> tuple[list[int], str]:
+    """(level of each line, 0 outermost; what told them: "spaces", "numbering" or "").
+
+    Spaces before the names go before their numbering. Where neither is there all levels are 0.
+    """
+    if len(set(indents)) > 1:
+        rank = {indent: level for level, indent in enumerate(sorted(set(indents)))}
+        return [rank[indent] for indent in indents], "spaces"
+    kinds = list(dict.fromkeys(name.numbering for name in names if name.numbering))
+    if kinds and not (len(kinds) == 1 and all(name.numbering for name in names)):
+        return _by_numbering(names, kinds), "numbering"
+    return [0] * len(names), ""
 
 
 def _take_numbering(text: str) -> tuple[str, str]:
@@ -151,3 +170,21 @@ def _take_numbering(text: str) -> tuple[str, str]:
         if match and match.end() < len(text):
             return kind, text[match.end() :].strip()
     return "", text
+
+
+def _by_numbering(names: Sequence[Name], kinds: Sequence[str]) -> list[int]:
+    """A kind of numbering lies below those that came before it (A., I., 1. or 一、, （一）, 1.).
+
+    What has no number lies below the last line that has one, totals and what is added or taken away (加, 减, less)
+    beside it.
+    """
+    levels, numbered, base = [], 0, 0
+    for name in names:
+        is_sum = name.is_total or name.is_result or name.concept
+        if name.numbering:
+            numbered = kinds.index(name.numbering)
+            base = numbered + 1
+        elif name.adjusts and not is_sum:
+            base = numbered
+        levels.append(numbered if name.numbering or is_sum else base)
+    return levels

@@ -1,5 +1,6 @@
 """`FinancialStatementParser`: pages -> tables -> typed statements with checks."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -7,27 +8,25 @@ from pathlib import Path
 
 from PIL import Image
 
-from ocr2_hf.data.table_crops import Crop, crop_table
+from ocr2_hf.data.images import Crop, crop_table
 from ocr2_hf.document.grounding import Box, Region, parse_regions, plain_text
 from ocr2_hf.document.page_files import Pages, PageSource, Source, list_pages
-from ocr2_hf.document.tables import Table, parse_tables
+from ocr2_hf.document.tables import parse_tables
 from ocr2_hf.errors import WorkError
 from ocr2_hf.modeling.generation import Generation
 from ocr2_hf.reading.reader import MAX_NEW_TOKENS, DocumentReader, is_blank
-from ocr2_hf.statements.context import table_context
-from ocr2_hf.statements.joining import ReadTable, join_tables
-from ocr2_hf.statements.page_reader import PageReader
-from ocr2_hf.statements.statement import PageSummary, Place, StatementDocument, place_values
+from ocr2_hf.statements.joining import ReadTable, join_tables, table_context
+from ocr2_hf.statements.statement import PageSummary, Place, StatementDocument, StatementLine
 from ocr2_hf.statements.table_detector import LayoutTables, TableBox, TableFinder
 from ocr2_hf.statements.table_lines import read_table
-from ocr2_hf.statements.value_boxes import locate_values
 
 MAX_TABLES = 40  # of a page; more are a layout gone wrong, and each is a question that takes its time
+MAX_LOCATE_TOKENS = 64  # a text and four numbers
 NOT_READ = Generation("", 0, False, 0.0)  # where the memory was too small
 
 
 @dataclass
-class _Page:
+class _StatementPage:
     """A page on its way: its layout's answer and regions, the tables found and what the model read in each; boxes in
     pixels of `image`, which may be smaller than the page."""
 
@@ -51,13 +50,13 @@ class FinancialStatementParser:
     `model` is a directory, a Hub id or a `DocumentReader`. Each page is read once for its layout (task `markdown`),
     then each table alone, cut out of the page with a margin, by the task `table`, whose prompt the model's recipe sets;
     what the layout itself read of a table counts where that answer has no table. `finder` finds the tables: the regions
-    that the layout calls tables, or a `TableTransformer`. With `locate` the model is asked where every figure stands
+    that the layout calls tables, or a `TableTransformer`. With `locate` the model is asked where every value stands
     (one more question each); else values have the box of their table.
     """
 
     def __init__(
         self,
-        model: str | Path | PageReader,
+        model: str | Path | DocumentReader,
         finder: TableFinder | None = None,
         locate: bool = False,
         prompt: str | None = None,
@@ -66,7 +65,7 @@ class FinancialStatementParser:
     ) -> None:
         if isinstance(model, str | Path):
             model = DocumentReader.from_pretrained(model)
-        self.reader: PageReader = model
+        self.reader = model
         self.finder, self.locate = finder or LayoutTables(), locate
         self.prompt = self.reader.prompt("table", prompt)
         self.max_new_tokens, self.batch_size = max_new_tokens, batch_size
@@ -78,11 +77,10 @@ class FinancialStatementParser:
         or whose answer was cut off, says so there. Raises `WorkError` where the file, or every page of it, cannot be
         read.
         """
-        sources = list_pages(source, pages)
         summaries: list[PageSummary] = []
         tables: list[ReadTable] = []
-        images = self._load(sources, summaries)
-        while batch := list(islice(images, self.batch_size)):
+        loaded = self._load(list_pages(source, pages), summaries)
+        while batch := list(islice(loaded, self.batch_size)):
             for page in self._read(batch):
                 tables += self._tables(page)
         if all(summary.width == 0 for summary in summaries):
@@ -90,7 +88,7 @@ class FinancialStatementParser:
         file = None if isinstance(source, Image.Image) else str(source)
         return StatementDocument(file, summaries, join_tables(tables))
 
-    def _load(self, sources: Iterable[PageSource], summaries: list[PageSummary]) -> Iterator[_Page]:
+    def _load(self, sources: Iterable[PageSource], summaries: list[PageSummary]) -> Iterator[_StatementPage]:
         """The pages that can be read; all get a summary."""
         for source in sources:
             summary = PageSummary(source.number + 1)
@@ -102,62 +100,79 @@ class FinancialStatementParser:
                 continue
             summary.width, summary.height, summary.blank = loaded.width, loaded.height, is_blank(loaded.image)
             if not summary.blank:
-                yield _Page(loaded.image, summary)
+                yield _StatementPage(loaded.image, summary)
 
-    def _read(self, pages: list[_Page]) -> list[_Page]:
+    def _read(self, pages: list[_StatementPage]) -> list[_StatementPage]:
         """Ask for the layout of every page, then for the content of every table."""
-        layout = self._answer([page.image for page in pages], self.reader.prompt("markdown"))
+        prompts = [self.reader.prompt("markdown")] * len(pages)
+        layout = self._answer([page.image for page in pages], prompts, self.max_new_tokens)
         for page, answer in zip(pages, layout, strict=True):
             page.layout, page.regions = answer, parse_regions(answer.text, *page.image.size)
             found = self.finder.find(page.image, page.regions) or _unplaced(page)
             page.summary.tables_found, page.boxes = len(found), found[:MAX_TABLES]
-            settings = self.reader.image_settings
-            page.crops = [crop_table(page.image, table.box, settings) for table in page.boxes]
-        answers = iter(self._answer([image for page in pages for image, _ in page.crops], self.prompt))
+            page.crops = [crop_table(page.image, table.box, self.reader.image_settings) for table in page.boxes]
+        images = [image for page in pages for image, _ in page.crops]
+        answers = iter(self._answer(images, [self.prompt] * len(images), self.max_new_tokens))
         for page in pages:
             page.answers = list(islice(answers, len(page.boxes)))
             page.summary.problem = _cut_off(page)
         return pages
 
-    def _answer(self, images: list[Image.Image], prompt: str) -> list[Generation]:
+    def _answer(self, images: list[Image.Image], prompts: list[str], max_new_tokens: int) -> list[Generation]:
         answers: list[Generation | None] = []
         for start in range(0, len(images), self.batch_size):
-            batch = images[start : start + self.batch_size]
-            answers += self.reader.answer_batch(batch, [prompt] * len(batch), self.max_new_tokens)
+            batch = slice(start, start + self.batch_size)
+            answers += self.reader.answer_batch(images[batch], prompts[batch], max_new_tokens)
         return [answer or NOT_READ for answer in answers]
 
-    def _tables(self, page: _Page) -> list[ReadTable]:
+    def _tables(self, page: _StatementPage) -> list[ReadTable]:
         """The tables of a page that are statements."""
         found = [
-            (number, table)
-            for number, (answer, box) in enumerate(zip(page.answers, page.boxes, strict=True))
+            (box, crop, table)
+            for box, crop, answer in zip(page.boxes, page.crops, page.answers, strict=True)
             for table in parse_tables(answer.text) or parse_tables(box.text)
         ]
-        read = [self._table(page, number, table) for number, table in found]
-        last = len(read) - 1
-        tables = [
-            replace(table, first=index == 0, last=index == last)
-            for index, table in enumerate(read)
-            if table is not None
-        ]
+        tables = []
+        for index, (box, crop, table) in enumerate(found):
+            place = Place(page.summary.page, page.on_page(box.box), "page" if box.somewhere else "table")
+            context = table_context(page.regions, box.box)
+            content = read_table(table, place, context.unit)
+            if content is None:
+                continue
+            if self.locate:
+                content = replace(content, lines=self._locate(page, crop, content.lines))
+            first, last = index == 0, index == len(found) - 1
+            tables.append(ReadTable(content, context, place, table.to_html(), first, last))
         page.summary.tables_read = len(tables)
         return tables
 
-    def _table(self, page: _Page, number: int, table: Table) -> ReadTable | None:
-        box = page.boxes[number]
-        place = Place(page.summary.page, page.on_page(box.box), "page" if box.somewhere else "table")
-        context = table_context(page.regions, box.box)
-        content = read_table(table, place, context.unit)
-        if content is None:
-            return None
-        if self.locate:
-            found = locate_values(self.reader, *page.crops[number], content.lines, self.batch_size)
-            boxes = {text: page.on_page(box) for text, box in found.items()}
-            content = replace(content, lines=place_values(content.lines, boxes))
-        return ReadTable(content, context, place, table.to_html(), first=False, last=False)
+    def _locate(
+        self, page: _StatementPage, crop: tuple[Image.Image, Crop], lines: Sequence[StatementLine]
+    ) -> list[StatementLine]:
+        """The lines of the table in `crop`, with a box of its own for every value that the model could point at.
+
+        A text that stands in the table twice is not asked for, and an answer with no box or several is not believed.
+        """
+        image, (left, top, *_) = crop
+        counts = Counter(value.printed.text for line in lines for value in line.values if value)
+        texts = [text for text, count in counts.items() if count == 1 and any(map(str.isdigit, text))]
+        prompts = [self.reader.prompt("locate", text) for text in texts]
+        answers = self._answer([image] * len(texts), prompts, MAX_LOCATE_TOKENS)
+        places: dict[str, Place] = {}
+        for text, answer in zip(texts, answers, strict=True):
+            found = [region.box for region in parse_regions(answer.text, *image.size) if region.label == text]
+            if len(found) == 1:
+                x0, y0, x1, y1 = found[0]
+                box = page.on_page((x0 + left, y0 + top, x1 + left, y1 + top))
+                places[text] = Place(page.summary.page, box, "value")
+        placed = (
+            tuple(value and replace(value, place=places.get(value.printed.text, value.place)) for value in line.values)
+            for line in lines
+        )
+        return [replace(line, values=values) for line, values in zip(lines, placed, strict=True)]
 
 
-def _unplaced(page: _Page) -> list[TableBox]:
+def _unplaced(page: _StatementPage) -> list[TableBox]:
     """An answer without boxes may have tables all the same: they are somewhere on the page, below the lines before."""
     text = plain_text(page.layout.text)
     if page.regions or not parse_tables(text):
@@ -168,7 +183,7 @@ def _unplaced(page: _Page) -> list[TableBox]:
     return [TableBox(whole, text=text, somewhere=True)]
 
 
-def _cut_off(page: _Page) -> str:
+def _cut_off(page: _StatementPage) -> str:
     """Which answers on a page never came to an end, or to a beginning."""
     named = {"its layout": page.layout} | {f"table {number}": answer for number, answer in enumerate(page.answers, 1)}
     limits = {

@@ -5,7 +5,7 @@ import unicodedata
 from calendar import monthrange
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Literal
 
 _MONTHS = (
@@ -18,7 +18,7 @@ _NUMBERS |= {name[:3]: number for name, number in list(_NUMBERS.items()) if name
 _NUMBERS |= {"mar": 3, "sept": 9}
 _MONTH = "|".join(sorted(_NUMBERS, key=len, reverse=True))
 _YEAR = r"(?<!\d)(?:19|20)\d\d(?!\d)"
-_ORDINALS = {"first": 1, "second": 2, "third": 3, "fourth": 4, "一": 1, "二": 2, "三": 3, "四": 4}
+_ORDINALS = {"first": 1, "second": 2, "third": 3, "fourth": 4, "一": 1, "二": 2, "三": 3, "四": 4, "上": 1, "下": 2}
 _COUNTS = {"three": 3, "six": 6, "nine": 9, "twelve": 12, "drei": 3, "sechs": 6, "neun": 9, "trois": 3, "neuf": 9}
 
 _DATES = (
@@ -38,11 +38,13 @@ _QUARTER = (
 )
 _HALF = (
     re.compile(r"\b(?:h(?P<part>[12])|(?P<part2>[12])h|hy(?P<part3>[12])?)[\s/'-]*(?P<year>(?:20)?\d\d)?\b"),
-    re.compile(rf"(?P<year>{_YEAR})\s*年?\s*(?P<half>[上下])半年"),
+    re.compile(rf"(?P<year>{_YEAR})\s*年?\s*(?P<part>[上下])半年"),
 )
 _MONTHS_ENDED = re.compile(
     rf"(?P<count>{'|'.join(_COUNTS)}|\d{{1,2}})[\s-]+(?:months?|monate|mois)\b|(?P<zh>\d{{1,2}})个月"
 )
+_MONTH_COUNTS = (3, 6, 9, 12)  # of the periods that statements are about
+# 2023年1-6月
 _MONTHS_TO = re.compile(rf"(?P<year>{_YEAR})\s*年\s*1\s*[-–~至]\s*(?P<last>\d{{1,2}})\s*月")
 _WEEKS = re.compile(r"\b\d\d weeks\b")
 _YEAR_ENDED = re.compile(r"years?[\s-]+end(?:ed|ing)?|for the year|fiscal year|geschäftsjahr|exercice|年度")
@@ -81,48 +83,43 @@ def read_period(text: str) -> Period | None:
     A year alone is the calendar year; FY2023 and 2022/23 have a label and no dates, since fiscal years end when they
     like. 04/05/2023 is read as a date only where one of the numbers can be no month or both readings are one day.
     """
-    plain = " ".join(unicodedata.normalize("NFKC", text).lower().split())
+    plain = _plain(text)
     found = next((period for period in _readings(plain) if period), None)
     return found and replace(found, text=text.strip(), restated=_RESTATED.search(plain) is not None)
 
 
-def resolve(period: Period, end: date | None) -> Period:
+def resolve(period: Period | None, end: date | None) -> Period | None:
     """A period told by words alone (期末余额, prior year), with the dates it has in a statement up to or at `end`."""
-    if end is None or period.end or not period.relation:
+    if end is None or period is None or period.end or not period.relation:
         return period
-    before = {"opening": date(end.year - 1, 12, 31), "closing": end}.get(period.relation)
-    if before:
-        return replace(period, end=before)
-    year = end.year - (period.relation == "previous")
-    return replace(period, end=date(year, end.month, min(end.day, monthrange(year, end.month)[1])))
+    ends = {"opening": date(end.year - 1, 12, 31), "previous": _months_before(end, 12)}
+    return replace(period, end=ends.get(period.relation, end))
 
 
 def find_date(text: str) -> date | None:
     """The first date in a title or caption."""
-    return next(_dates(" ".join(unicodedata.normalize("NFKC", text).lower().split())), None)
+    return next(_dates(_plain(text)), None)
+
+
+def _plain(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", text).lower().split())
 
 
 def _readings(text: str) -> Iterator[Period | None]:
-    end = next(_dates(text), None)
-    months = _months_ended(text)
+    end, months, weeks = next(_dates(text), None), _months_ended(text), _WEEKS.search(text)
     if end and (months or _YEAR_ENDED.search(text)):
-        months = months or 12
-        yield Period("", _label(end, months), _start(end, months), end)
+        yield _months_up_to(end, months or 12)
     if end:
-        yield Period(
-            "", f"{weeks[0]} to {end.isoformat()}" if (weeks := _WEEKS.search(text)) else end.isoformat(), None, end
-        )
-    yield from _months_to(text)
+        yield Period("", f"{weeks[0]} to {end.isoformat()}" if weeks else end.isoformat(), None, end)
+    if (to := _MONTHS_TO.search(text)) and int(to["last"]) in _MONTH_COUNTS:
+        yield _months_up_to(_month_end(int(to["year"]), int(to["last"])), int(to["last"]))
     yield _part(text, _QUARTER, 3, "Q")
     yield _part(text, _HALF, 6, "H")
     yield _fiscal(text)
-    open_date = _DATES[-1].search(text)
-    if open_date:
+    if open_date := _DATES[-1].search(text):
         yield Period("", open_date[0])
-    year = re.search(_YEAR, text)
-    if year:
-        number = int(year[0])
-        yield Period("", year[0], date(number, 1, 1), date(number, 12, 31))
+    if year := re.search(_YEAR, text):
+        yield _months_up_to(date(int(year[0]), 12, 31), 12)
     for relation, pattern in _RELATIVE:
         if pattern.search(text):
             yield Period("", relation, relation=relation)
@@ -150,44 +147,28 @@ def _day_and_month(first: int, second: int) -> tuple[int | None, int | None]:
 
 
 def _months_ended(text: str) -> int | None:
-    match = _MONTHS_ENDED.search(text)
-    if not match:
+    if not (match := _MONTHS_ENDED.search(text)):
         return None
     count = match["count"] or match["zh"]
     number = _COUNTS.get(count) or int(count)
-    return number if number in (3, 6, 9, 12) else None
-
-
-def _months_to(text: str) -> Iterator[Period]:
-    """2023年1-6月."""
-    match = _MONTHS_TO.search(text)
-    if match and int(match["last"]) in (3, 6, 9, 12):
-        year, months = int(match["year"]), int(match["last"])
-        end = date(year, months, monthrange(year, months)[1])
-        yield Period("", _label(end, months), date(year, 1, 1), end)
+    return number if number in _MONTH_COUNTS else None
 
 
 def _part(text: str, patterns: tuple[re.Pattern, ...], months: int, letter: str) -> Period | None:
     """A quarter or a half; without a year it has a label alone."""
-    for pattern in patterns:
-        match = pattern.search(text)
-        if not match:
-            continue
-        groups = match.groupdict()
-        name = next((groups[key] for key in ("part", "part2", "part3") if groups.get(key)), None)
-        name = {"上": "1", "下": "2"}.get(groups.get("half") or "", name) or "1"
-        part, year = _ORDINALS.get(name) or int(name), _century(groups.get("year") or groups.get("year2"))
-        if year is None:
-            return Period("", f"{letter}{part}")
-        last = part * months
-        end = date(year, last, monthrange(year, last)[1])
-        return Period("", f"{letter}{part} {year}", _start(end, months), end)
-    return None
+    match = next(filter(None, (pattern.search(text) for pattern in patterns)), None)
+    if not match:
+        return None
+    said = {key.rstrip("23"): value for key, value in match.groupdict().items() if value}
+    name, year = said.get("part", "1"), _century(said.get("year"))
+    part = _ORDINALS.get(name) or int(name)
+    if year is None:
+        return Period("", f"{letter}{part}")
+    return _months_up_to(_month_end(year, part * months), months, f"{letter}{part} {year}")
 
 
 def _fiscal(text: str) -> Period | None:
-    match = _FISCAL.search(text)
-    if not match:
+    if not (match := _FISCAL.search(text)):
         return None
     if match["from2"]:
         if (int(match["from2"]) + 1) % 100 != int(match["to2"]):
@@ -201,16 +182,19 @@ def _century(year: str | None) -> int | None:
     return None if not year else int(year) if len(year) == 4 else 2000 + int(year)
 
 
-def _start(end: date, months: int) -> date:
-    """The first day of so many months that end with `end`, a month's last day or any other."""
-    first = end.year * 12 + end.month - months  # the month, from 0, that follows the one `months` before
-    if end.day == monthrange(end.year, end.month)[1]:
-        return date(first // 12, first % 12 + 1, 1)
-    before = first - 1
-    return date(before // 12, before % 12 + 1, min(end.day + 1, monthrange(before // 12, before % 12 + 1)[1]))
+def _month_end(year: int, month: int) -> date:
+    return date(year, month, monthrange(year, month)[1])
 
 
-def _label(end: date, months: int) -> str:
-    if months == 12 and (end.month, end.day) == (12, 31):
-        return str(end.year)
-    return f"{months}M to {end.isoformat()}"
+def _months_before(day: date, months: int) -> date:
+    """The same day of an earlier month, or that month's last day."""
+    year, month = divmod(day.year * 12 + day.month - 1 - months, 12)
+    return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
+
+
+def _months_up_to(end: date, months: int, label: str = "") -> Period:
+    """So many months, of which `end` is the last day."""
+    if not label:
+        is_year = months == 12 and (end.month, end.day) == (12, 31)
+        label = str(end.year) if is_year else f"{months}M to {end.isoformat()}"
+    return Period("", label, _months_before(end + timedelta(days=1), months), end)

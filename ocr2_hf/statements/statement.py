@@ -1,17 +1,16 @@
 """A financial statement as it was read: columns with periods, lines with values, checks."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
 
 from ocr2_hf.document.grounding import Box
-from ocr2_hf.statements.figures import Figure
+from ocr2_hf.statements.amounts import PrintedAmount
 from ocr2_hf.statements.names import Name
 from ocr2_hf.statements.periods import Period
 from ocr2_hf.statements.units import Unit
 
-# How fine a box is: around the figure itself, around its table, or the whole page where no box is known.
+# How fine a box is: around the value itself, around its table, or the whole page where no box is known.
 BoxSource = Literal["value", "table", "page"]
 Status = Literal["ok", "off", "not checkable"]
 WORST_FIRST: tuple[Status, ...] = ("off", "not checkable", "ok")
@@ -28,27 +27,27 @@ class Place:
 
 @dataclass(frozen=True)
 class Value:
-    """One figure: what its cell says, what it counts, and where it stands."""
+    """One value: what its cell says, what it counts, and where it stands."""
 
-    figure: Figure
+    printed: PrintedAmount
     unit: Unit
     place: Place
 
     @property
     def number(self) -> Decimal | None:
         """As printed, in the unit's scale; 0 for nil; None where the cell has no number."""
-        return self.figure.number
+        return self.printed.number
 
     @property
     def amount(self) -> Decimal | None:
         """The number times the scale, 1,234 in thousands being 1234000; a percentage is what is printed."""
-        if self.number is None or self.figure.kind in ("percent", "per_mille"):
+        if self.number is None or self.printed.kind in ("percent", "per_mille"):
             return self.number
         return self.number * self.unit.scale
 
 
 @dataclass(frozen=True)
-class Column:
+class StatementColumn:
     """A column of values: its head's text, rows of heads joined by a space, the period it names, and the unit that it
     names itself."""
 
@@ -63,7 +62,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Line:
+class StatementLine:
     """A row of a statement: `values` has one for each column, None where the cell is empty.
 
     `level` is its indentation, 0 outermost; `level_source` is what told it: the spaces before the name, its numbering,
@@ -83,7 +82,7 @@ class Check:
     """One sum in one column; the line and the column by name and by their place in the statement, from 0.
 
     `difference` is what is printed less what it should be, in the column's unit; within `tolerance` it is rounding:
-    each printed figure may be off by half of its last digit. `parts` are the names of what was added up, "-" before
+    each printed amount may be off by half of its last digit. `parts` are the names of what was added up, "-" before
     what was subtracted. `reason` says why a sum is not checkable.
     """
 
@@ -111,8 +110,8 @@ class Statement:
     title: str
     kind: Literal["balance sheet", "income statement", "cash flow statement", ""]
     unit: Unit
-    columns: list[Column]
-    lines: list[Line]
+    columns: list[StatementColumn]
+    lines: list[StatementLine]
     places: list[Place]
     html: list[str] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
@@ -155,19 +154,3 @@ class StatementDocument:
     def problems(self) -> list[str]:
         """What went wrong, page by page."""
         return [f"page {page.page}: {page.problem}" for page in self.pages if page.problem]
-
-
-def plain_number(number: Decimal | None) -> str | None:
-    """As many digits as were printed, without an exponent."""
-    return None if number is None else f"{number:f}"
-
-
-def place_values(lines: Sequence[Line], boxes: Mapping[str, Box]) -> list[Line]:
-    """The lines with the boxes of those figures whose text has one; the others keep the box of their table."""
-
-    def placed(value: Value | None) -> Value | None:
-        if value is None or value.figure.text not in boxes:
-            return value
-        return replace(value, place=Place(value.place.page, boxes[value.figure.text], "value"))
-
-    return [replace(line, values=tuple(map(placed, line.values))) for line in lines]

@@ -11,8 +11,7 @@ from PIL import Image
 from ocr2_hf.document.grounding import Box, Region, parse_regions
 from ocr2_hf.document.page_files import Source, list_pages
 from ocr2_hf.errors import UsageError, WorkError
-from ocr2_hf.reading.reader import MAX_NEW_TOKENS
-from ocr2_hf.statements.page_reader import PageReader
+from ocr2_hf.reading.reader import MAX_NEW_TOKENS, DocumentReader
 
 LEAST_SCORE = 0.7  # of a Table Transformer's boxes; what its authors' examples use lies between 0.5 and 0.9
 
@@ -39,6 +38,7 @@ class LayoutTables:
     """The regions that the model's own layout calls tables; of those in each other, as a loop makes them, the first."""
 
     def find(self, image: Image.Image, regions: Sequence[Region]) -> list[TableBox]:
+        """The layout's tables, in its order; the image is not looked at."""
         return _apart([TableBox(region.box, text=region.text) for region in regions if region.label == "table"])
 
 
@@ -55,8 +55,11 @@ class TableTransformer:
 
     @classmethod
     def from_pretrained(cls, name: str | Path, least_score: float = LEAST_SCORE) -> "TableTransformer":
-        """Load a directory or Hub id, `ID@REVISION` for one of its revisions. Weights that want timm need the extra
-        `tables`; the Hub has the same weights without it under the revision no_timm."""
+        """Load a directory or Hub id, `ID@REVISION` for one of its revisions.
+
+        Weights that want timm need the extra `tables`; the Hub has the same weights without it under the revision
+        no_timm. Raises `UsageError` where nothing can be loaded, or finds no tables.
+        """
         from transformers import AutoImageProcessor, AutoModelForObjectDetection
 
         path, _, revision = str(name).partition("@")
@@ -72,13 +75,15 @@ class TableTransformer:
 
     @torch.no_grad()
     def find(self, image: Image.Image, regions: Sequence[Region] = ()) -> list[TableBox]:
+        """The tables of an upright RGB page that it is sure of, from the top; the layout is not looked at."""
         output = self.model(**self.processor(images=image, return_tensors="pt").to(self.model.device))
         found = self.processor.post_process_object_detection(
             output, threshold=self.least_score, target_sizes=[(image.height, image.width)]
         )[0]
+        rows = zip(*(found[name].tolist() for name in ("boxes", "scores", "labels")), strict=True)
         boxes = [
-            TableBox(_on_page(box, image), score)
-            for box, score, label in zip(*(found[name].tolist() for name in ("boxes", "scores", "labels")), strict=True)
+            TableBox((max(x0, 0.0), max(y0, 0.0), min(x1, float(image.width)), min(y1, float(image.height))), score)
+            for (x0, y0, x1, y1), score, label in rows
             if label in self.labels
         ]
         surest_first = sorted(boxes, key=lambda box: -box.score)
@@ -89,13 +94,16 @@ class TableDetector:
     """Finds the tables of a page: `TableDetector(reader).detect(image)` by the model's own layout,
     `TableDetector("microsoft/table-transformer-detection").detect(image)` by a detector of its own."""
 
-    def __init__(self, source: PageReader | str | Path, least_score: float = LEAST_SCORE) -> None:
+    def __init__(self, source: DocumentReader | str | Path, least_score: float = LEAST_SCORE) -> None:
         by_name = isinstance(source, str | Path)
         self.reader = None if by_name else source
         self.finder: TableFinder = TableTransformer.from_pretrained(source, least_score) if by_name else LayoutTables()
 
     def detect(self, image: Source, max_new_tokens: int = MAX_NEW_TOKENS) -> list[TableBox]:
-        """Tables of an image (PIL or a file; of several pages the first). Raises `WorkError` on a bad file."""
+        """Tables of an image (PIL or a file; of several pages the first).
+
+        Raises `WorkError` where the file is bad or the GPU's memory too small for the page.
+        """
         page = list_pages(image)[0].load()
         regions: list[Region] = []
         if self.reader is not None:
@@ -104,11 +112,6 @@ class TableDetector:
                 raise WorkError("too little GPU memory to read this page, even alone")
             regions = parse_regions(answer.text, *page.size)
         return self.finder.find(page, regions)
-
-
-def _on_page(box: Sequence[float], image: Image.Image) -> Box:
-    x0, y0, x1, y1 = box
-    return (max(x0, 0.0), max(y0, 0.0), min(x1, float(image.width)), min(y1, float(image.height)))
 
 
 def _apart(boxes: Sequence[TableBox]) -> list[TableBox]:

@@ -13,7 +13,7 @@ _SIGNS = {
     "歐元": "EUR", "英镑": "GBP", "日元": "JPY", "新台币": "TWD", "新臺幣": "TWD", "新台幣": "TWD", "円": "JPY",
     "元": "CNY", "圆": "CNY",
 }  # fmt: skip
-SIGN_OF = {"$": ("USD", "HKD", "TWD", "AUD", "CAD", "SGD", "NZD", "MXN", "CLP", "COP", "ARS"), "¥": ("CNY", "JPY")}
+_SIGN_OF = {"$": ("USD", "HKD", "TWD", "AUD", "CAD", "SGD", "NZD", "MXN", "CLP", "COP", "ARS"), "¥": ("CNY", "JPY")}
 # Units of many currencies, whose name may stand elsewhere.
 _WEAK = ("元", "圆", "円")
 _CODES = (
@@ -38,7 +38,7 @@ _LETTERS = {"k": 10**3, "t": 10**3, "m": 10**6, "mn": 10**6, "mm": 10**6, "b": 1
 _CURRENCY = "|".join(
     (*(re.escape(sign) for sign in sorted(_SIGNS, key=len, reverse=True)), *(rf"\b(?:{word})\b" for word in _WORDS))
 )
-_CODE = rf"(?<![A-Za-z])(?:[kKTM]|Md)?(?:{'|'.join(_CODES)}|RMB)(?:k|K|m|M|mn|bn)?(?![A-Za-z])"
+_CODE = rf"(?<![A-Za-z])(?P<before>[kKTM]|Md)?(?P<code>{'|'.join(_CODES)}|RMB)(?P<after>k|K|m|M|mn|bn)?(?![A-Za-z])"
 _MAGNITUDE = "|".join(
     rf"\b(?:{pattern})(?![a-z])" if re.match(r"[a-z0]", pattern) else pattern for pattern in _MAGNITUDES
 )
@@ -47,7 +47,7 @@ _ATTACHED = (
     r"(?<=[A-Z]{3})\s(?:k|m|mn|bn)(?![A-Za-z])"
 )
 _TOKEN = re.compile(
-    rf"(?P<code>(?-i:{_CODE}))|(?P<letter>(?-i:{_ATTACHED}))|(?P<magnitude>{_MAGNITUDE})|(?P<currency>{_CURRENCY})",
+    rf"(?-i:{_CODE})|(?P<letter>(?-i:{_ATTACHED}))|(?P<magnitude>{_MAGNITUDE})|(?P<currency>{_CURRENCY})",
     re.IGNORECASE,
 )
 # What may stand around them in a phrase that says the unit and nothing else.
@@ -65,7 +65,7 @@ _PERCENT = {"%": "percent", "‰": "per_mille"}
 
 @dataclass(frozen=True)
 class Unit:
-    """What a figure counts: `currency` (ISO 4217, or the sign where it stands for several; None where nothing says it),
+    """What a value counts: `currency` (ISO 4217, or the sign where it stands for several; None where nothing says it),
     `scale` (1000 for thousands), and the `text` that says so, "" where none does."""
 
     currency: str | None = None
@@ -79,14 +79,9 @@ def find_unit(text: str) -> Unit | None:
     Only a phrase that says nothing else counts ("in thousands of euros", "单位：人民币万元"): that a company sold for 3
     million says nothing about its table.
     """
-    plain = unicodedata.normalize("NFKC", text)
-    phrases = [phrase.strip() for phrase in _SEGMENTS.split(plain) if _TOKEN.search(phrase) and not _says_more(phrase)]
-    return _unit(", ".join(phrases)) if phrases else None
-
-
-def _says_more(phrase: str) -> bool:
-    """Whether there is more in the phrase than a unit."""
-    return re.search(r"\w", _FILLERS.sub(" ", _TOKEN.sub(" ", phrase))) is not None
+    phrases = [phrase for phrase in _SEGMENTS.split(unicodedata.normalize("NFKC", text)) if _TOKEN.search(phrase)]
+    units = [phrase.strip() for phrase in phrases if not re.search(r"\w", _FILLERS.sub(" ", _TOKEN.sub(" ", phrase)))]
+    return _unit(", ".join(units)) if units else None
 
 
 def unit_in_head(text: str) -> Unit | None:
@@ -114,32 +109,33 @@ def read_affixes(text: str) -> tuple[str, str | None, int | None, str]:
         text = text[:start] + text[end:]
 
 
+def merge_units(*units: Unit | None) -> Unit | None:
+    """Currency and scale from the first that says them; a sign of several currencies is made clear by a later one."""
+    known = [unit for unit in units if unit]
+    if not known:
+        return None
+    named = [unit.currency for unit in known if unit.currency]
+    currency = next((code for code in named if code in _SIGN_OF.get(named[0], ())), named[0]) if named else None
+    scale = next((unit.scale for unit in known if unit.scale != 1), 1)
+    return Unit(currency, scale, "; ".join(dict.fromkeys(unit.text for unit in known if unit.text)))
+
+
 def _unit(text: str) -> Unit:
-    currency, fallback, scale = None, None, 1
+    currency, weak, scale = None, None, 1
     for token in _TOKEN.finditer(text):
-        if token["code"]:
-            code, letter = _split_code(token["code"])
-            currency = currency or code
-            scale = max(scale, _LETTERS.get(letter, 1))
-        elif token["letter"]:
-            scale = max(scale, _LETTERS[token["letter"].strip().lower()])
-        elif token["magnitude"]:
+        named = "CNY" if token["code"] == "RMB" else token["code"]
+        letters = token["letter"] or f"{token['before'] or ''}{token['after'] or ''}"
+        scale = max(scale, _LETTERS.get(letters.strip().lower(), 1))
+        if token["magnitude"]:
             scale = max(scale, _value_of(token[0], _MAGNITUDES))
-        else:
+        elif token["currency"]:
             named = _SIGNS.get(token[0].upper()) or _value_of(token[0], _WORDS)
-            # 元 is a unit of many currencies: 单位：元 币种：美元.
-            if token[0] in _WEAK:
-                fallback = fallback or named
-            else:
-                currency = currency or named
-    currency = currency or fallback
-    return Unit(currency, scale, text.strip())
-
-
-def _split_code(token: str) -> tuple[str, str]:
-    """("EUR", "k") of kEUR; RMB is CNY."""
-    code = next(code for code in (*_CODES, "RMB") if code in token.upper())
-    return ("CNY" if code == "RMB" else code), token.upper().replace(code, "").lower()
+        # 元 is a unit of many currencies: 单位：元 币种：美元.
+        if token[0] in _WEAK:
+            weak = weak or named
+        else:
+            currency = currency or named
+    return Unit(currency or weak, scale, text.strip())
 
 
 def _value_of(word: str, names: dict):

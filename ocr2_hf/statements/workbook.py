@@ -1,4 +1,4 @@
-"""Statements as XLSX: a sheet for each, one for the checks, figures as numbers in the way they were printed."""
+"""Statements as XLSX: a sheet for each, one for the checks, values as numbers in the way they were printed."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -9,15 +9,16 @@ import xlsxwriter
 from xlsxwriter.format import Format
 
 from ocr2_hf.document.atomic_files import whole_file
-from ocr2_hf.statements.statement import Check, Line, Statement, StatementDocument, Value
+from ocr2_hf.statements.statement import Check, Statement, StatementDocument, Value
 
-# A double holds that many digits for sure; a longer figure stays text rather than become another.
+# A double holds that many digits for sure; a longer number stays text rather than become another.
 _SAFE_DIGITS = 15
 _FORBIDDEN = re.compile(r"[\[\]:*?/\\\x00-\x1f]")
 _LONGEST_NAME = 31
 _COLOURS = {"off": "#F8CBAD", "not checkable": "#FFF2CC", "ok": "#E2EFDA"}
 Formats = Callable[..., Format]  # of properties
 _CHECK_HEADS = ("Statement", "Rule", "Line", "Column", "Result", "Difference", "Tolerance", "Added up", "Reason")
+_LOOKS = {"total": {"bold": True, "top": 1}, "section": {"bold": True}, "item": {}}  # of lines
 
 
 def write_workbook(document: StatementDocument, path: str | Path) -> None:
@@ -44,7 +45,7 @@ def _write_statement(sheet, formats: Formats, statement: Statement) -> None:
     for column, content in enumerate(statement.columns, first):
         sheet.write_string(3, column, content.head, head)
     for row, line in enumerate(statement.lines, 4):
-        look = _look(line)
+        look = _LOOKS[line.kind]
         sheet.write_string(row, 0, line.name.text, formats(**look, indent=min(line.level, 15)))
         if has_notes:
             sheet.write_string(row, 1, line.note, formats(**look, align="right"))
@@ -63,27 +64,21 @@ def _write_value(sheet, row: int, column: int, value: Value | None, formats: For
     if value is None:
         sheet.write_blank(row, column, None, formats(**look))
     elif value.number is None or len(value.number.as_tuple().digits) > _SAFE_DIGITS:
-        sheet.write_string(row, column, value.figure.text, formats(**look, align="right"))
+        sheet.write_string(row, column, value.printed.text, formats(**look, align="right"))
     else:
-        number = value.number / 100 if value.figure.kind == "percent" else value.number
+        number = value.number / 100 if value.printed.kind == "percent" else value.number
         sheet.write_number(row, column, number, formats(**look, num_format=_number_format(value)))
 
 
 def _number_format(value: Value) -> str:
     """As printed: the same decimals, parentheses below zero, a dash for nil."""
-    decimals = "." + "0" * value.figure.decimals if value.figure.decimals else ""
-    if value.figure.kind == "percent":
+    decimals = "." + "0" * value.printed.decimals if value.printed.decimals else ""
+    if value.printed.kind == "percent":
         return f"0{decimals}%"
-    if value.figure.kind == "per_mille":
+    if value.printed.kind == "per_mille":
         return f'0{decimals}"‰"'
-    zero = '"–"' if value.figure.kind == "nil" else f"0{decimals}"
+    zero = '"–"' if value.printed.kind == "nil" else f"0{decimals}"
     return f"#,##0{decimals};(#,##0{decimals});{zero}"
-
-
-def _look(line: Line) -> dict:
-    if line.kind == "total":
-        return {"bold": True, "top": 1}
-    return {"bold": True} if line.kind == "section" else {}
 
 
 def _write_checks(sheet, formats: Formats, document: StatementDocument, names: list[str]) -> None:
@@ -93,9 +88,9 @@ def _write_checks(sheet, formats: Formats, document: StatementDocument, names: l
     rows = [(name, check) for name, statement in zip(names, document.statements) for check in statement.checks]
     rows += [("all", check) for check in document.checks]
     for row, (name, check) in enumerate(rows, 1):
-        texts = [name, check.rule, check.line, check.column, check.status]
-        for column, text in enumerate(texts):
-            sheet.write_string(row, column, text, formats(**(_colour(check) if column == 4 else {})))
+        for column, text in enumerate((name, check.rule, check.line, check.column)):
+            sheet.write_string(row, column, text, formats())
+        sheet.write_string(row, 4, check.status, formats(**_colour(check)))
         for column, number in ((5, check.difference), (6, check.tolerance)):
             if number is not None:
                 sheet.write_number(row, column, number, formats(num_format="#,##0.##;-#,##0.##;0"))

@@ -12,7 +12,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from transformers import TrainerCallback
 
 from ocr2_hf.document.atomic_files import whole_file
-from ocr2_hf.document.colors import BLUE, GREEN, ORANGE, PALETTE, PINK, RED, SKY
+from ocr2_hf.document.overlay import BLUE, GREEN, ORANGE, PALETTE, PINK, RED, SKY
 from ocr2_hf.evaluation.registry import Metric, training_metrics
 from ocr2_hf.modeling.losses import TERMS
 from ocr2_hf.plots import GREY, INK, dress

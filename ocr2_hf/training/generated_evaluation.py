@@ -9,8 +9,7 @@ from torch import nn
 from torch.utils.data import Subset
 
 from ocr2_hf.data.collator import Example
-from ocr2_hf.data.pages import PageTasks
-from ocr2_hf.data.process_share import ProcessShare
+from ocr2_hf.data.page_tasks import PageTasks, ProcessShare
 from ocr2_hf.document.atomic_files import whole_file, write_whole
 from ocr2_hf.document.grounding import parse_regions
 from ocr2_hf.document.overlay import example_picture

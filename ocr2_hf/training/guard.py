@@ -10,7 +10,7 @@ from typing import Any
 from accelerate.utils import broadcast_object_list
 from transformers import TrainerCallback, TrainerState
 
-from ocr2_hf.data.pages import PageTasks
+from ocr2_hf.data.page_tasks import PageTasks
 from ocr2_hf.document.atomic_files import copy_whole, write_json
 from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.training.checkpoints import complete_checkpoints, step_of

@@ -12,10 +12,8 @@ from torch.utils.data import DataLoader, Subset
 from transformers import DeepseekOcr2ForConditionalGeneration, Trainer, TrainerCallback
 
 from ocr2_hf.data.augment import Augmentation
-from ocr2_hf.data.collator import TrainingCollator
-from ocr2_hf.data.coordinates import coordinate_token_ids
-from ocr2_hf.data.pages import PageTasks
-from ocr2_hf.data.process_share import ProcessShare
+from ocr2_hf.data.collator import TrainingCollator, coordinate_token_ids
+from ocr2_hf.data.page_tasks import PageTasks, ProcessShare
 from ocr2_hf.data.token_batches import TokenBatches
 from ocr2_hf.errors import Preempted, WorkError
 from ocr2_hf.modeling.adapters import Count, base_of, trainable_counts

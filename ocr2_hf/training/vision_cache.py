@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from ocr2_hf.data.collator import PromptEncoder
 from ocr2_hf.data.images import ImageSettings
-from ocr2_hf.data.pages import PageTasks
+from ocr2_hf.data.page_tasks import PageTasks
 from ocr2_hf.data.vision_features import VisionFeatures, clean_up, feature_bytes, write_shard
 from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.recipe import OCR2TrainingArguments

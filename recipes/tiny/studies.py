@@ -30,8 +30,7 @@ import yaml
 
 from ocr2_hf import load_dataset
 from ocr2_hf.commands import evaluate, train
-from ocr2_hf.data.collator import Example, TrainingCollator
-from ocr2_hf.data.coordinates import coordinate_token_ids
+from ocr2_hf.data.collator import Example, TrainingCollator, coordinate_token_ids
 from ocr2_hf.data.tasks import PROMPTS, build_target
 from ocr2_hf.document.grounding import COORDINATE_MAX
 from ocr2_hf.document.page_files import to_rgb

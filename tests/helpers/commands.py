@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from helpers.fork_server import Popen
+
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 
@@ -16,10 +18,18 @@ def environment(**extra: str) -> dict[str, str]:
 
 def run(*words: str | Path, timeout: float = 800, **extra: str) -> subprocess.CompletedProcess:
     """Run a command to its end; what it printed is in `stdout` and `stderr`."""
-    command = [str(word) for word in words]
-    return subprocess.run(
-        command, cwd=ROOT, env=environment(**extra), capture_output=True, text=True, timeout=timeout, check=False
-    )
+    return run_process([str(word) for word in words], ROOT, environment(**extra), timeout)
+
+
+def run_process(command: list[str], cwd: Path, env: dict[str, str], timeout: float) -> subprocess.CompletedProcess:
+    """`subprocess.run` of a command that may be forked."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with Popen(command, cwd=cwd, env=env, **pipes) as process:
+        try:
+            told = process.communicate(timeout=timeout)
+        finally:
+            process.kill()  # nothing where it has ended
+    return subprocess.CompletedProcess(command, process.returncode, *told)
 
 
 def python(*words: str | Path, **options) -> subprocess.CompletedProcess:

@@ -6,22 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from helpers.commands import ROOT
+from helpers.commands import ROOT, run_process
 from helpers.hub_server import HubServer
 
-COMMANDS = """
-import contextlib, io, json, os, sys
-from importlib import import_module
-from ocr2_hf.errors import run_command
-told = []
-for name, words, token in json.loads(sys.argv[1]):
-    os.environ["HF_TOKEN"] = token
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        status = run_command(import_module(f"ocr2_hf.commands.{name}").main, words)
-    told.append([status, out.getvalue(), err.getvalue()])
-print("\\n" + json.dumps(told))
-"""
+COMMANDS = "tests/helpers/workers/hub_commands.py"
 
 
 def environment(hub: HubServer, home: Path, **extra: str) -> dict[str, str]:
@@ -32,9 +20,7 @@ def environment(hub: HubServer, home: Path, **extra: str) -> dict[str, str]:
 def run(hub: HubServer, home: Path, *words: object, cwd: Path = ROOT, **extra: str) -> subprocess.CompletedProcess:
     """One process, as a user starts it."""
     command = [sys.executable, *map(str, words)]
-    return subprocess.run(
-        command, cwd=cwd, env=environment(hub, home, **extra), capture_output=True, text=True, timeout=400, check=False
-    )
+    return run_process(command, cwd=cwd, env=environment(hub, home, **extra), timeout=400)
 
 
 def run_commands(
@@ -48,6 +34,6 @@ def run_commands(
         (name, [str(word) for word in words], (tokens or {}).get(number, hub.token))
         for number, (name, words) in enumerate(calls)
     ]
-    done = run(hub, home, "-c", COMMANDS, json.dumps(plain))
+    done = run(hub, home, COMMANDS, json.dumps(plain))
     assert done.returncode == 0, done.stdout + done.stderr
     return [tuple(call) for call in json.loads(done.stdout.splitlines()[-1])]

@@ -1,10 +1,10 @@
 """Start two processes as a user would: by accelerate, by the deepspeed launcher, and on two "machines"."""
 
 import socket
-import subprocess
 from pathlib import Path
 
 from helpers.commands import BIN, ROOT, environment
+from helpers.fork_server import Popen
 
 MULTI_NODE = "accelerate_configs/multi_node_zero3.yaml"
 
@@ -34,9 +34,7 @@ def two_machines(logs: Path, *what: str | Path) -> list[tuple[int, str]]:
         command = [str(BIN / "accelerate"), "launch", "--config_file", MULTI_NODE, "--machine_rank", rank]
         with open(logs / f"machine{rank}.log", "w") as log:
             machines.append(
-                subprocess.Popen(
-                    [*command, *meet, *words], cwd=ROOT, env=environment(OMP_NUM_THREADS="1"), stdout=log, stderr=log
-                )
+                Popen([*command, *meet, *words], cwd=ROOT, env=environment(OMP_NUM_THREADS="1"), stdout=log, stderr=log)
             )
     try:
         statuses = [machine.wait(timeout=300) for machine in machines]

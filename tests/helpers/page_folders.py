@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, TiffImagePlugin
 
-ROOT = Path(__file__).resolve().parents[2]
+from helpers import commands
+from helpers.fork_server import Popen
 
 
 def image_bytes(width: int = 60, height: int = 40, kind: str = "PNG", seed: int = 0, **options: Any) -> bytes:
@@ -55,21 +55,14 @@ def write_pages(folder: Path, count: int) -> Path:
 
 def run_script(name: str, *arguments: object) -> subprocess.CompletedProcess:
     """`python data_scripts/NAME.py ...` as a user runs it, from the root of the checkout."""
-    return subprocess.run(script_command(name, *arguments), **script_options(), text=True, timeout=120)
+    return commands.python(f"data_scripts/{name}.py", *arguments, timeout=120)
 
 
 def start_script(name: str, *arguments: object) -> subprocess.Popen:
     """The same command, running."""
-    return subprocess.Popen(script_command(name, *arguments), **script_options())
-
-
-def script_command(name: str, *arguments: object) -> list[str]:
-    return [sys.executable, f"data_scripts/{name}.py", *map(str, arguments)]
-
-
-def script_options() -> dict[str, Any]:
-    env = os.environ | {"PYTHONPATH": str(ROOT)}
-    return {"cwd": ROOT, "env": env, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    command = [sys.executable, f"data_scripts/{name}.py", *map(str, arguments)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return Popen(command, cwd=commands.ROOT, env=commands.environment(), **pipes)
 
 
 LOCKED_PDF = b"""%%PDF-1.4

@@ -9,11 +9,12 @@ import time
 import psutil
 
 from helpers.commands import ROOT, environment
+from helpers.fork_server import Popen
 
 
 def kill_when(condition, *words) -> None:
     """Start the command, wait for the condition, kill it and everything it started with SIGKILL."""
-    process = subprocess.Popen(
+    process = Popen(
         [str(word) for word in words],
         cwd=ROOT,
         env=environment(),
@@ -33,7 +34,7 @@ def kill_when(condition, *words) -> None:
 
 def signalled(command, whom, after: str = "'loss'") -> tuple[int, str]:
     """Start the command; once it has logged, send SIGTERM to what `whom(process)` names. Its status and stderr."""
-    process = subprocess.Popen(
+    process = Popen(
         [str(word) for word in command],
         cwd=ROOT,
         env=environment(PYTHONUNBUFFERED="1"),

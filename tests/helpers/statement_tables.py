@@ -3,9 +3,8 @@
 import html
 
 from ocr2_hf.document.tables import parse_tables
-from ocr2_hf.statements.balance import check_balance
+from ocr2_hf.statements.checks import check_lines
 from ocr2_hf.statements.statement import Place
-from ocr2_hf.statements.sums import check_sums
 from ocr2_hf.statements.table_lines import read_table
 
 PLACE = Place(1, (10.0, 20.0, 110.0, 220.0), "table")
@@ -52,5 +51,4 @@ def read(markup, unit=None):
 def checked(markup):
     """All checks of the first table of a text."""
     content = read(markup)
-    sums, parts = check_sums(content.lines, content.columns)
-    return [*sums, *check_balance(content.lines, content.columns, parts)]
+    return check_lines(content.lines, content.columns)

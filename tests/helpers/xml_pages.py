@@ -35,7 +35,7 @@ def read_pages(module: ModuleType, folder: Path, level: str = "region") -> dict[
     tree = list_files(folder)
     records = {}
     for page in module.list_pages(tree, tree):
-        record = module.read_page(page, level) if module.LEVELS else module.read_page(page)
+        record = module.read_page(page, level if module.LEVELS else None)
         with Image.open(record.image_path) as image:
             records[page.id] = check_record(record, *image.size)[0]
     return records

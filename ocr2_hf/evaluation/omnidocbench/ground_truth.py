@@ -32,35 +32,38 @@ _CATEGORIES = (*SCORED_TEXT, *IGNORED, FORMULA)
 
 
 @dataclass(frozen=True)
-class Block:
+class GroundTruthBlock:
     """A block to match: its text, or its LaTeX where the category is `FORMULA`. `order` is None outside the order."""
 
     category: str
     content: str
     order: float | None
 
+    @property
+    def is_formula(self) -> bool:
+        """Whether its content is LaTeX."""
+        return self.category == FORMULA
+
 
 @dataclass(frozen=True)
-class Table:
+class BenchmarkTable:
+    """An annotated table, as HTML and as LaTeX; "" where the annotation has none."""
+
     html: str
     latex: str
 
 
 @dataclass(frozen=True)
-class Page:
+class BenchmarkPage:
     """One annotated page. `attributes` are the page's (data_source, language, layout, ...)."""
 
     image: str
-    blocks: list[Block]
-    tables: list[Table]
+    blocks: list[GroundTruthBlock]
+    tables: list[BenchmarkTable]
     attributes: dict[str, Any]
 
-    @property
-    def stem(self) -> str:
-        return Path(self.image).stem
 
-
-def read_ground_truth(path: Path) -> list[Page]:
+def read_ground_truth(path: Path) -> list[BenchmarkPage]:
     """Every page of the JSON list. `UsageError` when there is no such file, `WorkError` naming what is wrong in it."""
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
@@ -76,7 +79,11 @@ def read_ground_truth(path: Path) -> list[Page]:
             pages.append(_page(entry))
         except _Fault as fault:
             raise WorkError(f"{path}: page {number}: {fault}; is this the OmniDocBench.json of v1.5?") from None
-    _check_unique(path, pages)
+    seen: set[str] = set()
+    for page in pages:
+        if page.image in seen:
+            raise WorkError(f"{path} has two pages of the image {page.image}")
+        seen.add(page.image)
     return pages
 
 
@@ -84,15 +91,7 @@ class _Fault(Exception):
     """What is wrong with a page."""
 
 
-def _check_unique(path: Path, pages: list[Page]) -> None:
-    seen: set[str] = set()
-    for page in pages:
-        if page.image in seen:
-            raise WorkError(f"{path} has two pages of the image {page.image}")
-        seen.add(page.image)
-
-
-def _page(entry: Any) -> Page:
+def _page(entry: Any) -> BenchmarkPage:
     info = _value(entry, "page_info", dict, "the page")
     image = _value(info, "image_path", str, "page_info")
     found = _value(entry, "layout_dets", list, "the page")
@@ -101,26 +100,28 @@ def _page(entry: Any) -> Page:
         if isinstance(block.get("anno_id"), (list, dict)):
             raise _Fault(f"the anno_id {block['anno_id']} of a {block['category_type']} is neither number nor string")
     found = _joined(found, _truncated(entry))
-    found.sort(key=lambda block: _CATEGORIES.index(block["category_type"]) if _is_block(block) else -1)
-    found.sort(key=lambda block: _order(block) or 0)
-    blocks = [_block(block) for block in found if _is_block(block)]
-    tables = [block for block in found if block["category_type"] == "table"]
-    return Page(
+    found.sort(key=_place)
+    attributes = info.get("page_attribute")
+    return BenchmarkPage(
         image=Path(image).name,
-        blocks=blocks,
-        tables=[Table(_content(table, "html"), str(table.get("latex") or "")) for table in tables],
-        attributes=info.get("page_attribute") if isinstance(info.get("page_attribute"), dict) else {},
+        blocks=[_block(block) for block in found if block["category_type"] in _CATEGORIES],
+        tables=[
+            BenchmarkTable(_content(block, "html"), str(block.get("latex") or ""))
+            for block in found
+            if block["category_type"] == "table"
+        ],
+        attributes=attributes if isinstance(attributes, dict) else {},
     )
 
 
-def _is_block(block: Mapping[str, Any]) -> bool:
-    return block["category_type"] in _CATEGORIES
-
-
-def _block(block: Mapping[str, Any]) -> Block:
+def _place(block: Mapping[str, Any]) -> tuple[float, int]:
     category = block["category_type"]
-    content = _content(block, "latex" if category == FORMULA else "text")
-    return Block(category, content, _order(block))
+    return _order(block) or 0, _CATEGORIES.index(category) if category in _CATEGORIES else -1
+
+
+def _block(block: Mapping[str, Any]) -> GroundTruthBlock:
+    category = block["category_type"]
+    return GroundTruthBlock(category, _content(block, "latex" if category == FORMULA else "text"), _order(block))
 
 
 def _truncated(entry: Mapping[str, Any]) -> list[list[Any]]:

@@ -1,7 +1,8 @@
 r"""What of a block is compared: text without punctuation, formulas without their fonts, tables without their style.
 
 Source: utils/data_preprocess.py of the official scorer (`textblock2unicode`, `clean_string`, `normalized_formula`,
-`normalized_html_table`). LaTeX inside text is written in Unicode by pylatexenc, whose releases differ.
+`normalized_html_table`). LaTeX inside text is written in Unicode by pylatexenc, whose releases differ: scores are those
+of the official scorer with its release alone.
 """
 
 import html
@@ -9,9 +10,13 @@ import logging
 import re
 import unicodedata
 from functools import lru_cache
+from importlib import metadata
 
 from bs4 import BeautifulSoup
-from pylatexenc.latex2text import LatexNodes2Text
+
+from ocr2_hf.errors import UsageError
+
+PYLATEXENC = "3.0a30"  # also in setup.cfg, in the extra `omnidocbench`
 
 _INLINE = re.compile(r"\$(.*?)\$|\\\((.*?)\\\)")
 _ESCAPED = re.compile(r"\\[\\_&%^]")
@@ -19,8 +24,9 @@ _NO_WORD = re.compile(r"[^\w\u4e00-\u9fff]")
 _LINE_ENDS = ("\\t", "\\n", "\t", "\n", "/t", "/n")
 
 _DISPLAY = re.compile(r"\\\[(.+?)(?<!\\)\\\]")
-_SPACING = [re.compile(rf"\\{command}\{{.*?\}}") for command in ("tag", "hspace", "begin", "end")]
-_COLUMN_SPACING = re.compile(r"\\arraycolsep.*?\}")
+_SPACING = [
+    re.compile(rf"\\{command}.*?\}}") for command in (r"tag\{", r"hspace\{", r"begin\{", r"end\{", "arraycolsep")
+]
 # Dropped one after the other, wherever they stand, so `\text` comes after `\textbf`, and again once blanks are gone.
 _DROPPED_COMMANDS = """
     mathbf mathrm mathnormal mathit mathbb mathcal mathscr mathfrak mathsf mathtt textbf text boldmath boldsymbol
@@ -41,6 +47,19 @@ _COLUMNS = re.compile("<colgroup>.*?</colgroup>")
 logging.getLogger("pylatexenc").setLevel(logging.ERROR)
 
 
+def check_pylatexenc() -> None:
+    """Raises UsageError where pylatexenc is not installed, or in another release."""
+    try:
+        found = metadata.version("pylatexenc")
+    except metadata.PackageNotFoundError:
+        found = "none"
+    if found != PYLATEXENC:
+        raise UsageError(
+            f"OmniDocBench is scored with pylatexenc {PYLATEXENC}, {found} is installed: "
+            "pip install 'ocr2_hf[omnidocbench]'"
+        )
+
+
 def normalize_text(text: str) -> str:
     """Inline formulas in Unicode, then letters, digits and underscores alone, of every script; case is kept."""
     return clean_text(_INLINE.sub(_formula_to_unicode, text))
@@ -59,7 +78,7 @@ def normalize_formula(latex: str) -> str:
     display = _DISPLAY.search(latex)
     if display:
         latex = display.group(1).strip()
-    for spacing in (*_SPACING, _COLUMN_SPACING):
+    for spacing in _SPACING:
         latex = spacing.sub("", latex)
     latex = latex.strip(".")
     for dropped in _DROPPED:
@@ -88,6 +107,8 @@ def normalize_table(table: str) -> str:
 @lru_cache(maxsize=10_000)
 def latex_to_unicode(latex: str) -> str | None:
     """`latex` as text; None where pylatexenc cannot read it."""
+    from pylatexenc.latex2text import LatexNodes2Text  # an extra: see `check_pylatexenc`
+
     try:
         return LatexNodes2Text().latex_to_text(latex)
     except Exception:  # noqa: BLE001 - whatever it raises on broken LaTeX, the formula stays as it is

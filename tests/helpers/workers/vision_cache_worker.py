@@ -14,7 +14,7 @@ import deepspeed
 
 from ocr2_hf import load_dataset
 from ocr2_hf.benchmark.machine import end_processes
-from ocr2_hf.data.pages import PageTasks
+from ocr2_hf.data.page_tasks import PageTasks
 from ocr2_hf.modeling.load import load_model, load_processor
 from ocr2_hf.recipe import OCR2TrainingArguments
 from ocr2_hf.training.vision_cache import VisionCache

@@ -1,7 +1,5 @@
-"""`evaluate.load("ocr2_hf/evaluation/metrics/box_f1")`: see `ocr2_hf.evaluation.metric_module`."""
+"""`evaluate.load("ocr2_hf/evaluation/metrics/box_f1")`: see `ocr2_hf.evaluation.metrics`."""
 
-from ocr2_hf.evaluation import metric_module
+from ocr2_hf.evaluation.metrics.metrics import module_of
 
-
-class Module(metric_module.MetricModule):
-    metric = "box_f1"
+Module = module_of("box_f1")

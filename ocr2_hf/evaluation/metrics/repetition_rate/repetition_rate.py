@@ -1,7 +1,5 @@
-"""`evaluate.load("ocr2_hf/evaluation/metrics/repetition_rate")`: see `ocr2_hf.evaluation.metric_module`."""
+"""`evaluate.load("ocr2_hf/evaluation/metrics/repetition_rate")`: see `ocr2_hf.evaluation.metrics`."""
 
-from ocr2_hf.evaluation import metric_module
+from ocr2_hf.evaluation.metrics.metrics import module_of
 
-
-class Module(metric_module.MetricModule):
-    metric = "repetition_rate"
+Module = module_of("repetition_rate")

@@ -1,0 +1,174 @@
+"""JSON and JSONL that nobody vouches for: bounded in size, each key once, no NaN; every fault is a `RecordError`.
+
+What a file is, is told from its head, without parsing it. Rows of a JSONL file are found by their place in the file, so
+that a file of any size takes little memory.
+"""
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import Any, BinaryIO
+
+from data_scripts.file_tree import annotation_read, first_heads
+from data_scripts.formats.entries import read_entry
+from data_scripts.formats.format import ListedPage
+from ocr2_hf.document.records import RecordError, shown
+from ocr2_hf.errors import WorkError
+
+# Where a row of a JSONL file is: its first byte and how many it has.
+Place = tuple[int, int]
+
+# A page of 10,000 words with a box each takes 1 MB.
+MAX_PAGE_BYTES = 16 * 2**20
+# The largest known file of many pages, the COCO file of PubLayNet, has 1.7 GB.
+MAX_FILE_BYTES = 2 * 2**30
+
+_FARTHEST = 1e9
+
+HEAD_BYTES = 2**16
+_DEEPEST = 6
+
+# A string may be cut off by the end of the head: it is taken whole, or every quote in it would be tried again.
+_TOKEN = re.compile(r'"((?:[^"\\]|\\.)*+)(?:"(\s*+:)?|\\?\Z)|[{}\[\]]', re.DOTALL)
+
+
+def parse_json(data: bytes, shrink: Callable[[dict], Any] | None = None) -> Any:
+    """The JSON value in `data`; `shrink` makes of every object in it what is kept, while the rest is still parsed."""
+    unique = _unique_keys if shrink is None else lambda pairs: shrink(_unique_keys(pairs))
+    try:
+        return json.loads(data, object_pairs_hook=unique, parse_constant=_refuse_constant)
+    except RecordError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"annotation is broken JSON: {error}") from error
+
+
+def parse_object(data: bytes) -> dict[str, Any]:
+    """The JSON object in `data`."""
+    annotation = parse_json(data)
+    if not isinstance(annotation, dict):
+        raise RecordError(f"annotation is a JSON {type(annotation).__name__}, not an object")
+    return annotation
+
+
+def read_bytes(path: str, limit: int = MAX_PAGE_BYTES) -> bytes:
+    """The file's bytes; `RecordError` where it cannot be read or is too large."""
+    with annotation_read(), open(path, "rb") as file:
+        if (size := os.fstat(file.fileno()).st_size) > limit:
+            raise RecordError(f"annotation of {size:,} bytes is over the limit of {limit:,} bytes")
+        return file.read()
+
+
+def read_shared_json(path: str, kind: type, shrink: Callable[[dict], Any] | None = None) -> Any:
+    """The list or object, as `kind` says, in a file of many pages; `WorkError` naming the file where there is none."""
+    try:
+        value = parse_json(read_bytes(path, MAX_FILE_BYTES), shrink)
+    except RecordError as error:
+        raise WorkError(f"{path}: {error}") from None
+    if not isinstance(value, kind):
+        raise WorkError(f"{path}: annotation is a JSON {type(value).__name__}, not a {kind.__name__}")
+    return value
+
+
+def numbers(values: Any, count: int, where: str) -> list[float]:
+    """`values` if it is a list of `count` numbers that one can calculate with; `RecordError` beginning with `where`."""
+    if isinstance(values, list) and len(values) == count and all(map(_is_number, values)):
+        return values
+    raise RecordError(f"{where} is {shown(values)}, not a list of {count} numbers")
+
+
+def are_all(kind: type, values: Any) -> bool:
+    """Is it a list of that kind alone?"""
+    return isinstance(values, list) and all(isinstance(value, kind) for value in values)
+
+
+def string(value: Any, where: str) -> str:
+    """`value` if it is a string; `RecordError` beginning with `where`."""
+    if isinstance(value, str):
+        return value
+    raise RecordError(f"{where} is {shown(value)}, not a string")
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and -_FARTHEST < value < _FARTHEST
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise RecordError(f"annotation has the key {shown(twice)} twice")
+    return found
+
+
+def _refuse_constant(literal: str) -> float:
+    raise RecordError(f"annotation holds {literal}, which is not JSON")
+
+
+def first_key_paths(paths: list[str]) -> Iterator[set[str]]:
+    """The key paths in the heads of the first of these files; none of a file that cannot be read."""
+    return (key_paths(head.decode(errors="replace")) for head in first_heads(paths, HEAD_BYTES))
+
+
+def key_paths(head: str) -> set[str]:
+    """Where the keys in the beginning of a JSON text stand: `{"images": [{"id": 1` has .images and .images[].id."""
+    found = set()
+    open_parts: list[str] = []  # of every open bracket: its key read last, or [] in a list
+    for token in _TOKEN.finditer(head):
+        if token[0] in "{[":
+            open_parts.append("[]" if token[0] == "[" else "")
+        elif token[0] in "}]":
+            del open_parts[-1:]
+        elif token[2] and open_parts:
+            open_parts[-1] = f".{token[1]}"
+            if len(open_parts) <= _DEEPEST:
+                found.add("".join(open_parts))
+    return found
+
+
+def list_rows(path: str) -> Iterator[tuple[int, Place, dict[str, Any] | RecordError]]:
+    """(line number from 1, place, row or what is wrong with it) of every line that is not blank.
+
+    `WorkError` where the file cannot be read.
+    """
+    offset = 0
+    try:
+        with open(path, "rb") as file:
+            for number in count(1):
+                line = file.readline(MAX_PAGE_BYTES)
+                if not line:
+                    return
+                size = len(line) + _skip_rest(file, line)
+                if line.strip():
+                    yield number, (offset, size), _row_or_fault(line, size)
+                offset += size
+    except OSError as error:
+        raise WorkError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _skip_rest(file: BinaryIO, line: bytes) -> int:
+    """Go to the end of a line of which `line` is the beginning; how many bytes that are."""
+    skipped = 0
+    while not line.endswith(b"\n") and (line := file.readline(MAX_PAGE_BYTES)):
+        skipped += len(line)
+    return skipped
+
+
+def _row_or_fault(line: bytes, size: int) -> dict[str, Any] | RecordError:
+    if size > len(line):
+        return RecordError(f"row of {size:,} bytes is over the limit of {MAX_PAGE_BYTES:,} bytes")
+    try:
+        return parse_object(line)
+    except RecordError as error:
+        return error
+
+
+def read_row(page: ListedPage) -> dict[str, Any]:
+    """The row at the place that is the page's entry; `RecordError` where a fault is."""
+    offset, size = read_entry(page)
+    with annotation_read(), open(page.annotation, "rb") as file:
+        file.seek(offset)
+        return parse_object(file.read(size))

@@ -1,0 +1,119 @@
+"""Read many files into a directory: batches across files, bad ones listed, what is done passed over."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from tqdm.auto import tqdm
+
+from ocr2_hf.document.page_files import Pages, PageSource, list_pages
+from ocr2_hf.errors import WorkError
+from ocr2_hf.reading import MAX_NEW_TOKENS
+from ocr2_hf.reading.inputs import Input
+from ocr2_hf.reading.reader import DocumentReader
+from ocr2_hf.reading.results import Document
+from ocr2_hf.reading.resume_log import ResumeLog
+
+
+@dataclass
+class FileResult:
+    """What came of reading files. `done` counts files that were read before; `corrected` are files whose JSON someone
+    changed; `failed` says which files and pages could not be read, and why; `cut_off` are pages that hit a limit.
+    """
+
+    pages: int = 0
+    done: int = 0
+    corrected: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    cut_off: list[str] = field(default_factory=list)
+
+
+@dataclass
+class FileReader:
+    """Reads files with `reader` into the directory of `log`, `prompt` as `reader.prompt` gives it."""
+
+    reader: DocumentReader
+    log: ResumeLog
+    prompt: str
+    pages: Pages | None = None
+    max_new_tokens: int = MAX_NEW_TOKENS
+    batch_size: int = 8
+    _open: dict[str, Document] = field(default_factory=dict, init=False)
+
+    def read(self, files: Sequence[Input]) -> FileResult:
+        """Read what is not done. A file or page that cannot be read does not keep the others from it."""
+        result, pending = FileResult(), []
+        for item in files:
+            if self.log.is_done(item):
+                result.done += 1
+            elif self.log.is_corrected(item):
+                result.corrected.append(str(self.log.json_path(item)))
+            else:
+                pending.append(item)
+
+        def failed(source: PageSource, error: WorkError) -> None:
+            result.failed.append(str(error))
+            document = self._open[str(source.source)]
+            document.fail(source.number, str(error))
+            self._finish_if_complete(document)
+            progress.update()
+
+        with tqdm(total=len(pending), desc="reading", unit="page") as progress:
+            sources = self._sources(pending, result, progress)
+            for page in self.reader.stream(sources, self.prompt, self.max_new_tokens, self.batch_size, failed):
+                try:
+                    image = page.source.load_for_reading().image
+                except WorkError as error:  # the file has gone meanwhile
+                    failed(page.source, error)
+                    continue
+                document = self._open[str(page.source.source)]
+                document.add(page, image)
+                self._finish_if_complete(document)
+                result.pages += 1
+                if not page.finished:
+                    result.cut_off.append(f"{page.source.name} ({page.reason})")
+                progress.update()
+        return result
+
+    def _sources(self, files: Sequence[Input], result: FileResult, progress: tqdm) -> Iterator[PageSource]:
+        """The pages that are to be read; a document is open from its first page on."""
+        for item in files:
+            try:
+                pages = list_pages(item.path, self.pages)
+            except WorkError as error:
+                result.failed.append(str(error))
+                progress.update()
+                continue
+            document = self._open[item.path] = Document(self.log, item, len(pages))
+            progress.total += len(pages) - 1
+            progress.update(len(document.done))
+            self._finish_if_complete(document)
+            yield from (page for page in pages if page.number not in document.done)
+
+    def _finish_if_complete(self, document: Document) -> None:
+        if document.complete:
+            document.finish()
+            del self._open[document.item.path]
+
+
+def read_markdown(
+    reader: DocumentReader,
+    files: Sequence[Input],
+    prompt: str,
+    failed: list[str],
+    pages: Pages | None = None,
+    max_new_tokens: int = MAX_NEW_TOKENS,
+    batch_size: int = 8,
+) -> Iterator[str]:
+    """The markdown of each file, nothing written; why files and pages could not be read goes to `failed`."""
+
+    def sources() -> Iterator[PageSource]:
+        for item in tqdm(files, desc="reading", unit="file"):
+            try:
+                yield from list_pages(item.path, pages)
+            except WorkError as error:
+                failed.append(str(error))
+
+    read = reader.stream(sources(), prompt, max_new_tokens, batch_size, lambda _, error: failed.append(str(error)))
+    for _, group in groupby(read, key=lambda page: page.source.source):
+        yield "\n\n".join(page.markdown for page in group)
