@@ -22,9 +22,8 @@ from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 from ocr2_hf.data.augment import augment_problems
 from ocr2_hf.data.collator import ROLES
 from ocr2_hf.data.tasks import PROMPTS
+from ocr2_hf.decoding import NO_REPEAT_NGRAM, NO_REPEAT_WINDOW
 from ocr2_hf.evaluation.registry import training_metrics
-
-NO_REPEAT_NGRAM, NO_REPEAT_WINDOW = 20, 90  # as the model's authors decode single pages
 
 TaskName = Literal[tuple(PROMPTS)]
 Role = Literal[ROLES]
