@@ -110,6 +110,7 @@ class ModelArguments:
 
     @property
     def uses_lora(self) -> bool:
+        """Whether anything trains by adapters."""
         return self.train_language == "lora" or self.train_vision == "lora"
 
 
@@ -296,19 +297,23 @@ class Key:
 
     @property
     def default(self) -> Any:
+        """A new copy where it can be changed."""
         made = self.field.default_factory
         return made() if callable(made) else self.field.default
 
     @property
     def help(self) -> str:
+        """What the key does, on one line."""
         return " ".join(self.field.metadata.get("help", "").split())
 
     @property
     def identity(self) -> bool:
+        """Whether a run with another value is another run, which no checkpoint of this one goes on as."""
         return self.field.metadata.get("identity", self.field.name in _LIBRARY_IDENTITY)
 
     @property
     def whole_run(self) -> bool:
+        """Whether all stages have the same value."""
         return self.field.metadata.get("whole_run", self.field.name in _LIBRARY_WHOLE_RUN)
 
     @property

@@ -29,6 +29,7 @@ from ocr2_hf.document.predictions import PREDICTIONS_FILE
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Evaluate, score or compare, and write the report."""
     args = _parse(argv)
     output = output_folder(args.output_dir)
     if args.compare:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Read every file; print the markdown, or write it with the pages as JSON."""
     args = _parse(argv)
     output = output_folder(args.output_dir) if args.output_dir else None
     inputs, reader = open_call(args, output)

@@ -24,6 +24,7 @@ STATUSES = ("ok", "off", "not checkable")
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Read the statements of every file, write them and say which sums do not add up."""
     args = _parse(argv)
     output = output_folder(args.output_dir)
     inputs, reader = open_call(args, output)
