@@ -22,6 +22,7 @@ COMMANDS = {
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Run the command that the first word names; its exit status. Raises `UsageError` where there is none."""
     words = sys.argv[1:] if argv is None else argv
     # The deepspeed launcher puts its own flag before the command.
     while words and words[0].startswith("--local_rank"):
@@ -35,6 +36,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def cli() -> None:
+    """The console script."""
     sys.exit(run_command(main))
 
 

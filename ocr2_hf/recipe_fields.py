@@ -22,9 +22,8 @@ from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 from ocr2_hf.data.augment import augment_problems
 from ocr2_hf.data.collator import ROLES
 from ocr2_hf.data.tasks import PROMPTS
+from ocr2_hf.decoding import NO_REPEAT_NGRAM, NO_REPEAT_WINDOW
 from ocr2_hf.evaluation.registry import training_metrics
-
-NO_REPEAT_NGRAM, NO_REPEAT_WINDOW = 20, 90  # as the model's authors decode single pages
 
 TaskName = Literal[tuple(PROMPTS)]
 Role = Literal[ROLES]
@@ -111,6 +110,7 @@ class ModelArguments:
 
     @property
     def uses_lora(self) -> bool:
+        """Whether anything trains by adapters."""
         return self.train_language == "lora" or self.train_vision == "lora"
 
 
@@ -297,19 +297,23 @@ class Key:
 
     @property
     def default(self) -> Any:
+        """A new copy where it can be changed."""
         made = self.field.default_factory
         return made() if callable(made) else self.field.default
 
     @property
     def help(self) -> str:
+        """What the key does, on one line."""
         return " ".join(self.field.metadata.get("help", "").split())
 
     @property
     def identity(self) -> bool:
+        """Whether a run with another value is another run, which no checkpoint of this one goes on as."""
         return self.field.metadata.get("identity", self.field.name in _LIBRARY_IDENTITY)
 
     @property
     def whole_run(self) -> bool:
+        """Whether all stages have the same value."""
         return self.field.metadata.get("whole_run", self.field.name in _LIBRARY_WHOLE_RUN)
 
     @property

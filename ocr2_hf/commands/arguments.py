@@ -4,6 +4,7 @@ import argparse
 import math
 from pathlib import Path
 
+from ocr2_hf.decoding import BATCH_SIZE, MAX_NEW_TOKENS, NO_REPEAT_NGRAM, NO_REPEAT_WINDOW
 from ocr2_hf.errors import UsageError
 
 
@@ -19,6 +20,12 @@ def output_folder(name: str) -> Path:
     if output.exists() and not output.is_dir():
         raise UsageError(f"--output_dir {output} is a file; name a directory")
     return output
+
+
+def check_model_name(name: str) -> None:
+    """Raise `UsageError` for what is no directory and can be no Hub id; to be asked before models can be loaded."""
+    if not Path(name).exists() and (name.count("/") > 1 or name.startswith(("/", ".", "~"))):
+        raise UsageError(f"no model {name!r}: there is no such directory, and a Hub id is ORG/NAME")
 
 
 def positive_integer(text: str) -> int:
@@ -71,15 +78,13 @@ def page_size(text: str) -> tuple[int, int]:
 
 def add_generation_flags(parser: argparse.ArgumentParser) -> None:
     """How pages are answered: flags that every command which reads has."""
-    parser.add_argument("--batch_size", type=positive_integer, default=8)
-    parser.add_argument("--max_new_tokens", type=positive_integer, default=4096)
+    parser.add_argument("--batch_size", type=positive_integer, default=BATCH_SIZE)
+    parser.add_argument("--max_new_tokens", type=positive_integer, default=MAX_NEW_TOKENS)
     told = "default: what the model's recipe says, else"
-    parser.add_argument(
-        "--no_repeat_ngram", type=whole_number, metavar="N", help=f"repeat no run of N tokens; 0: off; {told} 20"
-    )
-    parser.add_argument(
-        "--no_repeat_window", type=positive_integer, metavar="N", help=f"within the last N tokens; {told} 90"
-    )
+    ngram = f"repeat no run of N tokens; 0: off; {told} {NO_REPEAT_NGRAM}"
+    parser.add_argument("--no_repeat_ngram", type=whole_number, metavar="N", help=ngram)
+    window = f"within the last N tokens; {told} {NO_REPEAT_WINDOW}"
+    parser.add_argument("--no_repeat_window", type=positive_integer, metavar="N", help=window)
 
 
 def loop_guard(args: argparse.Namespace) -> dict[str, int | None]:

@@ -29,6 +29,7 @@ from ocr2_hf.training.launch_checks import check_machine
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Run the benchmark and write its results."""
     options, overrides = _parser().parse_known_args(argv)
     recipe = bench_recipe(options.recipe, overrides)
     check_machine(recipe, recipe.training_arguments())

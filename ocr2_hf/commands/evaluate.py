@@ -14,7 +14,14 @@ stopped. On several GPUs, or as several processes, each reading its share of the
 import argparse
 from pathlib import Path
 
-from ocr2_hf.commands.arguments import add_generation_flags, command_parser, loop_guard, output_folder, positive_integer
+from ocr2_hf.commands.arguments import (
+    add_generation_flags,
+    check_model_name,
+    command_parser,
+    loop_guard,
+    output_folder,
+    positive_integer,
+)
 from ocr2_hf.commands.omnidocbench import add_omnidocbench_arguments, score_omnidocbench
 from ocr2_hf.commands.scoring import compare_evaluations, load_pages, score_predictions, write_results
 from ocr2_hf.data.tasks import PROMPTS
@@ -22,6 +29,7 @@ from ocr2_hf.document.predictions import PREDICTIONS_FILE
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Evaluate, score or compare, and write the report."""
     args = _parse(argv)
     output = output_folder(args.output_dir)
     if args.compare:
@@ -31,6 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     elif args.predictions:
         score_predictions(args, output)
     else:
+        check_model_name(args.model)
         _evaluate_model(args, output)
     return 0
 

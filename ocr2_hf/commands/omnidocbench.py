@@ -24,6 +24,7 @@ MAX_PROCESSES = 8
 
 
 def add_omnidocbench_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of `ocr2 evaluate` for OmniDocBench."""
     parser.add_argument("--omnidocbench", metavar="GT.json", help="pages of OmniDocBench v1.5; needs --predictions DIR")
     parser.add_argument(
         "--cdm_scores", metavar="FILE", help="CDM of the formulas.json that --omnidocbench wrote, by the CDM tool"

@@ -22,6 +22,7 @@ SIZES = ((640, 640), (1024, 1024), (1240, 1754), (1754, 1240), (1700, 2200), (24
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Print what a recipe needs."""
     options, overrides = _parser().parse_known_args(argv)
     recipe = load_recipe(options.recipe, overrides)
     plan = make_plan(recipe, recipe.training_arguments(), options.page, options.target_tokens)

@@ -17,6 +17,7 @@ from ocr2_hf.publishing.hub import PushOptions, push_model
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Push a directory, and say where it went."""
     args = _parse(argv)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     evaluations = None if args.evaluation is None else tuple(map(Path, args.evaluation))

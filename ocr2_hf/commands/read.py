@@ -12,19 +12,25 @@ build_dataset.py --format ocr2 makes the pages ready for training.
 """
 
 import argparse
+from typing import TYPE_CHECKING
 
 from ocr2_hf.commands.arguments import add_generation_flags, command_parser, output_folder, seconds
 from ocr2_hf.commands.reading import answer_settings, check_all_read, open_call, print_outcome
 from ocr2_hf.data.tasks import PROMPTS
-from ocr2_hf.reading import MAX_SECONDS
-from ocr2_hf.reading.file_reader import FileReader, FileResult, read_markdown
+from ocr2_hf.decoding import MAX_SECONDS
 from ocr2_hf.reading.resume_log import ResumeLog, fingerprint
+
+if TYPE_CHECKING:
+    from ocr2_hf.reading.file_reader import FileResult
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Read every file; print the markdown, or write it with the pages as JSON."""
     args = _parse(argv)
     output = output_folder(args.output_dir) if args.output_dir else None
     inputs, reader = open_call(args, output)
+    from ocr2_hf.reading.file_reader import FileReader, read_markdown
+
     prompt = reader.prompt(args.task, args.prompt)
     limits = (args.pages, args.max_new_tokens, args.batch_size)
     failed = inputs.failed
@@ -41,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _report(result: FileResult, left_out: int) -> None:
+def _report(result: "FileResult", left_out: int) -> None:
     counts = {"pages read": result.pages, "files read before": result.done}
     lists = {
         "answers cut off at a limit": result.cut_off,

@@ -1,27 +1,47 @@
 """What `ocr2 read` and `ocr2 statements` have in common: how they begin, and what they tell at the end."""
 
 import argparse
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ocr2_hf.commands.arguments import loop_guard
-from ocr2_hf.document.page_files import page_ranges
+from ocr2_hf.commands.arguments import check_model_name, loop_guard
+from ocr2_hf.document.page_files import list_pages, page_ranges
 from ocr2_hf.errors import WorkError
-from ocr2_hf.reading.inputs import Inputs, find_inputs
-from ocr2_hf.reading.reader import DocumentReader
+from ocr2_hf.reading.inputs import Input, Inputs, find_inputs
+
+if TYPE_CHECKING:
+    from ocr2_hf.reading.reader import DocumentReader
 
 _LISTED = 10
 
 
-def open_call(args: argparse.Namespace, output: Path | None) -> tuple[Inputs, DocumentReader]:
-    """What there is to read, and the reader; what is wrong with the call is raised before a model is loaded."""
+def open_call(args: argparse.Namespace, output: Path | None) -> "tuple[Inputs, DocumentReader]":
+    """What there is to read, and the reader.
+
+    What is wrong with the call is raised before anything that loads models is imported: `UsageError`, and `WorkError`
+    where none of the files is there.
+    """
     page_ranges(args.pages)
     inputs = find_inputs(args.files, output)
+    check_model_name(args.model)
+    if not any(os.path.exists(item.path) for item in inputs.files):
+        check_all_read(inputs.failed + [_why_not(item) for item in inputs.files])
+    from ocr2_hf.reading.reader import DocumentReader
+
     return inputs, DocumentReader.from_pretrained(args.model, **loop_guard(args), max_seconds=args.max_seconds)
 
 
-def answer_settings(args: argparse.Namespace, reader: DocumentReader, names: Iterable[str]) -> dict[str, Any]:
+def _why_not(item: Input) -> str:
+    try:
+        list_pages(item.path)
+    except WorkError as error:
+        return str(error)
+    return f"{item.path}: it came while this looked for it"
+
+
+def answer_settings(args: argparse.Namespace, reader: "DocumentReader", names: Iterable[str]) -> dict[str, Any]:
     """What answers depend on: the arguments `names`, and the reader's limits."""
     limits = ("no_repeat_ngram", "no_repeat_window", "max_seconds")
     return {name: getattr(args, name) for name in names} | {name: getattr(reader, name) for name in limits}

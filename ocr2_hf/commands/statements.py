@@ -9,22 +9,28 @@ on where it was stopped.
 """
 
 import argparse
+from typing import TYPE_CHECKING
 
 from ocr2_hf.commands.arguments import add_generation_flags, command_parser, output_folder, seconds
 from ocr2_hf.commands.reading import answer_settings, check_all_read, open_call, print_outcome
-from ocr2_hf.reading import MAX_SECONDS
+from ocr2_hf.decoding import MAX_SECONDS
 from ocr2_hf.reading.resume_log import fingerprint
 from ocr2_hf.statements.files import WRITERS, StatementsOutcome, ledger_for, read_statements
-from ocr2_hf.statements.parser import FinancialStatementParser
-from ocr2_hf.statements.table_detector import TableTransformer
+
+if TYPE_CHECKING:
+    from ocr2_hf.statements.parser import FinancialStatementParser
 
 STATUSES = ("ok", "off", "not checkable")
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Read the statements of every file, write them and say which sums do not add up."""
     args = _parse(argv)
     output = output_folder(args.output_dir)
     inputs, reader = open_call(args, output)
+    from ocr2_hf.statements.parser import FinancialStatementParser
+    from ocr2_hf.statements.table_detector import TableTransformer
+
     finder = None if args.detector == "layout" else TableTransformer.from_pretrained(args.detector)
     parser = FinancialStatementParser(reader, finder, args.locate, args.prompt, args.max_new_tokens, args.batch_size)
     formats = list(dict.fromkeys(args.to))
@@ -36,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _settings(args: argparse.Namespace, parser: FinancialStatementParser, formats: list[str]) -> dict:
+def _settings(args: argparse.Namespace, parser: "FinancialStatementParser", formats: list[str]) -> dict:
     """What the results depend on."""
     given = answer_settings(args, parser.reader, ("model", "pages", "detector", "locate", "max_new_tokens"))
     return given | {"prompts": [parser.reader.prompts["markdown"], parser.prompt], "to": formats}

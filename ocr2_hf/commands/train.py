@@ -29,6 +29,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Train by a recipe, or go on where it was stopped; push where the recipe says so."""
     options, overrides = _parser().parse_known_args(argv)
     recipe = load_recipe(options.recipe, overrides)
     args = recipe.training_arguments()

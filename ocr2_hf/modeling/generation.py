@@ -11,9 +11,9 @@ from transformers import LogitsProcessor, LogitsProcessorList
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from ocr2_hf.data.collator import GenerationCollator
+from ocr2_hf.decoding import NO_REPEAT_NGRAM, NO_REPEAT_WINDOW
 from ocr2_hf.document.grounding import parse_regions
 from ocr2_hf.document.predictions import Prediction
-from ocr2_hf.recipe_fields import NO_REPEAT_NGRAM, NO_REPEAT_WINDOW
 
 
 @dataclass

@@ -16,12 +16,12 @@ from tqdm.auto import tqdm
 
 from ocr2_hf.data.images import crop_table
 from ocr2_hf.data.tasks import build_example, build_target, chosen_table, suits
+from ocr2_hf.decoding import BATCH_SIZE, MAX_NEW_TOKENS
 from ocr2_hf.document.atomic_files import drop_half_line
 from ocr2_hf.document.page_files import to_rgb
 from ocr2_hf.document.predictions import Prediction, json_line, read_predictions, write_predictions
 from ocr2_hf.errors import WorkError
 from ocr2_hf.modeling.generation import prediction_line
-from ocr2_hf.reading import MAX_NEW_TOKENS
 from ocr2_hf.reading.reader import DocumentReader, read_saved_recipe
 from ocr2_hf.reading.references import has_boxes, page_facts
 from ocr2_hf.reading.resume_log import process_file, process_files
@@ -91,7 +91,7 @@ def predict_dataset(
     dataset: Dataset,
     task: str,
     path: str | Path,
-    batch_size: int = 8,
+    batch_size: int = BATCH_SIZE,
     max_new_tokens: int = MAX_NEW_TOKENS,
     processes: Processes | None = None,
 ) -> list[Prediction]:

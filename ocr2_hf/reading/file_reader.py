@@ -6,9 +6,9 @@ from itertools import groupby
 
 from tqdm.auto import tqdm
 
+from ocr2_hf.decoding import BATCH_SIZE, MAX_NEW_TOKENS
 from ocr2_hf.document.page_files import Pages, PageSource, list_pages
 from ocr2_hf.errors import WorkError
-from ocr2_hf.reading import MAX_NEW_TOKENS
 from ocr2_hf.reading.inputs import Input
 from ocr2_hf.reading.reader import DocumentReader
 from ocr2_hf.reading.results import Document
@@ -37,7 +37,7 @@ class FileReader:
     prompt: str
     pages: Pages | None = None
     max_new_tokens: int = MAX_NEW_TOKENS
-    batch_size: int = 8
+    batch_size: int = BATCH_SIZE
     _open: dict[str, Document] = field(default_factory=dict, init=False)
 
     def read(self, files: Sequence[Input]) -> FileResult:
@@ -103,7 +103,7 @@ def read_markdown(
     failed: list[str],
     pages: Pages | None = None,
     max_new_tokens: int = MAX_NEW_TOKENS,
-    batch_size: int = 8,
+    batch_size: int = BATCH_SIZE,
 ) -> Iterator[str]:
     """The markdown of each file, nothing written; why files and pages could not be read goes to `failed`."""
 

@@ -9,16 +9,15 @@ from PIL import Image
 
 from ocr2_hf.data.images import ImageSettings
 from ocr2_hf.data.tasks import PROMPTS
+from ocr2_hf.decoding import BATCH_SIZE, MAX_NEW_TOKENS, MAX_SECONDS, NO_REPEAT_NGRAM, NO_REPEAT_WINDOW
 from ocr2_hf.document.page_files import LoadedPage, Pages, PageSource, Source, is_pdf, list_pages
 from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.modeling.generation import Generation, generate
 from ocr2_hf.modeling.load import load_model, load_processor
 from ocr2_hf.modeling.model_files import files_beside
-from ocr2_hf.reading import MAX_NEW_TOKENS, MAX_SECONDS
 from ocr2_hf.reading.onnx_model import is_onnx_folder, load_onnx_model
 from ocr2_hf.reading.results import Page
 from ocr2_hf.recipe_checks import checked, loop_guard_problems
-from ocr2_hf.recipe_fields import NO_REPEAT_NGRAM, NO_REPEAT_WINDOW
 from ocr2_hf.recipe_file import RECIPE_FILE, read_saved
 
 # Grey levels by which the pixels of a blank page may differ, as JPEG makes them.
@@ -122,7 +121,7 @@ class DocumentReader:
         task: str = "markdown",
         prompt: str | None = None,
         max_new_tokens: int = MAX_NEW_TOKENS,
-        batch_size: int = 8,
+        batch_size: int = BATCH_SIZE,
         pages: Pages | None = None,
     ) -> Page | list[Page]:
         """Read an image (PIL or a file) -> `Page`; a PDF, a multi-page TIFF or a list -> list of `Page`.
@@ -142,7 +141,7 @@ class DocumentReader:
         sources: Iterable[PageSource],
         prompt: str,
         max_new_tokens: int = MAX_NEW_TOKENS,
-        batch_size: int = 8,
+        batch_size: int = BATCH_SIZE,
         on_error: OnError = _raise,
     ) -> Iterator[Page]:
         """Read pages as they come, `batch_size` at a time, in order; `prompt` as `self.prompt` gives it.

@@ -9,12 +9,13 @@ from pathlib import Path
 from PIL import Image
 
 from ocr2_hf.data.images import Crop, crop_table
+from ocr2_hf.decoding import BATCH_SIZE, MAX_NEW_TOKENS
 from ocr2_hf.document.grounding import Box, Region, parse_regions, plain_text
 from ocr2_hf.document.page_files import Pages, PageSource, Source, list_pages
 from ocr2_hf.document.tables import parse_tables
 from ocr2_hf.errors import WorkError
 from ocr2_hf.modeling.generation import Generation
-from ocr2_hf.reading.reader import MAX_NEW_TOKENS, DocumentReader, is_blank
+from ocr2_hf.reading.reader import DocumentReader, is_blank
 from ocr2_hf.statements.joining import ReadTable, join_tables, table_context
 from ocr2_hf.statements.statement import PageSummary, Place, StatementDocument, StatementLine
 from ocr2_hf.statements.table_detector import LayoutTables, TableBox, TableFinder
@@ -61,7 +62,7 @@ class FinancialStatementParser:
         locate: bool = False,
         prompt: str | None = None,
         max_new_tokens: int = MAX_NEW_TOKENS,
-        batch_size: int = 8,
+        batch_size: int = BATCH_SIZE,
     ) -> None:
         if isinstance(model, str | Path):
             model = DocumentReader.from_pretrained(model)

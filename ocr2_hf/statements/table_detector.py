@@ -8,10 +8,11 @@ from typing import Protocol
 import torch
 from PIL import Image
 
+from ocr2_hf.decoding import MAX_NEW_TOKENS
 from ocr2_hf.document.grounding import Box, Region, parse_regions
 from ocr2_hf.document.page_files import Source, list_pages
 from ocr2_hf.errors import UsageError, WorkError
-from ocr2_hf.reading.reader import MAX_NEW_TOKENS, DocumentReader
+from ocr2_hf.reading.reader import DocumentReader
 
 LEAST_SCORE = 0.7  # of a Table Transformer's boxes; what its authors' examples use lies between 0.5 and 0.9
 
