@@ -11,12 +11,12 @@ from PIL import Image
 
 from helpers.commands import python
 from helpers.tiny_pages import processor
-from ocr2_hf.benchmark.contenders import OURS, STOCK, ProcessorCollator, StockPages, as_stock
-from ocr2_hf.benchmark.loss import LossWork, bench_loss, recipe_loss
-from ocr2_hf.benchmark.measure import ratios, summary
-from ocr2_hf.benchmark.pages import PageMix, make_pages, page_size
-from ocr2_hf.benchmark.results import best
+from ocr2_hf.benchmark.contenders import ProcessorCollator, StockPages, as_stock
+from ocr2_hf.benchmark.microbenchmarks import LossWorkload, bench_loss, recipe_loss
+from ocr2_hf.benchmark.pages import make_pages, page_size
+from ocr2_hf.benchmark.results import best, ratios, summary
 from ocr2_hf.benchmark.step_timer import PARTS
+from ocr2_hf.benchmark.workload import OURS, STOCK, PageMix
 from ocr2_hf.commands import bench
 from ocr2_hf.data.collator import IGNORED, TargetEncoder, TrainingCollator
 from ocr2_hf.data.images import ImageSettings
@@ -187,7 +187,7 @@ def test_both_sides_see_the_same_pages_and_the_same_loss():
 )
 def test_the_loss_takes_a_tenth_of_the_stock_paths_memory(weights, compute, trains):
     """Vocabulary, width, batch and length of the real model's, a third of the tokens supervised."""
-    work = LossWork(129_280, 1280, 4, 2048, 1 / 3, 8, weights, compute, trains)
+    work = LossWorkload(129_280, 1280, 4, 2048, 1 / 3, 8, weights, compute, trains)
     counted = bench_loss(work, rounds=0, timed=False)["bytes"]
     assert counted["ratio"] <= 0.1
     assert counted[STOCK] > 4 * 2048 * 129_280 * 4 * 2

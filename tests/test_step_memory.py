@@ -3,12 +3,13 @@
 import pytest
 import torch
 
-from ocr2_hf.benchmark.contenders import OURS, Side, bench_processor
-from ocr2_hf.benchmark.measure import Work, count_peak
-from ocr2_hf.benchmark.pages import PageMix, make_pages
+from ocr2_hf.benchmark.contenders import Contender, bench_processor
+from ocr2_hf.benchmark.pages import make_pages
+from ocr2_hf.benchmark.results import count_peak
+from ocr2_hf.benchmark.workload import OURS, PageMix, Workload
 from ocr2_hf.planning import budget
+from ocr2_hf.planning.memory import PARTS, Precision, StepMemory, fits, step_memory, verdict
 from ocr2_hf.planning.plan import make_plan
-from ocr2_hf.planning.step_memory import PARTS, Precision, StepMemory, fits, step_memory, verdict
 from ocr2_hf.recipe import load_recipe
 
 FLOAT32 = Precision(torch.float32, None)
@@ -25,9 +26,9 @@ SETTINGS = [
 def test_planned_memory_is_what_a_real_step_takes_within_15_percent(repo, recipe, values, tiles):
     words = [word for name, value in values.items() for word in (f"--{name}", str(value).lower())]
     recipe = load_recipe(repo / "recipes/tiny" / f"{recipe}.yaml", ["--dataset", "no_such_pages", *words])
-    work = Work(PageMix(tiles, {60: 1.0}), values["per_device_train_batch_size"], drawn=2)
-    pages = make_pages(work.mix, work.drawn, bench_processor(recipe))
-    measured = count_peak(Side(OURS, recipe), work, pages)["bytes"]
+    workload = Workload(PageMix(tiles, {60: 1.0}), values["per_device_train_batch_size"], drawn=2)
+    pages = make_pages(workload.mix, workload.drawn, bench_processor(recipe))
+    measured = count_peak(Contender(OURS, recipe), workload, pages)["bytes"]
 
     page = {0: (100, 100), 2: (150, 300)}[next(iter(tiles))]
     plan = make_plan(recipe, recipe.training_arguments(), page, 60)

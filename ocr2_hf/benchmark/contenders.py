@@ -1,5 +1,5 @@
-"""The sides of a comparison: this package's trainer by a recipe, and beside it the stock `Trainer` with the model's own
-loss, or this trainer by the recipe with something changed.
+"""The contenders of a benchmark: this package's trainer by a recipe, and beside it the stock `Trainer` with the model's
+own loss, or this trainer by the recipe with something changed.
 
 Both get the same pages in the same order, weights of the same size, and, where nothing was changed, the same arguments
 of training.
@@ -15,6 +15,7 @@ from torch.utils.data import Dataset as TorchDataset
 from transformers import Trainer, TrainingArguments
 from transformers.models.deepseek_ocr2.processing_deepseek_ocr2 import DeepseekOcr2Processor
 
+from ocr2_hf.benchmark.workload import STOCK
 from ocr2_hf.data.collator import IGNORED
 from ocr2_hf.data.images import ImageSettings
 from ocr2_hf.data.tasks import build_example
@@ -31,7 +32,6 @@ from ocr2_hf.recipe import OCR2TrainingArguments, Recipe, load_recipe
 from ocr2_hf.training.job import training_dtype
 from ocr2_hf.training.trainer import OCR2Trainer
 
-OURS, STOCK = "ocr2", "trainer"
 _OUR_CLASSES = (OCR2Model, OCR2PageModel, OCR2VisionModel, OCR2Experts, OCR2Head)  # the last base of each is stock
 
 
@@ -79,8 +79,8 @@ def bench_model(recipe: Recipe, args: OCR2TrainingArguments, processor) -> nn.Mo
 
 
 @dataclass(frozen=True)
-class Side:
-    """One side: its name in the results, `trainer` where it is the stock trainer's, and its recipe."""
+class Contender:
+    """What is measured: its name in the results, `trainer` for the stock trainer, and its recipe."""
 
     name: str
     recipe: Recipe
@@ -91,21 +91,28 @@ class Side:
         model = bench_model(run, args, processor)
         if self.name != STOCK:
             return OCR2Trainer(model, args, processor=processor, train_dataset=pages)
+        # The library's part of the recipe's training block, with this package's defaults.
+        values = {name: getattr(args, name) for name in ("use_cpu", "dataloader_pin_memory")}
+        stock_args = TrainingArguments(**run.library_arguments() | values)
         collator, rows = ProcessorCollator(processor), StockPages(pages)
-        return Trainer(as_stock(model), stock_arguments(run, args), data_collator=collator, train_dataset=rows)
+        return Trainer(as_stock(model), stock_args, data_collator=collator, train_dataset=rows)
 
     @property
     def runs_vision(self) -> bool:
+        """Whether the vision tower runs in its steps."""
         return self.name == STOCK or not self.recipe.training("cache_vision_features")
 
 
-def opposite_side(against: Sequence[str], path: str, overrides: Sequence[str]) -> Side:
-    """What a recipe is put against: the stock trainer (`trainer`), or itself with keys changed (`KEY=VALUE`)."""
+def baseline(against: Sequence[str], path: str, overrides: Sequence[str]) -> Contender:
+    """What a recipe is put against: the stock trainer (`trainer`), or itself with keys changed (`KEY=VALUE`).
+
+    Raises `UsageError` for both at once, and for what is wrong with the changed recipe.
+    """
     if list(against) == [STOCK]:
-        return Side(STOCK, bench_recipe(path, overrides))
+        return Contender(STOCK, bench_recipe(path, overrides))
     if STOCK in against:
         raise UsageError(f"--against is either {STOCK} or changes of the recipe, not both")
-    return Side(", ".join(against), bench_recipe(path, [*overrides, *(f"--{change}" for change in against)]))
+    return Contender(", ".join(against), bench_recipe(path, [*overrides, *(f"--{change}" for change in against)]))
 
 
 def as_stock(model: nn.Module) -> nn.Module:
@@ -114,12 +121,6 @@ def as_stock(model: nn.Module) -> nn.Module:
         if type(module) in _OUR_CLASSES:
             module.__class__ = type(module).__bases__[-1]
     return model
-
-
-def stock_arguments(recipe: Recipe, args: OCR2TrainingArguments) -> TrainingArguments:
-    """The library's part of the recipe's training block, with this package's defaults."""
-    ours = recipe.library_arguments()
-    return TrainingArguments(**ours | {"use_cpu": args.use_cpu, "dataloader_pin_memory": args.dataloader_pin_memory})
 
 
 class StockPages(TorchDataset):
@@ -139,7 +140,10 @@ class StockPages(TorchDataset):
 
 @dataclass
 class ProcessorCollator:
-    """A plain collator around the stock processor: one call over the batch; padding and image tokens get no label."""
+    """A plain collator around the stock processor: one call over the batch; padding and image tokens get no label.
+
+    B rows -> the processor's tensors, `input_ids`, `attention_mask` and `labels` [B, length].
+    """
 
     processor: DeepseekOcr2Processor
 

@@ -4,6 +4,7 @@ import logging
 from dataclasses import asdict
 from pathlib import Path
 
+from datasets import Dataset
 from peft import PeftModel
 from transformers.trainer_utils import set_seed
 
@@ -16,18 +17,20 @@ from ocr2_hf.modeling.load import load_model, load_processor
 from ocr2_hf.modeling.tiny import TINY_SIZES
 from ocr2_hf.publishing.contents import POLICY_FILE
 from ocr2_hf.recipe import RECIPE_FILE, OCR2TrainingArguments, Recipe
-from ocr2_hf.training.checkpoints import mark_complete, mark_incomplete
-from ocr2_hf.training.hub_saves import HubSaves
-from ocr2_hf.training.runs import resume_from
+from ocr2_hf.training.callbacks import HubSaves
+from ocr2_hf.training.run_folder import mark_complete, mark_incomplete, resume_from
 from ocr2_hf.training.trainer import OCR2Trainer
 
 logger = logging.getLogger(__name__)
 
 
 def build_trainer(recipe: Recipe, args: OCR2TrainingArguments) -> OCR2Trainer:
-    """Load data, processor and model as the recipe says; prints what trains and what was left out."""
+    """Load data, processor and model as the recipe says; logs what trains and what was left out.
+
+    Raises `WorkError` where no pages are left.
+    """
     set_seed(args.seed)
-    train, evaluation = load_pages(recipe, args)
+    train, evaluation, guard = load_pages(recipe, args)
     model, processor = load_to_train(recipe, args)
     with args.main_process_first(desc="measuring pages"):
         trainer = OCR2Trainer(
@@ -36,7 +39,7 @@ def build_trainer(recipe: Recipe, args: OCR2TrainingArguments) -> OCR2Trainer:
             processor=processor,
             train_dataset=train,
             eval_dataset=evaluation,
-            guard_dataset=load_guard(recipe),
+            guard_dataset=guard,
         )
     if recipe.training("push_to_hub") and recipe.training("hub_strategy") == "every_save":
         trainer.add_callback(HubSaves(args.hub_model_id, bool(args.hub_private_repo), args.hub_example))
@@ -67,18 +70,15 @@ def load_to_train(recipe: Recipe, args: OCR2TrainingArguments):
     return apply_policy(model, policy), processor
 
 
-def load_pages(recipe: Recipe, args: OCR2TrainingArguments):
-    """The pages to train on, and those to evaluate on when the recipe evaluates."""
-    train = load_dataset(recipe.data.dataset, split=recipe.data.train_split)
-    if args.eval_strategy == "no":
-        return train, None
-    return train, load_dataset(recipe.data.eval_dataset or recipe.data.dataset, split=recipe.data.eval_split)
-
-
-def load_guard(recipe: Recipe):
-    """The general pages of the guard, where the recipe has one."""
-    name = recipe.data.guard_dataset
-    return None if name is None else load_dataset(name, split=recipe.data.guard_split)
+def load_pages(recipe: Recipe, args: OCR2TrainingArguments) -> tuple[Dataset, Dataset | None, Dataset | None]:
+    """The pages to train on, those to evaluate on when the recipe evaluates, and the guard's when it has one."""
+    data, evaluation, guard = recipe.data, None, None
+    train = load_dataset(data.dataset, split=data.train_split)
+    if args.eval_strategy != "no":
+        evaluation = load_dataset(data.eval_dataset or data.dataset, split=data.eval_split)
+    if data.guard_dataset is not None:
+        guard = load_dataset(data.guard_dataset, split=data.guard_split)
+    return train, evaluation, guard
 
 
 def training_dtype(recipe: Recipe, args: OCR2TrainingArguments) -> str:

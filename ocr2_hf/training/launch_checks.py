@@ -16,10 +16,10 @@ from transformers.training_args import ParallelMode
 
 from ocr2_hf.errors import UsageError
 from ocr2_hf.recipe import OCR2TrainingArguments, Recipe
-from ocr2_hf.training.learning_rates import OWN_RATES
+from ocr2_hf.recipe_fields import OURS
 
 
-def check_limits(recipe: Recipe, args: OCR2TrainingArguments) -> None:
+def check_launch(recipe: Recipe, args: OCR2TrainingArguments) -> None:
     """Raise `UsageError` with everything that this launch of the recipe cannot do; `args` are the recipe's."""
     problems = [*_machine_problems(recipe, args), *_process_problems(args), *_deepspeed_problems(recipe, args)]
     problems += [*_fsdp_problems(), *_batch_problems(args)]
@@ -61,7 +61,7 @@ def _deepspeed_problems(recipe: Recipe, args: OCR2TrainingArguments) -> Iterator
     if args.deepspeed_plugin is None or "optimizer" not in args.deepspeed_plugin.deepspeed_config:
         return
     given = {name for each in (recipe, *recipe.stages) for name, value in each.values.items() if value is not None}
-    if rates := [name for name in dict.fromkeys(OWN_RATES.values()) if name in given]:
+    if rates := [name for name in OURS if name.endswith("_learning_rate") and name in given]:
         yield (
             f"{', '.join(rates)}: the DeepSpeed JSON has an optimizer of its own, which has one learning rate for all; "
             "remove its optimizer section (DeepSpeed then takes the recipe's), or these keys"
