@@ -41,15 +41,6 @@ def bench_recipe(path: str, overrides: Sequence[str]) -> Recipe:
     return Recipe.of(recipe.values | recipe.stages[0].values) if recipe.stages else recipe
 
 
-def refuse_without_gpu(recipe: Recipe, device: torch.device) -> None:
-    """Raise `UsageError` for the real model's size on a CPU: before anything is drawn or counted for it."""
-    if recipe.model.model == budget.REAL and device.type == "cpu":
-        raise UsageError(
-            f"model: {budget.REAL} has 3.39 billion weights and there is no GPU here to train them on: bench a tiny "
-            "model with --model tiny; `ocr2 plan` tells what the real one needs"
-        )
-
-
 def bench_processor(recipe: Recipe) -> DeepseekOcr2Processor:
     """The recipe's processor. The real model's is not downloaded: its image settings stand around the tiny tokenizer,
     whose text takes one token a letter; how fast a token trains does not depend on its text."""
@@ -140,10 +131,7 @@ class StockPages(TorchDataset):
 
 @dataclass
 class ProcessorCollator:
-    """A plain collator around the stock processor: one call over the batch; padding and image tokens get no label.
-
-    B rows -> the processor's tensors, `input_ids`, `attention_mask` and `labels` [B, length].
-    """
+    """A plain collator around the stock processor: one call over the batch; padding and image tokens get no label."""
 
     processor: DeepseekOcr2Processor
 
@@ -152,6 +140,7 @@ class ProcessorCollator:
         self.processor.tokenizer.padding_side = "right"
 
     def __call__(self, rows: list[dict]) -> dict[str, Tensor]:
+        """B rows -> the processor's tensors, of them `input_ids`, `attention_mask`; and `labels`: each [B, length]."""
         end = self.processor.tokenizer.eos_token
         batch = self.processor(
             images=[row["image"] for row in rows],

@@ -94,17 +94,9 @@ def recipe_loss(recipe: Recipe, batch: int, length: int, supervised: float) -> L
     args = recipe.training_arguments()
     text, dtype = model_config(recipe.model.model).text_config, getattr(torch, training_dtype(recipe, args))
     trains = recipe.model.train_language == "full"
-    return LossWorkload(
-        text.vocab_size,
-        text.hidden_size,
-        batch,
-        length,
-        supervised,
-        args.loss_chunks,
-        weights=torch.float32 if trains else dtype,
-        compute=args.mixed_dtype or dtype,
-        trains=trains,
-    )
+    weights, compute = torch.float32 if trains else dtype, args.mixed_dtype or dtype
+    sizes = (text.vocab_size, text.hidden_size, batch, length, supervised, args.loss_chunks)
+    return LossWorkload(*sizes, weights, compute, trains)
 
 
 def bench_loss(workload: LossWorkload, rounds: int, timed: bool = True) -> dict[str, Any]:

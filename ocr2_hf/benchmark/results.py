@@ -16,7 +16,7 @@ from datasets import Dataset
 from transformers import PrinterCallback, Trainer, TrainingArguments
 from transformers.trainer_utils import set_seed
 
-from ocr2_hf.benchmark.contenders import Contender, bench_processor, refuse_without_gpu
+from ocr2_hf.benchmark.contenders import Contender, bench_processor
 from ocr2_hf.benchmark.machine import describe, matrix_rate
 from ocr2_hf.benchmark.pages import make_pages
 from ocr2_hf.benchmark.step_timer import StepTimer, TimedStep
@@ -47,7 +47,11 @@ def bench(
     """Run it all; `tell` gets a line for every run that is done. `launched` runs the base workload in so many processes
     and returns its run. Raises `UsageError` for the real model without a GPU, and for a comparison of equals."""
     args = recipe.training_arguments()
-    refuse_without_gpu(recipe, args.device)
+    if recipe.model.model == budget.REAL and args.device.type == "cpu":
+        raise UsageError(
+            f"model: {budget.REAL} has 3.39 billion weights and there is no GPU here to train them on: bench a tiny "
+            "model with --model tiny; `ocr2 plan` tells what the real one needs"
+        )
     dtype = args.mixed_dtype or torch.float32
     if against and against.name != STOCK and _same_run(against.recipe, recipe, base):
         raise UsageError(f"--against {against.name}: that changes nothing of what a benchmark runs")

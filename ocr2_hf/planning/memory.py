@@ -43,8 +43,8 @@ ADVICE = {
     "logits": "raise loss_chunks",
 }
 PARTS = tuple(ADVICE)
-# DeepSpeed's own defaults, for what its JSON does not say.
 OFFLOADS = {"optimizer": "optimizer", "param": "weights"}  # DeepSpeed's name -> ours
+# DeepSpeed's own defaults, for what its JSON does not say.
 BUCKET = 5e8
 LIVE_PARAMETERS = 1e9
 
@@ -99,14 +99,6 @@ class LiveBytes(TorchDispatchMode):
 
 
 @dataclass(frozen=True)
-class Precision:
-    """`weights`: the dtype they are loaded in (what trains is float32); `mixed`: autocast's dtype, or none."""
-
-    weights: torch.dtype
-    mixed: torch.dtype | None
-
-
-@dataclass(frozen=True)
 class StepMemory:
     """Bytes of one process: `weights`, `gradients`, `optimizer` in all; and what else was alive at the peak of forward
     and backward pass: `activations`, `copies` of weights in 16 bits, `logits`, and so many `early` gradients."""
@@ -136,28 +128,29 @@ def step_memory(
     policy: ModelArguments,
     images: ImageSettings,
     step: Step,
-    precision: Precision,
+    dtype: str,
+    mixed: torch.dtype | None,
     optimizer: str,
     accumulates: bool = False,
     box_head: bool = False,
 ) -> StepMemory:
-    """Run forward and backward pass of a micro-batch; with `accumulates` all gradients are there from the start."""
-    dtype = str(precision.weights).removeprefix("torch.")
+    """Run forward and backward pass of a micro-batch; with `accumulates` all gradients are there from the start.
+
+    `dtype`: in which the weights are loaded (what trains is float32); `mixed`: autocast's, or none.
+    """
     whole = outline(policy, dtype, box_head)
     model = outline(policy, dtype, box_head, _shortened(policy)).train()
     with FakeTensorMode(), stand_ins(autocast=True):
         _prepare(model, step.checkpointing)
-        counted = _run(model, images, step, precision)
+        counted = _run(model, images, step, mixed)
         gradients = _bytes(_trained(model))
+        moments = next((size for name, size in OPTIMIZER_BYTES.items() if name in optimizer), 8)
         return StepMemory(
             weights=_bytes((*whole.parameters(), *whole.buffers())),
             gradients=gradients,
-            optimizer=_numel(_trained(model))
-            * next((n for name, n in OPTIMIZER_BYTES.items() if name in optimizer), 8),
-            activations=counted["activations"],
-            copies=counted["copies"],
-            logits=counted["logits"],
+            optimizer=_numel(_trained(model)) * moments,
             early=gradients if accumulates else counted["gradients"],
+            **{name: counted[name] for name in ("activations", "copies", "logits")},
         )
 
 
@@ -201,7 +194,7 @@ def _prepare(model: nn.Module, checkpointing: bool) -> None:
     base.get_placeholder_mask = lambda ids, *_: (ids == base.config.image_token_id).unsqueeze(-1)
 
 
-def _run(model: nn.Module, images: ImageSettings, step: Step, precision: Precision) -> Counter:
+def _run(model: nn.Module, images: ImageSettings, step: Step, mixed: torch.dtype | None) -> Counter:
     base = base_of(model)
     vocabulary = base.config.text_config.vocab_size
     weights = {id(parameter) for parameter in model.parameters()}
@@ -215,7 +208,7 @@ def _run(model: nn.Module, images: ImageSettings, step: Step, precision: Precisi
     for parameter in _trained(model):
         parameter.register_post_accumulate_grad_hook(lambda tensor: live.rename(tensor.grad, "gradients"))
     with live:
-        _micro_batch(base, images, step, precision.mixed)
+        _micro_batch(base, images, step, mixed)
     return live.at_peak
 
 
@@ -275,11 +268,11 @@ def read_launches(folder: str | Path, processes: int | None = None) -> list[Laun
     return sorted(launches, key=lambda launch: (len(launch.splits), len(launch.offloads)))
 
 
-def process_bytes(launch: Launch, memory: StepMemory, model: nn.Module, half_precision: bool) -> int:
-    """Estimated bytes of one process at the peak; `model` is an outline with what trains."""
+def process_bytes(launch: Launch, memory: StepMemory, model: nn.Module, width: int) -> int:
+    """Estimated bytes of one process at the peak; `model` is an outline with what trains, `width` the bytes of a number
+    that is computed with."""
     if launch.processes == 1 or launch.kind == "NO":
         return memory.peak
-    width = 2 if half_precision else 4
     if launch.kind == "FSDP":
         return _fsdp(launch, memory, model, width)
     if launch.kind == "DEEPSPEED":

@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from ocr2_hf.data.collator import PromptEncoder
@@ -19,7 +18,7 @@ from ocr2_hf.modeling.adapters import base_of
 from ocr2_hf.modeling.load import load_processor
 from ocr2_hf.modeling.tiny import TINY_SIZES
 from ocr2_hf.planning import budget
-from ocr2_hf.planning.memory import Launch, Precision, StepMemory, process_bytes, step_memory
+from ocr2_hf.planning.memory import Launch, StepMemory, process_bytes, step_memory
 from ocr2_hf.recipe import OCR2TrainingArguments, Recipe
 from ocr2_hf.training.job import training_dtype
 
@@ -88,7 +87,8 @@ class Plan:
             self.recipe.model,
             self.images,
             replace(self.step(self.longest), checkpointing=checkpointing),
-            Precision(getattr(torch, self.dtype), self.args.mixed_dtype),
+            self.dtype,
+            self.args.mixed_dtype,
             str(self.args.optim),
             accumulates=self.args.gradient_accumulation_steps > 1,
             box_head=self.args.box_source == "head",
@@ -96,8 +96,8 @@ class Plan:
 
     def launched(self, launch: Launch, checkpointing: bool) -> int:
         """Bytes of one process under a launch configuration."""
-        half_precision = self.args.mixed_dtype is not None or self.dtype != "float32"
-        return process_bytes(launch, self.memory(checkpointing), self.model, half_precision)
+        width = 4 if self.args.mixed_dtype is None and self.dtype == "float32" else 2
+        return process_bytes(launch, self.memory(checkpointing), self.model, width)
 
 
 def make_plan(

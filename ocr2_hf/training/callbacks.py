@@ -18,6 +18,7 @@ from ocr2_hf.data.pages import PageTasks
 from ocr2_hf.errors import Preempted, UsageError, WorkError
 from ocr2_hf.publishing.contents import EXAMPLE_ANSWER, RUN_FILES
 from ocr2_hf.publishing.hub import PushOptions, push_model
+from ocr2_hf.recipe import OCR2TrainingArguments
 from ocr2_hf.training.run_folder import evaluations_waited
 
 logger = logging.getLogger(__name__)
@@ -71,9 +72,7 @@ class HubSaves(TrainerCallback):
     finished model is pushed at the end.
     """
 
-    def __init__(self, repo: str, private: bool, example: bool):
-        self.repo, self.private, self.example = repo, private, example
-        self._thread: threading.Thread | None = None
+    _thread: threading.Thread | None = None
 
     def on_save(self, args, state, control, **kwargs) -> None:
         """Start to push the checkpoint, unless the one before is still on its way."""
@@ -83,7 +82,7 @@ class HubSaves(TrainerCallback):
             logger.info("step %d is not pushed: the save before it is still on its way", state.global_step)
             return
         checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        self._thread = threading.Thread(target=self._push, args=(_linked(checkpoint),), daemon=True)
+        self._thread = threading.Thread(target=_push, args=(_linked(checkpoint), args), daemon=True)
         self._thread.start()
 
     def on_train_end(self, args, state, control, **kwargs) -> None:
@@ -92,15 +91,16 @@ class HubSaves(TrainerCallback):
         if self._thread is not None and finished:
             self._thread.join()
 
-    def _push(self, folder: Path) -> None:
-        message = f"Save {folder.name.removeprefix('.push-')}"
-        options = PushOptions(self.private, example=self.example, evaluations=(), message=message)
-        try:
-            logger.info("pushed: %s", push_model(folder, self.repo, options))
-        except (UsageError, WorkError) as error:
-            logger.warning("the save is not on the Hub, training goes on: %s", error)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+
+def _push(folder: Path, args: OCR2TrainingArguments) -> None:
+    message = f"Save {folder.name.removeprefix('.push-')}"
+    options = PushOptions(bool(args.hub_private_repo), example=args.hub_example, evaluations=(), message=message)
+    try:
+        logger.info("pushed: %s", push_model(folder, args.hub_model_id, options))
+    except (UsageError, WorkError) as error:
+        logger.warning("the save is not on the Hub, training goes on: %s", error)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _linked(checkpoint: Path) -> Path:

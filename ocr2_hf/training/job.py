@@ -4,7 +4,6 @@ import logging
 from dataclasses import asdict
 from pathlib import Path
 
-from datasets import Dataset
 from peft import PeftModel
 from transformers.trainer_utils import set_seed
 
@@ -30,19 +29,17 @@ def build_trainer(recipe: Recipe, args: OCR2TrainingArguments) -> OCR2Trainer:
     Raises `WorkError` where no pages are left.
     """
     set_seed(args.seed)
-    train, evaluation, guard = load_pages(recipe, args)
+    data = recipe.data
+    pages = {"train_dataset": load_dataset(data.dataset, split=data.train_split)}
+    if args.eval_strategy != "no":
+        pages["eval_dataset"] = load_dataset(data.eval_dataset or data.dataset, split=data.eval_split)
     model, processor = load_to_train(recipe, args)
+    if data.guard_dataset is not None:
+        pages["guard_dataset"] = load_dataset(data.guard_dataset, split=data.guard_split)
     with args.main_process_first(desc="measuring pages"):
-        trainer = OCR2Trainer(
-            model,
-            args,
-            processor=processor,
-            train_dataset=train,
-            eval_dataset=evaluation,
-            guard_dataset=guard,
-        )
+        trainer = OCR2Trainer(model, args, processor=processor, **pages)
     if recipe.training("push_to_hub") and recipe.training("hub_strategy") == "every_save":
-        trainer.add_callback(HubSaves(args.hub_model_id, bool(args.hub_private_repo), args.hub_example))
+        trainer.add_callback(HubSaves())
     _tell(trainer)
     trainer.cache_vision()
     return trainer
@@ -70,17 +67,6 @@ def load_to_train(recipe: Recipe, args: OCR2TrainingArguments):
     return apply_policy(model, policy), processor
 
 
-def load_pages(recipe: Recipe, args: OCR2TrainingArguments) -> tuple[Dataset, Dataset | None, Dataset | None]:
-    """The pages to train on, those to evaluate on when the recipe evaluates, and the guard's when it has one."""
-    data, evaluation, guard = recipe.data, None, None
-    train = load_dataset(data.dataset, split=data.train_split)
-    if args.eval_strategy != "no":
-        evaluation = load_dataset(data.eval_dataset or data.dataset, split=data.eval_split)
-    if data.guard_dataset is not None:
-        guard = load_dataset(data.guard_dataset, split=data.guard_split)
-    return train, evaluation, guard
-
-
 def training_dtype(recipe: Recipe, args: OCR2TrainingArguments) -> str:
     """The dtype the weights are loaded in; weights that train themselves stay float32."""
     if recipe.model.dtype != "auto":
@@ -94,7 +80,8 @@ def run(trainer: OCR2Trainer, recipe: Recipe) -> None:
     args = trainer.args
     if trainer.is_world_process_zero():
         recipe.save(Path(args.output_dir) / RECIPE_FILE)
-        save_policy(trainer, recipe)
+        counts = {group: asdict(count) for group, count in trainer.counts().items()}
+        write_json(Path(args.output_dir) / POLICY_FILE, {"policy": asdict(recipe.model), "parameters": counts})
     mark_incomplete(args.output_dir)
     checkpoint = resume_from(args)
     if checkpoint:
@@ -111,12 +98,6 @@ def run(trainer: OCR2Trainer, recipe: Recipe) -> None:
     if trainer.is_world_process_zero():
         mark_complete(args.output_dir)
     logger.info("saved %s", args.output_dir)
-
-
-def save_policy(trainer: OCR2Trainer, recipe: Recipe) -> None:
-    """Write down what trains: the policy and the parameters of each group, trainable and all."""
-    counts = {group: asdict(count) for group, count in trainer.counts().items()}
-    write_json(Path(trainer.args.output_dir) / POLICY_FILE, {"policy": asdict(recipe.model), "parameters": counts})
 
 
 def _keep_base(model, processor, args: OCR2TrainingArguments) -> None:

@@ -140,16 +140,9 @@ class OCR2Trainer(Trainer):
             return super().get_train_dataloader()
         processes = self.accelerator.num_processes
         batches = TokenBatches(self.train_dataset, tokens, args.per_device_train_batch_size, processes, args.seed)
-        loader = DataLoader(
-            self.train_dataset,
-            batch_sampler=batches,
-            collate_fn=self.data_collator,
-            num_workers=args.dataloader_num_workers,
-            pin_memory=args.dataloader_pin_memory,
-            persistent_workers=args.dataloader_persistent_workers,
-            prefetch_factor=args.dataloader_prefetch_factor,
-            multiprocessing_context=args.dataloader_multiprocessing_context,
-        )
+        names = ("num_workers", "pin_memory", "persistent_workers", "prefetch_factor", "multiprocessing_context")
+        options = {name: getattr(args, f"dataloader_{name}") for name in names}
+        loader = DataLoader(self.train_dataset, batch_sampler=batches, collate_fn=self.data_collator, **options)
         return self.accelerator.prepare(loader)
 
     # --- the loss of an optimizer step

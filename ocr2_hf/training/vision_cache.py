@@ -172,22 +172,18 @@ def _whole(tower: nn.Module, args: OCR2TrainingArguments, deepspeed: bool) -> nn
     """A copy of the vision tower on this process's device, with the first process's weights. Draws no random number:
     training takes the same steps with and without a cache."""
     with torch.device("meta"):
-        whole = type(tower)(tower.config).eval()
-    shapes = {name: parameter.shape for name, parameter in whole.named_parameters()}
+        whole = type(tower)(tower.config)
+    whole.to_empty(device=args.device).eval().requires_grad_(False)
+    own = dict(whole.named_parameters()) | dict(whole.named_buffers())
     for name, parameter in tower.named_parameters():
-        values = torch.empty(shapes[name], dtype=parameter.dtype, device=args.device)
+        values = torch.empty(own[name].shape, dtype=parameter.dtype, device=args.device)
         with _gathered(parameter) if deepspeed else nullcontext():
             if args.process_index == 0:
                 values.copy_(parameter.detach())
-        _put(whole, name, nn.Parameter(broadcast(values), requires_grad=False))
+        own[name].data = broadcast(values)
     for name, buffer in tower.named_buffers():
-        _put(whole, name, buffer.to(args.device))
+        own[name].data = buffer.to(args.device)
     return whole
-
-
-def _put(module: nn.Module, name: str, tensor: Tensor) -> None:
-    owner, _, own_name = name.rpartition(".")
-    setattr(module.get_submodule(owner), own_name, tensor)
 
 
 def _gathered(parameter: nn.Parameter):
