@@ -11,7 +11,7 @@ import warnings
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +44,6 @@ ADVICE = {
 }
 PARTS = tuple(ADVICE)
 OFFLOADS = {"optimizer": "optimizer", "param": "weights"}  # DeepSpeed's name -> ours
-# DeepSpeed's own defaults, for what its JSON does not say.
-BUCKET = 5e8
-LIVE_PARAMETERS = 1e9
 
 
 class LiveBytes(TorchDispatchMode):
@@ -58,8 +55,7 @@ class LiveBytes(TorchDispatchMode):
     def __init__(self, model: nn.Module, kind: Callable[[object, tuple, Tensor], str] = lambda *_: "all") -> None:
         super().__init__()
         self.kind, self.now, self.at_peak = kind, Counter(), Counter()
-        self._alive: dict[int, weakref.ref] = {}
-        self._kinds: dict[int, str] = {}
+        self._alive: dict[int, tuple[weakref.ref, str]] = {}  # the storage, and its kind
         self._weights = {tensor.untyped_storage()._cdata for tensor in (*model.parameters(), *model.buffers())}
 
     @property
@@ -78,10 +74,10 @@ class LiveBytes(TorchDispatchMode):
         """Count a tensor that is alive as of another kind from now on."""
         key = tensor.untyped_storage()._cdata
         if key in self._alive:
-            size = tensor.untyped_storage().nbytes()
-            self.now[self._kinds[key]] -= size
+            (storage, before), size = self._alive[key], tensor.untyped_storage().nbytes()
+            self.now[before] -= size
             self.now[kind] += size
-            self._kinds[key] = kind
+            self._alive[key] = storage, kind
 
     def _add(self, storage: torch.UntypedStorage, kind: str) -> None:
         key, size = storage._cdata, storage.nbytes()
@@ -89,10 +85,9 @@ class LiveBytes(TorchDispatchMode):
             return
 
         def end(_: weakref.ref) -> None:
-            del self._alive[key]
-            self.now[self._kinds.pop(key)] -= size
+            self.now[self._alive.pop(key)[1]] -= size
 
-        self._alive[key], self._kinds[key] = weakref.ref(storage, end), kind
+        self._alive[key] = weakref.ref(storage, end), kind
         self.now[kind] += size
         if sum(self.now.values()) > self.peak:
             self.at_peak = self.now.copy()
@@ -250,7 +245,7 @@ def _trained(model: nn.Module) -> list[Tensor]:
 class Launch:
     """A launch configuration. `splits`: what is split over `processes`, of weights, gradients and optimizer;
     `offloads`: what lies in host memory. `whole_layers`: classes whose weights are gathered one at a time (FSDP2);
-    `bucket`, `live`: parameters in a DeepSpeed bucket, and gathered at once (ZeRO-3)."""
+    `bucket`, `live`: parameters in a DeepSpeed bucket, and gathered at once (ZeRO-3), by default as in DeepSpeed."""
 
     name: str
     kind: str
@@ -258,8 +253,8 @@ class Launch:
     splits: frozenset[str] = frozenset()
     offloads: frozenset[str] = frozenset()
     whole_layers: tuple[str, ...] = ()
-    bucket: float = BUCKET
-    live: float = LIVE_PARAMETERS
+    bucket: float = 5e8
+    live: float = 1e9
 
 
 def read_launches(folder: str | Path, processes: int | None = None) -> list[Launch]:
@@ -284,20 +279,19 @@ def _read(path: Path, processes: int | None) -> Launch:
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
         kind, own = str(config["distributed_type"]), int(config["num_processes"])
-        count = own if processes is None or kind == "NO" else processes
+        launch = Launch(path.stem, kind, own if processes is None or kind == "NO" else processes)
         if kind == "FSDP":
             layers = tuple(config["fsdp_config"]["fsdp_transformer_layer_cls_to_wrap"].split(","))
-            everything = frozenset({"weights", "gradients", "optimizer"})
-            return Launch(path.stem, kind, count, everything, whole_layers=layers)
+            return replace(launch, splits=frozenset({"weights", "gradients", "optimizer"}), whole_layers=layers)
         if kind == "DEEPSPEED":
-            return _read_deepspeed(path, count, config["deepspeed_config"])
-        return Launch(path.stem, kind, count)
+            return replace(launch, **_deepspeed_settings(path, config["deepspeed_config"]))
+        return launch
     except (OSError, yaml.YAMLError, TypeError, KeyError, ValueError) as error:
         raise UsageError(f"{path} is no launch configuration of accelerate: {error!r}") from error
 
 
-def _read_deepspeed(path: Path, processes: int, config: dict[str, Any]) -> Launch:
-    """Settings beside the YAML's, in the JSON it names, or in the YAML itself."""
+def _deepspeed_settings(path: Path, config: dict[str, Any]) -> dict[str, Any]:
+    """Fields of a `Launch`, from the JSON that the YAML names, which lies beside it, or from the YAML itself."""
     zero: dict[str, Any] = {"stage": config.get("zero_stage", 0)}
     offloads = [part for part in OFFLOADS if config.get(f"offload_{part}_device", "none") != "none"]
     if "deepspeed_config_file" in config:
@@ -305,19 +299,10 @@ def _read_deepspeed(path: Path, processes: int, config: dict[str, Any]) -> Launc
         zero = json.loads(named.read_text(encoding="utf-8"))["zero_optimization"]
         offloads = [part for part in OFFLOADS if f"offload_{part}" in zero]
     stage = int(zero["stage"])
-    return Launch(
-        path.stem,
-        "DEEPSPEED",
-        processes,
-        frozenset(part for part, since in (("optimizer", 1), ("gradients", 2), ("weights", 3)) if stage >= since),
-        frozenset(OFFLOADS[part] for part in offloads),
-        bucket=_number(zero.get("reduce_bucket_size"), BUCKET),
-        live=_number(zero.get("stage3_max_live_parameters"), LIVE_PARAMETERS),
-    )
-
-
-def _number(value: Any, default: float) -> float:
-    return default if value in (None, "auto") else float(value)
+    splits = [part for part, since in (("optimizer", 1), ("gradients", 2), ("weights", 3)) if stage >= since]
+    names = {"bucket": "reduce_bucket_size", "live": "stage3_max_live_parameters"}
+    sizes = {field: float(zero[name]) for field, name in names.items() if zero.get(name) not in (None, "auto")}
+    return {"splits": frozenset(splits), "offloads": frozenset(OFFLOADS[part] for part in offloads), **sizes}
 
 
 def _fsdp(launch: Launch, memory: StepMemory, model: nn.Module, width: int) -> int:

@@ -112,9 +112,8 @@ def _keep_base(model, processor, args: OCR2TrainingArguments) -> None:
 
 def _tell(trainer: OCR2Trainer) -> None:
     logger.info("what trains:\n%s", counts_table(trainer.counts()))
-    named = {"training": trainer.train_dataset, "evaluation": trainer.eval_dataset}
-    if trainer.guard is not None:
-        named["guard"] = trainer.guard.pages
+    guard = trainer.guard and trainer.guard.pages
+    named = {"training": trainer.train_dataset, "evaluation": trainer.eval_dataset, "guard": guard}
     for name, pages in named.items():
         if pages is None:
             continue
