@@ -156,8 +156,9 @@ def flop_counter() -> FlopCounterMode:
 
 
 def count_flops(run: Callable[[], Tensor], model: nn.Module) -> Flops:
-    """Run a part of `model`, on the meta device, forward, and backward if its result has a gradient."""
-    with stand_ins(), flop_counter() as counter:
+    """Run a part of `model`, on the meta device, forward, and backward if its result, a tensor of any shape, has a
+    gradient."""
+    with fake_kernels(), flop_counter() as counter:
         result = run()
         forward = counter.get_total_flops()
         if result.requires_grad:
@@ -167,7 +168,7 @@ def count_flops(run: Callable[[], Tensor], model: nn.Module) -> Flops:
 
 
 @contextmanager
-def stand_ins(autocast: bool = False) -> Iterator[None]:
+def fake_kernels(autocast: bool = False) -> Iterator[None]:
     """Kernels that tensors without values have not: attention and the experts' products as a GPU runs them. The meta
     device has no autocast either, which peft wants to turn off; `autocast` leaves it as it is."""
     kept = torch.autocast, F.scaled_dot_product_attention, F.grouped_mm

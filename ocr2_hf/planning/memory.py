@@ -28,7 +28,7 @@ from ocr2_hf.errors import UsageError
 from ocr2_hf.modeling.adapters import base_of
 from ocr2_hf.modeling.losses import TERMS, ForwardPass, LossSettings
 from ocr2_hf.modeling.model import OCR2Model
-from ocr2_hf.planning.budget import Step, model_config, outline, stand_ins
+from ocr2_hf.planning.budget import Step, fake_kernels, model_config, outline
 from ocr2_hf.recipe import ModelArguments
 
 # Bytes of optimizer state per trained parameter; what is not listed counts as AdamW: two float32 moments.
@@ -135,7 +135,7 @@ def step_memory(
     """
     whole = outline(policy, dtype, box_head)
     model = outline(policy, dtype, box_head, _shortened(policy)).train()
-    with FakeTensorMode(), stand_ins(autocast=True):
+    with FakeTensorMode(), fake_kernels(autocast=True):
         _prepare(model, step.checkpointing)
         counted = _run(model, images, step, mixed)
         gradients = _bytes(_trained(model))

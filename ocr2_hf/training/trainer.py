@@ -148,8 +148,8 @@ class OCR2Trainer(Trainer):
     # --- the loss of an optimizer step
 
     def get_batch_samples(self, epoch_iterator, num_batches: int, device: torch.device) -> tuple[list, Tensor]:
-        """The micro-batches of one optimizer step and the normaliser of each term, summed over them and over all
-        processes; the library hands the second to `compute_loss`."""
+        """The micro-batches of one optimizer step and the normaliser of each term [terms], summed over them and over
+        all processes; the library hands the second to `compute_loss`."""
         batches = [batch for _, batch in zip(range(num_batches), epoch_iterator, strict=False)]
         counts = [torch.stack([*term_counts(batch).values()]).to(device) for batch in batches]
         self._steps += 1
@@ -162,7 +162,10 @@ class OCR2Trainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | None = None,
     ):
-        """This micro-batch's share in the step's loss, times the number of processes, over which gradients average."""
+        """This micro-batch's share in the step's loss, times the number of processes, over which gradients average.
+
+        `inputs`: a batch of `TrainingCollator`; `num_items_in_batch`: the normalisers [terms]. The loss is a scalar.
+        """
         outputs = model(**inputs)
         if num_items_in_batch is None:
             return (outputs.loss, outputs) if return_outputs else outputs.loss

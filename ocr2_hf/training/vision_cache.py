@@ -85,7 +85,7 @@ class VisionCache:
     def fill(self, pages: PageTasks, name: str) -> VisionFeatures:
         """Compute the features that are missing, each process its share; all of them are there afterwards."""
         folder, tokens = self.folder(pages), pages.visual_tokens()
-        with _disk(f"vision_cache_dir: {folder} cannot be made", "name another folder", UsageError):
+        with _disk_errors(f"vision_cache_dir: {folder} cannot be made", "name another folder", UsageError):
             folder.mkdir(parents=True, exist_ok=True)
         missing = broadcast_object_list([self._missing(pages, folder) if self.args.process_index == 0 else None])[0]
         wanted = feature_bytes([tokens[index] for index in missing], self.width)
@@ -131,7 +131,7 @@ class VisionCache:
                     features |= zip(keys, self.encode(pixels), strict=True)
                     bar.update(len(keys))
                 advice = f"{_MORE_ROOM}; what is there stays and the same command goes on"
-                with _disk(f"vision features cannot be written to {folder}", advice):
+                with _disk_errors(f"vision features cannot be written to {folder}", advice):
                     if features:
                         write_shard(folder, features)
 
@@ -202,7 +202,7 @@ def _digest(tower: nn.Module) -> str:
 
 
 @contextmanager
-def _disk(failed: str, advice: str, kind: type[Exception] = WorkError) -> Iterator[None]:
+def _disk_errors(failed: str, advice: str, kind: type[Exception] = WorkError) -> Iterator[None]:
     """Raise on every process where the disk refuses to any of them what is done inside."""
     problem = None
     try:
