@@ -14,8 +14,8 @@ from ocr2_hf.data.load import FEATURES
 from ocr2_hf.data.page_tasks import PageTasks
 from ocr2_hf.document.grounding import parse_regions
 from ocr2_hf.recipe import OCR2TrainingArguments
-from ocr2_hf.training.checkpoints import complete_checkpoints
 from ocr2_hf.training.curves import CurvesCallback
+from ocr2_hf.training.run_folder import complete_checkpoints
 
 MARKDOWN = {"markdown": 1.0}
 MOVING = {"rotation": 5, "scale": 0.3}

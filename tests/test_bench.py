@@ -11,12 +11,12 @@ from PIL import Image
 
 from helpers.commands import python
 from helpers.tiny_pages import processor
-from ocr2_hf.benchmark.contenders import OURS, STOCK, ProcessorCollator, StockPages, as_stock
-from ocr2_hf.benchmark.loss import LossWork, bench_loss, recipe_loss
-from ocr2_hf.benchmark.measure import ratios, summary
-from ocr2_hf.benchmark.pages import PageMix, make_pages, page_size
-from ocr2_hf.benchmark.results import best
+from ocr2_hf.benchmark.contenders import ProcessorCollator, StockPages, as_stock
+from ocr2_hf.benchmark.microbenchmarks import LossWorkload, bench_loss, recipe_loss
+from ocr2_hf.benchmark.pages import make_pages, page_size
+from ocr2_hf.benchmark.results import best, ratios, summary
 from ocr2_hf.benchmark.step_timer import PARTS
+from ocr2_hf.benchmark.workload import OURS, STOCK, PageMix
 from ocr2_hf.commands import bench
 from ocr2_hf.data.collator import IGNORED, TargetEncoder, TrainingCollator
 from ocr2_hf.data.images import ImageSettings
@@ -41,7 +41,7 @@ def told(tmp_path_factory, repo):
     return output, json.loads(output.read_text())
 
 
-def test_every_figure_is_there_and_possible(told):
+def test_every_value_is_there_and_possible(told):
     _, results = told
     assert results["machine"]["device"] == "cpu" and results["machine"]["torch"] == torch.__version__
     assert results["machine"]["processes"] == 1
@@ -51,8 +51,8 @@ def test_every_figure_is_there_and_possible(told):
     assert [run["batch_size"] for run in results["runs"]] == [1]
     for run in results["runs"]:
         assert set(run["sides"]) == {OURS, STOCK}
-        for side, figure in run["sides"].items():
-            check_figure(figure, run["flops_per_page"][side])
+        for name, result in run["sides"].items():
+            check_result(result, run["flops_per_page"][name])
         assert run["ratios"]["pages_per_second"]["pairs"] == [
             run["sides"][OURS]["pages_per_second"] / run["sides"][STOCK]["pages_per_second"]
         ]
@@ -67,24 +67,24 @@ def test_a_recipe_against_itself_with_something_changed(tmp_path, repo):
     assert run_command(bench.main, [*words, "--against", *changes]) == 0
     (run,) = json.loads(output.read_text())["runs"]
     assert list(run["sides"]) == [OURS, ", ".join(changes)]
-    for side, figure in run["sides"].items():
-        check_figure(figure, run["flops_per_page"][side])
+    for name, result in run["sides"].items():
+        check_result(result, run["flops_per_page"][name])
     assert run["ratios"]["peak_memory"] > 1.1, "checkpointing keeps less"
 
 
-def check_figure(figure: dict, flops: int) -> None:
-    assert set(figure["seconds_per_step_by_part"]) == set(PARTS)
-    assert sum(figure["seconds_per_step_by_part"].values()) == pytest.approx(figure["seconds_per_step"])
-    assert figure["seconds_per_step_by_part"]["backward"] > 0
-    assert figure["peak_memory"]["bytes"] > 5e6 and figure["peak_memory"]["how"].startswith("counted")
-    assert figure["flops_per_second"] == pytest.approx(figure["pages_per_second"] * flops)
+def check_result(result: dict, flops: int) -> None:
+    assert set(result["seconds_per_step_by_part"]) == set(PARTS)
+    assert sum(result["seconds_per_step_by_part"].values()) == pytest.approx(result["seconds_per_step"])
+    assert result["seconds_per_step_by_part"]["backward"] > 0
+    assert result["peak_memory"]["bytes"] > 5e6 and result["peak_memory"]["how"].startswith("counted")
+    assert result["flops_per_second"] == pytest.approx(result["pages_per_second"] * flops)
     # Pages of 257 visual tokens, 40 or 60 of target, and a prompt.
-    assert 297 < figure["tokens_per_second"] / figure["pages_per_second"] < 400
+    assert 297 < result["tokens_per_second"] / result["pages_per_second"] < 400
 
 
-def test_stored_features_leave_out_the_vision_tower_on_our_side_alone(told):
+def test_stored_features_leave_out_the_vision_tower_in_our_trainer_alone(told):
     for run in told[1]["runs"]:
-        parts = {side: figure["seconds_per_step_by_part"] for side, figure in run["sides"].items()}
+        parts = {name: result["seconds_per_step_by_part"] for name, result in run["sides"].items()}
         assert parts[OURS]["vision forward"] == 0 < parts[STOCK]["vision forward"]
         assert run["flops_per_page"][OURS] < run["flops_per_page"][STOCK]
 
@@ -93,7 +93,7 @@ def test_sweeps_and_processes(told):
     sweeps = told[1]["sweeps"]
     (longer,) = sweeps["target_tokens"]
     assert longer["target_tokens"] == 60
-    check_figure(longer["sides"][OURS], longer["flops_per_page"][OURS])
+    check_result(longer["sides"][OURS], longer["flops_per_page"][OURS])
     first = told[1]["runs"][0]["sides"][OURS]
     assert longer["sides"][OURS]["peak_memory"]["bytes"] > first["peak_memory"]["bytes"]
     (two,) = sweeps["processes"]
@@ -107,8 +107,8 @@ def test_the_picture_is_drawn(told):
 
 def rounds(*pages_per_second: float) -> list[dict]:
     names = ("pages_per_second", "tokens_per_second", "seconds_per_step", "processor_seconds_per_page")
-    figures = [dict(zip(names, (r, 10 * r, 2 / r, 1 / r), strict=True)) for r in pages_per_second]
-    return [figure | {"parts": {"data": 0.5 * figure["pages_per_second"]}} for figure in figures]
+    values = [dict(zip(names, (r, 10 * r, 2 / r, 1 / r), strict=True)) for r in pages_per_second]
+    return [result | {"parts": {"data": 0.5 * result["pages_per_second"]}} for result in values]
 
 
 def test_ratios_of_known_rounds():
@@ -122,7 +122,7 @@ def test_ratios_of_known_rounds():
     assert ratio["peak_memory"] == 0.5
 
 
-def test_the_best_batch_size_is_each_sides_own():
+def test_the_best_batch_size_is_each_contenders_own():
     def run(size: int, ours: float, stock: float) -> dict:
         rates = {OURS: ours, STOCK: stock}
         sides = {s: {"pages_per_second": r, "peak_memory": {"bytes": size * 10}} for s, r in rates.items()}
@@ -157,7 +157,7 @@ def test_pages_have_the_tiles_and_target_lengths_that_were_asked_for():
         make_pages(PageMix({0: 1}, {5: 1}), 1, processor())
 
 
-def test_both_sides_see_the_same_pages_and_the_same_loss():
+def test_both_contenders_see_the_same_pages_and_the_same_loss():
     """But for the prompt, of which a plain collator makes labels too."""
     dataset = make_pages(PageMix({0: 1, 2: 1}, {60: 1}), 2, processor())
     pages, stock = PageTasks(dataset, processor(), {"markdown": 1.0}), StockPages(dataset)
@@ -187,7 +187,7 @@ def test_both_sides_see_the_same_pages_and_the_same_loss():
 )
 def test_the_loss_takes_a_tenth_of_the_stock_paths_memory(weights, compute, trains):
     """Vocabulary, width, batch and length of the real model's, a third of the tokens supervised."""
-    work = LossWork(129_280, 1280, 4, 2048, 1 / 3, 8, weights, compute, trains)
+    work = LossWorkload(129_280, 1280, 4, 2048, 1 / 3, 8, weights, compute, trains)
     counted = bench_loss(work, rounds=0, timed=False)["bytes"]
     assert counted["ratio"] <= 0.1
     assert counted[STOCK] > 4 * 2048 * 129_280 * 4 * 2
@@ -211,6 +211,12 @@ def test_the_collators_alone(tmp_path, repo):
     assert bench.main(words) == 0
     data = json.loads(output.read_text())["data"]
     assert set(data["pages_per_second"]) == {OURS, STOCK} and data["ratio"]["median"] > 0
+
+
+def test_what_a_command_line_is_checked_by_needs_nothing_heavy():
+    heavy = "{'torch', 'transformers', 'datasets', 'numpy'} & sys.modules.keys()"
+    done = python("-c", f"import sys, ocr2_hf.benchmark.workload; print({heavy})")
+    assert done.stdout.strip() == "set()", done.stderr
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ from ocr2_hf.errors import UsageError
 from ocr2_hf.modeling.adapters import apply_policy, base_of, trainable_counts
 from ocr2_hf.modeling.model import OCR2Model
 from ocr2_hf.planning import budget
-from ocr2_hf.planning.trace import flop_counter
 from ocr2_hf.recipe import ModelArguments
 
 POLICIES = {
@@ -66,7 +65,7 @@ def test_flops_of_the_real_model():
     """By hand: 2 FLOPs per weight and token; per token 6 of 64 experts work."""
     images = budget.image_settings(budget.REAL, None)
     shape = step(images, 6, batch=1, target_tokens=600, chunks=8)
-    work = budget.step_work(ModelArguments(model=budget.REAL), images, shape)
+    work = budget.step_flops(ModelArguments(model=budget.REAL), images, shape)
     length, hidden = shape.length, 1280
     attention = 4 * hidden**2 * 12
     experts = 3 * hidden * 896 * (6 + 2) * 11 + hidden * 64 * 11
@@ -86,7 +85,7 @@ def test_counted_work_is_that_of_a_real_run(policy, tiles):
     policy = ModelArguments(model="tiny", **POLICIES[policy])
     images = budget.image_settings("tiny", None)
     shape = step(images, tiles)
-    work = budget.step_work(policy, images, shape)
+    work = budget.step_flops(policy, images, shape)
     # Eager attention is made of the same matrix products, which the counter sees.
     forward, total = real_run(policy, images, shape)
     assert work.vision.forward + work.text.forward == pytest.approx(forward, rel=0.001)
@@ -102,7 +101,7 @@ def real_run(policy, images, shape) -> tuple[int, int]:
     config._attn_implementation = "eager"
     model = apply_policy(OCR2Model(config), policy)
     base = base_of(model).model
-    with flop_counter() as counter:
+    with budget.flop_counter() as counter:
         views = [torch.zeros(shape.batch, 3, images.global_side, images.global_side)]
         if shape.tiles:
             views.append(torch.zeros(shape.batch * shape.tiles, 3, images.tile_side, images.tile_side))
@@ -122,7 +121,7 @@ def real_run(policy, images, shape) -> tuple[int, int]:
 )
 def test_checkpointing_computes_again_what_has_a_backward_pass(policy, again):
     images = budget.image_settings("tiny", None)
-    work = budget.step_work(ModelArguments(model="tiny", **POLICIES[policy]), images, step(images, 2))
+    work = budget.step_flops(ModelArguments(model="tiny", **POLICIES[policy]), images, step(images, 2))
     assert work.flops(checkpointing=False)["recomputed"] == 0
     assert work.flops(checkpointing=True)["recomputed"] == sum(getattr(work, part).forward for part in again)
 

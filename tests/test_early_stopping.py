@@ -11,11 +11,16 @@ from ocr2_hf import OCR2Trainer
 from ocr2_hf.errors import WorkError
 from ocr2_hf.modeling.tiny import build_tiny_model
 from ocr2_hf.recipe import OCR2TrainingArguments
-from ocr2_hf.training.checkpoint_weights import load_weights
-from ocr2_hf.training.checkpoints import complete_checkpoints, mark_complete
 from ocr2_hf.training.curves import CurvesCallback
-from ocr2_hf.training.early_stopping import evaluations_waited, stopped_early
-from ocr2_hf.training.runs import already_finished, resume_from
+from ocr2_hf.training.run_folder import (
+    already_finished,
+    complete_checkpoints,
+    evaluations_waited,
+    mark_complete,
+    resume_from,
+    stopped_early,
+)
+from ocr2_hf.training.trainer import load_weights
 
 # The CER of every evaluation, by step: the best is at step 4, and step 8 is only as good.
 SCRIPT = {2: 0.5, 4: 0.2, 6: 0.4, 8: 0.2, 10: 0.9, 12: 0.8, 14: 0.7, 16: 0.6}

@@ -10,7 +10,7 @@ from ocr2_hf.modeling.adapters import apply_policy
 from ocr2_hf.modeling.losses import LossSettings
 from ocr2_hf.modeling.model import VIEWS_AT_ONCE
 from ocr2_hf.modeling.tiny import build_tiny_model
-from ocr2_hf.planning.trace import flop_counter
+from ocr2_hf.planning.budget import flop_counter
 from ocr2_hf.recipe import ModelArguments
 
 CHECKPOINTING = {"use_reentrant": False}

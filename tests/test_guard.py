@@ -18,9 +18,9 @@ from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.modeling.load import load_model
 from ocr2_hf.modeling.tiny import build_tiny_model
 from ocr2_hf.recipe import OCR2TrainingArguments
-from ocr2_hf.training.checkpoints import COMPLETE
 from ocr2_hf.training.curves import CurvesCallback
 from ocr2_hf.training.guard import BASE_FILE
+from ocr2_hf.training.run_folder import COMPLETE
 
 GENERAL = [page_row(f"g{i}", (120 + 10 * i, 90), ["Tea"], 1) for i in range(4)]
 SPECIAL = [page_row(f"s{i}", (120 + 10 * i, 90), ["Danke, Summe 1.50"], 1) for i in range(4)]

@@ -11,9 +11,9 @@ from helpers.commands import BIN, python, run
 from ocr2_hf.errors import UsageError
 from ocr2_hf.recipe import load_recipe
 from ocr2_hf.training import launch_checks
-from ocr2_hf.training.launch_checks import check_limits
+from ocr2_hf.training.launch_checks import check_launch
 
-# A dataset and a model that are not there: who looks for them before the limits says so.
+# A dataset and a model that are not there: who looks for them before the checks says so.
 ROOT_CONFIGS = Path(__file__).resolve().parent.parent / "accelerate_configs"
 ALONE = {"WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29633"}
 RECIPE = {"model": "nowhere", "dataset": "nowhere", "train_projector": True, "projector_learning_rate": 1e-4}
@@ -31,13 +31,13 @@ def recipe(tmp_path):
 
 def refused(recipe, args=None) -> str:
     with pytest.raises(UsageError, match="cannot be trained as it was launched") as caught:
-        check_limits(recipe, args or recipe.training_arguments())
+        check_launch(recipe, args or recipe.training_arguments())
     return str(caught.value)
 
 
 def test_what_can_be_trained_passes(recipe):
     loaded = recipe()
-    check_limits(loaded, loaded.training_arguments())
+    check_launch(loaded, loaded.training_arguments())
 
 
 @pytest.mark.parametrize("launcher", ["accelerate", "deepspeed"])
@@ -68,7 +68,7 @@ def test_rates_of_a_stage_count_too(recipe):
     args.deepspeed_plugin = SimpleNamespace(deepspeed_config={"optimizer": {"type": "AdamW"}})
     assert "projector_learning_rate: the DeepSpeed JSON" in refused(loaded, args)
     args.deepspeed_plugin.deepspeed_config = {}
-    check_limits(loaded, args)
+    check_launch(loaded, args)
 
 
 def test_processes_that_would_train_alone(recipe, monkeypatch):
@@ -94,7 +94,7 @@ def test_fsdp_of_the_first_version(recipe, monkeypatch):
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
     assert "set fsdp_version: 2" in refused(loaded, args)
     monkeypatch.setenv("FSDP_VERSION", "2")
-    check_limits(loaded, args)
+    check_launch(loaded, args)
 
 
 def test_batches_that_are_cut_by_rows(recipe):
@@ -119,4 +119,4 @@ def test_batches_of_unequal_size_are_not_split(recipe):
     loaded = recipe(accelerator_config={"split_batches": True}, tokens_per_batch=8192)
     assert "split_batches cuts batches of equal size" in refused(loaded)
     plain = recipe(accelerator_config={"split_batches": True})
-    check_limits(plain, plain.training_arguments())
+    check_launch(plain, plain.training_arguments())

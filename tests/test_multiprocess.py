@@ -21,7 +21,7 @@ from helpers.tiny_pages import page_row
 from helpers.trainings import STAGED_RECIPE, logged
 from helpers.workers.train_worker import probe_batch
 from ocr2_hf.modeling.load import load_model
-from ocr2_hf.training.checkpoints import COMPLETE
+from ocr2_hf.training.run_folder import COMPLETE
 
 STRATEGIES = {
     "ddp": ("DistributedType.MULTI_CPU", "DistributedDataParallel"),

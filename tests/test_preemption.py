@@ -18,8 +18,8 @@ from ocr2_hf import OCR2Trainer
 from ocr2_hf.commands.train import train
 from ocr2_hf.errors import Preempted
 from ocr2_hf.recipe import OCR2TrainingArguments, load_recipe
-from ocr2_hf.training.checkpoints import COMPLETE, complete_checkpoints
 from ocr2_hf.training.curves import CurvesCallback
+from ocr2_hf.training.run_folder import COMPLETE, complete_checkpoints
 
 RECIPE = {
     "model": "tiny",

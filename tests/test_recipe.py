@@ -6,7 +6,7 @@ import yaml
 from ocr2_hf.errors import UsageError
 from ocr2_hf.recipe import OCR2TrainingArguments, load_recipe, parse_overrides
 from ocr2_hf.recipe_fields import IDENTITY
-from ocr2_hf.training.runs import check_same_run
+from ocr2_hf.training.run_folder import check_same_run
 
 MINIMAL = {"model": "tiny", "dataset": "letters"}
 

@@ -12,7 +12,7 @@ from ocr2_hf.modeling.losses import TERMS
 from ocr2_hf.recipe import load_recipe, read_yaml
 from ocr2_hf.recipe_fields import BLOCKS, KEYS, OURS
 from ocr2_hf.recipe_help import block_of
-from ocr2_hf.training.learning_rates import OWN_RATES
+from ocr2_hf.training.trainer import OWN_RATES
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPES = sorted(

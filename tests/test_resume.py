@@ -15,7 +15,7 @@ from helpers.launches import launcher
 from helpers.signals import itself, kill_when, signalled
 from helpers.tiny_pages import page_row
 from helpers.trainings import history
-from ocr2_hf.training.checkpoints import COMPLETE, complete_checkpoints
+from ocr2_hf.training.run_folder import COMPLETE, complete_checkpoints
 
 RECIPE = {
     "model": "tiny",

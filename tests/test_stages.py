@@ -16,7 +16,7 @@ from ocr2_hf.__main__ import main
 from ocr2_hf.errors import UsageError
 from ocr2_hf.modeling.load import load_model
 from ocr2_hf.recipe import load_recipe
-from ocr2_hf.training.checkpoints import COMPLETE
+from ocr2_hf.training.run_folder import COMPLETE
 from ocr2_hf.training.stages import run_stages, stage_recipe
 
 

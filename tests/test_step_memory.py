@@ -3,15 +3,16 @@
 import pytest
 import torch
 
-from ocr2_hf.benchmark.contenders import OURS, Side, bench_processor
-from ocr2_hf.benchmark.measure import Work, count_peak
-from ocr2_hf.benchmark.pages import PageMix, make_pages
+from ocr2_hf.benchmark.contenders import Contender, bench_processor
+from ocr2_hf.benchmark.pages import make_pages
+from ocr2_hf.benchmark.results import count_peak
+from ocr2_hf.benchmark.workload import OURS, PageMix, Workload
 from ocr2_hf.planning import budget
+from ocr2_hf.planning.memory import PARTS, StepMemory, fits, step_memory, verdict
 from ocr2_hf.planning.plan import make_plan
-from ocr2_hf.planning.step_memory import PARTS, Precision, StepMemory, fits, step_memory, verdict
 from ocr2_hf.recipe import load_recipe
 
-FLOAT32 = Precision(torch.float32, None)
+FLOAT32 = ("float32", None)
 SETTINGS = [
     ("lora", {"per_device_train_batch_size": 2}, {2: 1.0}),
     ("lora", {"per_device_train_batch_size": 3, "gradient_checkpointing": True}, {0: 1.0}),
@@ -25,9 +26,9 @@ SETTINGS = [
 def test_planned_memory_is_what_a_real_step_takes_within_15_percent(repo, recipe, values, tiles):
     words = [word for name, value in values.items() for word in (f"--{name}", str(value).lower())]
     recipe = load_recipe(repo / "recipes/tiny" / f"{recipe}.yaml", ["--dataset", "no_such_pages", *words])
-    work = Work(PageMix(tiles, {60: 1.0}), values["per_device_train_batch_size"], drawn=2)
-    pages = make_pages(work.mix, work.drawn, bench_processor(recipe))
-    measured = count_peak(Side(OURS, recipe), work, pages)["bytes"]
+    workload = Workload(PageMix(tiles, {60: 1.0}), values["per_device_train_batch_size"], drawn=2)
+    pages = make_pages(workload.mix, workload.drawn, bench_processor(recipe))
+    measured = count_peak(Contender(OURS, recipe), workload, pages)["bytes"]
 
     page = {0: (100, 100), 2: (150, 300)}[next(iter(tiles))]
     plan = make_plan(recipe, recipe.training_arguments(), page, 60)
@@ -43,13 +44,13 @@ def tiny_step(**changes) -> tuple[budget.ImageSettings, budget.Step]:
 def test_weights_gradients_and_optimizer_by_hand():
     policy = budget.ModelArguments(model="tiny", train_language="full", train_vision="all", train_projector=True)
     images, step = tiny_step()
-    memory = step_memory(policy, images, step, FLOAT32, "adamw_torch", accumulates=True)
+    memory = step_memory(policy, images, step, *FLOAT32, "adamw_torch", accumulates=True)
     size = sum(parameter.numel() for parameter in budget.outline(policy, "float32").parameters())
     assert memory.gradients == memory.early == 4 * size
     assert memory.weights == pytest.approx(4 * size, rel=0.01)  # buffers beside them
     assert memory.optimizer == 8 * size
     assert memory.copies == 0
-    mixed = step_memory(policy, images, step, Precision(torch.float32, torch.bfloat16), "adamw_8bit")
+    mixed = step_memory(policy, images, step, "float32", torch.bfloat16, "adamw_8bit")
     assert mixed.optimizer == 2 * size
     assert 0 < mixed.copies <= 2 * size
     assert mixed.early < mixed.gradients
@@ -57,7 +58,7 @@ def test_weights_gradients_and_optimizer_by_hand():
 
 def test_checkpointing_lowers_activations_and_nothing_else():
     policy = budget.ModelArguments(model="tiny", train_language="full", train_vision="all")
-    off, on = (step_memory(policy, *tiny_step(checkpointing=c), FLOAT32, "adamw") for c in (False, True))
+    off, on = (step_memory(policy, *tiny_step(checkpointing=c), *FLOAT32, "adamw") for c in (False, True))
     assert on.activations < off.activations / 2
     assert (on.weights, on.gradients, on.optimizer) == (off.weights, off.gradients, off.optimizer)
 

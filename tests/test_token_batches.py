@@ -18,7 +18,7 @@ from ocr2_hf.data.token_batches import JITTER, TokenBatches
 from ocr2_hf.modeling.adapters import apply_policy
 from ocr2_hf.modeling.tiny import build_tiny_model
 from ocr2_hf.recipe import ModelArguments, OCR2TrainingArguments
-from ocr2_hf.training.checkpoints import complete_checkpoints
+from ocr2_hf.training.run_folder import complete_checkpoints
 
 
 @dataclass

@@ -17,7 +17,7 @@ from ocr2_hf.commands import train as train_command
 from ocr2_hf.errors import run_command
 from ocr2_hf.recipe_fields import KEYS
 from ocr2_hf.recipe_help import default_text
-from ocr2_hf.training.checkpoints import COMPLETE, complete_checkpoints
+from ocr2_hf.training.run_folder import COMPLETE, complete_checkpoints
 
 RECIPE = {
     "model": "tiny",

@@ -16,7 +16,7 @@ from ocr2_hf.modeling.adapters import apply_policy
 from ocr2_hf.modeling.load import load_model
 from ocr2_hf.modeling.tiny import build_tiny_model, save_tiny
 from ocr2_hf.recipe import ModelArguments, OCR2TrainingArguments
-from ocr2_hf.training.checkpoints import COMPLETE, complete_checkpoints, remove_incomplete
+from ocr2_hf.training.run_folder import COMPLETE, complete_checkpoints, remove_incomplete
 
 
 def test_every_row_has_the_terms_and_they_add_up(tmp_path):

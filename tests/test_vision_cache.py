@@ -33,7 +33,7 @@ from ocr2_hf.modeling.load import load_model
 from ocr2_hf.modeling.tiny import build_tiny_model, save_tiny
 from ocr2_hf.recipe import ModelArguments, OCR2TrainingArguments
 from ocr2_hf.training import vision_cache
-from ocr2_hf.training.checkpoints import COMPLETE
+from ocr2_hf.training.run_folder import COMPLETE
 from ocr2_hf.training.vision_cache import VisionCache
 
 QUICK = {

@@ -1,5 +1,5 @@
-"""The sides of a comparison: this package's trainer by a recipe, and beside it the stock `Trainer` with the model's own
-loss, or this trainer by the recipe with something changed.
+"""The contenders of a benchmark: this package's trainer by a recipe, and beside it the stock `Trainer` with the model's
+own loss, or this trainer by the recipe with something changed.
 
 Both get the same pages in the same order, weights of the same size, and, where nothing was changed, the same arguments
 of training.
@@ -15,6 +15,7 @@ from torch.utils.data import Dataset as TorchDataset
 from transformers import Trainer, TrainingArguments
 from transformers.models.deepseek_ocr2.processing_deepseek_ocr2 import DeepseekOcr2Processor
 
+from ocr2_hf.benchmark.workload import STOCK
 from ocr2_hf.data.collator import IGNORED
 from ocr2_hf.data.images import ImageSettings
 from ocr2_hf.data.tasks import build_example
@@ -30,7 +31,6 @@ from ocr2_hf.recipe import OCR2TrainingArguments, Recipe, load_recipe
 from ocr2_hf.training.job import training_dtype
 from ocr2_hf.training.trainer import OCR2Trainer
 
-OURS, STOCK = "ocr2", "trainer"
 _OUR_CLASSES = (OCR2Model, OCR2PageModel, OCR2VisionModel, OCR2Experts, OCR2Head)  # the last base of each is stock
 
 
@@ -38,15 +38,6 @@ def bench_recipe(path: str, overrides: Sequence[str]) -> Recipe:
     """The recipe; of one with stages, its first."""
     recipe = load_recipe(path, overrides)
     return Recipe.of(recipe.values | recipe.stages[0].values) if recipe.stages else recipe
-
-
-def refuse_without_gpu(recipe: Recipe, device: torch.device) -> None:
-    """Raise `UsageError` for the real model's size on a CPU: before anything is drawn or counted for it."""
-    if recipe.model.model == budget.REAL and device.type == "cpu":
-        raise UsageError(
-            f"model: {budget.REAL} has 3.39 billion weights and there is no GPU here to train them on: bench a tiny "
-            "model with --model tiny; `ocr2 plan` tells what the real one needs"
-        )
 
 
 def bench_processor(recipe: Recipe) -> DeepseekOcr2Processor:
@@ -78,8 +69,8 @@ def bench_model(recipe: Recipe, args: OCR2TrainingArguments, processor) -> nn.Mo
 
 
 @dataclass(frozen=True)
-class Side:
-    """One side: its name in the results, `trainer` where it is the stock trainer's, and its recipe."""
+class Contender:
+    """What is measured: its name in the results, `trainer` for the stock trainer, and its recipe."""
 
     name: str
     recipe: Recipe
@@ -90,21 +81,28 @@ class Side:
         model = bench_model(run, args, processor)
         if self.name != STOCK:
             return OCR2Trainer(model, args, processor=processor, train_dataset=pages)
+        # The library's part of the recipe's training block, with this package's defaults.
+        values = {name: getattr(args, name) for name in ("use_cpu", "dataloader_pin_memory")}
+        stock_args = TrainingArguments(**run.library_arguments() | values)
         collator, rows = ProcessorCollator(processor), StockPages(pages)
-        return Trainer(as_stock(model), stock_arguments(run, args), data_collator=collator, train_dataset=rows)
+        return Trainer(as_stock(model), stock_args, data_collator=collator, train_dataset=rows)
 
     @property
     def runs_vision(self) -> bool:
+        """Whether the vision tower runs in its steps."""
         return self.name == STOCK or not self.recipe.training("cache_vision_features")
 
 
-def opposite_side(against: Sequence[str], path: str, overrides: Sequence[str]) -> Side:
-    """What a recipe is put against: the stock trainer (`trainer`), or itself with keys changed (`KEY=VALUE`)."""
+def baseline(against: Sequence[str], path: str, overrides: Sequence[str]) -> Contender:
+    """What a recipe is put against: the stock trainer (`trainer`), or itself with keys changed (`KEY=VALUE`).
+
+    Raises `UsageError` for both at once, and for what is wrong with the changed recipe.
+    """
     if list(against) == [STOCK]:
-        return Side(STOCK, bench_recipe(path, overrides))
+        return Contender(STOCK, bench_recipe(path, overrides))
     if STOCK in against:
         raise UsageError(f"--against is either {STOCK} or changes of the recipe, not both")
-    return Side(", ".join(against), bench_recipe(path, [*overrides, *(f"--{change}" for change in against)]))
+    return Contender(", ".join(against), bench_recipe(path, [*overrides, *(f"--{change}" for change in against)]))
 
 
 def as_stock(model: nn.Module) -> nn.Module:
@@ -113,12 +111,6 @@ def as_stock(model: nn.Module) -> nn.Module:
         if type(module) in _OUR_CLASSES:
             module.__class__ = type(module).__bases__[-1]
     return model
-
-
-def stock_arguments(recipe: Recipe, args: OCR2TrainingArguments) -> TrainingArguments:
-    """The library's part of the recipe's training block, with this package's defaults."""
-    ours = recipe.library_arguments()
-    return TrainingArguments(**ours | {"use_cpu": args.use_cpu, "dataloader_pin_memory": args.dataloader_pin_memory})
 
 
 class StockPages(TorchDataset):
@@ -147,6 +139,7 @@ class ProcessorCollator:
         self.processor.tokenizer.padding_side = "right"
 
     def __call__(self, rows: list[dict]) -> dict[str, Tensor]:
+        """B rows -> the processor's tensors, of them `input_ids`, `attention_mask`; and `labels`: each [B, length]."""
         end = self.processor.tokenizer.eos_token
         batch = self.processor(
             images=[row["image"] for row in rows],

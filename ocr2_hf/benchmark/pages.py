@@ -3,11 +3,11 @@
 import io
 import random
 import string
-from dataclasses import dataclass
 
 from datasets import Dataset
 from PIL import Image, ImageDraw
 
+from ocr2_hf.benchmark.workload import PageMix
 from ocr2_hf.data.collator import TargetEncoder
 from ocr2_hf.data.images import ImageSettings
 from ocr2_hf.data.load import FEATURES
@@ -19,22 +19,6 @@ MARGIN = 0.05
 # Columns and rows of tiles for each number of them, of an upright page.
 GRIDS = {0: (1, 1), 2: (1, 2), 3: (1, 3), 4: (2, 2), 5: (1, 5), 6: (2, 3)}
 FILLED = 0.8  # of the tiles' side: an A4 page at 150 dpi fills 0.79 of its six
-
-
-@dataclass(frozen=True)
-class PageMix:
-    """What pages a benchmark trains on: how many of each number of tiles, and of each target length in tokens."""
-
-    tiles: dict[int, float]
-    target_tokens: dict[int, float]
-
-    def kinds(self, pages: int, seed: int = 0) -> list[tuple[int, int]]:
-        """(tiles, target tokens) of so many pages: in the shares of the mix, in a drawn order."""
-        tiles, lengths = _shared_out(self.tiles, pages), _shared_out(self.target_tokens, pages)
-        rng = random.Random(seed)
-        rng.shuffle(tiles)
-        rng.shuffle(lengths)
-        return list(zip(tiles, lengths, strict=True))
 
 
 def make_pages(mix: PageMix, pages: int, processor, seed: int = 0) -> Dataset:
@@ -56,17 +40,6 @@ def page_size(settings: ImageSettings, tiles: int) -> tuple[int, int]:
     if tiles not in GRIDS or settings.tiles(*size) != tiles:
         raise UsageError(f"no page has {tiles} tiles: pages have none, or 2 to {settings.max_patches}")
     return size
-
-
-def _shared_out(weights: dict[int, float], pages: int) -> list[int]:
-    """`pages` values in the shares of their weights; what rounding leaves goes to the largest remainders."""
-    total = sum(weights.values())
-    exact = {value: pages * weight / total for value, weight in weights.items()}
-    counts = {value: int(share) for value, share in exact.items()}
-    by_remainder = sorted(exact, key=lambda value: counts[value] - exact[value])
-    for value in by_remainder[: pages - sum(counts.values())]:
-        counts[value] += 1
-    return [value for value, count in counts.items() for _ in range(count)]
 
 
 def _row(name: str, size: tuple[int, int], target_tokens: int, encoder: TargetEncoder, rng: random.Random) -> dict:

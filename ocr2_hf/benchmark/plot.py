@@ -1,4 +1,4 @@
-"""A benchmark as one picture: both sides beside each other, where a step's time goes, how cost grows."""
+"""A benchmark as one picture: contenders beside each other, where a step's time goes, how cost grows."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,8 +7,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ocr2_hf.benchmark.contenders import OURS, STOCK
 from ocr2_hf.benchmark.step_timer import PARTS
+from ocr2_hf.benchmark.workload import OURS, STOCK
 from ocr2_hf.document.atomic_files import whole_file
 from ocr2_hf.document.overlay import BLUE, GREEN, ORANGE, PINK, RED, SKY
 from ocr2_hf.plots import GREY, INK, dress
@@ -41,51 +41,51 @@ def draw_benchmark(results: dict[str, Any], path: str | Path) -> None:
 
 def _draw_runs(axes: Sequence[Axes], runs: Sequence[dict[str, Any]]) -> None:
     names = [str(run["batch_size"]) for run in runs]
-    sides = list(runs[0]["sides"])
-    width = 0.8 / len(sides)
-    for number, (side, colour) in enumerate(zip(sides, _COLOURS, strict=False)):
+    contenders = list(runs[0]["sides"])
+    width = 0.8 / len(contenders)
+    for number, (name, colour) in enumerate(zip(contenders, _COLOURS, strict=False)):
         places = [index - 0.4 + width * (number + 0.5) for index in range(len(runs))]
-        figures = [run["sides"][side] for run in runs]
-        bars = {"width": width * 0.92, "color": colour, "label": _LABELS.get(side, side)}
-        axes[0].bar(places, [figure["pages_per_second"] for figure in figures], **bars)
-        axes[1].bar(places, [figure["peak_memory"]["bytes"] / _GB for figure in figures], **bars)
-        _stack_parts(axes[2], places, width * 0.92, figures)
+        results = [run["sides"][name] for run in runs]
+        bars = {"width": width * 0.92, "color": colour, "label": _LABELS.get(name, name)}
+        axes[0].bar(places, [result["pages_per_second"] for result in results], **bars)
+        axes[1].bar(places, [result["peak_memory"]["bytes"] / _GB for result in results], **bars)
+        _stack_parts(axes[2], places, width * 0.92, results)
     for axis, title in zip(axes, ("Pages per second", "Peak memory, GB", "Seconds per page, by part"), strict=True):
         _dress(axis, title, "pages in a batch")
         axis.set_xticks(range(len(runs)), names)
-    if len(sides) > 1:
+    if len(contenders) > 1:
         axes[0].legend(frameon=False, fontsize=9, labelcolor=INK)
     axes[2].legend(PARTS, frameon=False, fontsize=8, labelcolor=INK, loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
-def _stack_parts(axes: Axes, places: Sequence[float], width: float, figures: Sequence[dict[str, Any]]) -> None:
+def _stack_parts(axes: Axes, places: Sequence[float], width: float, results: Sequence[dict[str, Any]]) -> None:
     """The right of two bars is the stock trainer's."""
     bottoms = [0.0] * len(places)
     for part, colour in zip(PARTS, _PART_COLOURS, strict=True):
-        heights = [_seconds_per_page(figure, part) for figure in figures]
+        heights = [_seconds_per_page(result, part) for result in results]
         axes.bar(places, heights, width=width, bottom=bottoms, color=colour)
         bottoms = [bottom + height for bottom, height in zip(bottoms, heights, strict=True)]
 
 
-def _seconds_per_page(figure: dict[str, Any], part: str) -> float:
+def _seconds_per_page(result: dict[str, Any], part: str) -> float:
     """What a part takes of a step, as a share of the seconds a page takes."""
-    parts = figure["seconds_per_step_by_part"]
-    return max(0.0, parts[part]) / sum(parts.values()) / figure["pages_per_second"]
+    parts = result["seconds_per_step_by_part"]
+    return max(0.0, parts[part]) / sum(parts.values()) / result["pages_per_second"]
 
 
 def _draw_sweep(axes: Sequence[Axes], name: str, points: Sequence[dict[str, Any]]) -> None:
     """Beside the clock's seconds stand the processor's, which on a CPU say more about the work: the clock also sees
     what else the machine does."""
     values = [point[name] for point in points]
-    figures = [point["sides"][OURS] for point in points]
-    rates = [figure["pages_per_second"] for figure in figures]
+    results = [point["sides"][OURS] for point in points]
+    rates = [result["pages_per_second"] for result in results]
     columns = {
         "Pages per second": {"": rates},
         "Seconds per page": {
             "by the clock": [1 / rate for rate in rates],
-            "of this process's processor time": [figure["processor_seconds_per_page"] for figure in figures],
+            "of this process's processor time": [result["processor_seconds_per_page"] for result in results],
         },
-        "Peak memory, GB": {"": [figure["peak_memory"]["bytes"] / _GB for figure in figures]},
+        "Peak memory, GB": {"": [result["peak_memory"]["bytes"] / _GB for result in results]},
     }
     for axis, (title, lines) in zip(axes, columns.items(), strict=True):
         for (label, heights), style in zip(lines.items(), ("-", (0, (3, 1.5))), strict=False):

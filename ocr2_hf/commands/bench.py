@@ -13,15 +13,12 @@ import json
 from functools import partial
 from pathlib import Path
 
-from ocr2_hf.benchmark.contenders import bench_recipe, opposite_side
-from ocr2_hf.benchmark.data import bench_data
-from ocr2_hf.benchmark.loss import bench_loss, recipe_loss
-from ocr2_hf.benchmark.machine import describe, end_processes, is_main_process
-from ocr2_hf.benchmark.measure import Work
-from ocr2_hf.benchmark.pages import PageMix
+from ocr2_hf.benchmark.contenders import baseline, bench_recipe
+from ocr2_hf.benchmark.machine import describe, end_processes, is_main_process, launched_run
+from ocr2_hf.benchmark.microbenchmarks import bench_data, bench_loss, recipe_loss
 from ocr2_hf.benchmark.plot import draw_benchmark
-from ocr2_hf.benchmark.processes import launched_run
-from ocr2_hf.benchmark.results import SWEEPS, bench, sweep
+from ocr2_hf.benchmark.results import bench
+from ocr2_hf.benchmark.workload import SWEEPS, PageMix, Workload, sweep
 from ocr2_hf.commands.arguments import command_parser, page_size, positive_integer, shares, whole_number
 from ocr2_hf.document.atomic_files import write_json
 from ocr2_hf.recipe import Recipe
@@ -35,14 +32,14 @@ def main(argv: list[str] | None = None) -> int:
     check_machine(recipe, recipe.training_arguments())
     batch_sizes = options.batch_sizes or (recipe.training("per_device_train_batch_size"),)
     mix = PageMix(options.tiles, options.target_tokens)
-    work = Work(mix, batch_sizes[0], options.steps, options.warmup, options.rounds, options.pages)
-    results = _alone(recipe, work, options) or bench(
+    workload = Workload(mix, batch_sizes[0], options.steps, options.warmup, options.rounds, options.pages)
+    results = _alone(recipe, workload, options) or bench(
         recipe,
-        work,
+        workload,
         batch_sizes,
-        opposite_side(options.against, options.recipe, overrides) if options.against else None,
+        baseline(options.against, options.recipe, overrides) if options.against else None,
         options.sweep,
-        partial(launched_run, [options.recipe, *overrides], work),
+        partial(launched_run, [options.recipe, *overrides], workload),
         print if is_main_process() else lambda line: None,
     )
     if is_main_process():
@@ -55,12 +52,12 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _alone(recipe: Recipe, work: Work, options: argparse.Namespace) -> dict | None:
+def _alone(recipe: Recipe, workload: Workload, options: argparse.Namespace) -> dict | None:
     """--loss or --data, which run no training."""
     if options.loss:
         results = bench_loss(recipe_loss(recipe, *options.loss, options.supervised), options.rounds)
     elif options.data:
-        results = bench_data(recipe, work.mix, work.drawn, work.batch_size, work.rounds)
+        results = bench_data(recipe, workload.mix, workload.drawn, workload.batch_size, workload.rounds)
     else:
         return None
     print(json.dumps(results, indent=2))

@@ -13,9 +13,8 @@ from ocr2_hf.commands.arguments import command_parser, page_size, positive_integ
 from ocr2_hf.data.token_batches import COLUMNS
 from ocr2_hf.modeling.adapters import counts_table, trainable_counts
 from ocr2_hf.planning import budget
+from ocr2_hf.planning.memory import PARTS, Launch, fits, read_launches, verdict
 from ocr2_hf.planning.plan import Plan, make_plan
-from ocr2_hf.planning.sharding import Launch, read_launches
-from ocr2_hf.planning.step_memory import PARTS, fits, verdict
 from ocr2_hf.recipe import load_recipe
 
 SIZES = ((640, 640), (1024, 1024), (1240, 1754), (1754, 1240), (1700, 2200), (2480, 3508))

@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> int:
     recipe = load_recipe(options.recipe, overrides)
     args = recipe.training_arguments()
     from ocr2_hf.publishing.hub import PushOptions, push_model
-    from ocr2_hf.training.runs import already_finished
+    from ocr2_hf.training.run_folder import already_finished
 
     pushes = bool(recipe.training("push_to_hub")) and args.process_index == 0
     _set_up_logging(args)
@@ -55,10 +55,10 @@ def main(argv: list[str] | None = None) -> int:
 def check(recipe: Recipe, args: OCR2TrainingArguments, pushes: bool) -> None:
     """Raise `UsageError` or `WorkError` for what would go wrong after hours of training."""
     from ocr2_hf.publishing.hub import check_target
-    from ocr2_hf.training.launch_checks import check_limits
-    from ocr2_hf.training.runs import check_same_run
+    from ocr2_hf.training.launch_checks import check_launch
+    from ocr2_hf.training.run_folder import check_same_run
 
-    check_limits(recipe, args)
+    check_launch(recipe, args)
     check_same_run(recipe, args.output_dir)
     if pushes:
         check_target(args.hub_model_id, bool(args.hub_private_repo), False, "nothing was started")

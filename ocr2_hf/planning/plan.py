@@ -1,10 +1,9 @@
-"""What a recipe needs before anything runs: tokens of its pages, work and memory of its steps, under every launch."""
+"""What a recipe needs before anything runs: tokens of its pages, FLOPs and memory of its steps, under every launch."""
 
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from ocr2_hf.data.collator import PromptEncoder
@@ -19,8 +18,7 @@ from ocr2_hf.modeling.adapters import base_of
 from ocr2_hf.modeling.load import load_processor
 from ocr2_hf.modeling.tiny import TINY_SIZES
 from ocr2_hf.planning import budget
-from ocr2_hf.planning.sharding import Launch, process_bytes
-from ocr2_hf.planning.step_memory import Precision, StepMemory, step_memory
+from ocr2_hf.planning.memory import Launch, StepMemory, process_bytes, step_memory
 from ocr2_hf.recipe import OCR2TrainingArguments, Recipe
 from ocr2_hf.training.job import training_dtype
 
@@ -47,11 +45,8 @@ class Plan:
 
     @property
     def dtype(self) -> str:
+        """The dtype the weights are loaded in."""
         return training_dtype(self.recipe, self.args)
-
-    @property
-    def half_precision(self) -> bool:
-        return self.args.mixed_dtype is not None or self.dtype != "float32"
 
     def step(self, page: tuple[int, int]) -> budget.Step:
         """A micro-batch of the recipe over such pages; with `tokens_per_batch` as many as fit."""
@@ -72,7 +67,7 @@ class Plan:
     def flops(self) -> dict[str, int]:
         """FLOPs by part of a micro-batch of usual pages."""
         step = self.step(self.usual)
-        parts = budget.step_work(self.recipe.model, self.images, step).flops(step.checkpointing)
+        parts = budget.step_flops(self.recipe.model, self.images, step).flops(step.checkpointing)
         return parts | {"vision forward": 0} if self.args.cache_vision_features else parts
 
     def stored_features(self) -> tuple[int, int] | None:
@@ -92,7 +87,8 @@ class Plan:
             self.recipe.model,
             self.images,
             replace(self.step(self.longest), checkpointing=checkpointing),
-            Precision(getattr(torch, self.dtype), self.args.mixed_dtype),
+            self.dtype,
+            self.args.mixed_dtype,
             str(self.args.optim),
             accumulates=self.args.gradient_accumulation_steps > 1,
             box_head=self.args.box_source == "head",
@@ -100,7 +96,8 @@ class Plan:
 
     def launched(self, launch: Launch, checkpointing: bool) -> int:
         """Bytes of one process under a launch configuration."""
-        return process_bytes(launch, self.memory(checkpointing), self.model, self.half_precision)
+        width = 4 if self.args.mixed_dtype is None and self.dtype == "float32" else 2
+        return process_bytes(launch, self.memory(checkpointing), self.model, width)
 
 
 def make_plan(

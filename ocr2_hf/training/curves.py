@@ -107,16 +107,12 @@ def series(log_history: Sequence[Row], name: str) -> tuple[np.ndarray, np.ndarra
 def _draw_panel(axes: Axes, panel: Panel, log_history: Sequence[Row]) -> None:
     """All panels show the same steps, so that they can be read one above the other."""
     begins = _stage_begins(log_history)
-    for name, (_, colour) in panel.columns.items():
+    for name in panel.columns:
         steps, values = series(log_history, name)
         if panel.logarithmic:
             steps, values = steps[values > 0], values[values > 0]
         if len(steps):
-            smooth = len(steps) >= _SMOOTHED_FROM and not name.startswith("eval_") and not panel.exact
-            if smooth:
-                axes.plot(steps, values, color=colour, alpha=0.25, linewidth=0.8)
-                values = running_means(steps, values, list(begins.values()))
-            _draw_series(axes, panel, name, steps, values)
+            _draw_series(axes, panel, name, steps, values, list(begins.values()))
     if panel.logarithmic:
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
@@ -125,13 +121,23 @@ def _draw_panel(axes: Axes, panel: Panel, log_history: Sequence[Row]) -> None:
         axes.set_ylim(0, max(panel.highest or 0.0, axes.get_ylim()[1]) * 1.08)
     axes.set_xlim(0, max(row["step"] for row in log_history) * 1.02)
     _mark_stages(axes, begins)
-    _dress(axes, panel.title, below=0.92 if begins else 1.0)
+    dress(axes, panel.title, "optimizer step")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+    if len(axes.get_legend_handles_labels()[0]) > 1:
+        below = 0.92 if begins else 1.0  # of the height: above it stand the stages' names
+        room = {"loc": "best", "bbox_to_anchor": (0.0, 0.0, 1.0, below)}
+        axes.legend(frameon=False, fontsize=9.5, labelcolor=INK, **room)
 
 
-def _draw_series(axes: Axes, panel: Panel, name: str, steps: np.ndarray, values: np.ndarray) -> None:
-    label, colour = panel.columns[name]
+def _draw_series(
+    axes: Axes, panel: Panel, name: str, steps: np.ndarray, values: np.ndarray, begins: Sequence[float]
+) -> None:
+    (label, colour), evaluated = panel.columns[name], name.startswith("eval_")
+    if len(steps) >= _SMOOTHED_FROM and not evaluated and not panel.exact:
+        axes.plot(steps, values, color=colour, alpha=0.25, linewidth=0.8)
+        values = running_means(steps, values, begins)
     style = {"color": colour, "linewidth": 1.8, "linestyle": (0, (3, 1.5)) if name in panel.parts else "-"}
-    if (name.startswith("eval_") and len(steps) < _SMOOTHED_FROM // 3) or len(steps) == 1:
+    if (evaluated and len(steps) < _SMOOTHED_FROM // 3) or len(steps) == 1:
         style |= {"marker": "o", "markersize": 4}
     axes.plot(steps, values, label=label, **style)
 
@@ -169,15 +175,6 @@ def _mark_stages(axes: Axes, begins: dict[str, float]) -> None:
         axes.annotate(stage, place, fontsize=9, fontstyle="italic", color=INK, **beside)
 
 
-def _dress(axes: Axes, title: str, below: float) -> None:
-    """The legend stays below that share of the height: above it stand the stages' names."""
-    dress(axes, title, "optimizer step")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
-    if len(axes.get_legend_handles_labels()[0]) > 1:
-        room = {"loc": "best", "bbox_to_anchor": (0.0, 0.0, 1.0, below)}
-        axes.legend(frameon=False, fontsize=9.5, labelcolor=INK, **room)
-
-
 class CurvesCallback(TrainerCallback):
     """Draws the curves beside the weights at every save and at the end of training, where there is something new."""
 
@@ -185,6 +182,7 @@ class CurvesCallback(TrainerCallback):
         self._drawn: list[Row] = []
 
     def on_save(self, args, state, control, **kwargs) -> None:
+        """Draw, on the first process, if the log has new rows."""
         shown = {name for panel in all_panels() for name in panel.columns}
         rows = [row for row in state.log_history if not shown.isdisjoint(row)]
         if state.is_world_process_zero and rows != self._drawn:

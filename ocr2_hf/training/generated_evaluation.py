@@ -13,7 +13,6 @@ from ocr2_hf.data.page_tasks import PageTasks, ProcessShare
 from ocr2_hf.document.atomic_files import whole_file, write_whole
 from ocr2_hf.document.grounding import parse_regions
 from ocr2_hf.document.overlay import example_picture
-from ocr2_hf.document.predictions import Prediction
 from ocr2_hf.evaluation.registry import training_metrics
 from ocr2_hf.evaluation.summary import summarize
 from ocr2_hf.modeling.generation import Generation, generate, prediction_line
@@ -42,29 +41,24 @@ def score_sample(
     for start in range(0, len(share), size):
         examples = [share[index] for index in range(start, min(start + size, len(share)))]
         with accelerator.autocast():
-            answers = _read(model, processor, args, examples)
+            answers = generate(
+                model,
+                processor,
+                [example.image for example in examples],
+                [example.prompt for example in examples],
+                max_new_tokens=args.eval_max_new_tokens,
+                no_repeat_ngram=args.no_repeat_ngram,
+                window=args.no_repeat_window,
+            )
         if keep_example and start == 0 and accelerator.is_main_process:
             _keep_example(examples[0], answers[0], Path(args.output_dir))
-        pairs = zip(examples, answers, strict=True)
-        lines += [_line(example, answer) for example, answer in pairs if not example.padding]
+        lines += [
+            prediction_line(example.id, example.prompt, example.target, example.image.size, answer)
+            for example, answer in zip(examples, answers, strict=True)
+            if not example.padding
+        ]
     metrics = summarize(gather_object(lines))
     return {m.name: metrics[m.name] for m in training_metrics("reading") if metrics[m.name] is not None}
-
-
-def _read(model: nn.Module, processor, args: OCR2TrainingArguments, examples: list[Example]) -> list[Generation]:
-    return generate(
-        model,
-        processor,
-        [example.image for example in examples],
-        [example.prompt for example in examples],
-        max_new_tokens=args.eval_max_new_tokens,
-        no_repeat_ngram=args.no_repeat_ngram,
-        window=args.no_repeat_window,
-    )
-
-
-def _line(example: Example, answer: Generation) -> Prediction:
-    return prediction_line(example.id, example.prompt, example.target, example.image.size, answer)
 
 
 def _keep_example(example: Example, answer: Generation, folder: Path) -> None:

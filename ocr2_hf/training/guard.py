@@ -11,9 +11,9 @@ from accelerate.utils import broadcast_object_list
 from transformers import TrainerCallback, TrainerState
 
 from ocr2_hf.data.page_tasks import PageTasks
-from ocr2_hf.document.atomic_files import copy_whole, write_json
+from ocr2_hf.document.atomic_files import write_json
 from ocr2_hf.errors import UsageError, WorkError
-from ocr2_hf.training.checkpoints import complete_checkpoints, step_of
+from ocr2_hf.training.run_folder import complete_checkpoints, step_of
 
 logger = logging.getLogger(__name__)
 
@@ -22,17 +22,11 @@ BASE_FILE = "guard_base.json"
 _SETTINGS = ("eval_max_new_tokens", "no_repeat_ngram", "no_repeat_window")
 
 
-def hand_base_on(stage: Path, following: Path) -> None:
-    """Let the stage that follows compare with the run's base, not with what the stage before made of it."""
-    if (stage / BASE_FILE).is_file():
-        copy_whole(stage / BASE_FILE, following / BASE_FILE)
-
-
 class Guard(TrainerCallback):
     """Ends a run whose CER on the guard pages is more than `guard_tolerance` above the base's.
 
     The base's is measured once, before the first step, and kept in `guard_base.json` in the run's folder: a resumed run
-    takes it from there. Every process sees the same figures, so all stop or none.
+    takes it from there. Every process sees the same values, so all stop or none.
     """
 
     def __init__(self, pages: PageTasks, read: Callable[[PageTasks], dict[str, float]]):
@@ -41,13 +35,15 @@ class Guard(TrainerCallback):
         self.base: float | None = None
 
     def cer(self) -> float:
-        """The model's CER on the guard pages now, by generation; the same on every process."""
+        """The model's CER on the guard pages now, by generation; the same on every process. Raises `WorkError` where
+        the pages have no text."""
         cer = self.read(self.pages).get("cer")
         if cer is None:
             raise WorkError("the pages of guard_dataset have no text to read")
         return cer
 
     def on_train_begin(self, args, state, control, **kwargs) -> None:
+        """Find or measure the base's CER. Raises `UsageError` where a resumed run cannot compare with it."""
         path = Path(args.output_dir) / BASE_FILE
         settings = {name: getattr(args, name) for name in _SETTINGS}
         self.base = self._saved(path, settings)
@@ -58,6 +54,7 @@ class Guard(TrainerCallback):
         )
 
     def on_evaluate(self, args, state, control, metrics: dict[str, float], **kwargs) -> None:
+        """Compare. Raises `WorkError` where the CER is above what is tolerated."""
         now = metrics.get("eval_guard_cer")
         if self.base is None or now is None or now <= self.base + args.guard_tolerance:
             return

@@ -16,30 +16,30 @@ from ocr2_hf.modeling.model_files import BASE_FOLDER
 from ocr2_hf.modeling.tiny import TINY_SIZES
 from ocr2_hf.publishing.contents import POLICY_FILE
 from ocr2_hf.recipe import RECIPE_FILE, OCR2TrainingArguments, Recipe
-from ocr2_hf.training.checkpoints import mark_complete, mark_incomplete
-from ocr2_hf.training.hub_saves import HubSaves
-from ocr2_hf.training.runs import resume_from
+from ocr2_hf.training.callbacks import HubSaves
+from ocr2_hf.training.run_folder import mark_complete, mark_incomplete, resume_from
 from ocr2_hf.training.trainer import OCR2Trainer
 
 logger = logging.getLogger(__name__)
 
 
 def build_trainer(recipe: Recipe, args: OCR2TrainingArguments) -> OCR2Trainer:
-    """Load data, processor and model as the recipe says; prints what trains and what was left out."""
+    """Load data, processor and model as the recipe says; logs what trains and what was left out.
+
+    Raises `WorkError` where no pages are left.
+    """
     set_seed(args.seed)
-    train, evaluation = load_pages(recipe, args)
+    data = recipe.data
+    pages = {"train_dataset": load_dataset(data.dataset, split=data.train_split)}
+    if args.eval_strategy != "no":
+        pages["eval_dataset"] = load_dataset(data.eval_dataset or data.dataset, split=data.eval_split)
     model, processor = load_to_train(recipe, args)
+    if data.guard_dataset is not None:
+        pages["guard_dataset"] = load_dataset(data.guard_dataset, split=data.guard_split)
     with args.main_process_first(desc="measuring pages"):
-        trainer = OCR2Trainer(
-            model,
-            args,
-            processor=processor,
-            train_dataset=train,
-            eval_dataset=evaluation,
-            guard_dataset=load_guard(recipe),
-        )
+        trainer = OCR2Trainer(model, args, processor=processor, **pages)
     if recipe.training("push_to_hub") and recipe.training("hub_strategy") == "every_save":
-        trainer.add_callback(HubSaves(args.hub_model_id, bool(args.hub_private_repo), args.hub_example))
+        trainer.add_callback(HubSaves())
     _tell(trainer)
     trainer.cache_vision()
     return trainer
@@ -67,20 +67,6 @@ def load_to_train(recipe: Recipe, args: OCR2TrainingArguments):
     return apply_policy(model, policy), processor
 
 
-def load_pages(recipe: Recipe, args: OCR2TrainingArguments):
-    """The pages to train on, and those to evaluate on when the recipe evaluates."""
-    train = load_dataset(recipe.data.dataset, split=recipe.data.train_split)
-    if args.eval_strategy == "no":
-        return train, None
-    return train, load_dataset(recipe.data.eval_dataset or recipe.data.dataset, split=recipe.data.eval_split)
-
-
-def load_guard(recipe: Recipe):
-    """The general pages of the guard, where the recipe has one."""
-    name = recipe.data.guard_dataset
-    return None if name is None else load_dataset(name, split=recipe.data.guard_split)
-
-
 def training_dtype(recipe: Recipe, args: OCR2TrainingArguments) -> str:
     """The dtype the weights are loaded in; weights that train themselves stay float32."""
     if recipe.model.dtype != "auto":
@@ -94,7 +80,8 @@ def run(trainer: OCR2Trainer, recipe: Recipe) -> None:
     args = trainer.args
     if trainer.is_world_process_zero():
         recipe.save(Path(args.output_dir) / RECIPE_FILE)
-        save_policy(trainer, recipe)
+        counts = {group: asdict(count) for group, count in trainer.counts().items()}
+        write_json(Path(args.output_dir) / POLICY_FILE, {"policy": asdict(recipe.model), "parameters": counts})
     mark_incomplete(args.output_dir)
     checkpoint = resume_from(args)
     if checkpoint:
@@ -113,12 +100,6 @@ def run(trainer: OCR2Trainer, recipe: Recipe) -> None:
     logger.info("saved %s", args.output_dir)
 
 
-def save_policy(trainer: OCR2Trainer, recipe: Recipe) -> None:
-    """Write down what trains: the policy and the parameters of each group, trainable and all."""
-    counts = {group: asdict(count) for group, count in trainer.counts().items()}
-    write_json(Path(trainer.args.output_dir) / POLICY_FILE, {"policy": asdict(recipe.model), "parameters": counts})
-
-
 def _keep_base(model, processor, args: OCR2TrainingArguments) -> None:
     """An adapter is worth nothing without its base: one that lies nowhere else is kept beside the adapter."""
     base = Path(args.output_dir) / BASE_FOLDER
@@ -131,9 +112,8 @@ def _keep_base(model, processor, args: OCR2TrainingArguments) -> None:
 
 def _tell(trainer: OCR2Trainer) -> None:
     logger.info("what trains:\n%s", counts_table(trainer.counts()))
-    named = {"training": trainer.train_dataset, "evaluation": trainer.eval_dataset}
-    if trainer.guard is not None:
-        named["guard"] = trainer.guard.pages
+    guard = trainer.guard and trainer.guard.pages
+    named = {"training": trainer.train_dataset, "evaluation": trainer.eval_dataset, "guard": guard}
     for name, pages in named.items():
         if pages is None:
             continue

@@ -16,13 +16,12 @@ from transformers.training_args import ParallelMode
 
 from ocr2_hf.errors import UsageError
 from ocr2_hf.recipe import OCR2TrainingArguments, Recipe
-from ocr2_hf.training.learning_rates import OWN_RATES
+from ocr2_hf.recipe_fields import OURS
 
 
-def check_limits(recipe: Recipe, args: OCR2TrainingArguments) -> None:
+def check_launch(recipe: Recipe, args: OCR2TrainingArguments) -> None:
     """Raise `UsageError` with everything that this launch of the recipe cannot do; `args` are the recipe's."""
-    problems = [*_machine_problems(recipe, args), *_process_problems(args), *_deepspeed_problems(recipe, args)]
-    problems += [*_fsdp_problems(), *_batch_problems(args)]
+    problems = [*_machine_problems(recipe, args), *_launcher_problems(recipe, args), *_batch_problems(args)]
     _refuse(problems or [*_folder_problems(args)])
 
 
@@ -46,7 +45,7 @@ def _machine_problems(recipe: Recipe, args: OCR2TrainingArguments) -> Iterator[s
         yield f"report_to: {name} is not installed here; install it, or set none"
 
 
-def _process_problems(args: OCR2TrainingArguments) -> Iterator[str]:
+def _launcher_problems(recipe: Recipe, args: OCR2TrainingArguments) -> Iterator[str]:
     launched = int(os.environ.get("WORLD_SIZE", "1"))
     if launched != args.world_size:
         yield f"{launched} processes were launched, but {args.world_size} train together"
@@ -55,20 +54,13 @@ def _process_problems(args: OCR2TrainingArguments) -> Iterator[str]:
             f"one process sees {args.n_gpu} GPUs: start one for each with accelerate launch --num_processes "
             f"{args.n_gpu}, or show it one with CUDA_VISIBLE_DEVICES=0"
         )
-
-
-def _deepspeed_problems(recipe: Recipe, args: OCR2TrainingArguments) -> Iterator[str]:
-    if args.deepspeed_plugin is None or "optimizer" not in args.deepspeed_plugin.deepspeed_config:
-        return
     given = {name for each in (recipe, *recipe.stages) for name, value in each.values.items() if value is not None}
-    if rates := [name for name in dict.fromkeys(OWN_RATES.values()) if name in given]:
+    rates = [name for name in OURS if name.endswith("_learning_rate") and name in given]
+    if rates and args.deepspeed_plugin is not None and "optimizer" in args.deepspeed_plugin.deepspeed_config:
         yield (
             f"{', '.join(rates)}: the DeepSpeed JSON has an optimizer of its own, which has one learning rate for all; "
             "remove its optimizer section (DeepSpeed then takes the recipe's), or these keys"
         )
-
-
-def _fsdp_problems() -> Iterator[str]:
     if os.environ.get("ACCELERATE_USE_FSDP") == "true" and os.environ.get("FSDP_VERSION", "1") != "2":
         yield (
             "FSDP version 1 flattens weights that train together with weights that do not; set fsdp_version: 2, as in "

@@ -15,11 +15,10 @@ from ocr2_hf.modeling.load import base_of_adapter
 from ocr2_hf.modeling.model_files import ADAPTER_FILE, BASE_FOLDER
 from ocr2_hf.publishing.contents import CURVES_FILE, STATE_FILE
 from ocr2_hf.recipe import RECIPE_FILE, OCR2TrainingArguments, Recipe
-from ocr2_hf.training.checkpoints import COMPLETE, mark_complete
 from ocr2_hf.training.curves import draw_curves
-from ocr2_hf.training.guard import hand_base_on
+from ocr2_hf.training.guard import BASE_FILE
 from ocr2_hf.training.job import build_trainer, run
-from ocr2_hf.training.runs import already_finished, trainer_state
+from ocr2_hf.training.run_folder import COMPLETE, already_finished, mark_complete, trainer_state
 
 logger = logging.getLogger(__name__)
 
@@ -31,8 +30,10 @@ def run_stages(recipe: Recipe, args: OCR2TrainingArguments) -> Accelerator:
     folders = [Path(args.output_dir) / f"stage-{number}-{stage.name}" for number, stage in enumerate(recipe.stages, 1)]
     model = recipe.model.model
     for number, folder in enumerate(folders):
-        if number and args.process_index == 0:
-            hand_base_on(folders[number - 1], folder)
+        guard_base = folders[number - 1] / BASE_FILE
+        if number and args.process_index == 0 and guard_base.is_file():
+            # The guard compares with the run's base, not with what the stage before made of it.
+            copy_whole(guard_base, folder / BASE_FILE)
         accelerator = run_stage(stage_recipe(recipe, number, folder, model))
         model = str(folder)
     if args.process_index == 0:
@@ -78,7 +79,7 @@ def put_together(recipe: Recipe, folders: list[Path], output_dir: Path) -> None:
         _move_base(output_dir, folders[-1])
     states = [trainer_state(folder) for folder in folders]
     state = _joined(recipe, states)
-    write_whole(output_dir / STATE_FILE, json.dumps(state, indent=2))  # a step's figures may be no finite numbers
+    write_whole(output_dir / STATE_FILE, json.dumps(state, indent=2))  # a step's values may be no finite numbers
     draw_curves(state["log_history"], output_dir / CURVES_FILE)
     mark_complete(output_dir)
 

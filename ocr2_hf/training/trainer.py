@@ -1,5 +1,6 @@
 """`OCR2Trainer`: the library's `Trainer` with the terms of the loss, exact under any split of the batch."""
 
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,26 +10,32 @@ from datasets import Dataset
 from peft import PeftModel
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
-from transformers import DeepseekOcr2ForConditionalGeneration, Trainer, TrainerCallback
+from transformers import DeepseekOcr2ForConditionalGeneration, Trainer
 
 from ocr2_hf.data.augment import Augmentation
 from ocr2_hf.data.collator import TrainingCollator, coordinate_token_ids
 from ocr2_hf.data.page_tasks import PageTasks, ProcessShare
 from ocr2_hf.data.token_batches import TokenBatches
 from ocr2_hf.errors import Preempted, WorkError
-from ocr2_hf.modeling.adapters import Count, base_of, trainable_counts
+from ocr2_hf.modeling.adapters import Count, base_of, group_of, trainable_counts, write_portable_adapter
+from ocr2_hf.modeling.box_head import load_box_head, save_box_head, split_box_head
 from ocr2_hf.modeling.losses import TERMS, LossSettings, term_counts, term_means, term_weights, weighted_sum
 from ocr2_hf.modeling.model import OCR2Model
 from ocr2_hf.recipe import OCR2TrainingArguments
-from ocr2_hf.training.checkpoint_weights import complete_adapter, load_weights
-from ocr2_hf.training.checkpoints import mark_complete, mark_incomplete, rotate
+from ocr2_hf.training.callbacks import EarlyStopping, EpochOfPages, Preemption
 from ocr2_hf.training.curves import CurvesCallback
-from ocr2_hf.training.early_stopping import EarlyStopping
 from ocr2_hf.training.generated_evaluation import score_sample
 from ocr2_hf.training.guard import Guard
-from ocr2_hf.training.learning_rates import has_own_rates, optimizer_groups
-from ocr2_hf.training.preemption import Preemption
+from ocr2_hf.training.run_folder import mark_complete, mark_incomplete, rotate
 from ocr2_hf.training.vision_cache import cache_vision
+
+# Group of parameters -> the recipe's key of its learning rate; all others have `learning_rate`.
+OWN_RATES = {
+    "vision_sam": "vision_learning_rate",
+    "vision_encoder": "vision_learning_rate",
+    "projector": "projector_learning_rate",
+    "box_head": "box_head_learning_rate",
+}
 
 
 class OCR2Trainer(Trainer):
@@ -83,8 +90,8 @@ class OCR2Trainer(Trainer):
             **kwargs,
         )
         self.model_accepts_loss_kwargs = True
-        if isinstance(self.train_dataset, PageTasks):
-            self.add_callback(_TellEpoch(self.train_dataset))
+        if self.train_dataset is not None:
+            self.add_callback(EpochOfPages(self.train_dataset))
         if args.early_stopping_patience is not None:
             self.add_callback(EarlyStopping(args.early_stopping_patience))
         self.guard = None
@@ -131,23 +138,16 @@ class OCR2Trainer(Trainer):
             return super().get_train_dataloader()
         processes = self.accelerator.num_processes
         batches = TokenBatches(self.train_dataset, tokens, args.per_device_train_batch_size, processes, args.seed)
-        loader = DataLoader(
-            self.train_dataset,
-            batch_sampler=batches,
-            collate_fn=self.data_collator,
-            num_workers=args.dataloader_num_workers,
-            pin_memory=args.dataloader_pin_memory,
-            persistent_workers=args.dataloader_persistent_workers,
-            prefetch_factor=args.dataloader_prefetch_factor,
-            multiprocessing_context=args.dataloader_multiprocessing_context,
-        )
+        names = ("num_workers", "pin_memory", "persistent_workers", "prefetch_factor", "multiprocessing_context")
+        options = {name: getattr(args, f"dataloader_{name}") for name in names}
+        loader = DataLoader(self.train_dataset, batch_sampler=batches, collate_fn=self.data_collator, **options)
         return self.accelerator.prepare(loader)
 
     # --- the loss of an optimizer step
 
     def get_batch_samples(self, epoch_iterator, num_batches: int, device: torch.device) -> tuple[list, Tensor]:
-        """The micro-batches of one optimizer step and the normaliser of each term, summed over them and over all
-        processes; the library hands the second to `compute_loss`."""
+        """The micro-batches of one optimizer step and the normaliser of each term [terms], summed over them and over
+        all processes; the library hands the second to `compute_loss`."""
         batches = [batch for _, batch in zip(range(num_batches), epoch_iterator, strict=False)]
         counts = [torch.stack([*term_counts(batch).values()]).to(device) for batch in batches]
         self._steps += 1
@@ -160,7 +160,10 @@ class OCR2Trainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | None = None,
     ):
-        """This micro-batch's share in the step's loss, times the number of processes, over which gradients average."""
+        """This micro-batch's share in the step's loss, times the number of processes, over which gradients average.
+
+        `inputs`: a batch of `TrainingCollator`; `num_items_in_batch`: the normalisers [terms]. The loss is a scalar.
+        """
         outputs = model(**inputs)
         if num_items_in_batch is None:
             return (outputs.loss, outputs) if return_outputs else outputs.loss
@@ -188,7 +191,7 @@ class OCR2Trainer(Trainer):
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """The library's optimizer; with a group of parameters per learning rate where the recipe names several."""
-        if self.optimizer is not None or not has_own_rates(self.args):
+        if self.optimizer is not None or not any(getattr(self.args, key) for key in OWN_RATES.values()):
             return super().create_optimizer(model)
         optimized = self.model if model is None else model
         optimizer, options = self.get_optimizer_cls_and_kwargs(self.args, optimized)
@@ -252,8 +255,8 @@ class OCR2Trainer(Trainer):
         for batch in loader:
             with self.compute_loss_context_manager():
                 out = model(**self._prepare_inputs(batch))
-            figures = (*out.sums.values(), *out.counts.values(), out.correct, out.tokens)
-            totals += torch.stack([figure.float() for figure in figures])
+            sums = (*out.sums.values(), *out.counts.values(), out.correct, out.tokens)
+            totals += torch.stack([each.float() for each in sums])
         totals = self.accelerator.reduce(totals, reduction="sum").cpu().double()
         sums, counts, (correct, tokens) = totals.split([len(TERMS), len(TERMS), 2])
         means = term_means(dict(zip(TERMS, sums, strict=True)), dict(zip(TERMS, counts, strict=True)))
@@ -297,9 +300,12 @@ class OCR2Trainer(Trainer):
             rotate(run, limit, self.state.best_model_checkpoint)
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
+        """As the library; an adapter gets names that loaders of this model know, and the box head beside it."""
         super()._save(output_dir, state_dict)
         if self.args.should_save and isinstance(self.model, PeftModel):
-            complete_adapter(self.model, output_dir or self.args.output_dir, state_dict)
+            folder = output_dir or self.args.output_dir
+            write_portable_adapter(folder)
+            save_box_head(split_box_head(self.model.state_dict() if state_dict is None else state_dict)[1], folder)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         if self.is_fsdp_enabled or self.is_deepspeed_enabled:
@@ -314,19 +320,38 @@ class OCR2Trainer(Trainer):
             load_weights(self.model, self.state.best_model_checkpoint)
 
 
-class _TellEpoch(TrainerCallback):
-    """Tasks are drawn anew each epoch."""
-
-    def __init__(self, pages: PageTasks):
-        self.pages = pages
-
-    def on_epoch_begin(self, args, state, control, **kwargs) -> None:
-        self.pages.set_epoch(int(state.epoch or 0))
-
-
 def _ours(model: nn.Module) -> nn.Module:
     if isinstance(model, OCR2Model | PeftModel):
         return model
     if isinstance(model, DeepseekOcr2ForConditionalGeneration):
         return OCR2Model.from_stock(model)
     raise TypeError(f"OCR2Trainer trains DeepseekOcr2ForConditionalGeneration, not {type(model).__name__}")
+
+
+def optimizer_groups(model: nn.Module, args: OCR2TrainingArguments, decaying: Collection[str]) -> list[dict[str, Any]]:
+    """What trains, a group for each learning rate and weight decay; only parameters named in `decaying` decay.
+
+    The group at the recipe's own rate comes first: it is the one the library logs.
+    """
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            own = OWN_RATES.get(group_of(name))
+            rate = (getattr(args, own) if own else None) or args.learning_rate
+            decay = args.weight_decay if name in decaying else 0.0
+            groups.setdefault((rate, decay), []).append(parameter)
+    ordered = sorted(groups.items(), key=lambda item: item[0][0] != args.learning_rate)
+    return [{"params": params, "lr": rate, "weight_decay": decay} for (rate, decay), params in ordered]
+
+
+def load_weights(model: nn.Module, checkpoint: str) -> None:
+    """Load what `save_pretrained` wrote: its key names are the original repository's, and the library's own
+    `load_state_dict` would load none of them and only warn."""
+    if isinstance(model, PeftModel):
+        model.load_adapter(checkpoint, model.active_adapters[0], is_trainable=True)
+    else:
+        # What trains is float32 also where the rest is not.
+        saved = OCR2Model.from_pretrained(checkpoint, dtype=torch.float32, use_safetensors=True)
+        model.load_state_dict(saved.state_dict(), strict=False)
+    if (head := load_box_head(checkpoint)) is not None:
+        base_of(model).box_head.load_state_dict(head)

@@ -8,8 +8,8 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 SHARD_BYTES = 64_000_000  # what a killed pass loses at most, by process
 _FORMAT = 1  # of the folder; a change of what is stored raises it
+_MORE_ROOM = "make room, or name a folder on another disk with vision_cache_dir"
 
 
 def cache_vision(
@@ -84,7 +85,8 @@ class VisionCache:
     def fill(self, pages: PageTasks, name: str) -> VisionFeatures:
         """Compute the features that are missing, each process its share; all of them are there afterwards."""
         folder, tokens = self.folder(pages), pages.visual_tokens()
-        _tell_together(_unusable(folder), UsageError)
+        with _disk_errors(f"vision_cache_dir: {folder} cannot be made", "name another folder", UsageError):
+            folder.mkdir(parents=True, exist_ok=True)
         missing = broadcast_object_list([self._missing(pages, folder) if self.args.process_index == 0 else None])[0]
         wanted = feature_bytes([tokens[index] for index in missing], self.width)
         logger.info(
@@ -93,12 +95,15 @@ class VisionCache:
             *(len(pages) - len(missing), len(missing), f"{wanted / 1e6:,.1f}"),
         )
         if missing:
-            _tell_together(_no_room(folder, wanted) if self.args.process_index == 0 else None)
+            free = shutil.disk_usage(folder).free
+            problem = f"vision features take {wanted / 1e6:,.1f} MB in {folder}, where {free / 1e6:,.1f} MB are free"
+            full = self.args.process_index == 0 and wanted >= free
+            _raise_together(f"{problem}; {_MORE_ROOM}" if full else None)
             self._compute(pages, missing, folder, max(tokens))
         stored = VisionFeatures(folder)
         blind = sum(pages.view(index) not in stored for index in range(len(pages)))
         problem = f"vision_cache_dir: another machine does not see {blind} pages' features that are written to {folder}"
-        _tell_together(f"{problem}; name a folder on a disk all share" if blind else None, UsageError)
+        _raise_together(f"{problem}; name a folder on a disk all share" if blind else None, UsageError)
         return stored
 
     def _missing(self, pages: PageTasks, folder: Path) -> list[int]:
@@ -125,7 +130,10 @@ class VisionCache:
                 for keys, pixels in islice(loaded, batches):
                     features |= zip(keys, self.encode(pixels), strict=True)
                     bar.update(len(keys))
-                _tell_together(_written(folder, features))
+                advice = f"{_MORE_ROOM}; what is there stays and the same command goes on"
+                with _disk_errors(f"vision features cannot be written to {folder}", advice):
+                    if features:
+                        write_shard(folder, features)
 
     @torch.no_grad()
     def encode(self, pixels: dict[str, Tensor]) -> list[Tensor]:
@@ -138,9 +146,8 @@ class VisionCache:
 
     def _run(self, pixels: Tensor) -> Tensor:
         device = self.args.device
-        autocast = torch.autocast(device.type, self.half) if self.half else nullcontext()
-        pixels = pixels.to(device) if self.half else pixels.to(device, self.tower.dtype)
-        with autocast:
+        pixels = pixels.to(device, dtype=None if self.half else self.tower.dtype)
+        with torch.autocast(device.type, self.half, enabled=self.half is not None):
             return self.tower(pixels).last_hidden_state
 
     def _made_by(self) -> dict[str, object]:
@@ -165,22 +172,18 @@ def _whole(tower: nn.Module, args: OCR2TrainingArguments, deepspeed: bool) -> nn
     """A copy of the vision tower on this process's device, with the first process's weights. Draws no random number:
     training takes the same steps with and without a cache."""
     with torch.device("meta"):
-        whole = type(tower)(tower.config).eval()
-    shapes = {name: parameter.shape for name, parameter in whole.named_parameters()}
+        whole = type(tower)(tower.config)
+    whole.to_empty(device=args.device).eval().requires_grad_(False)
+    own = dict(whole.named_parameters()) | dict(whole.named_buffers())
     for name, parameter in tower.named_parameters():
-        values = torch.empty(shapes[name], dtype=parameter.dtype, device=args.device)
+        values = torch.empty(own[name].shape, dtype=parameter.dtype, device=args.device)
         with _gathered(parameter) if deepspeed else nullcontext():
             if args.process_index == 0:
                 values.copy_(parameter.detach())
-        _put(whole, name, nn.Parameter(broadcast(values), requires_grad=False))
+        own[name].data = broadcast(values)
     for name, buffer in tower.named_buffers():
-        _put(whole, name, buffer.to(args.device))
+        own[name].data = buffer.to(args.device)
     return whole
-
-
-def _put(module: nn.Module, name: str, tensor: Tensor) -> None:
-    owner, _, own_name = name.rpartition(".")
-    setattr(module.get_submodule(owner), own_name, tensor)
 
 
 def _gathered(parameter: nn.Parameter):
@@ -198,38 +201,18 @@ def _digest(tower: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def _unusable(folder: Path) -> str | None:
+@contextmanager
+def _disk_errors(failed: str, advice: str, kind: type[Exception] = WorkError) -> Iterator[None]:
+    """Raise on every process where the disk refuses to any of them what is done inside."""
+    problem = None
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        yield
     except OSError as error:
-        return f"vision_cache_dir: {folder} cannot be made: {error.strerror}; name another folder"
-    return None
+        problem = f"{failed}: {error.strerror}; {advice}"
+    _raise_together(problem, kind)
 
 
-def _no_room(folder: Path, wanted: int) -> str | None:
-    free = shutil.disk_usage(folder).free
-    if wanted < free:
-        return None
-    return (
-        f"vision features take {wanted / 1e6:,.1f} MB in {folder}, where {free / 1e6:,.1f} MB are free; make room, or "
-        "name a folder on another disk with vision_cache_dir"
-    )
-
-
-def _written(folder: Path, features: dict[str, Tensor]) -> str | None:
-    """Write a shard, or say why it cannot be written."""
-    try:
-        if features:
-            write_shard(folder, features)
-    except OSError as error:
-        return (
-            f"vision features cannot be written to {folder}: {error.strerror}; make room, or name a folder on another "
-            "disk with vision_cache_dir; what is there stays and the same command goes on"
-        )
-    return None
-
-
-def _tell_together(problem: str | None, kind: type[Exception] = WorkError) -> None:
+def _raise_together(problem: str | None, kind: type[Exception] = WorkError) -> None:
     """Raise on every process what any of them found."""
     problems = [found for found in gather_object([problem]) if found]
     if problems:
