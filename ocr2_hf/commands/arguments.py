@@ -2,10 +2,16 @@
 
 import argparse
 import math
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ocr2_hf.decoding import BATCH_SIZE, MAX_NEW_TOKENS, NO_REPEAT_NGRAM, NO_REPEAT_WINDOW
 from ocr2_hf.errors import UsageError
+from ocr2_hf.recipe_file import read_yaml
+
+if TYPE_CHECKING:
+    from ocr2_hf.recipe import Recipe
 
 
 def command_parser(name: str, description: str, **options) -> argparse.ArgumentParser:
@@ -20,6 +26,17 @@ def output_folder(name: str) -> Path:
     if output.exists() and not output.is_dir():
         raise UsageError(f"--output_dir {output} is a file; name a directory")
     return output
+
+
+def read_recipe(path: str, overrides: Sequence[str]) -> "Recipe":
+    """The recipe with what the command line sets. Raises `UsageError`.
+
+    What is no recipe is refused before the library is imported that checks its keys, which takes seconds.
+    """
+    read_yaml(path)
+    from ocr2_hf.recipe import load_recipe
+
+    return load_recipe(path, overrides)
 
 
 def check_model_name(name: str) -> None:

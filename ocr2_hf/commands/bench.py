@@ -12,22 +12,27 @@ import argparse
 import json
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ocr2_hf.benchmark.contenders import baseline, bench_recipe
-from ocr2_hf.benchmark.machine import describe, end_processes, is_main_process, launched_run
-from ocr2_hf.benchmark.microbenchmarks import bench_data, bench_loss, recipe_loss
-from ocr2_hf.benchmark.plot import draw_benchmark
-from ocr2_hf.benchmark.results import bench
 from ocr2_hf.benchmark.workload import SWEEPS, PageMix, Workload, sweep
 from ocr2_hf.commands.arguments import command_parser, page_size, positive_integer, shares, whole_number
 from ocr2_hf.document.atomic_files import write_json
-from ocr2_hf.recipe import Recipe
-from ocr2_hf.training.launch_checks import check_machine
+from ocr2_hf.recipe_file import read_yaml
+
+if TYPE_CHECKING:
+    from ocr2_hf.recipe import Recipe
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the benchmark and write its results."""
     options, overrides = _parser().parse_known_args(argv)
+    read_yaml(options.recipe)  # what is no recipe is told before anything is imported to check its keys
+    from ocr2_hf.benchmark.contenders import baseline, bench_recipe
+    from ocr2_hf.benchmark.machine import end_processes, is_main_process, launched_run
+    from ocr2_hf.benchmark.plot import draw_benchmark
+    from ocr2_hf.benchmark.results import bench
+    from ocr2_hf.training.launch_checks import check_machine
+
     recipe = bench_recipe(options.recipe, overrides)
     check_machine(recipe, recipe.training_arguments())
     batch_sizes = options.batch_sizes or (recipe.training("per_device_train_batch_size"),)
@@ -52,8 +57,11 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _alone(recipe: Recipe, workload: Workload, options: argparse.Namespace) -> dict | None:
+def _alone(recipe: "Recipe", workload: Workload, options: argparse.Namespace) -> dict | None:
     """--loss or --data, which run no training."""
+    from ocr2_hf.benchmark.machine import describe
+    from ocr2_hf.benchmark.microbenchmarks import bench_data, bench_loss, recipe_loss
+
     if options.loss:
         results = bench_loss(recipe_loss(recipe, *options.loss, options.supervised), options.rounds)
     elif options.data:

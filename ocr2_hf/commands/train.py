@@ -10,12 +10,14 @@ import argparse
 import gc
 import logging
 from functools import partial
+from typing import TYPE_CHECKING
 
-from accelerate import Accelerator
-from transformers.utils.logging import set_verbosity_warning
+from ocr2_hf.commands.arguments import read_recipe
 
-from ocr2_hf.recipe import OCR2TrainingArguments, Recipe, load_recipe
-from ocr2_hf.recipe_help import add_keys
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+    from ocr2_hf.recipe import OCR2TrainingArguments, Recipe
 
 logger = logging.getLogger("ocr2_hf")
 
@@ -24,6 +26,8 @@ class _Parser(argparse.ArgumentParser):
     """Knows the recipe's keys when it is asked for help; `load_recipe` parses them."""
 
     def format_help(self) -> str:
+        from ocr2_hf.recipe_help import add_keys
+
         add_keys(self)
         return super().format_help()
 
@@ -31,7 +35,7 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: list[str] | None = None) -> int:
     """Train by a recipe, or go on where it was stopped; push where the recipe says so."""
     options, overrides = _parser().parse_known_args(argv)
-    recipe = load_recipe(options.recipe, overrides)
+    recipe = read_recipe(options.recipe, overrides)
     args = recipe.training_arguments()
     from ocr2_hf.publishing.hub import PushOptions, push_model
     from ocr2_hf.training.run_folder import already_finished
@@ -52,7 +56,7 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def check(recipe: Recipe, args: OCR2TrainingArguments, pushes: bool) -> None:
+def check(recipe: "Recipe", args: "OCR2TrainingArguments", pushes: bool) -> None:
     """Raise `UsageError` or `WorkError` for what would go wrong after hours of training."""
     from ocr2_hf.publishing.hub import check_target
     from ocr2_hf.training.launch_checks import check_launch
@@ -64,7 +68,7 @@ def check(recipe: Recipe, args: OCR2TrainingArguments, pushes: bool) -> None:
         check_target(args.hub_model_id, bool(args.hub_private_repo), False, "nothing was started")
 
 
-def train(recipe: Recipe, args: OCR2TrainingArguments) -> Accelerator:
+def train(recipe: "Recipe", args: "OCR2TrainingArguments") -> "Accelerator":
     """Build the trainer and run it, or the stages one after the other; what is returned outlives them."""
     from ocr2_hf.training.job import build_trainer, run
     from ocr2_hf.training.stages import run_stages
@@ -90,7 +94,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _set_up_logging(args: OCR2TrainingArguments) -> None:
+def _set_up_logging(args: "OCR2TrainingArguments") -> None:
+    from transformers.utils.logging import set_verbosity_warning
+
     level = logging.INFO if args.process_index == 0 else logging.ERROR
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logger.setLevel(level)
