@@ -71,6 +71,22 @@ def room_of_scripts(module: str, wanted: set[str]) -> bool:
     return ours and any(not name.startswith("ocr2_hf") for name in wanted)
 
 
+def test_a_class_has_a_name_of_its_own(repo):
+    """Four were called Block, three Page."""
+    places: dict[str, list[str]] = {}
+    for top in ("ocr2_hf", "data_scripts"):
+        for path in (repo / top).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.ClassDef):
+                    places.setdefault(node.name, []).append(path.relative_to(repo).as_posix())
+    assert len(places) > 150 and not {name: paths for name, paths in places.items() if len(paths) > 1}
+
+
+def test_tests_import_no_tests(repo):
+    named = {path: imported(path) for path in (repo / "tests").rglob("*.py")}
+    assert not [path.name for path, names in named.items() if any(name.startswith("test_") for name in names)]
+
+
 @pytest.mark.parametrize("room", ["document", "evaluation"])
 def test_rooms_without_torch_and_datasets(repo, room):
     """All but the modules of `evaluate`, which loads them itself."""

@@ -34,7 +34,7 @@ def add_omnidocbench_arguments(parser: argparse.ArgumentParser) -> None:
 def score_omnidocbench(
     ground_truth: Path, predictions: Path, output: Path, cdm_scores: str | None = None, cdm_command: str | None = None
 ) -> None:
-    """Write metrics.json, pages.jsonl and formulas.json to `output`, and print the figures.
+    """Write metrics.json, pages.jsonl and formulas.json to `output`, and print the metrics.
 
     CDM, and with it `overall`, is measured only by a file of scores or a command (see `omnidocbench.scores`).
     """
@@ -66,23 +66,23 @@ def _score_file(page: BenchmarkPage, file: Path | None) -> PageScore:
     return score_page(page, None if file is None else read_markdown(file))
 
 
-def _line(score: PageScore, file: Path | None, figures: dict[str, float | None]) -> dict[str, Any]:
-    """A line of pages.jsonl; the figures of a page without a prediction are those of an empty one."""
+def _line(score: PageScore, file: Path | None, values: dict[str, float | None]) -> dict[str, Any]:
+    """A line of pages.jsonl; the values of a page without a prediction are those of an empty one."""
     state = {"missing": score.missing, "empty": score.empty, "loop": score.looping}
     name = None if file is None else file.name
-    return {"id": score.image, "prediction": name, **figures, **state, "attributes": score.attributes}
+    return {"id": score.image, "prediction": name, **values, **state, "attributes": score.attributes}
 
 
 def _table(metrics: dict[str, Any]) -> str:
-    """The figures of all pages and of the pages of each attribute."""
+    """The metrics of all pages and of the pages of each attribute."""
     rows = [("all pages", metrics["pages"] - metrics["missing_pages"], metrics)]
     for attribute, values in metrics["by"].items():
-        rows += [(f"{attribute}: {value}", figures["pages"], figures) for value, figures in values.items()]
+        rows += [(f"{attribute}: {value}", metrics_of["pages"], metrics_of) for value, metrics_of in values.items()]
     shown = [metric for metric in scoring.BENCHMARK_METRICS if metrics[metric.name] is not None]
     width = max(len(label) for label, *_ in rows)
     lines = [f"{'':{width}}  {'pages':>5}  " + "  ".join(metric.directed_label for metric in shown)]
-    for label, pages, figures in rows:
-        cells = (f"{metric.shown(figures[metric.name]):>{len(metric.directed_label)}}" for metric in shown)
+    for label, pages, metrics_of in rows:
+        cells = (f"{metric.shown(metrics_of[metric.name]):>{len(metric.directed_label)}}" for metric in shown)
         lines.append(f"{label:{width}}  {pages:>5}  " + "  ".join(cells))
     return "\n".join(lines)
 

@@ -52,7 +52,7 @@ def compare_evaluations(before: Path, after: Path, output: Path) -> None:
 def write_results(
     lines: list[Prediction], output: Path, title: str, images: Images | None, cdm_command: str | None = None
 ) -> None:
-    """Write metrics.json and report.html, and print the figures."""
+    """Write metrics.json and report.html, and print the metrics."""
     metrics = summarize_with_intervals(lines, measures=measure_pages(lines, cdm_command))
     write_json(output / "metrics.json", metrics)
     write_report(lines, metrics, output / "report.html", images, title)
