@@ -12,9 +12,8 @@ def best_pairs(scores: np.ndarray, maximize: bool = False) -> list[tuple[int, in
 
     As many as the shorter side has; where several totals are equal, SciPy's choice.
     """
-    from scipy.optimize import (
-        linear_sum_assignment,  # here: it takes longer to load than a command has to check its call
-    )
+    # Here, because SciPy takes longer to load than a command may take to check its call.
+    from scipy.optimize import linear_sum_assignment
 
     pairs = zip(*linear_sum_assignment(scores, maximize=maximize), strict=True)
     return [(int(row), int(column)) for row, column in pairs]
