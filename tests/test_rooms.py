@@ -105,3 +105,9 @@ def test_what_a_wrong_call_needs_is_light(repo):
     look += "; print({'torch', 'datasets', 'transformers', 'pandas'} & sys.modules.keys())"
     run = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True, cwd=repo)
     assert run.stdout.strip() == "set()"
+
+
+def test_statements_are_found_under_the_name_they_had_first():
+    from ocr2_hf.reading.statements import scores  # `python -m` of it was documented
+
+    assert Path(scores.__file__).parent.name == "statements" and callable(scores.main)
