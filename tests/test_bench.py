@@ -2,6 +2,7 @@
 
 import json
 import math
+import subprocess
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from helpers.commands import python
+from helpers.fork_server import Popen
 from helpers.tiny_pages import processor
 from ocr2_hf.benchmark.contenders import ProcessorCollator, StockPages, as_stock
 from ocr2_hf.benchmark.microbenchmarks import LossWorkload, bench_loss, recipe_loss
@@ -33,11 +35,14 @@ FEW = ["--tiles", "0:1", "--target_tokens", "40", "--pages", "2", "--steps", "1"
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory, repo):
-    """The results of one call with much in it."""
+    """The results of one call with much in it; the launch of two processes is forked."""
     output = tmp_path_factory.mktemp("bench") / "lora.json"
     words = [str(repo / "recipes/tiny/lora.yaml"), "--output", str(output), "--against", "trainer", *FEW]
     words += ["--batch_sizes", "1", "--sweep", "target_tokens:60", "processes:2", "--cache_vision_features", "true"]
-    assert run_command(bench.main, words) == 0
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(subprocess, "Popen", Popen)
+        patched.setenv("TQDM_DISABLE", "1")  # as it is where processes are forked from
+        assert run_command(bench.main, words) == 0
     return output, json.loads(output.read_text())
 
 

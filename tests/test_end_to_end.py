@@ -32,12 +32,14 @@ def test_synthetic_receipts(tmp_path):
     done = python("data_scripts/synthesize.py", pages, "--kind", "receipts", "--pages", "8", "--size", "192x192")
     assert done.returncode == 0, done.stderr
     build("receipts-e2e", pages, "--val", "0.25", "--test", "0.25")
-    losses = train("receipts-e2e", tmp_path / "run", "--max_steps", "40", "--logging_steps", "1", "--warmup_steps", "5")
+    words = ["--max_steps", "40", "--warmup_steps", "5", "--per_device_train_batch_size", "2", "--logging_steps", "1"]
+    losses = train("receipts-e2e", tmp_path / "run", *words)
     assert losses[-1] < losses[0] / 2
     metrics = evaluate(tmp_path / "run", "receipts-e2e", "test", tmp_path / "eval", "--max_new_tokens", "64")
     assert metrics["pages"] == 2 and metrics["cer"] > 0 and metrics["inference_time"] > 0
     page = next((pages / "images").iterdir())
-    done = python("-m", "ocr2_hf", "read", page, "--model", tmp_path / "run", "--output_dir", tmp_path / "read")
+    words = ["--model", tmp_path / "run", "--output_dir", tmp_path / "read", "--max_new_tokens", "64"]
+    done = python("-m", "ocr2_hf", "read", page, *words)
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "read" / f"{page.stem}.json").read_text())
 

@@ -10,14 +10,16 @@ from datasets import Dataset
 
 from helpers.commands import build, python, run, write_pages
 from helpers.launches import launcher
-from helpers.tiny_pages import page_row, processor
+from helpers.tiny_pages import page_row, processor, text_model
 from ocr2_hf import OCR2Trainer
 from ocr2_hf.commands import train
 from ocr2_hf.data.load import FEATURES
 from ocr2_hf.errors import UsageError, WorkError
+from ocr2_hf.modeling.adapters import apply_policy
 from ocr2_hf.modeling.load import load_model
+from ocr2_hf.modeling.model import OCR2Model
 from ocr2_hf.modeling.tiny import build_tiny_model
-from ocr2_hf.recipe import OCR2TrainingArguments
+from ocr2_hf.recipe import ModelArguments, OCR2TrainingArguments
 from ocr2_hf.training.curves import CurvesCallback
 from ocr2_hf.training.guard import BASE_FILE
 from ocr2_hf.training.run_folder import COMPLETE
@@ -69,14 +71,17 @@ def workplace(tmp_path_factory):
     build("special", write_pages(folder / "special", SPECIAL), "--val", "0", "--test", "0")
     build("general", write_pages(folder / "general", GENERAL), "--val", "0", "--test", "0")
     general = rows_of(GENERAL)
-    base = trainer_for(
-        folder / "base", build_tiny_model(), general, eval_strategy="no", save_strategy="no", max_steps=40
-    )
+    base = trainer_for(folder / "base", text_model(), general, eval_strategy="no", save_strategy="no", max_steps=40)
     base.train()
     base.save_model()
     recipe = RECIPE | {"model": str(folder / "base"), "guard_split": "train"}
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     return folder
+
+
+def base_of(workplace) -> OCR2Model:
+    """The base, of which the text model alone trains."""
+    return apply_policy(load_model(workplace / "base"), ModelArguments(train_language="full"))
 
 
 def guard_rows(folder) -> dict[int, float]:
@@ -86,7 +91,7 @@ def guard_rows(folder) -> dict[int, float]:
 
 def test_it_is_the_cer_of_generation_on_these_pages(workplace, tmp_path):
     general = rows_of(GENERAL)
-    trainer = trainer_for(tmp_path, load_model(workplace / "base"), general, general, eval_pages=3)
+    trainer = trainer_for(tmp_path, base_of(workplace), general, general, eval_pages=3)
     metrics = trainer.evaluate()
     assert metrics["eval_guard_cer"] == metrics["eval_cer"] == 0.0
     untrained = trainer_for(tmp_path, build_tiny_model(), general, general, eval_pages=3).evaluate()
@@ -132,10 +137,10 @@ def test_two_processes_decide_as_one(workplace):
 
 
 def test_a_resumed_run_without_the_bases_figure_does_not_guess(workplace, tmp_path):
-    trainer = trainer_for(tmp_path, load_model(workplace / "base"), rows_of(SPECIAL), rows_of(GENERAL), max_steps=2)
+    trainer = trainer_for(tmp_path, base_of(workplace), rows_of(SPECIAL), rows_of(GENERAL), max_steps=2)
     trainer.train()
     (tmp_path / BASE_FILE).unlink()
-    again = trainer_for(tmp_path, load_model(workplace / "base"), rows_of(SPECIAL), rows_of(GENERAL), max_steps=4)
+    again = trainer_for(tmp_path, base_of(workplace), rows_of(SPECIAL), rows_of(GENERAL), max_steps=4)
     with pytest.raises(
         UsageError, match="is missing, and the base's CER cannot be measured from a model after 2 steps"
     ):
@@ -147,21 +152,21 @@ def test_other_settings_of_generation_are_told(workplace, tmp_path):
         json.dumps({"cer": 0.0, "eval_max_new_tokens": 24, "no_repeat_ngram": 20, "no_repeat_window": 90})
     )
     general = rows_of(GENERAL)
-    trainer = trainer_for(tmp_path, load_model(workplace / "base"), general, general, eval_max_new_tokens=8)
+    trainer = trainer_for(tmp_path, base_of(workplace), general, general, eval_max_new_tokens=8)
     with pytest.raises(UsageError, match="eval_max_new_tokens: 24 then, 8 now"):
         trainer.train()
 
 
 def test_a_run_that_keeps_reading_is_left_alone(workplace, tmp_path):
     general = rows_of(GENERAL)
-    trainer = trainer_for(tmp_path, load_model(workplace / "base"), general, general, guard_tolerance=0.0, max_steps=4)
+    trainer = trainer_for(tmp_path, base_of(workplace), general, general, guard_tolerance=0.0, max_steps=4)
     trainer.train()
     assert trainer.state.log_history[-2]["eval_guard_cer"] == 0.0
 
 
 def test_guard_pages_without_text_are_told(workplace, tmp_path):
     empty = rows_of([page_row("e", (120, 90), [""], 0)])
-    trainer = trainer_for(tmp_path, load_model(workplace / "base"), rows_of(GENERAL), empty)
+    trainer = trainer_for(tmp_path, base_of(workplace), rows_of(GENERAL), empty)
     with pytest.raises(WorkError, match="no text to read"):
         trainer.evaluate()
 

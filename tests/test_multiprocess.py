@@ -183,6 +183,7 @@ def test_two_processes_train_the_stages(launched, workplace):
     load_model(folder)
 
 
+@pytest.mark.slow
 def test_two_machines_train_as_one_process_where_they_share_the_output_folder(workplace, tmp_path):
     """ZeRO-3. Without a folder they share they are refused before anything is done."""
     worker = [

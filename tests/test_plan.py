@@ -13,7 +13,7 @@ from ocr2_hf.data.collator import PromptEncoder, TargetEncoder
 from ocr2_hf.data.tasks import PROMPTS, build_target
 from ocr2_hf.errors import UsageError, run_command
 from ocr2_hf.modeling.tiny import save_tiny
-from ocr2_hf.planning import budget
+from ocr2_hf.planning import budget, printed
 from ocr2_hf.planning.plan import make_plan
 from ocr2_hf.recipe import load_recipe
 
@@ -60,7 +60,7 @@ def test_every_launch_configuration_for_its_processes_or_others(tmp_path, capsys
         assert all(row.count("fits") == 2 for row in rows)
 
 
-def test_tokens_are_those_of_the_datasets_pages(tmp_path, datasets_cache, capsys):
+def test_tokens_are_those_of_the_datasets_pages(tmp_path, datasets_cache, capsys, monkeypatch):
     """By hand: 257 visual tokens without tiles, 545 with two; BOS and the prompt are 45 of the tiny tokenizer."""
     sizes, lines = [(100, 100), (100, 100), (150, 300)], ["aa", "bbbb", "cccccc"]
     rows = [page_row(f"p{i}", size, [line], 1) for i, (size, line) in enumerate(zip(sizes, lines, strict=True))]
@@ -77,6 +77,8 @@ def test_tokens_are_those_of_the_datasets_pages(tmp_path, datasets_cache, capsys
     assert "1 left out: longer than max_length" in out
     assert f"257 visual and {texts[1] - PROMPT} target tokens" in out
     assert f"8 x {545 + texts[2]:,} tokens" in out
+    monkeypatch.setattr(printed, "_print_memory", lambda *_: None)  # tracing a step takes seconds
+    monkeypatch.setattr(printed, "_print_launches", lambda *_: None)
     plan.main([path, "--page", "1240x1754", "--max_length", "2000"])
     assert "1240 x 1754" in capsys.readouterr().out
 
@@ -99,7 +101,7 @@ def test_pages_batches_and_overrides_count(tmp_path):
     assert flops(page=(1240, 1754), target_tokens=2000) > page
 
 
-def test_stored_features_have_a_size_and_spare_the_vision(tmp_path, capsys):
+def test_stored_features_have_a_size_and_spare_the_vision(tmp_path, capsys, monkeypatch):
     live, stored = (
         make_plan(loaded, loaded.training_arguments(), None, None)
         for loaded in (
@@ -110,6 +112,8 @@ def test_stored_features_have_a_size_and_spare_the_vision(tmp_path, capsys):
     assert stored.stored_features() == (1, 1120 * 128 * 2)  # a page of 6 tiles, at the tiny encoder's width
     parts = live.flops()
     assert parts["vision forward"] > 0 and stored.flops() == parts | {"vision forward": 0}
+    monkeypatch.setattr(printed, "_print_memory", lambda *_: None)
+    monkeypatch.setattr(printed, "_print_launches", lambda *_: None)
     plan.main([recipe(tmp_path, augment="none"), "--cache_vision_features"])
     assert "stored vision features (cache_vision_features) of 1 pages: 0.3 MB" in capsys.readouterr().out
 
