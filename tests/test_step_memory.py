@@ -18,7 +18,7 @@ SETTINGS = [
     ("lora", {"per_device_train_batch_size": 3, "gradient_checkpointing": True}, {0: 1.0}),
     ("full", {"per_device_train_batch_size": 2, "gradient_checkpointing": True}, {2: 1.0}),
 ]
-# `make slow` has the whole square.
+# For `make slow`.
 MORE_SETTINGS = [
     ("full", {"per_device_train_batch_size": 2}, {2: 1.0}),
     ("full", {"per_device_train_batch_size": 2, "bf16": True, "gradient_accumulation_steps": 2}, {0: 1.0}),
