@@ -8,10 +8,11 @@ from contextlib import nullcontext
 from pathlib import Path
 
 # Libraries read these when they are first imported, so they are set before any test module loads.
-_HOME = tempfile.mkdtemp(prefix="ocr2-tests-")
+_HOME = os.environ.get("OCR2_TESTS_HOME") or tempfile.mkdtemp(prefix="ocr2-tests-")
 os.environ.update(
+    OCR2_TESTS_HOME=_HOME,  # one for all processes of a run
     HF_HOME=_HOME,
-    HF_DATASETS_CACHE=f"{_HOME}/datasets",
+    HF_DATASETS_CACHE=f"{_HOME}/datasets-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}",
     HF_HUB_OFFLINE="1",
     HF_HUB_DISABLE_TELEMETRY="1",
     TOKENIZERS_PARALLELISM="false",
@@ -21,6 +22,8 @@ os.environ.update(
 
 import pytest  # noqa: E402
 
+from helpers import fork_server  # noqa: E402
+from helpers.commands import environment  # noqa: E402
 from helpers.curves import blank_curves  # noqa: E402
 
 # Files that take a minute or more start first, so that no process is left alone with one of them at the end.
@@ -45,8 +48,22 @@ LONG = (
     "step_memory",
 )
 
+_SHARED: dict[str, str] = {}
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_DATA = ROOT.parent / "shared" / "data"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node) -> None:
+    """The processes of pytest-xdist fork theirs from one server."""
+    if "fork_server" not in _SHARED:
+        _SHARED["fork_server"] = fork_server.start(environment())
+    node.workerinput |= _SHARED
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if "fork_server" in getattr(config, "workerinput", {}):
+        fork_server.use(environment(), config.workerinput["fork_server"])
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -6,7 +6,7 @@ import shutil
 import pytest
 import torch
 
-from helpers.tiny_pages import page_dataset, processor, text_model
+from helpers.tiny_pages import page_dataset, plain_pages, processor, text_model
 from ocr2_hf import OCR2Trainer
 from ocr2_hf.errors import WorkError
 from ocr2_hf.modeling.tiny import build_tiny_model
@@ -51,7 +51,7 @@ def trainer_for(folder, **values) -> ScriptedTrainer:
     }
     args = OCR2TrainingArguments(output_dir=str(folder), **(settings | values))
     # As cheap as can be, for what is read is scripted: no tiles, a frozen vision tower, one page to evaluate.
-    data = page_dataset(sizes=((150, 120), (190, 100), (180, 100), (120, 190)))
+    data = plain_pages()
     torch.manual_seed(0)
     pages = {"train_dataset": data, "eval_dataset": data.select([0])}
     trainer = ScriptedTrainer(text_model(), args, processor=processor(), **pages)

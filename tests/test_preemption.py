@@ -12,7 +12,7 @@ import yaml
 
 from helpers.commands import build, run, write_pages
 from helpers.signals import itself, signalled
-from helpers.tiny_pages import page_dataset, page_row, processor, text_model
+from helpers.tiny_pages import page_row, plain_pages, processor, text_model
 from helpers.trainings import history
 from ocr2_hf import OCR2Trainer
 from ocr2_hf.commands.train import train
@@ -93,7 +93,7 @@ def trainer_for(folder, **values) -> OCR2Trainer:
         "disable_tqdm": True,
     }
     args = OCR2TrainingArguments(output_dir=str(folder), **(settings | values))
-    data = page_dataset()
+    data = plain_pages()
     trainer = OCR2Trainer(text_model(), args, processor=processor(), train_dataset=data, eval_dataset=data)
     trainer.remove_callback(CurvesCallback)
     return trainer

@@ -47,6 +47,7 @@ def test_gradient_accumulation_changes_nothing(tmp_path, source):
         trainer = trainer_for(
             tmp_path / str(size),
             build_tiny_model(),
+            page_dataset(),
             per_device_train_batch_size=size,
             gradient_accumulation_steps=4 // size,
             box_source=source,
@@ -166,7 +167,8 @@ def test_a_full_checkpoint_has_the_model_and_an_adapters_only_what_it_trains(tmp
     parameters = base.num_parameters()
     policy = ModelArguments(train_language="lora", train_projector=True, lora_r=2)
     for name, model in (("full", base), ("lora", apply_policy(build_tiny_model(), policy))):
-        trainer = trainer_for(tmp_path / name, model, save_strategy="steps", save_steps=1, max_steps=1)
+        # With tiles, for which there are queries of their own: every weight has moments.
+        trainer = trainer_for(tmp_path / name, model, page_dataset(), save_strategy="steps", save_steps=1, max_steps=1)
         trainer.train()
     full, lora = tmp_path / "full" / "checkpoint-1", tmp_path / "lora" / "checkpoint-1"
     assert load_model(full).num_parameters() == parameters

@@ -22,17 +22,17 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import traceback
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from helpers.curves import blank_curves
 
-BIN = Path(sys.executable).parent
+BIN, ROOT = Path(sys.executable).parent, Path(__file__).resolve().parents[2]
 LAUNCHER = "accelerate"
 _SCRIPTS = {LAUNCHER: ("accelerate.commands.accelerate_cli", "main"), "ocr2": ("ocr2_hf.__main__", "cli")}
 # Settings that libraries read when they are imported.
@@ -41,7 +41,8 @@ _READ_LATER = ("HF_DATASETS_CACHE", "HF_TOKEN")  # the first is set by `_become`
 _NUMBER = struct.Struct("!q")  # what a server tells: a process, and then its end
 _ADDRESS = "OCR2_TESTS_FORK_SERVER"
 _AGENT = "torch.distributed.elastic.multiprocessing.subprocess_handler.subprocess_handler"  # starts a launch's workers
-_asked: Counter[str | None] = Counter()
+_asked: Counter[frozenset] = Counter()
+_servers: dict[frozenset, str] = {}
 _IMPORTED = f"""
 {_AGENT} accelerate.commands.accelerate_cli datasets deepspeed.comm.torch peft torch.distributed.run transformers
 data_scripts.build_dataset data_scripts.build_run data_scripts.inspection data_scripts.synthesize
@@ -111,10 +112,18 @@ def _server_for(env: Mapping[str, str]) -> str | None:
     """
     if _ADDRESS in os.environ:
         return os.environ[_ADDRESS] if _settings(env) == _settings(os.environ) else None
-    _asked[env.get("HF_HOME")] += 1
-    if env.get("HF_HOME") != os.environ.get("HF_HOME") and _asked[env["HF_HOME"]] < 2:
-        return None
-    return _start(_settings(env))
+    settings = _settings(env)
+    _asked[settings] += 1
+    if settings not in _servers:
+        if env.get("HF_HOME") != os.environ.get("HF_HOME") and _asked[settings] < 2:
+            return None
+        _servers[settings] = start(env)
+    return _servers[settings]
+
+
+def use(env: Mapping[str, str], address: str) -> None:
+    """Fork processes with the settings of `env` from a server that another process has started."""
+    _servers[_settings(env)] = address
 
 
 def _settings(env: Mapping[str, str]) -> frozenset[tuple[str, str]]:
@@ -124,25 +133,27 @@ def _settings(env: Mapping[str, str]) -> frozenset[tuple[str, str]]:
 
 def _connect(address: str, request: dict[str, Any], streams: list[int]) -> socket.socket:
     link = socket.socket(socket.AF_UNIX)
-    link.connect(address)
+    deadline = time.monotonic() + 120
+    while link.connect_ex(address):  # it has still to import everything
+        assert time.monotonic() < deadline, "the server of the tests has not started"
+        time.sleep(0.1)
     data = json.dumps(request).encode() + b"\n"
     sent = socket.send_fds(link, [data], streams)
     link.sendall(data[sent:])
     return link
 
 
-@cache
-def _start(settings: frozenset[tuple[str, str]]) -> str:
-    """Start a server; its address."""
+def start(env: Mapping[str, str]) -> str:
+    """Start a server with the settings of `env`, which lives as long as this process; its address."""
     folder = tempfile.TemporaryDirectory(prefix="ocr2-fork-")
     address = f"{folder.name}/socket"
-    env = {name: value for name, value in os.environ.items() if not name.startswith(_READ_BY_IMPORTS)}
-    env |= dict(settings) | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
+    path = os.pathsep.join(map(str, (ROOT / "tests", ROOT)))
     server = subprocess.Popen(
-        [sys.executable, "-m", "helpers.fork_server", address], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env
+        [sys.executable, "-m", "helpers.fork_server", address],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        env=dict(env) | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
     )
-    while server.stdout.readline().strip():  # an empty line, after what imports say: it listens
-        pass
 
     def stop() -> None:
         server.stdin.close()
@@ -295,12 +306,9 @@ def _start_beside_launcher() -> bool:
 if __name__ == "__main__":
     for name in _IMPORTED:
         importlib.import_module(name)
-    listening = _listen(sys.argv[1])
-    print(flush=True)
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     # DeepSpeed would compile its all-reduce over shared memory, for most of a minute; gloo gives the same sums.
     sys.modules["deepspeed.comm.torch"].build_shm_op = lambda: None
     gc.collect()
     gc.freeze()  # no collection in a forked process walks over what is imported, and copies its memory
     with blank_curves():
-        _serve(listening, 0)
+        _serve(_listen(sys.argv[1]), 0)

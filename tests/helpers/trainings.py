@@ -2,7 +2,7 @@
 
 import json
 
-from helpers.tiny_pages import page_dataset, processor, text_model
+from helpers.tiny_pages import plain_pages, processor, text_model
 from ocr2_hf import OCR2Trainer
 from ocr2_hf.recipe import OCR2TrainingArguments
 
@@ -43,7 +43,7 @@ STAGED_RECIPE = {
 
 def trainer_for(folder, model=None, data=None, **values) -> OCR2Trainer:
     args = OCR2TrainingArguments(output_dir=str(folder), **(QUICK | values))
-    data = data or page_dataset()
+    data = data or plain_pages()
     return OCR2Trainer(model or text_model(), args, processor=processor(), train_dataset=data, eval_dataset=data)
 
 
