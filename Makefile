@@ -7,6 +7,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# What `make test` forks from a process that has imported everything, `make slow` starts anew too.
+COMMAND_TESTS := tests/test_end_to_end.py tests/test_train_command.py tests/test_hard_pages.py
 
 .PHONY: test slow browser quickstart lint setup clean
 
@@ -15,6 +17,7 @@ test: lint browser
 
 slow: browser
 	OCR2_TESTS_EXECUTE=1 $(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+	OCR2_TESTS_EXECUTE=1 $(BIN)/python -m pytest $(COMMAND_TESTS) $(PYTEST_ARGS)
 
 quickstart: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" recipes/tiny/quickstart.sh

@@ -29,6 +29,9 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+if __name__ == "__main__":  # the package of this checkout, also where none or another is installed
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
 import datasets
 from PIL import Image, ImageDraw, ImageFont
 

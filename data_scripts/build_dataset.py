@@ -13,6 +13,9 @@ import sys
 import time
 from pathlib import Path
 
+if __name__ == "__main__":  # the package of this checkout, also where none or another is installed
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
 from data_scripts.arguments import count, dataset_name, hub_id, pattern, script_parser, share
 from data_scripts.build_plan import make_plan
 from data_scripts.formats import FORMATS

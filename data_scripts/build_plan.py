@@ -78,7 +78,7 @@ def make_plan(args: argparse.Namespace) -> BuildPlan:
     by_folder = args.split == "folders"
     given = args.annotations, args.images
     folders = find_split_folders(*given) if by_folder else {"": find_folders(*given)}
-    listed = {folder: list_files(folder) for pair in folders.values() for folder in pair}
+    listed = {folder: list_files(folder) for folder in {each for pair in folders.values() for each in pair}}
     trees = {split: (listed[annotations], listed[images]) for split, (annotations, images) in folders.items()}
     chosen = choose_format(args.format, [annotations for annotations, _ in trees.values()])
 

@@ -10,6 +10,9 @@ import argparse
 import sys
 from pathlib import Path
 
+if __name__ == "__main__":  # the package of this checkout, also where none or another is installed
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
 from data_scripts.arguments import count, script_parser
 from ocr2_hf.errors import WorkError, run_command
 

@@ -22,6 +22,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+if __name__ == "__main__":  # the package of this checkout, also where none or another is installed
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
 from tqdm import tqdm
 
 from data_scripts.arguments import count, page_size, script_parser, share

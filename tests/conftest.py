@@ -56,7 +56,7 @@ SHARED_DATA = ROOT.parent / "shared" / "data"
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node) -> None:
     """The processes of pytest-xdist fork theirs from one server."""
-    if "fork_server" not in _SHARED:
+    if "fork_server" not in _SHARED and "OCR2_TESTS_EXECUTE" not in os.environ:
         _SHARED["fork_server"] = fork_server.start(environment())
     node.workerinput |= _SHARED
 

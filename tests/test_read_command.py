@@ -171,6 +171,21 @@ def test_what_is_done_is_passed_over_until_settings_or_files_change(model, scans
         assert "files read before" not in capsys.readouterr().out
 
 
+def test_what_a_person_corrected_counts_where_its_source_is_gone(model, tmp_path, capsys):
+    """Nothing is left to read, but an earlier call has written here: it is gone on with, as ever."""
+    page = tmp_path / "page.png"
+    Image.new("RGB", (40, 30), "white").save(page)
+    command = [page, "--output_dir", tmp_path / "out"]
+    assert run(*command) == 0
+    corrected = tmp_path / "out" / "page.json"
+    corrected.write_text(corrected.read_text() + " ")
+    page.unlink()
+    assert run(*command) == 0 and "corrected by hand" in capsys.readouterr().out
+    assert run(page, "--output_dir", tmp_path / "new") == 1
+    told = capsys.readouterr()
+    assert told.out == "pages read: 0\n" and f"not read:\n  {page}: " in told.err
+
+
 def test_what_a_person_corrected_is_never_overwritten(model, scans, tmp_path, capsys):
     command = (scans, "--output_dir", tmp_path / "out")
     assert run(*command) == 0

@@ -96,7 +96,9 @@ def test_figures_are_those_of_the_functions():
     for least, scores in ((50, box_scores(*sides, 0.5)), (75, box_scores(*sides, 0.75))):
         assert [metrics[f"box_{name}_{least}"] for name in scores._fields] == pytest.approx(list(scores))
         assert len({*scores}) == 3
-    assert metrics["map"] == pytest.approx(Detections(lines).mean())
+    pages = ([[region(*box) for box in side] for side in page] for page in zip(*sides, strict=True))
+    again = [line("", "", regions=found, reference_regions=wanted) for found, wanted in pages]
+    assert metrics["map"] == pytest.approx(Detections(again).mean())
 
 
 def test_missing_and_empty_pages():

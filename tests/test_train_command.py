@@ -10,7 +10,7 @@ import pytest
 import yaml
 from transformers import AutoModelForImageTextToText, TrainingArguments
 
-from helpers.commands import BIN, build, python, run, write_pages
+from helpers.commands import BIN, ROOT, build, environment, python, run, write_pages
 from helpers.signals import kill_when
 from helpers.tiny_pages import page_row
 from ocr2_hf.commands import train as train_command
@@ -110,6 +110,14 @@ def test_help_lists_every_key_with_its_default(monkeypatch, capsys, columns):
 def test_help_loads_no_trainer():
     code = "import sys, ocr2_hf.commands.train; print([m for m in sys.modules if m.startswith('ocr2_hf.training')])"
     assert python("-c", code).stdout.strip() == "[]"
+
+
+def test_a_recipe_may_come_by_a_pipe(workplace):
+    """It can be read once only."""
+    code = "import sys; from ocr2_hf.__main__ import cli; sys.argv = ['ocr2', 'train', '/dev/stdin']; cli()"
+    told = {"input": "learning_rte: 1", "capture_output": True, "text": True, "env": environment()}
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, **told)
+    assert done.returncode == 2 and "learning_rte: unknown key" in done.stderr
 
 
 def test_three_mistakes_stop_it_at_once_with_one_message(workplace):

@@ -28,12 +28,18 @@ def output_folder(name: str) -> Path:
     return output
 
 
-def read_recipe(path: str, overrides: Sequence[str]) -> "Recipe":
-    """The recipe with what the command line sets. Raises `UsageError`.
+def check_recipe_file(path: str) -> None:
+    """Raise `UsageError` for what is no recipe, before the library is imported that checks keys, which takes seconds.
 
-    What is no recipe is refused before the library is imported that checks its keys, which takes seconds.
+    A pipe can be read once only, and is not looked at.
     """
-    read_yaml(path)
+    if Path(path).is_file() or not Path(path).exists():
+        read_yaml(path)
+
+
+def read_recipe(path: str, overrides: Sequence[str]) -> "Recipe":
+    """The recipe with what the command line sets. Raises `UsageError`."""
+    check_recipe_file(path)
     from ocr2_hf.recipe import load_recipe
 
     return load_recipe(path, overrides)

@@ -15,9 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ocr2_hf.benchmark.workload import SWEEPS, PageMix, Workload, sweep
-from ocr2_hf.commands.arguments import command_parser, page_size, positive_integer, shares, whole_number
+from ocr2_hf.commands.arguments import (
+    check_recipe_file,
+    command_parser,
+    page_size,
+    positive_integer,
+    shares,
+    whole_number,
+)
 from ocr2_hf.document.atomic_files import write_json
-from ocr2_hf.recipe_file import read_yaml
 
 if TYPE_CHECKING:
     from ocr2_hf.recipe import Recipe
@@ -26,7 +32,7 @@ if TYPE_CHECKING:
 def main(argv: list[str] | None = None) -> int:
     """Run the benchmark and write its results."""
     options, overrides = _parser().parse_known_args(argv)
-    read_yaml(options.recipe)  # what is no recipe is told before anything is imported to check its keys
+    check_recipe_file(options.recipe)
     from ocr2_hf.benchmark.contenders import baseline, bench_recipe
     from ocr2_hf.benchmark.machine import end_processes, is_main_process, launched_run
     from ocr2_hf.benchmark.plot import draw_benchmark

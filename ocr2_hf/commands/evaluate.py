@@ -87,7 +87,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--task", choices=PROMPTS, help="default: the model's recipe's, else by the dataset")
     parser.add_argument("--limit", type=positive_integer, help="at most so many pages")
     parser.add_argument("--output_dir", required=True)
-    parser.add_argument("--cdm_command", metavar="COMMAND", help="scores formulas (see ocr2_hf/evaluation/README.md)")
+    parser.add_argument("--cdm_command", metavar="COMMAND", help="scores formulas (see ocr2_hf/evaluation/formulas.py)")
     add_generation_flags(parser)
     add_omnidocbench_arguments(parser)
     args = parser.parse_args(argv)

@@ -17,16 +17,18 @@ if TYPE_CHECKING:
 _LISTED = 10
 
 
-def open_call(args: argparse.Namespace, output: Path | None) -> "tuple[Inputs, DocumentReader]":
+def open_call(args: argparse.Namespace, output: Path | None, always: str) -> "tuple[Inputs, DocumentReader]":
     """What there is to read, and the reader.
 
     What is wrong with the call is raised before anything that loads models is imported: `UsageError`, and `WorkError`
-    where none of the files is there.
+    where none of the files is there nor anything that an earlier call wrote; `always` is then counted as 0.
     """
     page_ranges(args.pages)
     inputs = find_inputs(args.files, output)
     check_model_name(args.model)
-    if not any(os.path.exists(item.path) for item in inputs.files):
+    if not any(os.path.exists(item.path) for item in inputs.files) and not (output and output.exists()):
+        if output:
+            print_outcome({always: 0}, {}, always)
         check_all_read(inputs.failed + [_why_not(item) for item in inputs.files])
     from ocr2_hf.reading.reader import DocumentReader
 

@@ -103,7 +103,10 @@ def _metadata(facts: CardFacts, name: str) -> ModelCardData:
 def _measured(evaluation: Evaluation, metrics: Iterable[Metric] | None = None) -> list[Metric]:
     """Those of the metrics that were measured; by default of those that tables show, of an evaluation on OmniDocBench
     always of the benchmark's own."""
-    metrics = BENCHMARK_METRICS if evaluation.is_omnidocbench else metrics or shown_metrics()
+    if evaluation.is_omnidocbench:
+        metrics = BENCHMARK_METRICS
+    elif metrics is None:
+        metrics = shown_metrics()
     return [metric for metric in metrics if evaluation.metrics.get(metric.name) is not None]
 
 

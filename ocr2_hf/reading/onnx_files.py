@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError, Message
 from onnx.external_data_helper import uses_external_data
 
 from ocr2_hf.errors import UsageError
+from ocr2_hf.modeling.model_files import first_line
 
 MAX_GRAPH_BYTES = 500_000_000  # the weights lie outside; a graph of the real size has some megabytes
 STANDARD_DOMAINS = {"", "ai.onnx"}
@@ -27,8 +28,10 @@ def open_session(path: Path) -> onnxruntime.InferenceSession:
     options.log_severity_level = 3  # errors
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except MemoryError:
+        raise
     except Exception as error:  # the runtime has a class for every way in which a file can be broken, and no common one
-        raise UsageError(f"ONNX Runtime cannot open {path}: {str(error).splitlines()[0]}") from error
+        raise UsageError(f"ONNX Runtime cannot open {path}: {first_line(error)}") from error
 
 
 def check_graph(path: Path) -> None:

@@ -142,13 +142,14 @@ class DocumentReader:
         prompt: str,
         max_new_tokens: int = MAX_NEW_TOKENS,
         batch_size: int = BATCH_SIZE,
-        on_error: OnError = _raise,
+        on_error: OnError | None = None,
     ) -> Iterator[Page]:
         """Read pages as they come, `batch_size` at a time, in order; `prompt` as `self.prompt` gives it.
 
         A page that cannot be read goes to `on_error` with the reason, and the others are read; without it the reason is
         raised. A batch that does not fit into the GPU's memory is halved.
         """
+        on_error = on_error or _raise
         batch: list[tuple[PageSource, LoadedPage | Page]] = []
         asked = 0
         for source in sources:

@@ -15,6 +15,7 @@ import json
 import os
 import runpy
 import select
+import shutil
 import signal
 import socket
 import struct
@@ -189,7 +190,13 @@ def _serve(listener: socket.socket, life: int) -> None:
         link, _ = listener.accept()
         data, streams, _, _ = socket.recv_fds(link, 65536, 3)
         while not data.endswith(b"\n"):
-            data += link.recv(65536)
+            more = link.recv(65536)
+            if not more:
+                break  # whoever asked has ended
+            data += more
+        if not data.endswith(b"\n"):
+            link.close()
+            continue
         pid = os.fork()
         if not pid:
             listener.close()
@@ -296,6 +303,7 @@ def _start_beside_launcher() -> bool:
     def stop() -> None:
         os.close(held)
         os.waitpid(server, 0)
+        shutil.rmtree(os.path.dirname(address))
 
     atexit.register(stop)
     os.environ[_ADDRESS] = address

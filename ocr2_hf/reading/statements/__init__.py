@@ -1,4 +1,4 @@
-"""The name that `ocr2_hf.statements` had first: its modules are found under it too."""
+"""The name that `ocr2_hf.statements` had first, for `python -m ocr2_hf.reading.statements.scores`."""
 
 from pathlib import Path
 
