@@ -2,12 +2,13 @@
 
 import argparse
 import re
+from typing import Any
 
 
-def script_parser(description: str, prog: str | None = None) -> argparse.ArgumentParser:
+def script_parser(description: str, prog: str | None = None, **options: Any) -> argparse.ArgumentParser:
     """A parser that shows `description` as it is written; `prog` is the program's name, by default the script's."""
     layout = argparse.RawDescriptionHelpFormatter
-    return argparse.ArgumentParser(prog=prog, description=description, formatter_class=layout)
+    return argparse.ArgumentParser(prog=prog, description=description, formatter_class=layout, **options)
 
 
 def dataset_name(value: str) -> str:

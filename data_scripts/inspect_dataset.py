@@ -14,10 +14,8 @@ if __name__ == "__main__":  # the package of this checkout, also where none or a
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from data_scripts.arguments import count, script_parser
+from ocr2_hf.document.hub_names import BASE_MODEL
 from ocr2_hf.errors import WorkError, run_command
-
-# The default of a recipe's `model`; the module that says so takes seconds to load.
-DEFAULT_TOKENIZER = "deepseek-community/DeepSeek-OCR-2"
 
 
 def main(argv: list[str] | None = None, prog: str | None = None) -> int:
@@ -32,7 +30,7 @@ def main(argv: list[str] | None = None, prog: str | None = None) -> int:
     from data_scripts.inspection import inspect  # loads torch and transformers
     from data_scripts.token_lengths import choose_lengths
 
-    lengths, tokenizer = choose_lengths(args.tokenizer, DEFAULT_TOKENIZER)
+    lengths, tokenizer = choose_lengths(args.tokenizer, BASE_MODEL)
     try:
         inspect(splits, lengths, tokenizer, args)
     except OSError as error:
@@ -47,7 +45,7 @@ def parse_arguments(argv: list[str] | None, prog: str | None = None) -> argparse
     add("name", help="a built dataset, or one on the Hub (ORG/NAME)")
     add("--output_dir", type=Path, required=True)
     add("--limit", type=count, default=12, help="pages of each split that are drawn, evenly spaced (default 12)")
-    add("--tokenizer", metavar="DIR|ID", help=f"whose tokens are counted (default {DEFAULT_TOKENIZER})")
+    add("--tokenizer", metavar="DIR|ID", help=f"whose tokens are counted (default {BASE_MODEL})")
     return parser.parse_args(argv)
 
 

@@ -111,7 +111,12 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
 
     Raises `UsageError` with every problem found: unknown keys, wrong types and values, contradictions.
     """
-    given = read_yaml(path) | parse_overrides(overrides)
+    return check_recipe(path, read_yaml(path), overrides)
+
+
+def check_recipe(path: str | Path, given: dict[str, Any], overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe that was read from `path`, checked as `load_recipe` says."""
+    given = given | parse_overrides(overrides)
     listed = given.pop("stages", None)
     values, problems = checked(given)
     broken = given.keys() - values.keys()

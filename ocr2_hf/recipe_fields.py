@@ -23,6 +23,7 @@ from ocr2_hf.data.augment import augment_problems
 from ocr2_hf.data.collator import ROLES
 from ocr2_hf.data.tasks import PROMPTS
 from ocr2_hf.decoding import NO_REPEAT_NGRAM, NO_REPEAT_WINDOW
+from ocr2_hf.document.hub_names import BASE_MODEL
 from ocr2_hf.evaluation.registry import training_metrics
 
 TaskName = Literal[tuple(PROMPTS)]
@@ -74,7 +75,7 @@ class ModelArguments:
     """Which model, and what of it trains."""
 
     model: str = _key(
-        "deepseek-community/DeepSeek-OCR-2",
+        BASE_MODEL,
         "Hub id, directory, or `tiny` or `tiny_reader` for a fresh tiny model.",
         whole_run=True,
     )

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from PIL import Image
 
 from data_scripts.bench_build import draw_pages, main
@@ -10,12 +11,13 @@ from data_scripts.formats import choose_format
 from ocr2_hf.errors import run_command
 
 
-def test_every_figure_is_there_and_the_ratios_are_theirs(tmp_path, capsys):
-    options = ["--kinds", "PNG", "--pages", "6", "--size", "200x300", "--rounds", "1", "--num_proc", "2"]
+@pytest.mark.parametrize("kind", ["PNG", pytest.param("JPEG", marks=pytest.mark.slow)])
+def test_every_figure_is_there_and_the_ratios_are_theirs(tmp_path, capsys, kind):
+    options = ["--kinds", kind, "--pages", "6", "--size", "200x300", "--rounds", "1", "--num_proc", "2"]
     words = [*options, "--work_dir", str(tmp_path), "--output", str(tmp_path / "bench.json")]
     assert run_command(main, words) == 0
     measured = json.loads((tmp_path / "bench.json").read_text())
-    assert set(measured["results"]) == {"PNG"}
+    assert set(measured["results"]) == {kind}
     for result in measured["results"].values():
         rates = result["pages_per_second"]
         assert all(6 / seconds[0] == rates[name] > 0 for name, seconds in result["seconds"].items())

@@ -42,4 +42,4 @@ def test_the_four_commands_do_what_the_scripts_do(tmp_path, datasets_cache, caps
 
 
 def test_lengths_are_counted_by_the_model_that_recipes_start_from():
-    assert ModelArguments.model == inspect_dataset.DEFAULT_TOKENIZER
+    assert ModelArguments.model == inspect_dataset.BASE_MODEL

@@ -34,9 +34,8 @@ from ocr2_hf.training.trainer import OCR2Trainer
 _OUR_CLASSES = (OCR2Model, OCR2PageModel, OCR2VisionModel, OCR2Experts, OCR2Head)  # the last base of each is stock
 
 
-def bench_recipe(path: str, overrides: Sequence[str]) -> Recipe:
+def first_stage(recipe: Recipe) -> Recipe:
     """The recipe; of one with stages, its first."""
-    recipe = load_recipe(path, overrides)
     return Recipe.of(recipe.values | recipe.stages[0].values) if recipe.stages else recipe
 
 
@@ -93,16 +92,18 @@ class Contender:
         return self.name == STOCK or not self.recipe.training("cache_vision_features")
 
 
-def baseline(against: Sequence[str], path: str, overrides: Sequence[str]) -> Contender:
-    """What a recipe is put against: the stock trainer (`trainer`), or itself with keys changed (`KEY=VALUE`).
+def baseline(recipe: Recipe, against: Sequence[str], path: str, overrides: Sequence[str]) -> Contender:
+    """What `recipe`, of `path` with `overrides`, is put against: the stock trainer (`trainer`), or itself with keys
+    changed (`KEY=VALUE`).
 
     Raises `UsageError` for both at once, and for what is wrong with the changed recipe.
     """
     if list(against) == [STOCK]:
-        return Contender(STOCK, bench_recipe(path, overrides))
+        return Contender(STOCK, recipe)
     if STOCK in against:
         raise UsageError(f"--against is either {STOCK} or changes of the recipe, not both")
-    return Contender(", ".join(against), bench_recipe(path, [*overrides, *(f"--{change}" for change in against)]))
+    changed = load_recipe(path, [*overrides, *(f"--{change}" for change in against)])
+    return Contender(", ".join(against), first_stage(changed))
 
 
 def as_stock(model: nn.Module) -> nn.Module:

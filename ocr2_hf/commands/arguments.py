@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from data_scripts.arguments import script_parser
 from ocr2_hf.decoding import BATCH_SIZE, MAX_NEW_TOKENS, NO_REPEAT_NGRAM, NO_REPEAT_WINDOW
 from ocr2_hf.errors import UsageError
 from ocr2_hf.recipe_file import read_yaml
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
 
 def command_parser(name: str, description: str, **options) -> argparse.ArgumentParser:
     """The parser of `ocr2 NAME`, which shows `description` as it is written."""
-    layout = argparse.RawDescriptionHelpFormatter
-    return argparse.ArgumentParser(prog=f"ocr2 {name}", description=description, formatter_class=layout, **options)
+    return script_parser(description, f"ocr2 {name}", **options)
 
 
 def output_folder(name: str) -> Path:
@@ -28,21 +28,12 @@ def output_folder(name: str) -> Path:
     return output
 
 
-def check_recipe_file(path: str) -> None:
-    """Raise `UsageError` for what is no recipe, before the library is imported that checks keys, which takes seconds.
-
-    A pipe can be read once only, and is not looked at.
-    """
-    if Path(path).is_file() or not Path(path).exists():
-        read_yaml(path)
-
-
 def read_recipe(path: str, overrides: Sequence[str]) -> "Recipe":
-    """The recipe with what the command line sets. Raises `UsageError`."""
-    check_recipe_file(path)
-    from ocr2_hf.recipe import load_recipe
+    """`ocr2_hf.recipe.load_recipe`: what is no recipe is refused before what checks its keys is imported."""
+    given = read_yaml(path)
+    from ocr2_hf.recipe import check_recipe
 
-    return load_recipe(path, overrides)
+    return check_recipe(path, given, overrides)
 
 
 def check_model_name(name: str) -> None:

@@ -15,14 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ocr2_hf.benchmark.workload import SWEEPS, PageMix, Workload, sweep
-from ocr2_hf.commands.arguments import (
-    check_recipe_file,
-    command_parser,
-    page_size,
-    positive_integer,
-    shares,
-    whole_number,
-)
+from ocr2_hf.commands.arguments import command_parser, page_size, positive_integer, read_recipe, shares, whole_number
 from ocr2_hf.document.atomic_files import write_json
 
 if TYPE_CHECKING:
@@ -32,14 +25,14 @@ if TYPE_CHECKING:
 def main(argv: list[str] | None = None) -> int:
     """Run the benchmark and write its results."""
     options, overrides = _parser().parse_known_args(argv)
-    check_recipe_file(options.recipe)
-    from ocr2_hf.benchmark.contenders import baseline, bench_recipe
+    recipe = read_recipe(options.recipe, overrides)
+    from ocr2_hf.benchmark.contenders import baseline, first_stage
     from ocr2_hf.benchmark.machine import end_processes, is_main_process, launched_run
     from ocr2_hf.benchmark.plot import draw_benchmark
     from ocr2_hf.benchmark.results import bench
     from ocr2_hf.training.launch_checks import check_machine
 
-    recipe = bench_recipe(options.recipe, overrides)
+    recipe = first_stage(recipe)
     check_machine(recipe, recipe.training_arguments())
     batch_sizes = options.batch_sizes or (recipe.training("per_device_train_batch_size"),)
     mix = PageMix(options.tiles, options.target_tokens)
@@ -48,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
         recipe,
         workload,
         batch_sizes,
-        baseline(options.against, options.recipe, overrides) if options.against else None,
+        baseline(recipe, options.against, options.recipe, overrides) if options.against else None,
         options.sweep,
         partial(launched_run, [options.recipe, *overrides], workload),
         print if is_main_process() else lambda line: None,

@@ -15,7 +15,7 @@ from ocr2_hf.commands.arguments import add_generation_flags, command_parser, out
 from ocr2_hf.commands.reading import answer_settings, check_all_read, open_call, print_outcome
 from ocr2_hf.decoding import MAX_SECONDS
 from ocr2_hf.reading.resume_log import fingerprint
-from ocr2_hf.statements.files import WRITERS, StatementsOutcome, ledger_for, read_statements
+from ocr2_hf.statements.files import WRITERS, StatementsOutcome, read_statements, statements_log
 
 if TYPE_CHECKING:
     from ocr2_hf.statements.parser import FinancialStatementParser
@@ -36,8 +36,8 @@ def main(argv: list[str] | None = None) -> int:
     parser = FinancialStatementParser(reader, finder, args.locate, args.prompt, args.max_new_tokens, args.batch_size)
     formats = list(dict.fromkeys(args.to))
     models = [fingerprint(args.model), fingerprint(args.detector)]
-    ledger = ledger_for(output, _settings(args, parser, formats), models, formats)
-    outcome = read_statements(parser, inputs.files, ledger, formats, args.pages)
+    log = statements_log(output, _settings(args, parser, formats), models, formats)
+    outcome = read_statements(parser, inputs.files, log, formats, args.pages)
     _report(outcome, inputs.left_out)
     check_all_read(inputs.failed + outcome.failed)
     return 0

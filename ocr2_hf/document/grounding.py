@@ -201,7 +201,7 @@ def plain_markdown(text: str, links: Sequence[str] = ()) -> str:
 def find_boxes(target: str) -> list[BoxSpan]:
     """Every region of a target text that `encode_regions` or a task wrote, with character offsets for the collator."""
     found = list(_WRITTEN.finditer(target))
-    ends = [match.start() for match in found[1:]] + [len(target)]
+    ends = [*(match.start() for match in found), len(target)][1:]
     return [
         BoxSpan(
             label=match["label"],
@@ -211,7 +211,7 @@ def find_boxes(target: str) -> list[BoxSpan]:
             values=tuple(int(match[group]) for group in range(3, 7)),
             end=end,
         )
-        for match, end in zip(found, ends)
+        for match, end in zip(found, ends, strict=True)
     ]
 
 

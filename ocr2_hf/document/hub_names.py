@@ -1,8 +1,9 @@
-"""How the Hub names its repositories: ORG/NAME."""
+"""How the Hub names its repositories, ORG/NAME, and the model that is fine-tuned."""
 
 import re
 from pathlib import Path
 
+BASE_MODEL = "deepseek-community/DeepSeek-OCR-2"
 HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+")
 
 

@@ -61,8 +61,12 @@ class SlidingNoRepeatNgram(LogitsProcessor):
         """
         length = self.ngram - 1
         ending, last = sequence[-length:], sequence[-1]
-        ends = (end for end, token in enumerate(sequence[:-1], start=1) if token == last and end >= length)
-        return {sequence[end] for end in ends if sequence[end - length : end] == ending}
+        found, place = set(), length - 1
+        while (place := _next(sequence, last, place)) is not None:
+            if sequence[place - length + 1 : place + 1] == ending:
+                found.add(sequence[place + 1])
+            place += 1
+        return found
 
 
 class TokenProbabilities(LogitsProcessor):
@@ -92,6 +96,14 @@ class TokenProbabilities(LogitsProcessor):
         if self._logits is not None:
             logits = self._logits.gather(1, chosen[:, None]).squeeze(1)
             self._steps.append((logits - self._total).exp())
+
+
+def _next(sequence: list[int], token: int, start: int) -> int | None:
+    """The first place of `token` from `start` on that has a place after it."""
+    try:
+        return sequence.index(token, start, len(sequence) - 1)
+    except ValueError:
+        return None
 
 
 @torch.no_grad()

@@ -5,6 +5,7 @@ Imports neither torch nor transformers, so that a command can ask before its wor
 
 from pathlib import Path
 
+from ocr2_hf.document.hub_names import BASE_MODEL
 from ocr2_hf.errors import UsageError
 from ocr2_hf.recipe_file import RECIPE_FILE
 
@@ -43,21 +44,18 @@ def check_model(name: str | Path) -> None:
         raise UsageError(f"{name} holds no model: config.json or {ADAPTER_FILE} is missing")
     from transformers import PreTrainedConfig
 
-    from ocr2_hf.recipe_fields import ModelArguments
-
     try:
         # Not by AutoConfig: of the original repository's layout it asks, on the terminal, whether to run its code.
         model_type = PreTrainedConfig.get_config_dict(name)[0].get("model_type")
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"no model {str(name)!r}: {first_line(error)} (a directory, a Hub id such as "
-            f"{ModelArguments.model}, or `tiny`)"
+            f"no model {str(name)!r}: {first_line(error)} (a directory, a Hub id such as {BASE_MODEL}, or `tiny`)"
         ) from error
     if model_type != MODEL_TYPE:
         raise UsageError(
             f"{str(name)!r} is a {model_type!r} model, not {MODEL_TYPE!r}; the original repository's layout "
             "(deepseek-ai/DeepSeek-OCR-2, or what `ocr2 export --to original` wrote) needs remote code: use "
-            f"{ModelArguments.model}, or the directory that was exported"
+            f"{BASE_MODEL}, or the directory that was exported"
         )
 
 

@@ -100,8 +100,10 @@ class OnnxModel(PreTrainedModel, GenerationMixin):
 
 
 def _arrays(cache: Cache) -> dict[str, np.ndarray]:
-    named = (zip(_names(number), (layer.keys, layer.values)) for number, layer in enumerate(cache.layers))
-    return {name: tensor.numpy() for pair in named for name, tensor in pair}
+    arrays: dict[str, np.ndarray] = {}
+    for number, layer in enumerate(cache.layers):
+        arrays |= zip(_names(number), (layer.keys.numpy(), layer.values.numpy()), strict=True)
+    return arrays
 
 
 def _cache(present: list[np.ndarray]) -> DynamicCache:

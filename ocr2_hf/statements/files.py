@@ -106,7 +106,7 @@ class StatementsOutcome:
             self.empty.append(file)
 
 
-def ledger_for(output: Path, settings: Mapping, model_files: list, formats: Sequence[str]) -> ResumeLog:
+def statements_log(output: Path, settings: Mapping, model_files: list, formats: Sequence[str]) -> ResumeLog:
     """What of `output` is done; a file is when its result in the last format is there, which is written last."""
     return ResumeLog(output, settings, model_files, ".ocr2_statements.jsonl", f".statements.{formats[-1]}")
 
@@ -114,7 +114,7 @@ def ledger_for(output: Path, settings: Mapping, model_files: list, formats: Sequ
 def read_statements(
     parser: "FinancialStatementParser",
     files: Sequence[Input],
-    ledger: ResumeLog,
+    log: ResumeLog,
     formats: Sequence[str],
     pages: Pages | None = None,
 ) -> StatementsOutcome:
@@ -124,7 +124,7 @@ def read_statements(
     """
     outcome = StatementsOutcome()
     for item in tqdm(files, desc="reading", unit="file"):
-        if ledger.is_done(item):
+        if log.is_done(item):
             outcome.done += 1
             continue
         try:
@@ -133,12 +133,12 @@ def read_statements(
             outcome.failed.append(str(error))
             continue
         for name in formats:
-            path = ledger.output / f"{item.name}.statements.{name}"
+            path = log.output / f"{item.name}.statements.{name}"
             try:
                 WRITERS[name](document, path)
             except OSError as error:
                 raise WorkError(f"{path}: cannot be written ({error.strerror or error})") from None
-        ledger.add(item, whole=all(page.width for page in document.pages))
+        log.add(item, whole=all(page.width for page in document.pages))
         outcome.add(document, item.path)
     return outcome
 

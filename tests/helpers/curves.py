@@ -15,9 +15,10 @@ def _blank(log_history: list, path: str | Path) -> None:
 
 @contextmanager
 def blank_curves() -> Iterator[None]:
-    """Training writes a picture of one pixel, in every module that is loaded by now."""
-    users = [module for name, module in sys.modules.items() if name.startswith("ocr2_hf.training.")]
-    users = [module for module in users if hasattr(module, "draw_curves")]
+    """Training writes a picture of one pixel, where its modules are loaded by now."""
+    users = [
+        sys.modules[name] for name in ("ocr2_hf.training.curves", "ocr2_hf.training.stages") if name in sys.modules
+    ]
     patches = [patch.object(module, "draw_curves", _blank) for module in users]
     for each in patches:
         each.start()

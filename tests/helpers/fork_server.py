@@ -195,7 +195,8 @@ def _serve(listener: socket.socket, life: int) -> None:
                 break  # whoever asked has ended
             data += more
         if not data.endswith(b"\n"):
-            link.close()
+            for end in (*streams, link.detach()):
+                os.close(end)
             continue
         pid = os.fork()
         if not pid:

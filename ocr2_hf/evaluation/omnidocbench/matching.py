@@ -185,7 +185,8 @@ def _groups(references: _Side[GroundTruthBlock], predictions: Sequence[str]) -> 
 
     Predictions close to an ignored block are out of the game, however often they come.
     """
-    ignored = [text for block, text in zip(references.kept, references.normalized) if block.category in IGNORED]
+    texts_of = zip(references.kept, references.normalized, strict=True)
+    ignored = [text for block, text in texts_of if block.category in IGNORED]
     scored = [i for i, block in enumerate(references.kept) if block.category not in IGNORED]
     near_ignored = (text_distances(ignored, predictions) < _CLOSE).any(axis=0)
     free = [i for i in range(len(predictions)) if not near_ignored[i]]
