@@ -92,6 +92,14 @@ def real_pages() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def real_checkpoint() -> Path:
+    """A small model with the real tokenizer's twin, whose encoding adds no BOS."""
+    from helpers.real_checkpoint import real_checkpoint
+
+    return real_checkpoint(Path(_HOME))
+
+
 @pytest.fixture(autouse=True)
 def quick_curves(request) -> Iterator[None]:
     with nullcontext() if request.path.name == "test_curves.py" else blank_curves():
