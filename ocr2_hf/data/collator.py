@@ -105,7 +105,8 @@ class TargetEncoder:
         for box, (_, *coordinates) in zip(boxes, tokens, strict=True):
             weights[inside(*box.tag)] = role["tag"]
             weights[coordinates] = role["coordinate"]
-            weights[inside(box.tag[0], box.end)] *= self.label_weights.get(box.label, 1.0)
+            for span in box.spans:
+                weights[inside(*span)] *= self.label_weights.get(box.label, 1.0)
         ids = [*encoding.input_ids, self.tokenizer.eos_token_id]
         return Target(ids, [*weights.tolist(), role["eos"]], tokens, [box.values for box in boxes])
 

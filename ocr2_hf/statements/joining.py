@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
+from ocr2_hf.document.dialect import without_mark
 from ocr2_hf.document.grounding import Region
 from ocr2_hf.statements.checks import check_lines
 from ocr2_hf.statements.periods import find_date, resolve
@@ -49,7 +50,7 @@ def table_context(regions: Sequence[Region], box: Sequence[float]) -> TableConte
     below = [region for region in regions[place : place + 3] if region.label != "table"]
     above = [region for region in regions[start:place] if region.text]
     short = [region for region in above if len(region.text) <= _LONGEST_TITLE]
-    headings = [region.text for region in short if region.label in TITLES]
+    headings = [without_mark(region.label, region.text) for region in short if region.label in TITLES]
     headings = headings or [region.text for region in short if statement_kind(region.text)]
     near = [region.text for region in [*reversed(above), *below, *regions[:start]] if region.label != "table"]
     unit = next(filter(None, map(find_unit, near)), None)
