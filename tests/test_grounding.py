@@ -34,10 +34,10 @@ def test_a_region_is_written_as_the_model_writes_it():
     assert text == "<|ref|>sub_title<|/ref|><|det|>[[217, 209, 519, 225]]<|/det|>\n### 5.1 Search"
 
 
-def test_regions_are_parted_by_a_blank_line_and_a_region_without_text_is_its_tag():
+def test_regions_are_parted_by_a_blank_line_and_a_region_without_text_has_an_empty_line():
     text = encode_regions([Region("image", (0, 0, 10, 10)), Region("text", (0, 0, 1000, 2000), "a\nb")], *PAGE)
     assert text == (
-        "<|ref|>image<|/ref|><|det|>[[0, 0, 10, 5]]<|/det|>\n\n"
+        "<|ref|>image<|/ref|><|det|>[[0, 0, 10, 5]]<|/det|>\n\n\n"
         "<|ref|>text<|/ref|><|det|>[[0, 0, 999, 999]]<|/det|>\na\nb"
     )
 

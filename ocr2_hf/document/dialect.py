@@ -1,14 +1,20 @@
-"""How the model writes a page down: marks before headings, what stands between regions, where captions go.
+"""How the model writes a page down: its labels, marks before headings, what stands between regions, where captions go.
 
 A `Dialect` is what outputs of one version have in common. `encode_regions` writes one, what is read
-(`ocr2_hf.document.grounding`) may be in any. Where real outputs say otherwise, they are right: correct `VERSION_2`.
+(`ocr2_hf.document.grounding`) may be in any. Where real outputs say otherwise, they are right: correct `VERSION_2`;
+`recipes/deepseek_ocr2/verify.sh` counts what a model at hand does.
 """
 
 import re
 from dataclasses import dataclass
 
-TABLE, TABLE_CAPTION = "table", "table_caption"
-IMAGES, IMAGE_CAPTION = ("image", "figure"), "image_caption"
+TABLE, EQUATION, IMAGES = "table", "equation", ("image", "figure")
+CAPTION = "figure_title"  # of images and of tables, in version 2
+TABLE_CAPTION, IMAGE_CAPTION = "table_caption", "image_caption"  # in version 1
+LABELS = frozenset(
+    ("title", "sub_title", "text", TABLE, EQUATION, *IMAGES, CAPTION, TABLE_CAPTION, IMAGE_CAPTION)
+    + ("table_footnote", "header", "footer", "page_number")
+)
 
 # Version 2 writes every sub_title so, those numbered 1.1 and 1.1.1 too.
 _MARKS = {"title": "# ", "sub_title": "## "}
@@ -17,25 +23,29 @@ _MARK = re.compile(r"#{1,6}(?:[ \t]+|$)")
 
 @dataclass(frozen=True)
 class Dialect:
-    """What a version writes between regions and around their texts.
+    """What a version writes around the texts of regions, which a blank line parts.
 
-    - `text_end`: behind the text of a region, tables apart, before the blank line and the next region.
+    - `text_end`: behind a text, tables apart, where another region follows; `empty_end`: behind the tag of a region
+      without a text.
     - `table_gap`: between a table's tag, which ends its line, and its HTML.
-    - `caption_in_table`: a caption right before its table stands between the table's tag and its HTML; `caption_end`
-      comes behind it, before a blank line.
-    - `caption_at_image`: the tag of a caption right behind an image is on the line below the image's tag.
-    - `image_caption`: what is made of such a caption, with {} for its text.
+    - `around_equation`: on both sides of a formula; behind it where another region follows.
+    - `caption_in_table`: a `TABLE_CAPTION` right before its table stands between the table's tag and its HTML;
+      `caption_end` comes behind it, before a blank line.
+    - `caption_at_image`: the tag of an `IMAGE_CAPTION` right behind an image is on the line below the image's tag.
+    - `image_caption`: what is made of an `IMAGE_CAPTION`, with {} for its text.
     """
 
     text_end: str = ""
+    empty_end: str = ""
     table_gap: str = ""
+    around_equation: str = ""
     caption_in_table: bool = False
     caption_end: str = ""
     caption_at_image: bool = False
     image_caption: str = "{}"
 
 
-# The first DeepSeek-OCR, as public outputs of it show.
+# DeepSeek-OCR, by public outputs of it.
 VERSION_1 = Dialect(
     text_end="  ",
     table_gap="\n",
@@ -44,7 +54,9 @@ VERSION_1 = Dialect(
     caption_at_image=True,
     image_caption="<center>{} </center>",
 )
-VERSION_2 = Dialect()
+# DeepSeek-OCR-2, by public outputs of it, some on CUDA and some of a conversion for other hardware (50 pages were read):
+# captions are regions of their own, before or behind what they name.
+VERSION_2 = Dialect(empty_end="\n", around_equation=" ")
 
 
 def is_heading(label: str) -> bool:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from ocr2_hf.document.dialect import IMAGE_CAPTION, IMAGES, TABLE, TABLE_CAPTION, VERSION_2, Dialect
+from ocr2_hf.document.dialect import EQUATION, IMAGE_CAPTION, IMAGES, TABLE, TABLE_CAPTION, VERSION_2, Dialect
 
 COORDINATE_MAX = 999
 TAGS = ("<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>", "<|grounding|>")
@@ -167,18 +167,21 @@ def _blocks(regions: list[Region], tags: list[str], dialect: Dialect) -> Iterato
     for number in numbers:
         region, tag = regions[number], tags[number]
         following = regions[number + 1] if number + 1 < len(regions) else Region("", region.box)
-        text = dialect.image_caption.format(region.text) if region.label == IMAGE_CAPTION else region.text
-        if not text and region.label in IMAGES and following.label == IMAGE_CAPTION and dialect.caption_at_image:
+        if region.label in IMAGES and following.label == IMAGE_CAPTION and not region.text and dialect.caption_at_image:
             tags[number + 1] = f"{tag}\n{tags[number + 1]}"
-        elif not text:
-            yield tag, ""
+        elif not region.text:
+            yield tag, dialect.empty_end
         elif region.label == TABLE:
-            yield f"{tag}\n{dialect.table_gap}{text}", ""
+            yield f"{tag}\n{dialect.table_gap}{region.text}", ""
+        elif region.label == EQUATION:
+            yield f"{tag}\n{dialect.around_equation}{region.text}", dialect.around_equation or dialect.text_end
+        elif region.label == IMAGE_CAPTION:
+            yield f"{tag}\n{dialect.image_caption.format(region.text)}", dialect.text_end
         elif region.label == TABLE_CAPTION and following.label == TABLE and following.text and dialect.caption_in_table:
-            yield f"{tags[next(numbers)]}\n{tag}\n{text}", dialect.caption_end
+            yield f"{tags[next(numbers)]}\n{tag}\n{region.text}", dialect.caption_end
             yield following.text, ""
         else:
-            yield f"{tag}\n{text}", dialect.text_end
+            yield f"{tag}\n{region.text}", dialect.text_end
 
 
 def has_tags(text: str) -> bool:
