@@ -74,8 +74,9 @@ class DrawnRegion:
 class SyntheticPage:
     """A page of `width` x `height` pixels and its regions in reading order.
 
-    `between` parts the regions in the page's text, headings apart: they have a blank line around them. `stamps` lie over the regions and are none themselves;
-    `stamp_words` and `fonts` are what such a stamp says and how; without words there are none.
+    `between` parts the regions in the page's text, headings apart: they have a blank line around them. `stamps` lie
+    over the regions and are none themselves; `stamp_words` and `fonts` are what such a stamp says and how; without
+    words there are none.
     """
 
     width: int

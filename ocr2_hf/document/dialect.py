@@ -12,8 +12,10 @@ TABLE, EQUATION, IMAGES = "table", "equation", ("image", "figure")
 CAPTION = "figure_title"  # of images and of tables, in version 2
 TABLE_CAPTION, IMAGE_CAPTION = "table_caption", "image_caption"  # in version 1
 LABELS = frozenset(
-    ("title", "sub_title", "text", TABLE, EQUATION, *IMAGES, CAPTION, TABLE_CAPTION, IMAGE_CAPTION)
-    + ("table_footnote", "header", "footer", "page_number")
+    [
+        *("title", "sub_title", "text", TABLE, EQUATION, *IMAGES, CAPTION, TABLE_CAPTION, IMAGE_CAPTION),
+        *("table_footnote", "header", "footer", "page_number"),
+    ]
 )
 
 # Version 2 writes every sub_title so, those numbered 1.1 and 1.1.1 too.
@@ -54,8 +56,8 @@ VERSION_1 = Dialect(
     caption_at_image=True,
     image_caption="<center>{} </center>",
 )
-# DeepSeek-OCR-2, by public outputs of it, some on CUDA and some of a conversion for other hardware (50 pages were read):
-# captions are regions of their own, before or behind what they name.
+# DeepSeek-OCR-2, by public outputs of it, most of them of a conversion for other hardware: captions are regions of
+# their own, before or behind what they name.
 VERSION_2 = Dialect(empty_end="\n", around_equation=" ")
 
 

@@ -268,12 +268,10 @@ def _text_spans(text: str, tags: Sequence[re.Match]) -> list[Span]:
     ends = [*(match.start() for match in tags), len(text)][1:]
     spans = [(match.end(), end) for match, end in zip(tags, ends, strict=True)]
     for number in range(1, len(tags)):
-        (label, before), (caption, (start, end)) = (
-            (_label(tags[place]), spans[place]) for place in (number - 1, number)
-        )
-        if label == TABLE != caption and not text[slice(*before)].strip():
-            if html := _HTML_TABLE.search(text, start, end):
-                spans[number - 1 : number + 1] = (html.end(), end), (start, html.end())
+        start, end = spans[number]
+        is_empty_table = _label(tags[number - 1]) == TABLE and not text[slice(*spans[number - 1])].strip()
+        if is_empty_table and _label(tags[number]) != TABLE and (html := _HTML_TABLE.search(text, start, end)):
+            spans[number - 1 : number + 1] = (html.end(), end), (start, html.end())
     return spans
 
 
