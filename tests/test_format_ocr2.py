@@ -14,13 +14,13 @@ from helpers.parrot import Parrot
 from helpers.tiny_pages import noise
 from ocr2_hf import load_dataset
 from ocr2_hf.commands import read
-from ocr2_hf.data.tasks import build_example
+from ocr2_hf.data.tasks import build_example, suits
 from ocr2_hf.document.page_files import to_rgb
 from ocr2_hf.errors import run_command
 from ocr2_hf.reading.reader import DocumentReader
 
 ANSWER = (
-    "<|ref|>title<|/ref|><|det|>[[100, 100, 500, 200]]<|/det|>\nA tittle\n\n"
+    "<|ref|>title<|/ref|><|det|>[[100, 100, 500, 200]]<|/det|>\n# A tittle\n\n"
     "<|ref|>text<|/ref|><|det|>[[100, 300, 900, 800]]<|/det|>\nSome text."
 )
 
@@ -72,6 +72,18 @@ def test_a_corrected_page_is_the_row_that_is_trained_on(scans, read_files, datas
     assert one["bboxes"] == [title, [20, 30, 180, 90], [1, 95, 20, 99]]
     # What was not touched is trained on as the model said it.
     assert build_example("markdown", two)[1] == ANSWER
+
+
+def test_a_captioned_table_keeps_its_task(scans, read_files, datasets_cache):
+    """As the first DeepSeek-OCR writes it: the caption between the table's tag and its HTML."""
+    answer = (
+        "<|ref|>table<|/ref|><|det|>[[100, 300, 900, 800]]<|/det|>\n"
+        "<|ref|>table_caption<|/ref|><|det|>[[100, 100, 500, 200]]<|/det|>\nBills   \n\n"
+        "<table><tr><td>Rent</td><td>1,234</td></tr></table>"
+    )
+    (row,) = build("read", read_files("one.png", answer=answer), "--images", scans)
+    assert row["labels"] == ["table_caption", "table"] and suits("table", row)
+    assert build_example("table", row)[1] == "<table><tr><td>Rent</td><td>1,234</td></tr></table>"
 
 
 def test_pages_of_a_pdf_are_drawn_as_they_were_read(scans, read_files, datasets_cache):

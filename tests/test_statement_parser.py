@@ -10,6 +10,8 @@ from PIL import Image
 from helpers.recorded_reader import LAYOUT, TABLE, RecordedReader, layout
 from helpers.statement_tables import BALANCE, table_html
 from ocr2_hf import FinancialStatementParser
+from ocr2_hf.document.dialect import VERSION_1
+from ocr2_hf.document.grounding import Region, encode_regions
 from ocr2_hf.errors import WorkError
 
 SIZE = (1000, 1400)
@@ -48,6 +50,31 @@ def test_what_the_layout_read_counts_where_the_table_was_not_read_again(image):
     page = layout(SIZE, ("table", BOX, table_html(BALANCE)))
     document = FinancialStatementParser(RecordedReader([page], ["no table at all"])).parse_statement(image)
     assert len(document.statements[0].lines) == len(BALANCE) - 1
+
+
+def test_a_table_with_its_caption_inside_has_title_and_rows_from_the_layout(image):
+    """As the first DeepSeek-OCR writes it; where the table prompt gives nothing, the layout's HTML is all there is."""
+    caption = Region("table_caption", (100, 300, 900, 340), "Consolidated balance sheet (in thousands of euros)")
+    page = encode_regions([caption, Region("table", BOX, table_html(ROWS))], *SIZE, VERSION_1)
+    assert page.startswith("<|ref|>table<|/ref|>")
+    document = FinancialStatementParser(RecordedReader([page], [""])).parse_statement(image)
+    (statement,) = document.statements
+    assert statement.title == caption.text and statement.kind == "balance sheet" and statement.unit.scale == 1000
+    assert len(statement.lines) == len(ROWS) - 1
+
+
+def test_a_title_is_the_headings_above_without_their_marks(image):
+    regions = [
+        ("title", (100, 10, 600, 40), "# Annual report"),
+        ("image", (100, 50, 600, 90), ""),
+        ("figure_title", (100, 92, 600, 98), "Figure 1: Our house"),
+        ("sub_title", (100, 100, 600, 140), "## 2.1 Balance sheet"),
+        ("figure_title", (100, 160, 600, 190), "Table 2. In CHF"),
+        ("table", BOX, ""),
+    ]
+    document = FinancialStatementParser(RecordedReader([layout(SIZE, *regions)], [table_html(ROWS)]))
+    (statement,) = document.parse_statement(image).statements
+    assert statement.title == "Annual report – 2.1 Balance sheet – Table 2. In CHF"
 
 
 def test_located_values_have_boxes_of_their_own_on_the_page(image):

@@ -92,7 +92,7 @@ def test_a_receipt_has_its_parts_and_adds_up(tmp_path):
     assert draw(tmp_path / "a", "--pages", 20) == 0
     for page in annotations(tmp_path / "a"):
         texts, labels = page["texts"], page["labels"]
-        assert page["text"] == "\n".join(texts)
+        assert page["text"] == texts[0] + "\n\n" + "\n".join(texts[1:])  # a blank line behind the heading
         assert (labels[0], labels[-1]) == ("title", "footer")
         assert set(labels) == LABELS
         assert any(re.fullmatch(r"[\d./-]{10} \d\d:\d\d", text) for text in texts[1:3])
