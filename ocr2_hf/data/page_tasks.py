@@ -95,8 +95,12 @@ class PageTasks(TorchDataset):
         return len(self.rows)
 
     def __getitem__(self, index: int) -> Example:
-        task = self._draw(self.rows[index]) if self.sections[index] is None else "markdown"
-        page, epoch = self._record(index), self.epoch
+        return self.example(index, self.epoch)
+
+    def example(self, index: int, epoch: int, source: int = 0) -> Example:
+        """An example as this epoch draws it; `source` tells its dataset among those of a mixture."""
+        task = self._draw(self.rows[index], epoch) if self.sections[index] is None else "markdown"
+        page = self._record(index)
         features = None if self.features is None else self.features[self.view(index)]
         image = self.image(index) if features is None else None
         if self.augment:
@@ -107,7 +111,7 @@ class PageTasks(TorchDataset):
         prompt, target = build_example(task, page, self.prompts, seed)
         if task == "table":
             image, _ = crop_table(image, chosen_table(page, seed).box, self.settings)
-        return Example(page["id"], image, prompt, target, features=features)
+        return Example(page["id"], image, prompt, target, features=features, source=source)
 
     def image(self, index: int) -> Image.Image:
         """The image of an example, or of its section of the page, before augmentation."""
@@ -125,9 +129,10 @@ class PageTasks(TorchDataset):
         sizes = [section.size if section else whole[row] for row, section in zip(self.rows, self.sections, strict=True)]
         return [self.settings.tokens(self.settings.tiles(*size)) for size in sizes]
 
-    def drawn_lengths(self) -> np.ndarray:
+    def drawn_lengths(self, epoch: int | None = None) -> np.ndarray:
         """Tokens [examples] in this epoch; of the tasks locate and table, whose region is drawn later, the most."""
-        return self._example_lengths(lambda row: self.lengths[row, self.tasks.index(self._draw(row))])
+        epoch = self.epoch if epoch is None else epoch
+        return self._example_lengths(lambda row: self.lengths[row, self.tasks.index(self._draw(row, epoch))])
 
     def longest_lengths(self) -> np.ndarray:
         """Tokens [examples] for the longest task of each: no epoch has more."""
@@ -185,11 +190,11 @@ class PageTasks(TorchDataset):
         pages.features = None
         return pages
 
-    def _draw(self, row: int) -> str:
+    def _draw(self, row: int, epoch: int) -> str:
         tasks, weights = (list(compress(each, self.fits[row])) for each in (self.tasks, self.weights))
         if len(tasks) == 1:
             return tasks[0]
-        return random.Random(f"{self.seed}/{self.epoch}/{row}").choices(tasks, weights)[0]
+        return random.Random(f"{self.seed}/{epoch}/{row}").choices(tasks, weights)[0]
 
 
 class ProcessShare(TorchDataset):
