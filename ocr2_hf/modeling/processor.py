@@ -8,11 +8,11 @@ What is completed is saved with every model, so nobody who loads one has to know
   from an answer (`skip_special_tokens=True`, which servers do unasked) drops boxes' tags and fuses the cells of a
   table: 1,234 and 5 become 1,2345. They become ordinary added tokens; ids and the way text is cut stay the same.
   `<image>` and the tokens of roles stay special: no answer has them.
-- **A chat template**, `chat_template.jinja`: BOS, `<image>` and a line break for each image of a message, then its text;
-  no words for roles. Images come first wherever they stand in the message; a text that has its `<image>` keeps it there.
-  A system message is a line before; an answer ends with EOS. The template writes BOS itself, as the convention is: vLLM,
-  SGLang and TRL encode what it gives without special tokens, and `apply_chat_template(tokenize=True)` does so when it
-  sees BOS. Whoever renders text first and encodes it later says `add_special_tokens=False`, or has BOS twice.
+- **A chat template**, `chat_template.jinja`: BOS; for each image of a message `<image>` and a line break; the text;
+  no words for roles. Images come first wherever they stand in a message; a text that has its own `<image>` keeps it. A
+  system message is a line before that; an answer ends with EOS. The template writes BOS itself, as is the convention
+  for templates: vLLM and TRL encode what it gives without special tokens, and `apply_chat_template(tokenize=True)` does
+  so when it sees BOS. Who renders text first and encodes it later says `add_special_tokens=False`, or has BOS twice.
 """
 
 from copy import deepcopy
