@@ -73,6 +73,7 @@ def test_the_folder_holds_what_readers_load_and_nothing_they_would_choke_on(run_
     """vLLM reads every .safetensors file: a box head among them would stop it."""
     assert (run_folder / "box_head.safetensors").is_file()
     assert sorted(path.name for path in original.iterdir()) == [
+        "chat_template.jinja",
         "config.json",
         "generation_config.json",
         "model.safetensors",
