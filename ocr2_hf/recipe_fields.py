@@ -224,7 +224,11 @@ class OCR2TrainingArguments(LossArguments, PageArguments, TrainingArguments):
     eval_pages: NonNegativeInt = _changeable(
         16, "Pages read by generation at each evaluation, for CER and box IoU; 0: none."
     )
-    eval_max_new_tokens: PositiveInt = _changeable(1024, "Longest answer of that generation, in tokens.")
+    eval_max_new_tokens: PositiveInt | None = _changeable(
+        None,
+        "Longest answer of that generation, and of guard_dataset's, in tokens; null: half as many again as the longest "
+        "reference among the pages read, within the model's context. A number that cuts references is told.",
+    )
     guard_pages: PositiveInt = _key(
         32, "Pages of guard_dataset read by generation, the same at every evaluation.", whole_run=True
     )

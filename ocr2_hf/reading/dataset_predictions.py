@@ -101,7 +101,8 @@ def predict_dataset(
     (`start_or_resume`). The references are the task's targets; reference boxes are read from them, on the grid of
     0..999 that the model speaks. Of several `processes` each answers its share of the batches into a file of its own;
     the first gathers them and returns the lines, the others return none. Raises `WorkError` when two pages have one id,
-    or when no page suits the task; pages that do not suit it are left out and counted on the screen.
+    or when no page suits the task; pages that do not suit it are left out and counted on the screen, and those whose
+    references take more than `max_new_tokens` are counted there.
     """
     path, processes = Path(path), processes or Processes()
     ids = list(dataset["id"])
@@ -113,6 +114,8 @@ def predict_dataset(
         raise WorkError(f"none of the {len(ids)} pages suits the task {task!r}; choose another --task")
     if len(lengths) < len(ids) and processes.main:
         print(f"{len(ids) - len(lengths)} pages have nothing for the task {task!r} and are left out")
+    if processes.main and (cut := _count_cut(reader, dataset, task, lengths, max_new_tokens)):
+        print(f"{cut} pages have references longer than --max_new_tokens {max_new_tokens}: their answers are cut off")
     done = processes.share({line.id for line in _gather(path, ids)} if processes.main else None)
     pending = [batch for batch in plan_batches(lengths, batch_size) if any(ids[index] not in done for index in batch)]
     share = pending[processes.rank :: processes.count]
@@ -138,6 +141,16 @@ def plan_batches(lengths: Mapping[int, int], batch_size: int) -> list[list[int]]
     """
     ordered = sorted(lengths, key=lambda index: (-lengths[index], index))
     return [ordered[start : start + batch_size] for start in range(0, len(ordered), batch_size)]
+
+
+def _count_cut(
+    reader: DocumentReader, dataset: Dataset, task: str, lengths: Mapping[int, int], max_new_tokens: int
+) -> int:
+    """Of how many pages the reference and its EOS are longer; `lengths` are bytes, and a token is a byte or more."""
+    rows = dataset.select([index for index, size in lengths.items() if size + 1 > max_new_tokens])
+    targets = (build_target(task, row) for row in rows.remove_columns("image"))
+    encoded = (reader.processor.tokenizer(target, add_special_tokens=False).input_ids for target in targets)
+    return sum(len(ids) + 1 > max_new_tokens for ids in encoded)
 
 
 def _gather(path: Path, ids: Sequence[str]) -> list[Prediction]:
