@@ -15,12 +15,13 @@ from PIL import Image
 from torch.utils.data import Dataset as TorchDataset
 
 from ocr2_hf.data.augment import Augmentation
-from ocr2_hf.data.collator import Example, PromptEncoder, TargetEncoder
+from ocr2_hf.data.collator import NO_TEXT, Example, PromptEncoder, TargetEncoder
 from ocr2_hf.data.images import crop_table, crop_tiles
 from ocr2_hf.data.page_splitting import PageSection, section_row, split_page
-from ocr2_hf.data.tasks import build_example, chosen_table, page_tables, suits
+from ocr2_hf.data.tasks import CHOOSING, build_example, chosen_table, own_texts, page_tables, suits
 from ocr2_hf.data.vision_features import VisionFeatures
 from ocr2_hf.document.grounding import has_tags
+from ocr2_hf.document.model_tokens import find_model_token
 from ocr2_hf.document.page_files import to_rgb
 from ocr2_hf.errors import WorkError
 
@@ -231,9 +232,11 @@ def example_length(
     cannot be trained on."""
     try:
         prompt, target = build_example(task, page, prompts, seed=None)
-        ids = targets(target).ids
-        if encoder.image_token_id in ids:
-            raise ValueError("its text holds <image>, which stands for the page itself")
-        return len(encoder.prompt(prompt, tiles)) + len(ids)
+        texts = "\n".join(own_texts(task, page))  # no token reaches over a line's end
+        if found := find_model_token(texts):
+            raise ValueError(f"its text holds {found[0]}, {NO_TEXT}")
+        if task in CHOOSING:  # the longest is measured, another may be drawn
+            targets(texts)
+        return len(encoder.prompt(prompt, tiles)) + len(targets(target).ids)
     except ValueError as error:
         raise WorkError(f"page {page['id']!r} cannot be trained on ({task}): {error}") from error
