@@ -213,7 +213,8 @@ class OCR2Trainer(Trainer):
         them.
 
         Terms are sums over sums, over all processes; no page counts twice. Returns and logs `eval_loss`,
-        `eval_loss_text`, `eval_loss_box`, `eval_token_accuracy`, `eval_cer`, `eval_bbox_iou` and more.
+        `eval_loss_text`, `eval_loss_box`, `eval_token_accuracy`, `eval_cer`, `eval_bbox_iou` and more; where
+        `eval_max_new_tokens` cuts references of the pages read, `eval_references_cut` of them.
         """
         pages = eval_dataset if eval_dataset is not None else self.eval_dataset
         if pages is None:
