@@ -21,6 +21,7 @@ from ocr2_hf.modeling.model_files import (
     load_config,
 )
 from ocr2_hf.modeling.original_layout import read_original_processor
+from ocr2_hf.modeling.processor import complete_processor
 from ocr2_hf.modeling.tiny import TINY_SIZES, build_tiny_model, build_tiny_processor
 
 logger = logging.getLogger(__name__)
@@ -73,7 +74,10 @@ def base_of_adapter(directory: Path) -> str:
 
 
 def load_processor(name: str | Path):
-    """The `DeepseekOcr2Processor` of a model: torchvision's image processor where torchvision works, else Pillow's."""
+    """The `DeepseekOcr2Processor` of a model: torchvision's image processor where torchvision works, else Pillow's.
+
+    It is completed (`ocr2_hf.modeling.processor`), so whatever saves it saves a processor that stock classes can use.
+    """
     if str(name) in TINY_SIZES:
         return build_tiny_processor(str(name))
     beside = files_beside(name)
@@ -81,10 +85,14 @@ def load_processor(name: str | Path):
         name = beside  # without a network the library finds no processor in a repository of adapters
     try:
         if has_original_processor(beside):
-            return read_original_processor(beside, image_backend())
-        return AutoProcessor.from_pretrained(name, backend=image_backend())
+            processor = read_original_processor(beside, image_backend())
+        else:
+            processor = AutoProcessor.from_pretrained(name, backend=image_backend())
     except (OSError, ValueError, TypeError, AttributeError) as error:  # the last two: JSON of another shape
         raise UsageError(f"cannot load the processor of {str(name)!r}: {first_line(error)}") from error
+    # The library hands the word on to the tokenizer too, which would be saved as no fast one.
+    processor.tokenizer.backend = processor.tokenizer.init_kwargs["backend"] = "tokenizers"
+    return complete_processor(processor)
 
 
 def image_backend() -> str:
