@@ -5,6 +5,7 @@ from pathlib import Path
 
 import yaml
 
+from ocr2_hf.document.dialect import LABELS
 from ocr2_hf.document.records import PageRecord, RecordError, check_label
 from ocr2_hf.errors import UsageError
 
@@ -12,11 +13,6 @@ from ocr2_hf.errors import UsageError
 LabelMap = dict[str, str | None]
 
 MAX_BYTES = 2**20
-# What the model writes, as its real outputs show.
-MODEL_LABELS = {
-    *("title", "sub_title", "text", "table", "table_caption", "table_footnote", "equation", "image", "image_caption"),
-    *("figure", "header", "footer"),
-}
 
 
 def by_class(**classes: str) -> dict[str, str]:
@@ -69,4 +65,4 @@ def _mapped(label: str, table: LabelMap) -> str | None:
     if label in table:
         return table[label]
     small = label.lower()
-    return table.get(small, small if small in MODEL_LABELS else label)
+    return table.get(small, small if small in LABELS else label)

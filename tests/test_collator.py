@@ -3,9 +3,17 @@
 import pytest
 import torch
 from PIL import Image
+from transformers import AutoProcessor, AutoTokenizer
 
 from helpers.tiny_pages import noise
-from ocr2_hf.data.collator import IGNORED, Example, GenerationCollator, TrainingCollator, coordinate_token_ids
+from ocr2_hf.data.collator import (
+    IGNORED,
+    Example,
+    GenerationCollator,
+    TargetEncoder,
+    TrainingCollator,
+    coordinate_token_ids,
+)
 from ocr2_hf.data.images import ImageSettings
 from ocr2_hf.errors import UsageError
 from ocr2_hf.modeling.tiny import EOS, build_tiny_processor
@@ -78,6 +86,47 @@ def test_every_token_has_the_weight_of_its_role_times_its_label(processor):
     assert told[39] == ("<|ref|>", 0.5) and ("4", 5.0) in told
     assert told[-1] == (EOS, 3.0)
     assert (batch["token_weights"][0, :first] == 0).all()
+
+
+def test_every_token_of_the_real_tokenizer_has_its_role(real_checkpoint):
+    tokenizer = AutoTokenizer.from_pretrained(real_checkpoint)
+    box = "<|ref|>table<|/ref|><|det|>[[40, 10, 900, 50]]<|/det|>\n"
+    table = (
+        '<table><thead><tr><th rowspan="2"># a</th><th>(b)</th></tr></thead><tr><td>1,234</td><td></td></tr></table>'
+    )
+    encode = TargetEncoder(tokenizer, {"text": 1.0, "coordinate": 3.0, "tag": 2.0, "eos": 5.0}, {"table": 10.0})
+    target = encode(f"{box}{table}\n\n<|ref|>image<|/ref|><|det|>[[1, 2, 3, 4]]<|/det|>\n\n\n{box}End")
+    told = list(zip(map(tokenizer.decode, target.ids), target.weights, strict=True))
+    by_role = {weight: [text for text, of in told if of == weight] for weight in (10.0, 20.0, 30.0, 1.0, 2.0, 3.0, 5.0)}
+    # In `>(` and `)</` a tag and the text beside it are one token.
+    assert by_role[10.0] == ["#", " a", ">(", "b", ")</", "1", ",", "234", "End"]
+    assert by_role[30.0] == ["40", "10", "900", "50"] * 2 and by_role[3.0] == ["1", "2", "3", "4"]
+    tags = ["<|ref|>", "table", "<|/ref|>", "<|det|>", "[[", *[",", " "] * 3, "]]", "<|/det|>", "\n"]
+    assert by_role[20.0][: len(tags)] == by_role[20.0][-len(tags) :] == tags
+    cells = [
+        *("<table", "><", "thead", ">", "<tr>", "<th", " row", "span", '="', "2", '">', "</", "th", "><", "th"),
+        *("th", ">", "</tr>", "</", "thead", ">", "<tr>", "<td>", "</td>", "<td>", "</td>", "</tr>"),
+        *("</", "table", ">\n\n"),
+    ]  # fmt: skip
+    assert by_role[20.0][len(tags) : -len(tags)] == cells
+    assert by_role[1.0] == ["\n\n\n"] and by_role[5.0] == [tokenizer.eos_token]
+    assert by_role[2.0] == ["<|ref|>", "image", *tags[2:-1]]
+    assert [[told[at][0] for at in tokens] for tokens in target.box_tokens] == [
+        ["<|det|>", *map(str, values)] for values in target.box_values
+    ]
+
+
+def test_exactly_the_target_and_eos_are_supervised_with_the_real_tokenizer(real_checkpoint):
+    processor = AutoProcessor.from_pretrained(real_checkpoint, backend="pil")
+    batch = TrainingCollator(processor)([Example("a", page(300, 400), MARKDOWN, TARGET)])
+    ids, labels, weights = (batch[name][0] for name in ("input_ids", "labels", "token_weights"))
+    first = int((labels != IGNORED).nonzero()[0])
+    assert processor.tokenizer.decode(ids[first:]) == TARGET + processor.tokenizer.eos_token
+    assert labels[first:].tolist() == ids[first:].tolist() and (labels[:first] == IGNORED).all()
+    assert (weights[first:] == 1).all() and (weights[:first] == 0).all()
+    assert ids[0] == processor.tokenizer.bos_token_id and (ids == processor.image_token_id).sum() == 257
+    (row,), (tokens,) = batch["box_rows"].tolist(), batch["box_tokens"]
+    assert row == 0 and words(processor, ids[tokens]) == ["<|det|>", "12", "0", "999", "40"]
 
 
 def test_boxes_point_at_their_tokens(processor):

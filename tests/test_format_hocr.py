@@ -52,7 +52,7 @@ def test_floats_and_lines_of_another_class_are_regions_of_their_own(tmp_path):
     mixed = hocr_par(20, hocr_line(20, "a"), hocr_line(30, "b", kind="ocr_textfloat"))
     record = read_content(tmp_path, header + mixed + caption + photo)
     labels = [hocr_format.LABELS[label] for label in record.labels]
-    assert labels == ["header", "text", "text", "image_caption", "image", "separator"]
+    assert labels == ["header", "text", "text", "figure_title", "image", "separator"]
     assert record.texts == ["page 9", "a", "b", "x y", "", ""]
 
 

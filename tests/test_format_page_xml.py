@@ -67,7 +67,7 @@ def test_the_text_of_the_lowest_index_else_the_first_else_that_of_the_parts(tmp_
     ("tag", "attributes", "label"),
     [
         ("TextRegion", 'type="page-number"', "page_number"),
-        ("TextRegion", 'type="caption"', "image_caption"),
+        ("TextRegion", 'type="caption"', "figure_title"),
         ("TextRegion", 'type="header"', "header"),
         ("TextRegion", 'type="footnote"', "footnote"),
         ("TextRegion", 'custom="readingOrder {index:0;} structure {type:heading;}"', "sub_title"),

@@ -34,10 +34,10 @@ def test_a_region_is_written_as_the_model_writes_it():
     assert text == "<|ref|>sub_title<|/ref|><|det|>[[217, 209, 519, 225]]<|/det|>\n### 5.1 Search"
 
 
-def test_regions_are_parted_by_a_blank_line_and_a_region_without_text_is_its_tag():
+def test_regions_are_parted_by_a_blank_line_and_a_region_without_text_has_an_empty_line():
     text = encode_regions([Region("image", (0, 0, 10, 10)), Region("text", (0, 0, 1000, 2000), "a\nb")], *PAGE)
     assert text == (
-        "<|ref|>image<|/ref|><|det|>[[0, 0, 10, 5]]<|/det|>\n\n"
+        "<|ref|>image<|/ref|><|det|>[[0, 0, 10, 5]]<|/det|>\n\n\n"
         "<|ref|>text<|/ref|><|det|>[[0, 0, 999, 999]]<|/det|>\na\nb"
     )
 
@@ -163,7 +163,7 @@ def test_each_kind_of_repair_is_documented_and_tested(repo):
 
 def test_spans_are_the_characters_of_a_region():
     text = f"before\n{A}\nText\n\n<|ref|>b<|/ref|><|det|>[[1, 2, 3, 4], [5, 6, 7, 8]]<|/det|>\n\n"
-    assert [text[slice(*span)] for span in read_grounded(text, *PAGE).spans] == [
+    assert [text[slice(*span)] for (span,) in read_grounded(text, *PAGE).spans] == [
         f"{A}\nText",
         *["<|ref|>b<|/ref|><|det|>[[1, 2, 3, 4], [5, 6, 7, 8]]<|/det|>"] * 2,
     ]
@@ -245,8 +245,8 @@ def test_find_boxes_points_at_every_character_it_names():
     assert text[slice(*first.det)] == "<|det|>"
     assert tuple(int(text[slice(*span)]) for span in first.coordinates) == first.values == (0, 0, 500, 999)
     assert text[slice(*first.tag)].startswith("<|ref|>text") and text[slice(*first.tag)].endswith("<|/det|>\n")
-    assert text[first.end :].startswith("<|ref|>table")
-    assert second.label == "table" and second.end == len(text)
+    assert text[first.text[1] :].startswith("<|ref|>table") and first.spans == ((first.tag[0], first.text[1]),)
+    assert second.label == "table" and text[slice(*second.text)] == "<table></table>"
 
 
 def test_real_outputs_of_the_model_are_read(real_pages):

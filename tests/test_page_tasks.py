@@ -74,7 +74,7 @@ def test_a_page_too_long_for_one_task_keeps_the_others():
     both = Dataset.from_list(rows, features=FEATURES)
     lengths = PageTasks(both, processor(), {"markdown": 1.0, "ocr": 1.0}).lengths[0]
     pages = PageTasks(both, processor(), {"markdown": 1.0, "ocr": 1.0}, max_length=int(lengths.min()))
-    assert len(pages) == 1 and not pages.dropped and pages[0].target == "Tea\nBun"
+    assert len(pages) == 1 and not pages.dropped and pages[0].target == "# Tea\nBun"
 
 
 def test_pages_without_anything_for_the_tasks_are_counted():

@@ -18,7 +18,7 @@ from data_scripts.synthetic.language import break_lines, load_words, paragraph, 
 from ocr2_hf.errors import run_command
 
 PAGES = 6
-LABELS = ["title", "sub_title", "text", "table", "table_caption", "equation", "image", "image_caption"]
+LABELS = ["title", "sub_title", "text", "table", "figure_title", "equation", "image"]
 LABELS += ["header", "footer"]
 
 
@@ -41,8 +41,9 @@ def regions(page: dict) -> list[tuple[str, list[int], str]]:
 def test_every_page_has_all_that_an_article_has(folder):
     assert {label for page in annotations(folder) for label in page["labels"]} == set(LABELS)
     for page in annotations(folder):
-        for label in ("header", "title", "table", "table_caption", "image", "image_caption", "footer"):
+        for label in ("header", "title", "table", "image", "footer"):
             assert page["labels"].count(label) == 1
+        assert page["labels"].count("figure_title") == 2
         assert page["labels"].count("text") > 5 and page["labels"].count("equation") >= 1
         assert page["text"] == "\n\n".join(text for text in page["texts"] if text)
         assert [text for label, _, text in regions(page) if label == "image"] == [""]
@@ -64,8 +65,8 @@ def test_regions_are_in_reading_order_column_by_column(folder):
 def test_captions_stand_by_what_they_name(folder):
     for page in annotations(folder):
         labels = page["labels"]
-        assert labels[labels.index("table") - 1] == "table_caption"
-        assert labels[labels.index("image") + 1] == "image_caption"
+        assert labels[labels.index("table") - 1] == "figure_title"
+        assert labels[labels.index("image") + 1] == "figure_title"
 
 
 def test_boxes_are_exactly_around_the_ink(folder):

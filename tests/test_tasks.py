@@ -24,13 +24,13 @@ def test_prompts_are_the_models_own_and_end_without_a_space():
 
 
 def test_ocr_asks_for_the_text():
-    assert build_example("ocr", ROW) == (PROMPTS["ocr"], "Bill\nTea 1.50")
+    assert build_example("ocr", ROW) == (PROMPTS["ocr"], "# Bill\nTea 1.50")
 
 
 def test_markdown_asks_for_regions_in_order():
     _, target = build_example("markdown", ROW)
     assert target == (
-        "<|ref|>title<|/ref|><|det|>[[0, 0, 100, 50]]<|/det|>\nBill\n\n"
+        "<|ref|>title<|/ref|><|det|>[[0, 0, 100, 50]]<|/det|>\n# Bill\n\n"
         "<|ref|>text<|/ref|><|det|>[[0, 60, 200, 90]]<|/det|>\nTea 1.50\n\n"
         "<|ref|>image<|/ref|><|det|>[[0, 100, 10, 110]]<|/det|>"
     )

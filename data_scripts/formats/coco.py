@@ -35,7 +35,7 @@ LABELS = by_class(
     table="Table",
     equation="Formula",
     image="figure Figure Picture",
-    caption="Caption",
+    figure_title="caption Caption",
 )
 LEVELS = ()
 

@@ -19,6 +19,7 @@ from ocr2_hf.errors import WorkError
 
 FILES = "*.xml, CVAT for images"
 LABELS = {
+    "caption": "figure_title",
     "section_header": "sub_title",
     "list_item": "text",
     "picture": "image",

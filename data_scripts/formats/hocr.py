@@ -37,7 +37,7 @@ LABELS = by_class(
     table="ocr_table",
     equation="ocr_display",
     image="ocr_image ocr_photo ocr_linedrawing ocr_textimage",
-    image_caption="ocr_caption",
+    figure_title="ocr_caption",
     separator="ocr_separator",
 )
 LEVELS = ("region", "line", "word")

@@ -25,7 +25,7 @@ LABELS = by_class(
     text="text_block reference",
     equation="equation_isolated",
     image="figure",
-    image_caption="figure_caption",
+    figure_title="figure_caption table_caption",
     image_footnote="figure_footnote",
 )
 LEVELS = ()

@@ -30,7 +30,7 @@ LABELS = by_class(
     table="TableRegion",
     equation="MathsRegion",
     image="ImageRegion LineDrawingRegion GraphicRegion ChartRegion MapRegion",
-    image_caption="caption",
+    figure_title="caption",
     separator="SeparatorRegion",
 )
 LEVELS = ("region", "line", "word")

@@ -9,6 +9,7 @@ from data_scripts.synthetic.fonts import Fonts
 from data_scripts.synthetic.language import Words, break_lines, fill, paragraph, units
 from data_scripts.synthetic.page import DrawnRegion, Mark, SyntheticPage, write_mark
 from data_scripts.synthetic.tables import GAP, TableLayout, draw_table, natural_widths
+from ocr2_hf.document.dialect import CAPTION
 from ocr2_hf.errors import UsageError
 
 SMALLEST_FONT = 9
@@ -199,7 +200,7 @@ class _Article:
 
     def _chart(self, width: float) -> ArticleBlock:
         height = width * self.rng.uniform(*CHART_SHAPE)
-        caption = self._caption("image_caption", self.words.figure_captions, width)
+        caption = self._caption(self.words.figure_captions, width)
         inset = 0.05 * width
 
         def draw(x: float, y: float) -> None:
@@ -216,7 +217,7 @@ class _Article:
         widths = [natural + GAP * size for natural in natural_widths(table, self.page.fonts(size))]
         if sum(widths) < width:
             widths = [own + (width - sum(widths)) / len(widths) for own in widths]
-        caption = self._caption("table_caption", self.words.table_captions, width)
+        caption = self._caption(self.words.table_captions, width)
         look = self.rng.choice(("rules", "rules", "grid"))
         pitch = self.rng.uniform(1.5, 1.8) * size
         above = caption.height + 0.5 * self.pitch
@@ -229,7 +230,7 @@ class _Article:
 
         return ArticleBlock(above + pitch * len(table.kinds), draw)
 
-    def _caption(self, label: str, templates: list[str], width: float) -> ArticleBlock:
+    def _caption(self, templates: list[str], width: float) -> ArticleBlock:
         """One or more lines, centred where it is one."""
         text = fill(self.rng.choice(templates), self.rng, self.words, n=1)
         font = self.page.fonts(round(0.9 * self.size))
@@ -241,6 +242,6 @@ class _Article:
                 y += 1.3 * font.size
                 place = (x + width / 2, y, "ms") if len(lines) == 1 else (x, y, "ls")
                 marks.append(write_mark(self.words.space.join(line.pieces), *place, font))
-            self._add(label, text, marks)
+            self._add(CAPTION, text, marks)
 
         return ArticleBlock(len(lines) * 1.35 * font.size, draw)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from PIL import Image, ImageChops, ImageDraw, ImageFont
 
 from data_scripts.synthetic.fonts import Fonts
+from ocr2_hf.document.dialect import is_heading
 
 # Fainter edges of anti-aliased letters do not count as ink.
 INK_THRESHOLD = 32
@@ -73,8 +74,9 @@ class DrawnRegion:
 class SyntheticPage:
     """A page of `width` x `height` pixels and its regions in reading order.
 
-    `between` parts the regions in the page's text. `stamps` lie over the regions and are none themselves;
-    `stamp_words` and `fonts` are what such a stamp says and how; without words there are none.
+    `between` parts the regions in the page's text, headings apart: they have a blank line around them. `stamps` lie
+    over the regions and are none themselves; `stamp_words` and `fonts` are what such a stamp says and how; without
+    words there are none.
     """
 
     width: int
@@ -110,6 +112,15 @@ class SyntheticPage:
             page = ImageChops.multiply(page, layer)
         return page
 
+    def _text(self) -> str:
+        """The regions' texts."""
+        text, after_heading = "", False
+        for region in filter(lambda region: region.text, self.regions):
+            between = "\n\n" if after_heading or is_heading(region.label) else self.between
+            text += (between if text else "") + region.text
+            after_heading = is_heading(region.label)
+        return text
+
     def _on_page(self, box: Box) -> list[int]:
         """The part of a box that is on the page: ink beyond its edge is not to be seen."""
         left, top, right, bottom = box
@@ -122,7 +133,7 @@ class SyntheticPage:
         cell's text, null where it is empty. `stamps`: the boxes of stamps, which are no regions.
         """
         annotation = {
-            "text": self.between.join(region.text for region in self.regions if region.text),
+            "text": self._text(),
             "bboxes": [self._on_page(region.box()) for region in self.regions],
             "labels": [region.label for region in self.regions],
             "texts": [region.text for region in self.regions],

@@ -19,7 +19,8 @@ from ocr2_hf.errors import UsageError
 
 ROLES = ("text", "coordinate", "tag", "eos")
 IGNORED = -100
-_TABLE_TAG = re.compile(r"</?(?:table|thead|tbody|tr|td|th)\b[^>]*>")
+# Side by side, as a tokenizer may write the end of one and the beginning of the next in one token.
+_TABLE_TAGS = re.compile(r"(?:</?(?:table|thead|tbody|tr|td|th)\b[^>]*>\n*)+")
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,10 @@ class PromptEncoder:
 
 @dataclass
 class TargetEncoder:
-    """Targets as tokens with a weight each: the weight of the token's role times that of its region's label."""
+    """Targets as tokens with a weight each: the weight of the token's role times that of its region's label.
+
+    A token that has the end of a tag and the text behind it (`>(`) is text: no other token says it.
+    """
 
     tokenizer: object
     token_weights: Mapping[str, float] = field(default_factory=dict)
@@ -97,7 +101,7 @@ class TargetEncoder:
             """Which tokens have characters, and all of them in this span."""
             return (starts >= start) & (ends <= end) & (ends > starts)
 
-        for match in _TABLE_TAG.finditer(target):
+        for match in _TABLE_TAGS.finditer(target):
             weights[inside(*match.span())] = role["tag"]
         index_of = _token_indices(encoding.offset_mapping)
         boxes = find_boxes(target)
@@ -105,7 +109,8 @@ class TargetEncoder:
         for box, (_, *coordinates) in zip(boxes, tokens, strict=True):
             weights[inside(*box.tag)] = role["tag"]
             weights[coordinates] = role["coordinate"]
-            weights[inside(box.tag[0], box.end)] *= self.label_weights.get(box.label, 1.0)
+            for span in box.spans:
+                weights[inside(*span)] *= self.label_weights.get(box.label, 1.0)
         ids = [*encoding.input_ids, self.tokenizer.eos_token_id]
         return Target(ids, [*weights.tolist(), role["eos"]], tokens, [box.values for box in boxes])
 

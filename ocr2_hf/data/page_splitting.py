@@ -13,8 +13,8 @@ import numpy as np
 
 from ocr2_hf.data.collator import PromptEncoder
 from ocr2_hf.data.images import Crop
-from ocr2_hf.data.tasks import build_example, page_regions
-from ocr2_hf.document.grounding import Region, encode_regions
+from ocr2_hf.data.tasks import build_example, marked_page
+from ocr2_hf.document.grounding import encode_regions
 
 # How far a box of another section may reach into a crop: boxes that people draw touch. A share of the page's side, and
 # of the boxes themselves, so that nothing readable comes with it.
@@ -44,18 +44,21 @@ def split_page(
     size = page["width"], page["height"]
     boxes = np.asarray(page["bboxes"], dtype=float).reshape(-1, 4)
     prompt, _ = build_example("markdown", page, prompts)
+    regions, _ = marked_page(page)
 
-    def tokens(region: Region) -> int:
+    def tokens(number: int) -> int:
         """What a region takes, last of its section or before another. The sum over a run is what the run takes: every
         region begins with a tag, at which the tokenizer always cuts, and its box is four tokens wherever it stands."""
-        block = encode_regions([region], *size)
-        return max(map(len, encoder.tokenizer([block, block + "\n\n"], add_special_tokens=False).input_ids))
+        runs = regions[number : number + 2], regions[number + 1 : number + 2], regions[number : number + 1]
+        texts = [encode_regions(run, *size) for run in runs]
+        both, following, alone = map(len, encoder.tokenizer(texts, add_special_tokens=False).input_ids)
+        return max(both - following, alone)
 
     def room(width: int, height: int) -> int:
         tiles = encoder.settings.tiles(width, height)
         return max_length - len(encoder.prompt(prompt, tiles)) - 1  # the end has a token too
 
-    return find_sections(boxes, [tokens(region) for region in page_regions(page)], size, room)
+    return find_sections(boxes, [tokens(number) for number in range(len(regions))], size, room)
 
 
 def find_sections(
@@ -84,9 +87,11 @@ def section_row(row: Mapping[str, Any], section: PageSection) -> dict[str, Any]:
     """The page record of a section, its boxes on the crop; the image is left for the caller to crop."""
     left, top, _, _ = section.crop
     width, height = section.size
-    lists = {name: list(row[name])[section.first : section.last] for name in ("bboxes", "labels", "texts")}
+    lists = {name: list(row[name])[section.first : section.last] for name in ("bboxes", "labels")}
     lists["bboxes"] = [[x0 - left, y0 - top, x1 - left, y1 - top] for x0, y0, x1, y1 in lists["bboxes"]]
     name = f"{row['id']}[{section.first}:{section.last}]"
+    # Headings have their marks: whether a line goes on with the one before, the whole page says.
+    lists["texts"] = [region.text for region in marked_page(row)[0][section.first : section.last]]
     text = "\n".join(filter(None, lists["texts"]))
     return {**row, **lists, "id": name, "text": text, "width": width, "height": height}
 

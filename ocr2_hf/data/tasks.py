@@ -3,8 +3,10 @@
 import random
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from ocr2_hf.document.dialect import TABLE, heading, is_heading, without_mark
 from ocr2_hf.document.grounding import Region, encode_box, encode_regions, grounding_tag
 
 PROMPTS = {
@@ -46,19 +48,19 @@ def build_example(task: str, row: Row, prompts: Mapping[str, str] | None = None,
     if not suits(task, row):
         raise ValueError(f"page {row['id']!r} has nothing for the task {task!r}")
     prompt = (prompts or {}).get(task, PROMPTS[task])
-    if task == "ocr":
-        return prompt, row["text"]
-    if task == "markdown":
-        regions = page_regions(row)
+    if task in ("ocr", "markdown"):
+        regions, text = marked_page(row)
         # A page without boxes is answered with its text alone: there is nothing to point at.
-        return prompt, encode_regions(regions, row["width"], row["height"]) if regions else row["text"]
+        boxed = task == "markdown" and regions
+        return prompt, encode_regions(regions, row["width"], row["height"]) if boxed else text
     if task == "custom":
         return prompt + row["prompt"].removeprefix("<image>").removeprefix("\n"), row["target"]
     if task == "table":
         return prompt, chosen_table(row, seed).text
     region = _chosen(_locatable(row), row["id"], seed)
     values = encode_box(region.box, row["width"], row["height"])
-    return prompt.replace("TEXT", region.text), grounding_tag(region.text, values)
+    text = without_mark(region.label, region.text)
+    return prompt.replace("TEXT", text), grounding_tag(text, values)
 
 
 def build_target(task: str, row: Row, seed: int = 0) -> str:
@@ -74,9 +76,32 @@ def page_regions(row: Row) -> list[Region]:
     ]
 
 
+def marked_page(row: Row) -> tuple[list[Region], str]:
+    """The regions and the text of a page record as targets have them: with marks before headings.
+
+    Of lines or words that are one heading the first has the mark: in the page's text there is no blank line between.
+    """
+    regions, text = page_regions(row), row["text"]
+    if not any(is_heading(region.label) for region in regions):
+        return regions, text
+    marked: list[Region] = []
+    parts, end, before = [], 0, ""  # `text` is in `parts` up to `end`
+    for region in regions:
+        start = text.find(region.text, end) if region.text else -1
+        gap = text[end:start] if start >= 0 else "\n\n"
+        goes_on = region.label == before and not gap.strip() and gap.count("\n") < 2
+        written = region.text if goes_on else heading(region.label, region.text)
+        if start >= 0:
+            parts += [gap, written if text[max(start - 1, 0) : start] in ("", "\n") else region.text]
+            end = start + len(region.text)
+        marked.append(replace(region, text=written))
+        before = region.label
+    return marked, "".join([*parts, text[end:]])
+
+
 def page_tables(row: Row) -> list[Region]:
     """The tables of a page record whose HTML is known."""
-    return [region for region in page_regions(row) if region.label == "table" and region.text.startswith("<table")]
+    return [region for region in page_regions(row) if region.label == TABLE and region.text.startswith("<table")]
 
 
 def chosen_table(row: Row, seed: int | None = 0) -> Region:

@@ -3,22 +3,26 @@
 What a malformed answer says is decided here and nowhere else: what `ocr2 read` writes is what is scored.
 
 A region is written `<|ref|>label<|/ref|><|det|>[[x1, y1, x2, y2]]<|/det|>` and, on the next line, its text; regions are
-parted by a blank line. Coordinates are integers 0..999 of the page: `pixel = value / 999 * side`.
+parted by a blank line. Coordinates are integers 0..999 of the page: `pixel = value / 999 * side`. What else stands
+between regions, and where captions go, is the `Dialect`'s.
 
 Source: the outputs of the model itself and the post-processing of its authors' repository (division by 999).
 """
 
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+
+from ocr2_hf.document.dialect import EQUATION, IMAGE_CAPTION, IMAGES, TABLE, TABLE_CAPTION, VERSION_2, Dialect
 
 COORDINATE_MAX = 999
 TAGS = ("<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>", "<|grounding|>")
 
 Box = tuple[float, float, float, float]
+Span = tuple[int, int]  # of characters, its end not included
 
 # What training needs: exactly what `encode_regions` writes, with the place of every coordinate.
 _WRITTEN = re.compile(
@@ -59,6 +63,8 @@ REPAIRS = {
     "cut_off": "the answer ends within a tag or a box: what was begun is left out",
 }
 _VALUE_LENGTH = 80
+_HTML_TABLE = re.compile(r"^[ \t]*(?=<table\b)", re.MULTILINE)
+_CENTRED = re.compile(r"\s*<center>(.*?)</center>\s*", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -91,11 +97,11 @@ class Repair:
 
 @dataclass(frozen=True)
 class Grounded:
-    """An answer read apart: `regions` in its order, for each the `spans` of characters it was read from, tag and text
-    (boxes of one tag share theirs), and the `repairs`."""
+    """An answer read apart: `regions` in the order of their texts, for each the `spans` of characters it was read from,
+    tag and text (boxes of one tag share theirs; a table whose caption stands between has two), and the `repairs`."""
 
     regions: list[Region]
-    spans: list[tuple[int, int]]
+    spans: list[tuple[Span, ...]]
     repairs: list[Repair]
 
 
@@ -103,16 +109,21 @@ class Grounded:
 class BoxSpan:
     """Where one grounded region stands in a target text, as character offsets.
 
-    `tag` covers the whole tag block, `det` the `<|det|>` in it, `coordinates` the four numbers; `end` is where the
-    region's text ends: at the next region or at the end of the target. `values` are the coordinates, 0..999.
+    `tag` covers the whole tag block, `det` the `<|det|>` in it, `coordinates` the four numbers; `text` is the region's
+    text with what parts it from the next region. `values` are the coordinates, 0..999.
     """
 
     label: str
-    tag: tuple[int, int]
-    det: tuple[int, int]
-    coordinates: tuple[tuple[int, int], ...]
+    tag: Span
+    det: Span
+    coordinates: tuple[Span, ...]
     values: tuple[int, ...]
-    end: int
+    text: Span
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """All of the region: tag and text in one, or in two where the caption of a table stands between."""
+        return _region_spans(self.tag, self.text)
 
 
 def encode_box(box: Iterable[float], width: int, height: int) -> tuple[int, int, int, int]:
@@ -135,19 +146,42 @@ def grounding_tag(label: str, values: Iterable[int]) -> str:
     return f"<|ref|>{label}<|/ref|><|det|>[[{', '.join(map(str, values))}]]<|/det|>"
 
 
-def encode_regions(regions: Iterable[Region], width: int, height: int) -> str:
+def encode_regions(regions: Iterable[Region], width: int, height: int, dialect: Dialect = VERSION_2) -> str:
     """Regions in reading order -> grounded markdown.
 
     Raises `ValueError` when a label or text holds a grounding tag of its own: it could not be read back.
     """
-    blocks = []
+    regions = list(regions)
     for region in regions:
         for name, value in (("label", region.label), ("text", region.text)):
             if _ANY_TAG.search(value):
                 raise ValueError(f"the {name} {value[:60]!r} holds a grounding tag; remove it from the annotation")
-        tag = grounding_tag(region.label, encode_box(region.box, width, height))
-        blocks.append(f"{tag}\n{region.text}" if region.text else tag)
-    return "\n\n".join(blocks)
+    tags = [grounding_tag(region.label, encode_box(region.box, width, height)) for region in regions]
+    blocks = list(_blocks(regions, tags, dialect))
+    return "\n\n".join([*(text + end for text, end in blocks[:-1]), *(text for text, _ in blocks[-1:])])
+
+
+def _blocks(regions: list[Region], tags: list[str], dialect: Dialect) -> Iterator[tuple[str, str]]:
+    """What blank lines part, each with what ends it where another block follows."""
+    numbers = iter(range(len(regions)))
+    for number in numbers:
+        region, tag = regions[number], tags[number]
+        following = regions[number + 1] if number + 1 < len(regions) else Region("", region.box)
+        if region.label in IMAGES and following.label == IMAGE_CAPTION and not region.text and dialect.caption_at_image:
+            tags[number + 1] = f"{tag}\n{tags[number + 1]}"
+        elif not region.text:
+            yield tag, dialect.empty_end
+        elif region.label == TABLE:
+            yield f"{tag}\n{dialect.table_gap}{region.text}", ""
+        elif region.label == EQUATION:
+            yield f"{tag}\n{dialect.around_equation}{region.text}", dialect.around_equation or dialect.text_end
+        elif region.label == IMAGE_CAPTION:
+            yield f"{tag}\n{dialect.image_caption.format(region.text)}", dialect.text_end
+        elif region.label == TABLE_CAPTION and following.label == TABLE and following.text and dialect.caption_in_table:
+            yield f"{tags[next(numbers)]}\n{tag}\n{region.text}", dialect.caption_end
+            yield following.text, ""
+        else:
+            yield f"{tag}\n{region.text}", dialect.text_end
 
 
 def has_tags(text: str) -> bool:
@@ -171,7 +205,7 @@ def read_grounded(text: str, width: int, height: int) -> Grounded:
         for number, values in enumerate(block.boxes):
             content = "" if number else block.text
             found.regions.append(Region(block.label, decode_box(values, width, height), content))
-            found.spans.append(block.span)
+            found.spans.append(block.spans)
     return found
 
 
@@ -201,7 +235,6 @@ def plain_markdown(text: str, links: Sequence[str] = ()) -> str:
 def find_boxes(target: str) -> list[BoxSpan]:
     """Every region of a target text that `encode_regions` or a task wrote, with character offsets for the collator."""
     found = list(_WRITTEN.finditer(target))
-    ends = [*(match.start() for match in found), len(target)][1:]
     return [
         BoxSpan(
             label=match["label"],
@@ -209,17 +242,17 @@ def find_boxes(target: str) -> list[BoxSpan]:
             det=match.span("det"),
             coordinates=tuple(match.span(group) for group in range(3, 7)),
             values=tuple(int(match[group]) for group in range(3, 7)),
-            end=end,
+            text=text,
         )
-        for match, end in zip(found, ends, strict=True)
+        for match, text in zip(found, _text_spans(target, found), strict=True)
     ]
 
 
 @dataclass(frozen=True)
 class _Block:
-    """A tag and what is written up to the next; `boxes` are values as written."""
+    """A tag and its text; `boxes` are values as written, `spans` the characters of both."""
 
-    span: tuple[int, int]
+    spans: tuple[Span, ...]
     label: str
     boxes: list[tuple[int, ...]]
     written: str
@@ -229,8 +262,29 @@ class _Block:
         return self.written.strip()
 
 
+def _text_spans(text: str, tags: Sequence[re.Match]) -> list[Span]:
+    """Where the text of each tag stands: up to the next tag. The HTML behind the caption of a table, whose own tag is
+    right before the caption's, is the table's."""
+    ends = [*(match.start() for match in tags), len(text)][1:]
+    spans = [(match.end(), end) for match, end in zip(tags, ends, strict=True)]
+    for number in range(1, len(tags)):
+        start, end = spans[number]
+        is_empty_table = _label(tags[number - 1]) == TABLE and not text[slice(*spans[number - 1])].strip()
+        if is_empty_table and _label(tags[number]) != TABLE and (html := _HTML_TABLE.search(text, start, end)):
+            spans[number - 1 : number + 1] = (html.end(), end), (start, html.end())
+    return spans
+
+
+def _region_spans(tag: Span, text: Span) -> tuple[Span, ...]:
+    return ((tag[0], text[1]),) if tag[1] == text[0] else (tag, text)
+
+
+def _label(tag: re.Match) -> str:
+    return (tag["label"] or tag.groupdict().get("open_label") or "").strip()
+
+
 def _read(text: str) -> tuple[str, list[_Block], list[Repair]]:
-    """What is written before the first tag, the blocks, and what was repaired."""
+    """What is written before the first tag, the blocks in the order of their texts, and what was repaired."""
     repairs: list[Repair] = []
 
     def repair(kind: str, where: int, value: str) -> None:
@@ -245,20 +299,21 @@ def _read(text: str) -> tuple[str, list[_Block], list[Repair]]:
         repair("cut_off", cut.start(), cut[0])
         text = text[: cut.start()]
     found = list(_PRODUCED.finditer(text))
-    starts = [*(match.start() for match in found), len(text)]
-    before = clean(0, starts[0])
+    before = clean(0, found[0].start() if found else len(text))
     blocks: list[_Block] = []
     seen = set()
-    for match, end in zip(found, starts[1:], strict=True):
+    for match, span in sorted(zip(found, _text_spans(text, found), strict=True), key=lambda pair: pair[1]):
         boxes = _read_boxes(match, len(text), repair)
-        label, written = (match["label"] or match["open_label"] or "").strip(), clean(match.end(), end)
+        label, written = _label(match), clean(*span)
+        if centred := _CENTRED.fullmatch(written):
+            written = centred[1]
         key = (label, *boxes, written.strip())
         if boxes and key in seen:
             repair("repeated_region", match.start(), match[0])
             continue
         seen.add(key)
-        span = (match.start(), len(text[:end].rstrip()))
-        blocks.append(_Block(span, label, boxes, written))
+        end = span[0] + len(text[slice(*span)].rstrip())
+        blocks.append(_Block(_region_spans(match.span(), (span[0], end)), label, boxes, written))
     return before, blocks, sorted(repairs, key=lambda repair: repair.where)
 
 

@@ -19,7 +19,7 @@ from urllib.parse import quote
 from PIL import Image
 
 from ocr2_hf.document.atomic_files import drop_half_line, whole_file, write_whole
-from ocr2_hf.document.grounding import Box, Grounded, Region, Repair, plain_markdown, plain_text, read_grounded
+from ocr2_hf.document.grounding import Box, Grounded, Region, Repair, Span, plain_markdown, plain_text, read_grounded
 from ocr2_hf.document.overlay import draw_overlay
 from ocr2_hf.document.page_files import PageSource
 from ocr2_hf.document.tables import parse_tables, read_tables
@@ -75,8 +75,8 @@ class Page:
         """
         found = self._grounded
         return [
-            replace(region, score=self._mean_probability(*span))
-            for region, span in zip(found.regions, found.spans, strict=True)
+            replace(region, score=self._mean_probability(*spans))
+            for region, spans in zip(found.regions, found.spans, strict=True)
         ]
 
     @property
@@ -87,7 +87,7 @@ class Page:
     @property
     def score(self) -> float | None:
         """The mean probability of all tokens; None where there are none or they are unknown."""
-        return self._mean_probability(0, len(self.raw))
+        return self._mean_probability((0, len(self.raw)))
 
     @property
     def text(self) -> str:
@@ -154,9 +154,10 @@ class Page:
     def _grounded(self) -> Grounded:
         return read_grounded(self.raw, self.width, self.height)
 
-    def _mean_probability(self, start: int, end: int) -> float | None:
-        """Of the tokens that have characters in this span of `raw`."""
-        tokens = self.probabilities[bisect_right(self.token_ends, start) : bisect_left(self.token_ends, end) + 1]
+    def _mean_probability(self, *spans: Span) -> float | None:
+        """Of the tokens that have characters in these spans of `raw`."""
+        places = [(bisect_right(self.token_ends, start), bisect_left(self.token_ends, end)) for start, end in spans]
+        tokens = [probability for first, last in places for probability in self.probabilities[first : last + 1]]
         return fmean(tokens) if tokens else None
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
+from ocr2_hf.document.dialect import CAPTION, TABLE_CAPTION, without_mark
 from ocr2_hf.document.grounding import Region
 from ocr2_hf.statements.checks import check_lines
 from ocr2_hf.statements.periods import find_date, resolve
@@ -12,7 +13,7 @@ from ocr2_hf.statements.statement import Place, Statement, StatementLine
 from ocr2_hf.statements.table_lines import TableContent
 from ocr2_hf.statements.units import Unit, find_unit, merge_units
 
-TITLES = ("title", "sub_title", "table_caption", "caption")
+TITLES = ("title", "sub_title", TABLE_CAPTION, "caption")
 _LONGEST_TITLE = 150  # characters; what is longer is a paragraph
 _KINDS = {
     "cash flow statement": r"cash flows?|现金流量|現金流量|kapitalflussrechnung|flux de trésorerie",
@@ -49,7 +50,9 @@ def table_context(regions: Sequence[Region], box: Sequence[float]) -> TableConte
     below = [region for region in regions[place : place + 3] if region.label != "table"]
     above = [region for region in regions[start:place] if region.text]
     short = [region for region in above if len(region.text) <= _LONGEST_TITLE]
-    headings = [region.text for region in short if region.label in TITLES]
+    # What version 2 calls a caption may be an image's, but for the one right above the table.
+    titles = [region for region in short if region.label in TITLES or (region.label == CAPTION and region is above[-1])]
+    headings = [without_mark(region.label, region.text) for region in titles]
     headings = headings or [region.text for region in short if statement_kind(region.text)]
     near = [region.text for region in [*reversed(above), *below, *regions[:start]] if region.label != "table"]
     unit = next(filter(None, map(find_unit, near)), None)
