@@ -139,7 +139,7 @@ def control_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[int, str]:
     special = dict(zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True))
     added = tokenizer.added_tokens_decoder.items()
     special |= {number: each.content for number, each in added if each.special or find_control_token(each.content)}
-    return {n: token for n, token in special.items() if token not in TAGS and not _TABLE_TAG.fullmatch(token)}
+    return {n: token for n, token in special.items() if token not in TAGS and not _TABLE_TAGS.fullmatch(token)}
 
 
 def _first_of(tokens: Mapping[int, str], ids: Iterable[int]) -> str | None:
