@@ -203,7 +203,6 @@ def check_training(run: Run) -> Finding:
         merged, dtype="auto" if torch.cuda.is_available() else "float32"
     )
     stock = stock.to("cuda" if torch.cuda.is_available() else "cpu").eval()
-    stock.generation_config.no_repeat_ngram_size = None
     inputs = AutoProcessor.from_pretrained(merged, backend="pil")(images=[page], text=[prompt], return_tensors="pt")
     inputs = inputs.to(stock.device, dtype=stock.dtype)
     with torch.no_grad():
@@ -261,7 +260,7 @@ def main(argv: list[str] | None = None) -> int:
 def _taken(step: Callable[[Run], Finding], run: Run) -> Finding:
     try:
         return step(run)
-    except Exception as error:  # noqa: BLE001  # whatever fails on a machine nobody has seen, the other steps still tell something
+    except Exception as error:  # noqa: BLE001  # on a machine nobody has seen: the other steps still tell something
         return Finding("failed", first_line(error))
 
 
