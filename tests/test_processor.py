@@ -201,6 +201,17 @@ def test_a_chat_gives_the_collators_tokens_with_one_bos_however_it_is_encoded(ra
     assert same(stock(images=page(), text=text, add_special_tokens=False, return_tensors="pt"), ours)
 
 
+def test_the_documented_chat_is_the_collators(raw, saved, repo, tmp_path, monkeypatch):
+    section = (repo / "ocr2_hf/publishing/README.md").read_text(encoding="utf-8").split("\n## The processor\n")[1]
+    code = re.search(r"^```python\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)[1]
+    (tmp_path / "letters-merged").symlink_to(saved)
+    page().save(tmp_path / "scan.png")
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    exec(compile(code, "chat", "exec"), names)
+    assert same(names["inputs"], GenerationCollator(raw)([page()], [PROMPT]))
+
+
 def test_an_answers_tokens_are_told_from_the_prompts(stock):
     """What `assistant_only_loss` of TRL asks for. An answer that begins with a tag cannot merge with the prompt."""
     options = {"tokenize": True, "return_dict": True, "return_tensors": "pt", "return_assistant_tokens_mask": True}
