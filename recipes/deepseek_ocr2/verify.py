@@ -139,7 +139,7 @@ def check_reading(run: Run) -> Finding:
             words = ("--model", run.model, "--dataset", name, "--split", "train", "--task", task)
             run.command("evaluate", *words, "--limit", PAGES, "--max_new_tokens", 2048, "--output_dir", output)
             measured = json.loads((output / "metrics.json").read_text(encoding="utf-8"))
-            values[f"{kind}, {task}"] = {key: measured[key] for key in METRICS if measured.get(key) is not None}
+            values[f"{kind} ({task})"] = {key: measured[key] for key in METRICS if measured.get(key) is not None}
     rates = ", ".join(f"{name} {of['cer']:.1%}" for name, of in values.items() if "cer" in of)
     return Finding("told", f"{PAGES} drawn pages of each kind; character errors: {rates}.", values)
 
@@ -172,12 +172,12 @@ def check_dialect(run: Run) -> Finding:
     """How the answers to the markdown prompt are written."""
     path = run.folder / "read-articles-markdown/predictions.jsonl"
     if not path.is_file():
-        return Finding("skipped", "no page was read with the markdown prompt.")
+        return Finding("skipped", "No page was read with the markdown prompt.")
     lines = path.read_text(encoding="utf-8").splitlines()
     counted = count_dialect([json.loads(line)["prediction"] for line in lines])
     text = f"{counted['regions']} regions; {counted['with marks']} of {counted['headings']} headings have marks."
     if not counted["regions"]:
-        return Finding("told", "no answer has a region: nothing to compare.", counted)
+        return Finding("told", "No answer has a region: nothing to compare.", counted)
     fits = counted["with 2 blanks behind"] == counted["with a caption between tag and HTML"] == 0
     fits = fits and counted["with marks"] == counted["headings"]
     return Finding(
@@ -211,7 +211,7 @@ def check_training(run: Run) -> Finding:
     same, finite = said.strip() == ours.strip(), len(losses) == 2 and all(map(torch.isfinite, torch.tensor(losses)))
     values = {"losses": losses, "ours": ours, "stock": said}
     told = ", ".join(f"{loss:.3f}" for loss in losses)
-    text = f"losses {told}; stock classes read {'the same' if same else 'otherwise'}."
+    text = f"Losses {told}; stock classes read {'the same' if same else 'otherwise'}."
     return Finding("agrees" if same and finite else "differs", text, values)
 
 
@@ -225,7 +225,7 @@ def check_onnx(run: Run) -> Finding:
     if not needed or needed > free:
         return Finding("skipped", f"{needed / 1e9:.1f} GB of memory are needed, {free / 1e9:.1f} GB are free.")
     run.command("export", source, "--to", "onnx", "--output_dir", run.folder / "onnx")
-    return Finding("agrees", "exported and compared with PyTorch by the export itself.", {"bytes": needed // 3})
+    return Finding("agrees", "Exported, and compared with PyTorch by the export itself.", {"bytes": needed // 3})
 
 
 STEPS: dict[str, Callable[[Run], Finding]] = {
@@ -293,7 +293,7 @@ _SECTION = Template("""<section><header><h2>$title</h2><span class="verdict $ver
 def page_of(found: dict[str, Any]) -> str:
     """What was found as one page that needs no other file."""
     sections, counted = [], Counter(step["verdict"] for step in found["steps"].values())
-    for name, step in found["steps"].items():
+    for name, step in sorted(found["steps"].items(), key=lambda item: list(STEPS).index(item[0])):
         values = json.dumps(step["values"], indent=2, ensure_ascii=False)
         told = {"title": TITLES[name], "verdict": step["verdict"], "text": step["text"], "values": values}
         sections.append(_SECTION.substitute({key: html.escape(value) for key, value in told.items()}))
