@@ -68,10 +68,10 @@ def test_the_whole_of_it_on_the_twin(real_checkpoint, tmp_path, datasets_cache):
         "weights": "agrees", "tokens": "agrees", "reading": "told", "dialect": "told", "training": "agrees",
     }  # fmt: skip
     assert set(steps["reading"]["values"]) == {
-        "articles, ocr",
-        "articles, markdown",
-        "articles, locate",
-        "statements, table",
+        "articles (ocr)",
+        "articles (markdown)",
+        "articles (locate)",
+        "statements (table)",
     }
     assert len(steps["training"]["values"]["losses"]) == 2 and "..." not in done.stdout
     assert "Two steps of LoRA" in (tmp_path / "found/verify.html").read_text()
