@@ -73,5 +73,5 @@ def test_the_whole_of_it_on_the_twin(real_checkpoint, tmp_path, datasets_cache):
         "articles (locate)",
         "statements (table)",
     }
-    assert len(steps["training"]["values"]["losses"]) == 2 and "..." not in done.stdout
+    assert len(steps["training"]["values"]["losses"]) == 2 and "Weights ..." not in done.stdout
     assert "Two steps of LoRA" in (tmp_path / "found/verify.html").read_text()
