@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from PIL import Image
 from tokenizers import processors
-from transformers import AutoProcessor, AutoTokenizer
+from transformers import AutoModelForImageTextToText, AutoProcessor, AutoTokenizer
 
 from helpers.tiny_pages import noise
 from ocr2_hf.data.collator import Example, GenerationCollator, TrainingCollator
@@ -280,3 +281,21 @@ def test_the_cards_code_reads_as_the_collator_asks(real_checkpoint, saved, raw, 
     )
     answer = wanted[0, batch["input_ids"].shape[1] :]
     assert spaces["answer"].equal(answer) and capsys.readouterr().out == raw.tokenizer.decode(answer) + "\n"
+
+
+def test_the_readme_loads_a_full_model_and_adapters_elsewhere(real_checkpoint, saved, raw, repo, tmp_path, monkeypatch):
+    """Its code as it stands, on folders of these names; only the base's Hub id is a folder here."""
+    section = (repo / "README.md").read_text(encoding="utf-8").split("**7. Use it elsewhere.**")[1]
+    code = re.search(r"^```python\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)[1]
+    for name in ("letters-full", "letters"):
+        shutil.copytree(saved, tmp_path / "runs" / name)
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / "runs/letters-full" / name).symlink_to(real_checkpoint / name)
+    base = AutoModelForImageTextToText.from_pretrained(real_checkpoint)
+    get_peft_model(base, LoraConfig(r=2, target_modules=["q_proj"])).save_pretrained(tmp_path / "runs/letters")
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    exec(compile(code.replace("deepseek-community/DeepSeek-OCR-2", str(real_checkpoint)), "readme", "exec"), names)
+    asked = names["processor"](images=[page()], text=[PROMPT], return_tensors="pt")["input_ids"]
+    assert asked.tolist() == GenerationCollator(raw)([page()], [PROMPT])["input_ids"].tolist()
+    assert any("lora" in name for name, _ in names["adapted"].named_parameters()) and len(names["model"].state_dict())
