@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from transformers import AutoConfig, AutoTokenizer
+from transformers import AutoTokenizer
 from transformers.models.deepseek_ocr2.image_processing_pil_deepseek_ocr2 import DeepseekOcr2ImageProcessorPil
 from transformers.models.deepseek_ocr2.processing_deepseek_ocr2 import DeepseekOcr2Processor
 
@@ -15,6 +15,7 @@ from ocr2_hf.data.tasks import suits
 from ocr2_hf.document.records import PageRecord, RecordError
 from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.modeling.load import load_processor
+from ocr2_hf.modeling.model_files import load_config
 from ocr2_hf.modeling.tiny import TINY_SIZES
 
 CONTEXT = 8192  # DeepSeek-OCR-2's
@@ -90,6 +91,6 @@ def _context(name: str) -> int:
     if os.path.isdir(name) and not (Path(name) / "config.json").is_file():
         return CONTEXT
     try:
-        return AutoConfig.from_pretrained(name).get_text_config().max_position_embeddings
-    except (OSError, ValueError) as error:
-        raise UsageError(f"--tokenizer: no config of {name!r}: {str(error).strip().splitlines()[0]}") from None
+        return load_config(name).text_config.max_position_embeddings
+    except UsageError as error:
+        raise UsageError(f"--tokenizer: {error}") from None

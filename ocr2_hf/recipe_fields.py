@@ -24,6 +24,7 @@ from ocr2_hf.data.collator import ROLES
 from ocr2_hf.data.tasks import PROMPTS
 from ocr2_hf.decoding import NO_REPEAT_NGRAM, NO_REPEAT_WINDOW
 from ocr2_hf.document.hub_names import BASE_MODEL
+from ocr2_hf.document.model_tokens import prompt_problem
 from ocr2_hf.evaluation.registry import training_metrics
 
 TaskName = Literal[tuple(PROMPTS)]
@@ -60,10 +61,15 @@ def _augmentation(value: str | dict[str, Any]) -> str | dict[str, Any]:
     return value
 
 
+def _prompt(value: str) -> str:
+    if problem := prompt_problem(value):
+        raise ValueError(problem)
+    return value
+
+
 _TRACKERS = ("none", "all", *INTEGRATION_TO_CALLBACK)
 Tracker = Annotated[str, _must(lambda name: name in _TRACKERS, f"is none of {', '.join(_TRACKERS)}")]
 _HAS_A_TASK = _must(lambda tasks: sum(tasks.values()) > 0, "no task has a share above 0")
-_HAS_THE_PAGE = _must(lambda prompt: prompt.count("<image>") == 1, "must hold <image> exactly once")
 _LEARNS_TO_END = _must(
     lambda weights: weights.get("eos") != 0, "a model that never learns to end does not end; give eos a weight"
 )
@@ -139,7 +145,7 @@ class PageArguments:
     tasks: Annotated[dict[TaskName, NonNegativeFloat], _HAS_A_TASK] = _key(
         {"markdown": 1.0}, "Task -> share of the examples: ocr, markdown, locate, table, custom."
     )
-    prompts: dict[TaskName, Annotated[str, _HAS_THE_PAGE]] = _key(
+    prompts: dict[TaskName, Annotated[str, AfterValidator(_prompt)]] = _key(
         {}, "Task -> prompt, where it differs from the model's own."
     )
     max_length: PositiveInt = _key(
@@ -224,7 +230,11 @@ class OCR2TrainingArguments(LossArguments, PageArguments, TrainingArguments):
     eval_pages: NonNegativeInt = _changeable(
         16, "Pages read by generation at each evaluation, for CER and box IoU; 0: none."
     )
-    eval_max_new_tokens: PositiveInt = _changeable(1024, "Longest answer of that generation, in tokens.")
+    eval_max_new_tokens: PositiveInt | None = _changeable(
+        None,
+        "Longest answer of that generation, and of guard_dataset's, in tokens; null: half as many again as the longest "
+        "reference among the pages read, within the model's context. A number that cuts references is told.",
+    )
     guard_pages: PositiveInt = _key(
         32, "Pages of guard_dataset read by generation, the same at every evaluation.", whole_run=True
     )

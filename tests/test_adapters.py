@@ -22,7 +22,7 @@ ROUTED = "attention+shared+routed"
 
 
 def real_model() -> OCR2Model:
-    text = (files("ocr2_hf") / "planning" / "deepseek_ocr2_config.json").read_text(encoding="utf-8")
+    text = (files("ocr2_hf") / "modeling" / "deepseek_ocr2_config.json").read_text(encoding="utf-8")
     with torch.device("meta"):
         return OCR2Model(DeepseekOcr2Config.from_dict(json.loads(text)))
 

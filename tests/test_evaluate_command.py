@@ -97,6 +97,9 @@ def test_a_model_on_a_dataset(model, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "Character errors" in printed and f"{PAGES} pages" in printed
     assert not list((tmp_path / "out").glob(".*"))
+    assert f"{PAGES} pages have references longer than --max_new_tokens 6: their answers are cut off" in printed
+    assert on_model(model, tmp_path / "text", "--task", "ocr", "--max_new_tokens", 7) == 0
+    assert "longer than" not in capsys.readouterr().out, "six letters and an end are seven tokens"
 
 
 def test_a_killed_evaluation_goes_on(model, tmp_path, asked):

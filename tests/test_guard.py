@@ -19,9 +19,10 @@ from ocr2_hf.modeling.adapters import apply_policy
 from ocr2_hf.modeling.load import load_model
 from ocr2_hf.modeling.model import OCR2Model
 from ocr2_hf.modeling.tiny import build_tiny_model
-from ocr2_hf.recipe import ModelArguments, OCR2TrainingArguments
+from ocr2_hf.recipe import ModelArguments, OCR2TrainingArguments, load_recipe
 from ocr2_hf.training.curves import CurvesCallback
 from ocr2_hf.training.guard import BASE_FILE
+from ocr2_hf.training.job import build_trainer
 from ocr2_hf.training.run_folder import COMPLETE
 
 GENERAL = [page_row(f"g{i}", (120 + 10 * i, 90), ["Tea"], 1) for i in range(4)]
@@ -162,6 +163,16 @@ def test_a_run_that_keeps_reading_is_left_alone(workplace, tmp_path):
     trainer = trainer_for(tmp_path, base_of(workplace), general, general, guard_tolerance=0.0, max_steps=4)
     trainer.train()
     assert trainer.state.log_history[-2]["eval_guard_cer"] == 0.0
+
+
+def test_a_limit_that_cuts_references_is_told_once_for_each_set(workplace, tmp_path, caplog):
+    words = ["--output_dir", str(tmp_path), "--eval_pages", "2", "--eval_max_new_tokens"]
+    for limit, told in (("6", ["6 cuts 2 of the 2 references read in evaluation"]), ("null", [])):
+        recipe = load_recipe(workplace / "recipe.yaml", [*words, limit])
+        caplog.clear()
+        with caplog.at_level(logging.WARNING, "ocr2_hf"):
+            build_trainer(recipe, recipe.training_arguments())
+        assert [line.partition(": ")[0] for line in caplog.messages] == [f"eval_max_new_tokens {each}" for each in told]
 
 
 def test_guard_pages_without_text_are_told(workplace, tmp_path):

@@ -126,7 +126,7 @@ def test_a_blank_page_is_empty(one_run):
 
 def test_a_photo_gives_what_the_model_says_and_no_table(one_run):
     photo = page(one_run[3], "photo")
-    assert photo["tables"] == [] and photo["score"] < 0.7
+    assert photo["tables"] == [] and photo["score"] < 0.8  # of the page in the quickstart: 0.90
     assert photo["reason"] in ("length", "eos") and photo["finished"] == (photo["reason"] == "eos")
 
 

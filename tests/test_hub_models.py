@@ -116,7 +116,8 @@ def test_what_goes_is_the_model_and_how_it_came_about(pushed, model, hub):
     shards = {path.name for path in model.glob("model-*.safetensors")}
     assert len(shards) > 3 and there.keys() == shards | {
         *("README.md", "config.json", "generation_config.json", "model.safetensors.index.json"),
-        *("processor_config.json", "tokenizer.json", "tokenizer_config.json", "recipe.yaml", "trainer_state.json"),
+        *("chat_template.jinja", "processor_config.json", "tokenizer.json", "tokenizer_config.json"),
+        *("recipe.yaml", "trainer_state.json"),
         *("box_head.safetensors", "curves.png", "example.png", "evaluation/test/metrics.json"),
     }
     for name in (*shards, "recipe.yaml", "tokenizer.json"):

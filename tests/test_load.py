@@ -104,7 +104,7 @@ def test_an_empty_directory_holds_no_model(tmp_path):
         load_model(tmp_path)
 
 
-def test_the_original_layout_points_to_the_one_to_use(base, tmp_path):
+def test_another_model_points_to_the_one_to_use(base, tmp_path):
     config = json.loads((base / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"model_type": "qwen2"}))
     with pytest.raises(UsageError, match=r"is a 'qwen2' model.*deepseek-community/DeepSeek-OCR-2"):

@@ -15,6 +15,7 @@ from datasets import Dataset
 from peft import PeftModel
 from PIL import Image
 from torch.export import Dim
+from transformers import AutoProcessor
 from transformers.modeling_outputs import BaseModelOutput
 
 from data_scripts.synthesize import main as synthesize
@@ -241,15 +242,46 @@ def test_the_graphs_are_float32_of_a_known_opset_and_share_their_weights(pair):
         assert {place.value for place in places if place.key == "location"} <= {"weights.onnx_data"}
 
 
-@pytest.mark.slow
-def test_the_documented_example_runs(base_graphs, slips, tmp_path, monkeypatch, capsys):
+def documented_example() -> str:
     section = (ROOT / "ocr2_hf/publishing/README.md").read_text(encoding="utf-8").split("\n## ONNX\n")[1]
     (code,) = re.findall(r"^```python\n(.*?)^```$", section.split("\n## ")[0], re.MULTILINE | re.DOTALL)
-    (tmp_path / "letters-onnx").symlink_to(base_graphs)
-    Image.open(slips[0]).save(tmp_path / "scan.png")
-    monkeypatch.chdir(tmp_path)
-    exec(compile(code, "example", "exec"), {})
+    return code
+
+
+def run_example(code: str, graphs: Path, page: Path, folder: Path, monkeypatch) -> dict:
+    """What the names of the example stand for when it has read the page."""
+    (folder / "letters-onnx").symlink_to(graphs)
+    Image.open(page).save(folder / "scan.png")
+    monkeypatch.chdir(folder)
+    names: dict = {}
+    exec(compile(code, "example", "exec"), names)
+    return names
+
+
+@pytest.mark.slow
+def test_the_documented_example_runs(base_graphs, slips, tmp_path, monkeypatch, capsys):
+    run_example(documented_example(), base_graphs, slips[0], tmp_path, monkeypatch)
     assert DocumentReader.from_pretrained(BASE).read(slips[0], task="ocr").text in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_documented_example_with_a_base_that_adds_no_bos(real_checkpoint, slips, tmp_path, monkeypatch):
+    """It asks with the collator's tokens, answers as torch does, and prints the cells of a table apart."""
+    graphs = exported(real_checkpoint, tmp_path / "graphs")
+    code = documented_example()
+    assert "< 1000:" in code
+    names = run_example(code.replace("< 1000:", "< 3:"), graphs, slips[0], tmp_path, monkeypatch)
+    batch = GenerationCollator(AutoProcessor.from_pretrained(real_checkpoint))(
+        [Image.open(slips[0]).convert("RGB")], ["<image>\nFree OCR."]
+    )
+    assert names["ids"].tolist() == batch["input_ids"].tolist()
+    model = load_model(real_checkpoint, dtype="float32")
+    answer = model.generate(**batch, do_sample=False, max_new_tokens=3)[0, batch["input_ids"].shape[1] :]
+    assert names["answer"] == answer.tolist()
+    cells = "<td>1,234</td><td>5</td>"
+    printed = code.strip().splitlines()[-1].removeprefix("print(").removesuffix(")")
+    ids = names["processor"].tokenizer(cells, add_special_tokens=False).input_ids
+    assert eval(printed, names | {"answer": ids}) == cells
 
 
 class Tower(torch.nn.Module):

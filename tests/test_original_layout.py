@@ -11,10 +11,10 @@ from transformers.core_model_loading import revert_weight_conversion
 
 from helpers.trained_folders import trained
 from ocr2_hf.commands.export import main
-from ocr2_hf.errors import UsageError, WorkError, run_command
+from ocr2_hf.errors import WorkError, run_command
 from ocr2_hf.modeling.load import load_model, load_processor
+from ocr2_hf.modeling.released import REAL_CONFIG
 from ocr2_hf.modeling.tiny import build_tiny_processor, save_tiny
-from ocr2_hf.planning.budget import REAL_CONFIG
 from ocr2_hf.publishing.original_layout import check_tensors, original_config, original_tensors, reader_problems
 from ocr2_hf.recipe import ModelArguments
 
@@ -73,6 +73,7 @@ def test_the_folder_holds_what_readers_load_and_nothing_they_would_choke_on(run_
     """vLLM reads every .safetensors file: a box head among them would stop it."""
     assert (run_folder / "box_head.safetensors").is_file()
     assert sorted(path.name for path in original.iterdir()) == [
+        "chat_template.jinja",
         "config.json",
         "generation_config.json",
         "model.safetensors",
@@ -149,9 +150,3 @@ def test_what_readers_do_otherwise_is_told(original, real_config, run_folder, tm
 def test_a_wrong_or_missing_tensor_is_refused(original, real_config):
     with pytest.raises(WorkError, match=r"tensors are not the original layout's \(lm_head\.weight: \(1261, 128\)"):
         check_tensors(original, real_config)
-
-
-def test_it_is_no_model_for_the_commands_here(original):
-    """And nobody is asked on the terminal whether to run its code."""
-    with pytest.raises(UsageError, match=r"is a 'deepseek_vl_v2' model.*or the directory that was exported"):
-        load_model(original)

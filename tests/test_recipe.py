@@ -175,6 +175,7 @@ def test_problems_of_stages_are_told_beside_the_recipes(recipe):
         ({"tokens_per_batch": 8192, "dataloader_drop_last": True}, "dataloader_drop_last: with tokens_per_batch"),
         ({"no_repeat_ngram": -1}, "no_repeat_ngram: -1: input should be greater than or equal to 0"),
         ({"prompts": {"ocr": "Free OCR."}}, "must hold <image> exactly once"),
+        ({"prompts": {"ocr": "<image>\n<|User|>Read."}}, "must not hold <|User|>, a control token of the model's own"),
         ({"max_patches": 9}, "max_patches: 9: input should be less than or equal to 6"),
         ({"loss_chunks": 0}, "loss_chunks: 0: input should be greater than 0"),
         ({"box_beta": -0.1}, "box_beta: -0.1: input should be greater than or equal to 0"),

@@ -25,6 +25,7 @@ from ocr2_hf.modeling.adapters import apply_policy
 from ocr2_hf.modeling.head import OCR2Head
 from ocr2_hf.modeling.load import choose_attention, image_backend, load_processor
 from ocr2_hf.modeling.model import OCR2Experts, OCR2Model, OCR2PageModel, OCR2VisionModel
+from ocr2_hf.modeling.original_layout import image_processor_class
 from ocr2_hf.modeling.tiny import TINY_SIZES, build_tiny_model, build_tiny_tokenizer
 from ocr2_hf.planning import budget
 from ocr2_hf.recipe import OCR2TrainingArguments, Recipe, load_recipe
@@ -43,7 +44,7 @@ def bench_processor(recipe: Recipe) -> DeepseekOcr2Processor:
     """The recipe's processor. The real model's is not downloaded: its image settings stand around the tiny tokenizer,
     whose text takes one token a letter; how fast a token trains does not depend on its text."""
     name = recipe.model.model
-    processor = _real_size_processor() if name == budget.REAL else load_processor(name)
+    processor = _real_size_processor() if name in budget.REAL_IDS else load_processor(name)
     if max_patches := recipe.training("max_patches"):
         processor.image_processor.max_patches = max_patches
     return processor
@@ -155,11 +156,6 @@ class ProcessorCollator:
 
 
 def _real_size_processor() -> DeepseekOcr2Processor:
-    if image_backend() == "torchvision":
-        from transformers import DeepseekOcr2ImageProcessor as ImageProcessor
-    else:
-        from transformers.models.deepseek_ocr2.image_processing_pil_deepseek_ocr2 import (
-            DeepseekOcr2ImageProcessorPil as ImageProcessor,
-        )
     half = [0.5, 0.5, 0.5]
-    return DeepseekOcr2Processor(ImageProcessor(image_mean=half, image_std=half), build_tiny_tokenizer())
+    images = image_processor_class(image_backend())(image_mean=half, image_std=half)
+    return DeepseekOcr2Processor(images, build_tiny_tokenizer())

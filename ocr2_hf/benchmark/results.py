@@ -47,10 +47,10 @@ def bench(
     """Run it all; `tell` gets a line for every run that is done. `launched` runs the base workload in so many processes
     and returns its run. Raises `UsageError` for the real model without a GPU, and for a comparison of equals."""
     args = recipe.training_arguments()
-    if recipe.model.model == budget.REAL and args.device.type == "cpu":
+    if recipe.model.model in budget.REAL_IDS and args.device.type == "cpu":
         raise UsageError(
-            f"model: {budget.REAL} has 3.39 billion weights and there is no GPU here to train them on: bench a tiny "
-            "model with --model tiny; `ocr2 plan` tells what the real one needs"
+            f"model: {recipe.model.model} has 3.39 billion weights and there is no GPU here to train them on: "
+            "bench a tiny model with --model tiny; `ocr2 plan` tells what the real one needs"
         )
     dtype = args.mixed_dtype or torch.float32
     if against and against.name != STOCK and _same_run(against.recipe, recipe, base):

@@ -14,11 +14,13 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from ocr2_hf.data.images import ImageSettings
-from ocr2_hf.document.grounding import COORDINATE_MAX, BoxSpan, find_boxes, grounding_tag
+from ocr2_hf.document.grounding import COORDINATE_MAX, TAGS, BoxSpan, find_boxes, grounding_tag
+from ocr2_hf.document.model_tokens import find_control_token
 from ocr2_hf.errors import UsageError
 
 ROLES = ("text", "coordinate", "tag", "eos")
 IGNORED = -100
+NO_TEXT = "a token of the model's own and no text; remove it from the annotation and build the dataset again"
 # Side by side, as a tokenizer may write the end of one and the beginning of the next in one token.
 _TABLE_TAGS = re.compile(r"(?:</?(?:table|thead|tbody|tr|td|th)\b[^>]*>\n*)+")
 
@@ -51,6 +53,10 @@ class Target:
     box_values: list[tuple[int, ...]]
 
 
+class PromptError(ValueError):
+    """A prompt that cannot be asked; the message says why."""
+
+
 @dataclass
 class PromptEncoder:
     """Prompts and images as the stock processor encodes them, without padding."""
@@ -61,6 +67,7 @@ class PromptEncoder:
         self.settings = ImageSettings.of(self.processor)
         self.tokenizer = self.processor.tokenizer
         self.image_token_id = self.processor.image_token_id
+        self._control = control_tokens(self.tokenizer)
 
     def images(self, images: list[Image.Image]) -> dict[str, Tensor]:
         """`pixel_values` [B, 3, side, side], `num_local_patches` [B], and `pixel_values_local` [tiles, 3, side,
@@ -72,10 +79,15 @@ class PromptEncoder:
         return self.expanded(prompt, self.settings.tokens(tiles))
 
     def expanded(self, prompt: str, visual_tokens: int) -> list[int]:
-        """BOS and the prompt's tokens, its `<image>` expanded to so many visual tokens."""
+        """BOS and the prompt's tokens, its `<image>` expanded to so many visual tokens.
+
+        Raises `PromptError` where it has no `<image>`, several, or another control token.
+        """
         ids = self.tokenizer(prompt, add_special_tokens=False).input_ids
         if ids.count(self.image_token_id) != 1:
-            raise ValueError(f"the prompt {prompt[:80]!r} must hold `<image>` exactly once")
+            raise PromptError(f"the prompt {prompt[:80]!r} must hold `<image>` exactly once")
+        if token := _first_of(self._control, [number for number in ids if number != self.image_token_id]):
+            raise PromptError(f"the prompt {prompt[:80]!r} must not hold {token}, a control token of the tokenizer")
         place = ids.index(self.image_token_id)
         image = [self.image_token_id] * visual_tokens
         return [self.tokenizer.bos_token_id, *ids[:place], *image, *ids[place + 1 :]]
@@ -92,9 +104,15 @@ class TargetEncoder:
     token_weights: Mapping[str, float] = field(default_factory=dict)
     label_weights: Mapping[str, float] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self._control = control_tokens(self.tokenizer)
+
     def __call__(self, target: str) -> Target:
-        """Tokens of the target and of EOS. Raises `UsageError` where a coordinate is not one token."""
+        """Tokens of the target and of EOS. Raises `UsageError` where a coordinate is not one token, `ValueError` where
+        the target holds a control token."""
         encoding = self.tokenizer(target, add_special_tokens=False, return_offsets_mapping=True)
+        if token := _first_of(self._control, encoding.input_ids):
+            raise ValueError(f"its text holds {token}, {NO_TEXT}")
         starts, ends = np.array(encoding.offset_mapping, dtype=int).reshape(-1, 2).T
         role = {name: self.token_weights.get(name, 1.0) for name in ROLES}
         weights = np.full(len(starts), role["text"], dtype=float)
@@ -115,6 +133,19 @@ class TargetEncoder:
                 weights[inside(*span)] *= self.label_weights.get(box.label, 1.0)
         ids = [*encoding.input_ids, self.tokenizer.eos_token_id]
         return Target(ids, [*weights.tolist(), role["eos"]], tokens, [box.values for box in boxes])
+
+
+def control_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[int, str]:
+    """Id -> token of what a tokenizer has and no text holds: all that is special there, or added with the name of a
+    control token. Tags of regions and tables are none, whether they are special or not."""
+    special = dict(zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True))
+    added = tokenizer.added_tokens_decoder.items()
+    special |= {number: each.content for number, each in added if each.special or find_control_token(each.content)}
+    return {n: token for n, token in special.items() if token not in TAGS and not _TABLE_TAGS.fullmatch(token)}
+
+
+def _first_of(tokens: Mapping[int, str], ids: Iterable[int]) -> str | None:
+    return next((tokens[number] for number in ids if number in tokens), None)
 
 
 def _token_indices(offsets: Iterable[Sequence[int]]) -> dict[tuple[int, ...], int]:

@@ -52,6 +52,11 @@ class PageMixture(TorchDataset):
         source, page, draw = (int(each[index]) for each in self._epoch_plan(self.epoch))
         return self._pages[source].example(page, draw, source)
 
+    def token_counts(self, index: int) -> tuple[int, int]:
+        """Tokens of an example's prompt and target; see `PageTasks.token_counts`."""
+        source, page, draw = (int(each[index]) for each in self._epoch_plan(self.epoch))
+        return self._pages[source].token_counts(page, draw)
+
     @property
     def _pages(self) -> list[PageTasks]:
         return list(self.sources.values())
@@ -85,10 +90,7 @@ class PageMixture(TorchDataset):
     def drawn_lengths(self) -> np.ndarray:
         """Tokens [examples] in this epoch; see `PageTasks.drawn_lengths`."""
         return np.concatenate(
-            [
-                self._pages[source].drawn_lengths(draw)[page]
-                for source, page, draw in self._runs(self.epoch)
-            ]
+            [self._pages[source].drawn_lengths(draw)[page] for source, page, draw in self._runs(self.epoch)]
         )
 
     def longest_lengths(self) -> np.ndarray:

@@ -15,12 +15,13 @@ from PIL import Image
 from torch.utils.data import Dataset as TorchDataset
 
 from ocr2_hf.data.augment import Augmentation
-from ocr2_hf.data.collator import Example, PromptEncoder, TargetEncoder
+from ocr2_hf.data.collator import NO_TEXT, Example, PromptEncoder, TargetEncoder
 from ocr2_hf.data.images import crop_table, crop_tiles
 from ocr2_hf.data.page_splitting import PageSection, section_row, split_page
-from ocr2_hf.data.tasks import build_example, chosen_table, page_tables, suits
+from ocr2_hf.data.tasks import CHOOSING, build_example, chosen_table, own_texts, page_tables, suits
 from ocr2_hf.data.vision_features import VisionFeatures
 from ocr2_hf.document.grounding import has_tags
+from ocr2_hf.document.model_tokens import find_model_token
 from ocr2_hf.document.page_files import to_rgb
 from ocr2_hf.errors import WorkError
 
@@ -65,7 +66,7 @@ class PageTasks(TorchDataset):
         self.dataset, self.prompts, self.seed = dataset, dict(prompts or {}), seed
         self.records = dataset.select_columns([column for column in COLUMNS if column in dataset.column_names])
         self._images = dataset.select_columns(["image"])
-        encoder, targets = PromptEncoder(processor), TargetEncoder(processor.tokenizer)
+        self._encoder, self._targets = encoder, targets = PromptEncoder(processor), TargetEncoder(processor.tokenizer)
         self.settings = encoder.settings
         self.augment = augment or Augmentation()
         self.tasks = [task for task, weight in tasks.items() if weight > 0]
@@ -99,18 +100,16 @@ class PageTasks(TorchDataset):
 
     def example(self, index: int, epoch: int, source: int = 0) -> Example:
         """An example as this epoch draws it; `source` tells its dataset among those of a mixture."""
-        task = self._draw(self.rows[index], epoch) if self.sections[index] is None else "markdown"
-        page = self._record(index)
+        task, page, choice = self._task(index, epoch), self._record(index), self._choice(epoch)
         features = None if self.features is None else self.features[self.view(index)]
         image = self.image(index) if features is None else None
         if self.augment:
             movable = task != "custom" or not has_tags(page["prompt"] + page["target"])
             image, boxes = self.augment(image, page["bboxes"], f"{self.seed}/{epoch}/{page['id']}", movable)
             page = {**page, "bboxes": boxes}
-        seed = self.seed * 1_000_003 + epoch  # Python's own hash of the two differs between processes
-        prompt, target = build_example(task, page, self.prompts, seed)
+        prompt, target = build_example(task, page, self.prompts, choice)
         if task == "table":
-            image, _ = crop_table(image, chosen_table(page, seed).box, self.settings)
+            image, _ = crop_table(image, chosen_table(page, choice).box, self.settings)
         return Example(page["id"], image, prompt, target, features=features, source=source)
 
     def image(self, index: int) -> Image.Image:
@@ -122,6 +121,17 @@ class PageTasks(TorchDataset):
         """What an example shows, whatever its task: a row of the dataset, or a crop of it."""
         section = self.sections[index]
         return str(self.rows[index]) + ("" if section is None else f":{','.join(map(str, section.crop))}")
+
+    def token_counts(self, index: int, epoch: int | None = None) -> tuple[int, int]:
+        """Tokens of an example without augmentation: of its prompt with the image, and of its target with EOS."""
+        epoch = self.epoch if epoch is None else epoch
+        task, page, choice = self._task(index, epoch), self._record(index), self._choice(epoch)
+        prompt, target = build_example(task, page, self.prompts, choice)
+        size = page["width"], page["height"]
+        tiles = self.settings.tiles(*size)
+        if task == "table":
+            tiles = crop_tiles([chosen_table(page, choice).box], *size, self.settings)
+        return len(self._encoder.prompt(prompt, tiles)), len(self._targets(target).ids)
 
     def visual_tokens(self) -> list[int]:
         """How many every example has."""
@@ -190,6 +200,13 @@ class PageTasks(TorchDataset):
         pages.features = None
         return pages
 
+    def _choice(self, epoch: int) -> int:
+        """The seed by which tasks choose a region; Python's own hash of the two differs between processes."""
+        return self.seed * 1_000_003 + epoch
+
+    def _task(self, index: int, epoch: int) -> str:
+        return self._draw(self.rows[index], epoch) if self.sections[index] is None else "markdown"
+
     def _draw(self, row: int, epoch: int) -> str:
         tasks, weights = (list(compress(each, self.fits[row])) for each in (self.tasks, self.weights))
         if len(tasks) == 1:
@@ -220,9 +237,11 @@ def example_length(
     cannot be trained on."""
     try:
         prompt, target = build_example(task, page, prompts, seed=None)
-        ids = targets(target).ids
-        if encoder.image_token_id in ids:
-            raise ValueError("its text holds <image>, which stands for the page itself")
-        return len(encoder.prompt(prompt, tiles)) + len(ids)
+        texts = "\n".join(own_texts(task, page))  # no token reaches over a line's end
+        if found := find_model_token(texts):
+            raise ValueError(f"its text holds {found[0]}, {NO_TEXT}")
+        if task in CHOOSING:  # the longest is measured, another may be drawn
+            targets(texts)
+        return len(encoder.prompt(prompt, tiles)) + len(targets(target).ids)
     except ValueError as error:
         raise WorkError(f"page {page['id']!r} cannot be trained on ({task}): {error}") from error

@@ -16,6 +16,7 @@ PROMPTS = {
     "table": "<image>\n提取表格内容",  # "extract the table's content"
     "custom": "<image>\n",
 }
+CHOOSING = ("locate", "table")  # of the page's regions they take one
 LOCATE_LONGEST = 80  # characters; a longer text is no longer something one would search a page for
 
 Row = Mapping[str, Any]
@@ -66,6 +67,17 @@ def build_example(task: str, row: Row, prompts: Mapping[str, str] | None = None,
 def build_target(task: str, row: Row, seed: int = 0) -> str:
     """The target of `build_example`."""
     return build_example(task, row, None, seed)[1]
+
+
+def own_texts(task: str, row: Row) -> list[str]:
+    """What a task may take from the page into prompt and target, whichever region it chooses, and what must be text:
+    none of the model's tokens. A question and its answer (`custom`) may have tags."""
+    if task == "custom":
+        return []
+    if task in CHOOSING:
+        return [region.text for region in (page_tables(row) if task == "table" else _locatable(row))]
+    parts = [part for region in page_regions(row) for part in (region.label, region.text)]
+    return parts if task == "markdown" and parts else [row["text"]]
 
 
 def page_regions(row: Row) -> list[Region]:

@@ -3,7 +3,8 @@
 import re
 from pathlib import Path
 
-BASE_MODEL = "deepseek-community/DeepSeek-OCR-2"
+BASE_MODEL = "deepseek-community/DeepSeek-OCR-2"  # the library's own layout
+ORIGINAL_MODEL = "deepseek-ai/DeepSeek-OCR-2"  # the same weights in the authors' layout
 HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+")
 
 

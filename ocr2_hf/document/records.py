@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ocr2_hf.document.grounding import TAGS
+from ocr2_hf.document.model_tokens import IMAGE, find_control_token, find_model_token
 
 # A box may stick out of the page by this share of the side: it is clamped. Farther out it is a mistake.
 OUTSIDE_TOLERANCE = 0.01
@@ -22,10 +22,6 @@ SHAPE_TOLERANCE = 0.02
 _FARTHEST = 1e9
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-
-
-# The model's own tokens: in a page's text they could not be told from what the model says about the page.
-_RESERVED = re.compile("|".join(map(re.escape, ("<image>", *TAGS))))
 
 
 class RecordError(ValueError):
@@ -84,8 +80,8 @@ def check_record(record: PageRecord, width: int, height: int) -> tuple[PageRecor
         bboxes=bboxes,
         labels=labels,
         texts=texts,
-        prompt=None if record.prompt is None else check_text(record.prompt, "prompt"),
-        target=None if record.target is None else check_text(record.target, "target"),
+        prompt=None if record.prompt is None else _check_tagged_text(record.prompt, "prompt"),
+        target=None if record.target is None else _check_target(record.target),
         page_size=None,
     )
     return checked, clamped
@@ -129,7 +125,7 @@ def _are_plain(texts: list[Any]) -> bool:
         unicodedata.is_normalized("NFC", joined)
         and "\r\n" not in joined
         and not _CONTROL.search(joined)
-        and not _RESERVED.search(joined)
+        and not find_model_token(joined)
     )
 
 
@@ -155,9 +151,26 @@ def check_text(value: Any, where: str) -> str:
 def check_plain_text(value: Any, where: str) -> str:
     """As `check_text`, and without the model's own tokens (`<image>`, `<|ref|>`, ...)."""
     text = check_text(value, where)
-    if found := _RESERVED.search(text):
-        raise RecordError(f"{where} holds {found[0]}, a token of the model's own, at offset {found.start()}")
+    _refuse_token(find_model_token(text), where)
     return text
+
+
+def _check_tagged_text(value: Any, where: str) -> str:
+    """As `check_text`, and without control tokens; grounding tags are free."""
+    text = check_text(value, where)
+    _refuse_token(find_control_token(text), where)
+    return text
+
+
+def _check_target(value: Any) -> str:
+    text = _check_tagged_text(value, "target")
+    _refuse_token(re.search(IMAGE, text), "target")
+    return text
+
+
+def _refuse_token(found: re.Match | None, where: str) -> None:
+    if found:
+        raise RecordError(f"{where} holds {found[0]}, a token of the model's own, at offset {found.start()}")
 
 
 def check_label(value: Any, where: str) -> str:

@@ -185,6 +185,7 @@ def token_ends(tokenizer, ids: list[int], text: str) -> tuple[int, ...]:
     byte_of = {character: byte for byte, character in bytes_to_unicode().items()}
     decoder, length, ends = codecs.getincrementaldecoder("utf-8")("replace"), 0, []
     for token in tokenizer.convert_ids_to_tokens(ids):
+        token = token or ""  # the model has more places than its tokenizer has tokens
         plain = all(character in byte_of for character in token)
         content = bytes(byte_of[character] for character in token) if plain else token.encode("utf-8", "replace")
         length += len(decoder.decode(content))

@@ -12,7 +12,16 @@ from transformers.utils import is_flash_attn_2_available
 from ocr2_hf.errors import UsageError
 from ocr2_hf.modeling.box_head import load_box_head
 from ocr2_hf.modeling.model import OCR2Model
-from ocr2_hf.modeling.model_files import ADAPTER_FILE, BASE_FOLDER, check_model, files_beside, first_line
+from ocr2_hf.modeling.model_files import (
+    ADAPTER_FILE,
+    BASE_FOLDER,
+    files_beside,
+    first_line,
+    has_original_processor,
+    load_config,
+)
+from ocr2_hf.modeling.original_layout import read_original_processor
+from ocr2_hf.modeling.processor import complete_processor
 from ocr2_hf.modeling.tiny import TINY_SIZES, build_tiny_model, build_tiny_processor
 
 logger = logging.getLogger(__name__)
@@ -24,7 +33,7 @@ def load_model(
     attn_implementation: str = "auto",
     trainable: bool = False,
 ) -> OCR2Model | PeftModel:
-    """Load a model by Hub id or directory (full or adapter), or a fresh tiny one (`tiny`, `tiny_reader`).
+    """Load a model by Hub id or directory (full or adapter, in either layout), or a fresh tiny one by its name.
 
     `dtype`: a torch dtype or its name; auto: as saved on a GPU, float32 on a CPU. `attn_implementation`: of the text
     model; auto: flash-attention 2 where it is installed and the GPU and dtype allow it, else sdpa; which one is logged.
@@ -40,12 +49,14 @@ def load_model(
     if is_adapter:
         model = load_model(base_of_adapter(beside), dtype, attn_implementation)
     else:
-        check_model(name)
-        options = {"dtype": _dtype(dtype), "attn_implementation": choose_attention(attn_implementation, _dtype(dtype))}
+        options = {"config": load_config(name), "dtype": _dtype(dtype)}
+        options |= {"attn_implementation": choose_attention(attn_implementation, _dtype(dtype))}
         try:
             model = OCR2Model.from_pretrained(name, use_safetensors=True, **options)
         except (OSError, ValueError) as error:
             raise UsageError(f"cannot load the model {str(name)!r}: {first_line(error)}") from error
+        if model.generation_config.temperature == 0:  # greedy for servers; the library warns of it
+            model.generation_config.temperature = None
     if (head := load_box_head(beside)) is not None:
         model.add_box_head(head)
     return PeftModel.from_pretrained(model, beside, is_trainable=trainable) if is_adapter else model
@@ -63,16 +74,25 @@ def base_of_adapter(directory: Path) -> str:
 
 
 def load_processor(name: str | Path):
-    """The `DeepseekOcr2Processor` of a model: torchvision's image processor where torchvision works, else Pillow's."""
+    """The `DeepseekOcr2Processor` of a model: torchvision's image processor where torchvision works, else Pillow's.
+
+    It is completed (`ocr2_hf.modeling.processor`), so whatever saves it saves a processor that stock classes can use.
+    """
     if str(name) in TINY_SIZES:
         return build_tiny_processor(str(name))
     beside = files_beside(name)
     if (beside / ADAPTER_FILE).is_file():
         name = beside  # without a network the library finds no processor in a repository of adapters
     try:
-        return AutoProcessor.from_pretrained(name, backend=image_backend())
-    except (OSError, ValueError) as error:
+        if has_original_processor(beside):
+            processor = read_original_processor(beside, image_backend())
+        else:
+            processor = AutoProcessor.from_pretrained(name, backend=image_backend())
+    except (OSError, ValueError, TypeError, AttributeError) as error:  # the last two: JSON of another shape
         raise UsageError(f"cannot load the processor of {str(name)!r}: {first_line(error)}") from error
+    # The library hands the word on to the tokenizer too, which would be saved as no fast one.
+    processor.tokenizer.backend = processor.tokenizer.init_kwargs["backend"] = "tokenizers"
+    return complete_processor(processor)
 
 
 def image_backend() -> str:

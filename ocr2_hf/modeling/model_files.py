@@ -3,13 +3,20 @@
 Imports neither torch nor transformers, so that a command can ask before its work begins.
 """
 
+import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ocr2_hf.document.hub_names import BASE_MODEL
 from ocr2_hf.errors import UsageError
 from ocr2_hf.recipe_file import RECIPE_FILE
 
-MODEL_TYPE = "deepseek_ocr2"  # in config.json
+if TYPE_CHECKING:
+    from transformers import DeepseekOcr2Config
+
+# In config.json: of the library's own layout, and of the original repository's.
+MODEL_TYPE, ORIGINAL_TYPE = "deepseek_ocr2", "deepseek_vl_v2"
+ORIGINAL_PROCESSOR = "DeepseekVLV2Processor"  # in processor_config.json
 # What the library does not write itself.
 ADAPTER_FILE, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 BASE_FOLDER = "base"  # where a run keeps a base that lies nowhere else, beside the adapter
@@ -39,24 +46,49 @@ def files_beside(name: str | Path) -> Path:
 
 
 def check_model(name: str | Path) -> None:
-    """Raise `UsageError` when `name`, a directory or a Hub id, is not a DeepSeek-OCR-2 in the library's own layout."""
+    """Raise `UsageError` when `name`, a directory or a Hub id, is not a DeepSeek-OCR-2 in one of the two layouts."""
+    load_config(name)
+
+
+def load_config(name: str | Path) -> "DeepseekOcr2Config":
+    """The config of a model in either layout, a directory or a Hub id. Raises `UsageError` for any other model."""
     if Path(name).exists() and not (Path(name) / "config.json").is_file():
         raise UsageError(f"{name} holds no model: config.json or {ADAPTER_FILE} is missing")
-    from transformers import PreTrainedConfig
+    from huggingface_hub.errors import StrictDataclassError
+    from transformers import DeepseekOcr2Config, PreTrainedConfig
 
     try:
         # Not by AutoConfig: of the original repository's layout it asks, on the terminal, whether to run its code.
-        model_type = PreTrainedConfig.get_config_dict(name)[0].get("model_type")
+        values = PreTrainedConfig.get_config_dict(name)[0]
     except (OSError, ValueError) as error:
         raise UsageError(
             f"no model {str(name)!r}: {first_line(error)} (a directory, a Hub id such as {BASE_MODEL}, or `tiny`)"
         ) from error
-    if model_type != MODEL_TYPE:
-        raise UsageError(
-            f"{str(name)!r} is a {model_type!r} model, not {MODEL_TYPE!r}; the original repository's layout "
-            "(deepseek-ai/DeepSeek-OCR-2, or what `ocr2 export --to original` wrote) needs remote code: use "
-            f"{BASE_MODEL}, or the directory that was exported"
-        )
+    try:
+        return DeepseekOcr2Config.from_dict(_native(values))
+    except UsageError as error:
+        raise UsageError(f"{str(name)!r} {error}") from error
+    except (OSError, ValueError, TypeError, StrictDataclassError) as error:
+        raise UsageError(f"{str(name)!r} has a broken config.json: {first_line(error)}") from error
+
+
+def _native(values: dict[str, Any]) -> dict[str, Any]:
+    if values.get("model_type") == MODEL_TYPE:
+        return values
+    if values.get("model_type") != ORIGINAL_TYPE:
+        raise UsageError(f"is a {values.get('model_type')!r} model, not {MODEL_TYPE!r} (for example {BASE_MODEL})")
+    from ocr2_hf.modeling.original_layout import native_values
+
+    return native_values(values)
+
+
+def has_original_processor(folder: Path) -> bool:
+    """Whether the processor files in `folder` are those of the original repository's layout."""
+    try:
+        values = json.loads((folder / "processor_config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False  # the library, which is asked next, says what is wrong
+    return isinstance(values, dict) and values.get("processor_class") == ORIGINAL_PROCESSOR
 
 
 def first_line(error: Exception) -> str:

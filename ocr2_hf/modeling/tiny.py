@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 from torch import Tensor, nn
 from transformers import DeepseekOcr2Config, PreTrainedTokenizerFast
 from transformers.models.deepseek_ocr2.image_processing_pil_deepseek_ocr2 import DeepseekOcr2ImageProcessorPil
 from transformers.models.deepseek_ocr2.processing_deepseek_ocr2 import DeepseekOcr2Processor
 
 from ocr2_hf.modeling.model import OCR2Model
+from ocr2_hf.modeling.processor import complete_processor
 
 BOS, EOS, PAD = "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜▁pad▁｜>"
 GROUNDING_TOKENS = ("<image>", "<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>", "<|grounding|>")
@@ -130,9 +131,6 @@ def build_tiny_tokenizer(size: TinySize = TINY_SIZES["tiny"]) -> PreTrainedToken
         ]
     )
     tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{BOS} $A", pair=f"{BOS} $A $B", special_tokens=[(BOS, 0)]
-    )
     tokenizer.add_special_tokens([AddedToken(token, special=True) for token in GROUNDING_TOKENS])
     tokenizer.add_tokens([AddedToken(token, special=False) for token in TABLE_TOKENS])
     return PreTrainedTokenizerFast(
@@ -150,12 +148,13 @@ def build_tiny_processor(name: str = "tiny") -> DeepseekOcr2Processor:
         image_std=[0.25, 0.25, 0.25],
         background_color=[255, 255, 255],
     )
-    return DeepseekOcr2Processor(
+    processor = DeepseekOcr2Processor(
         image_processor=image_processor,
         tokenizer=build_tiny_tokenizer(size),
         patch_size=PATCH,
         downsample_ratio=4,
     )
+    return complete_processor(processor)
 
 
 def build_tiny_model(seed: int = 0, name: str = "tiny") -> OCR2Model:

@@ -8,25 +8,25 @@ and the result, never the scores.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import AutoConfig, DeepseekOcr2Config
+from transformers import DeepseekOcr2Config
 
 from ocr2_hf.data.images import ImageSettings
+from ocr2_hf.document.hub_names import BASE_MODEL, ORIGINAL_MODEL
 from ocr2_hf.modeling.adapters import PARTS, apply_policy, base_of, part_and_group
 from ocr2_hf.modeling.load import load_processor
 from ocr2_hf.modeling.model import OCR2Model
-from ocr2_hf.modeling.model_files import check_model
+from ocr2_hf.modeling.model_files import load_config
+from ocr2_hf.modeling.released import REAL_CONFIG, REAL_IMAGES
 from ocr2_hf.modeling.tiny import TINY_SIZES, build_tiny_tokenizer, tiny_config
 from ocr2_hf.recipe import ModelArguments
 
 REAL = ModelArguments.model
-REAL_CONFIG = Path(__file__).with_name("deepseek_ocr2_config.json")
-REAL_IMAGES = ImageSettings(global_side=1024, tile_side=768, patch=16, downsample=4, min_patches=2, max_patches=6)
+REAL_IDS = (BASE_MODEL, ORIGINAL_MODEL)  # the same weights
 
 
 @dataclass(frozen=True)
@@ -83,15 +83,14 @@ def model_config(name: str) -> DeepseekOcr2Config:
     if name in TINY_SIZES:
         tokenizer = build_tiny_tokenizer(TINY_SIZES[name])
         return tiny_config(len(tokenizer), tokenizer.convert_tokens_to_ids("<image>"), TINY_SIZES[name])
-    if name == REAL:
+    if name in REAL_IDS:
         return DeepseekOcr2Config.from_json_file(REAL_CONFIG)
-    check_model(name)
-    return AutoConfig.from_pretrained(name)
+    return load_config(name)
 
 
 def image_settings(name: str, max_patches: int | None) -> ImageSettings:
     """How the recipe's processor cuts pages."""
-    settings = REAL_IMAGES if name == REAL else ImageSettings.of(load_processor(name))
+    settings = REAL_IMAGES if name in REAL_IDS else ImageSettings.of(load_processor(name))
     return settings if max_patches is None else replace(settings, max_patches=max_patches)
 
 

@@ -9,9 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ocr2_hf.document.hub_names import hub_id
+from ocr2_hf.document.hub_names import BASE_MODEL, ORIGINAL_MODEL, hub_id
 from ocr2_hf.errors import UsageError
-from ocr2_hf.modeling.model_files import ADAPTER_FILE, ADAPTER_WEIGHTS, BASE_FOLDER, BOX_HEAD_FILE, MODEL_TYPE
+from ocr2_hf.modeling.model_files import (
+    ADAPTER_FILE,
+    ADAPTER_WEIGHTS,
+    BASE_FOLDER,
+    BOX_HEAD_FILE,
+    MODEL_TYPE,
+    ORIGINAL_TYPE,
+    load_config,
+)
 from ocr2_hf.recipe_file import RECIPE_FILE
 
 # What a run leaves beside the model: the trainer state, what trains, the curves.
@@ -78,7 +86,8 @@ def read_contents(source: Path, repo: str, recipe: dict[str, Any], base: str | N
     places = (Path(named or "?"), source / BASE_FOLDER, source.parent / BASE_FOLDER)
     folder = next((place for place in places if place.is_dir()), None)
     if base or (folder is None and hub_id(named)):
-        base = loaded_from = base or named
+        # Stock classes load the base by this name, and not the original's layout.
+        base = loaded_from = BASE_MODEL if (base or named) == ORIGINAL_MODEL else base or named
     elif folder is None:
         raise UsageError(
             f"{source / ADAPTER_FILE}: its base {named!r} is neither a directory nor a Hub id; say --base ORG/NAME"
@@ -130,8 +139,8 @@ def _model_files(source: Path) -> dict[str, Path]:
         raise UsageError(f"{source} holds no model: no config.json or {ADAPTER_FILE} with .safetensors weights")
     if "model_type" in (config := read_json(source / "config.json")) and config["model_type"] != MODEL_TYPE:
         raise UsageError(
-            f"{source} holds a {config['model_type']!r} model; push the directory that it was exported from, "
-            "or one exported with --to merged"
+            f"{source} holds a {config['model_type']!r} model, which stock classes do not load: push one exported with "
+            "--to merged; of an adapter on such a base, the merged model, or say --base ORG/NAME"
         )
     return found
 
@@ -141,7 +150,10 @@ def _generation(model: Path | None) -> bytes:
     if model is None:
         released = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2, "max_position_embeddings": 8192}
         return _json(reading_config({"text_config": released}, {}))
-    return _json(reading_config(read_json(model / "config.json"), read_json(model / "generation_config.json")))
+    config = read_json(model / "config.json")
+    if config.get("model_type") == ORIGINAL_TYPE:
+        config = load_config(model).to_dict()
+    return _json(reading_config(config, read_json(model / "generation_config.json")))
 
 
 def _json(value: dict[str, Any]) -> bytes:

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import torch
 from peft import PeftModel
-from transformers import AutoConfig, GenerationConfig
+from transformers import GenerationConfig
 
 from ocr2_hf.modeling.load import base_of_adapter, load_model, load_processor
 from ocr2_hf.modeling.model import OCR2Model
-from ocr2_hf.modeling.model_files import ADAPTER_FILE
+from ocr2_hf.modeling.model_files import ADAPTER_FILE, load_config
 from ocr2_hf.publishing.contents import reading_config
 
 
@@ -33,4 +33,4 @@ def merged_model(source: Path, dtype: str = "auto", attn_implementation: str = "
     if dtype != "auto":
         return model.to(getattr(torch, dtype))
     base = base_of_adapter(source) if (source / ADAPTER_FILE).is_file() else source
-    return model.to(AutoConfig.from_pretrained(base).dtype or torch.float32)
+    return model.to(load_config(base).dtype or torch.float32)

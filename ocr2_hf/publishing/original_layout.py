@@ -1,4 +1,5 @@
 """A trained directory in the layout of the original repository, deepseek-ai/DeepSeek-OCR-2: what vLLM and SGLang read.
+`ocr2_hf/modeling/original_layout.py` reads it back.
 
 Key names and per-expert tensors are what the library writes anyway; config, tokenizer and processor files differ. Facts
 are from that repository's config.json and from the readers' code; nothing here was run with vLLM or SGLang.
@@ -10,12 +11,12 @@ architecture and not from the library's conversion mapping, so that each can pro
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from safetensors import safe_open
-from transformers import DeepseekOcr2Config, DeepseekOcr2TextConfig
+from transformers import DeepseekOcr2Config, DeepseekOcr2TextConfig, PreTrainedConfig
 from transformers.models.deepseek_ocr2.configuration_deepseek_ocr2 import (
     DeepseekOcr2SamVisionConfig,
     DeepseekOcr2VisionEncoderConfig,
@@ -25,6 +26,20 @@ from transformers.models.deepseek_ocr2.processing_deepseek_ocr2 import DeepseekO
 from ocr2_hf.document.atomic_files import write_json
 from ocr2_hf.errors import WorkError
 from ocr2_hf.modeling.load import load_processor
+from ocr2_hf.modeling.original_layout import (
+    ENCODER,
+    ENCODER_NAMES,
+    ENCODER_UNSAID,
+    IMAGE_NAMES,
+    IMAGES_UNSAID,
+    SAM,
+    SAM_NAMES,
+    SAM_UNSAID,
+    TEXT_NAMES,
+    TEXT_UNSAID,
+    Values,
+    released_values,
+)
 from ocr2_hf.publishing.contents import read_json
 from ocr2_hf.publishing.merge import merged_model
 
@@ -36,16 +51,12 @@ logger = logging.getLogger(__name__)
 # the keys of the compressed one are there and empty. `LlamaTokenizerFast` is what the readers ask for: transformers 4
 # has no `TokenizersBackend`.
 _FIXED = read_json(Path(__file__).with_suffix(".json"))
-# What the readers assume where the language config is silent, as the original's is.
-ASSUMED = {"rope_theta": 10_000.0, "rms_norm_eps": 1e-6}
 # What the readers build and cut whatever config and processor say.
-READERS_TOWER = {
-    "image_size": 1024, "patch_size": 16, "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12,
-}  # fmt: skip
-READERS_IMAGES = {"tile_size": 768, "min_patches": 2, "max_patches": 6}
+READERS_TOWER = ("image_size", "patch_size", "hidden_size", "num_hidden_layers", "num_attention_heads")
+READERS_IMAGES = ("tile_size", "min_patches", "max_patches")
 
 Shape = tuple[int, ...]
-SAM, ENCODER, LANGUAGE = "model.sam_model", "model.qwen2_model", "model"
+SAM_MODEL, ENCODER_MODEL, LANGUAGE = "model.sam_model", "model.qwen2_model", "model"
 QUERIES = {"query_768": 144, "query_1024": 256}  # by the side of a view in pixels: visual tokens
 
 
@@ -71,18 +82,15 @@ def write_original(source: Path, folder: Path, dtype: str) -> None:
         logger.warning("vLLM and SGLang: %s", problem)
 
 
-def original_config(config: DeepseekOcr2Config) -> dict[str, Any]:
+def original_config(config: DeepseekOcr2Config) -> Values:
     """config.json as the original repository has it; the language model's keys stand there twice, as they do here."""
     sam, encoder = config.vision_config.sam_config, config.vision_config.encoder_config
-    fixed, language = _FIXED["config.json"], _language_config(config)
-    tower = {
-        "downsample_channels": list(sam.downsample_channels),
-        "global_attn_indexes": list(sam.global_attn_indexes),
-        "heads": sam.num_attention_heads,
-        "layers": sam.num_hidden_layers,
-        "width": sam.hidden_size,
+    fixed, language, released = _FIXED["config.json"], _language_config(config), released_values()
+    vision = released["vision_config"]
+    width = {
+        ENCODER: _part(encoder, ENCODER_NAMES, ENCODER_UNSAID, vision["encoder_config"]),
+        SAM: _part(sam, SAM_NAMES, SAM_UNSAID, vision["sam_config"]),
     }
-    width = {"qwen2-0-5b": {"dim": encoder.hidden_size}, "sam_vit_b": tower}
     ends = {"input_dim": encoder.hidden_size, "n_embed": config.text_config.hidden_size}
     own = {
         "candidate_resolutions": [[sam.image_size, sam.image_size]],
@@ -90,20 +98,31 @@ def original_config(config: DeepseekOcr2Config) -> dict[str, Any]:
         "projector_config": fixed["projector_config"] | ends,
         "vision_config": fixed["vision_config"] | {"image_size": sam.image_size, "width": width},
     }
-    return fixed | own | language
+    return fixed | own | language | _departing(config, ("image_token_id",), released)
 
 
-def _language_config(config: DeepseekOcr2Config) -> dict[str, Any]:
-    text = config.text_config
-    same = (
-        *("bos_token_id", "eos_token_id", "hidden_size", "intermediate_size", "max_position_embeddings"),
-        *("moe_intermediate_size", "n_routed_experts", "n_shared_experts", "num_attention_heads"),
-        *("num_experts_per_tok", "num_hidden_layers", "num_key_value_heads", "topk_method", "vocab_size"),
+def _part(config: PreTrainedConfig, names: dict[str, str], unsaid: Sequence[str], released: Values) -> Values:
+    """A part of the model under the original's names, and what departs from the released model under the library's."""
+    return {theirs: _plain(getattr(config, ours)) for ours, theirs in names.items()} | _departing(
+        config, unsaid, released
     )
-    departing = {"rope_theta": text.rope_parameters["rope_theta"], "rms_norm_eps": text.rms_norm_eps}
+
+
+def _departing(settings: object, names: Iterable[str], released: Values) -> Values:
+    values = {name: _plain(getattr(settings, name)) for name in names}
+    return {name: value for name, value in values.items() if value != released[name]}
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _language_config(config: DeepseekOcr2Config) -> Values:
+    text, released = config.text_config, released_values()["text_config"]
+    theta = text.rope_parameters["rope_theta"]
     return {
-        **{name: getattr(text, name) for name in same},
-        **{name: value for name, value in departing.items() if value != ASSUMED[name]},
+        **_part(text, TEXT_NAMES, TEXT_UNSAID, released),
+        **({} if theta == released["rope_parameters"]["rope_theta"] else {"rope_theta": theta}),
         **_FIXED["language"],
         "first_k_dense_replace": text.mlp_layer_types.count("dense"),
         "n_group": text.n_group or 1,
@@ -139,12 +158,11 @@ def write_processor(folder: Path, processor: DeepseekOcr2Processor) -> None:
         "processor_config.json": {
             "candidate_resolutions": [[side, side]],
             "downsample_ratio": processor.downsample_ratio,
-            "image_mean": list(images.image_mean),
-            "image_std": list(images.image_std),
             "image_token": processor.image_token,
-            "normalize": images.do_normalize,
             "pad_token": tokens["pad_token"],
             "patch_size": processor.patch_size,
+            **{theirs: _plain(getattr(images, ours)) for ours, theirs in IMAGE_NAMES.items()},
+            **_departing(images, IMAGES_UNSAID, IMAGES_UNSAID),
         },
     }
     for name, values in own.items():
@@ -155,16 +173,14 @@ def reader_problems(config: DeepseekOcr2Config, processor: DeepseekOcr2Processor
     """Where vLLM and SGLang, which have vision tower and tiles fixed in their code, depart from this model."""
     problems = []
     sam, images = config.vision_config.sam_config, processor.image_processor
-    other = [f"{name} {getattr(sam, name)}" for name, value in READERS_TOWER.items() if getattr(sam, name) != value]
-    if other:
-        problems.append(f"cannot load this model, their vision tower is the released one's (here: {', '.join(other)})")
-    other = [
-        f"{name} {getattr(images, name)} (theirs: {value})"
-        for name, value in READERS_IMAGES.items()
-        if getattr(images, name) != value
-    ]
-    if other:
-        problems.append(f"cut pages otherwise than this model was trained on: {', '.join(other)}")
+    tower = _departing(sam, READERS_TOWER, released_values()["vision_config"]["sam_config"])
+    if tower:
+        told = ", ".join(f"{name} {value}" for name, value in tower.items())
+        problems.append(f"cannot load this model, their vision tower is the released one's (here: {told})")
+    cut = _departing(images, READERS_IMAGES, IMAGES_UNSAID)
+    if cut:
+        told = ", ".join(f"{name} {value} (theirs: {IMAGES_UNSAID[name]})" for name, value in cut.items())
+        problems.append(f"cut pages otherwise than this model was trained on: {told}")
     return problems
 
 
@@ -210,10 +226,10 @@ def _attention(
 def _sam(config: DeepseekOcr2SamVisionConfig) -> Iterator[tuple[str, Shape]]:
     width, patch, side = config.hidden_size, config.patch_size, config.image_size // config.patch_size
     head = width // config.num_attention_heads
-    yield from _layer(f"{SAM}.patch_embed.proj", width, config.num_channels, patch, patch, bias=True)
-    yield f"{SAM}.pos_embed", (1, side, side, width)
+    yield from _layer(f"{SAM_MODEL}.patch_embed.proj", width, config.num_channels, patch, patch, bias=True)
+    yield f"{SAM_MODEL}.pos_embed", (1, side, side, width)
     for number in range(config.num_hidden_layers):
-        block = f"{SAM}.blocks.{number}"
+        block = f"{SAM_MODEL}.blocks.{number}"
         yield from _layer(f"{block}.attn.qkv", 3 * width, width, bias=True)
         yield from _layer(f"{block}.attn.proj", width, width, bias=True)
         seen = side if number in config.global_attn_indexes else config.window_size
@@ -224,22 +240,22 @@ def _sam(config: DeepseekOcr2SamVisionConfig) -> Iterator[tuple[str, Shape]]:
         yield from _layer(f"{block}.norm1", width, bias=True)
         yield from _layer(f"{block}.norm2", width, bias=True)
     neck, (middle, last) = config.output_channels, config.downsample_channels
-    yield f"{SAM}.neck.0.weight", (neck, width, 1, 1)
-    yield from _layer(f"{SAM}.neck.1", neck, bias=True)
-    yield f"{SAM}.neck.2.weight", (neck, neck, 3, 3)
-    yield from _layer(f"{SAM}.neck.3", neck, bias=True)
-    yield f"{SAM}.net_2.weight", (middle, neck, 3, 3)
-    yield f"{SAM}.net_3.weight", (last, middle, 3, 3)
+    yield f"{SAM_MODEL}.neck.0.weight", (neck, width, 1, 1)
+    yield from _layer(f"{SAM_MODEL}.neck.1", neck, bias=True)
+    yield f"{SAM_MODEL}.neck.2.weight", (neck, neck, 3, 3)
+    yield from _layer(f"{SAM_MODEL}.neck.3", neck, bias=True)
+    yield f"{SAM_MODEL}.net_2.weight", (middle, neck, 3, 3)
+    yield f"{SAM_MODEL}.net_3.weight", (last, middle, 3, 3)
 
 
 def _encoder(config: DeepseekOcr2VisionEncoderConfig) -> Iterator[tuple[str, Shape]]:
     for name, count in QUERIES.items():
-        yield f"{ENCODER}.{name}.weight", (count, config.hidden_size)
+        yield f"{ENCODER_MODEL}.{name}.weight", (count, config.hidden_size)
     for number in range(config.num_hidden_layers):
-        layer = f"{ENCODER}.model.model.layers.{number}"
+        layer = f"{ENCODER_MODEL}.model.model.layers.{number}"
         yield from _attention(layer, config, bias=True)
         yield from _mlp(f"{layer}.mlp", config.hidden_size, config.intermediate_size)
-    yield from _layer(f"{ENCODER}.model.model.norm", config.hidden_size)
+    yield from _layer(f"{ENCODER_MODEL}.model.model.norm", config.hidden_size)
 
 
 def _language(config: DeepseekOcr2TextConfig) -> Iterator[tuple[str, Shape]]:

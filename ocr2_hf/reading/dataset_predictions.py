@@ -18,6 +18,7 @@ from ocr2_hf.data.images import crop_table
 from ocr2_hf.data.tasks import build_example, build_target, chosen_table, suits
 from ocr2_hf.decoding import BATCH_SIZE, MAX_NEW_TOKENS
 from ocr2_hf.document.atomic_files import drop_half_line
+from ocr2_hf.document.model_tokens import prompt_problem
 from ocr2_hf.document.page_files import to_rgb
 from ocr2_hf.document.predictions import Prediction, json_line, read_predictions, write_predictions
 from ocr2_hf.errors import WorkError
@@ -101,18 +102,21 @@ def predict_dataset(
     (`start_or_resume`). The references are the task's targets; reference boxes are read from them, on the grid of
     0..999 that the model speaks. Of several `processes` each answers its share of the batches into a file of its own;
     the first gathers them and returns the lines, the others return none. Raises `WorkError` when two pages have one id,
-    or when no page suits the task; pages that do not suit it are left out and counted on the screen.
+    when no page suits the task, or when one has a prompt that cannot be asked. Pages that do not suit the task are left
+    out and counted on the screen; those whose references take more than `max_new_tokens` are counted there too.
     """
     path, processes = Path(path), processes or Processes()
     ids = list(dataset["id"])
     if twice := [page for page, count in Counter(ids).items() if count > 1]:
         raise WorkError(f"{len(twice)} page ids come more than once, e.g. {twice[0]!r}: make them unique")
     rows = enumerate(dataset.remove_columns("image"))
-    lengths = {index: len(build_target(task, row).encode()) for index, row in rows if suits(task, row)}
+    lengths = {index: _reference_bytes(task, row, reader.prompts) for index, row in rows if suits(task, row)}
     if not lengths:
         raise WorkError(f"none of the {len(ids)} pages suits the task {task!r}; choose another --task")
     if len(lengths) < len(ids) and processes.main:
         print(f"{len(ids) - len(lengths)} pages have nothing for the task {task!r} and are left out")
+    if processes.main and (cut := _count_cut(reader, dataset, task, lengths, max_new_tokens)):
+        print(f"{cut} pages have references longer than --max_new_tokens {max_new_tokens}: their answers are cut off")
     done = processes.share({line.id for line in _gather(path, ids)} if processes.main else None)
     pending = [batch for batch in plan_batches(lengths, batch_size) if any(ids[index] not in done for index in batch)]
     share = pending[processes.rank :: processes.count]
@@ -138,6 +142,27 @@ def plan_batches(lengths: Mapping[int, int], batch_size: int) -> list[list[int]]
     """
     ordered = sorted(lengths, key=lambda index: (-lengths[index], index))
     return [ordered[start : start + batch_size] for start in range(0, len(ordered), batch_size)]
+
+
+def _reference_bytes(task: str, row: Mapping[str, Any], prompts: Mapping[str, str]) -> int:
+    """How long the reference of a page is. Raises `WorkError` where the page cannot be asked about."""
+    try:
+        prompt, reference = build_example(task, row, prompts)
+        if problem := prompt_problem(prompt):
+            raise ValueError(f"its prompt {problem}")
+    except ValueError as error:
+        raise WorkError(f"page {row['id']!r} cannot be asked ({task}): {error}") from error
+    return len(reference.encode())
+
+
+def _count_cut(
+    reader: DocumentReader, dataset: Dataset, task: str, lengths: Mapping[int, int], max_new_tokens: int
+) -> int:
+    """Of how many pages the reference and its EOS are longer; `lengths` are bytes, and a token is a byte or more."""
+    rows = dataset.select([index for index, size in lengths.items() if size + 1 > max_new_tokens])
+    targets = (build_target(task, row) for row in rows.remove_columns("image"))
+    encoded = (reader.processor.tokenizer(target, add_special_tokens=False).input_ids for target in targets)
+    return sum(len(ids) + 1 > max_new_tokens for ids in encoded)
 
 
 def _gather(path: Path, ids: Sequence[str]) -> list[Prediction]:

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import AutoConfig, Cache, DeepseekOcr2Config, DynamicCache, GenerationMixin, PreTrainedModel
+from transformers import Cache, DeepseekOcr2Config, DynamicCache, GenerationMixin, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from ocr2_hf.errors import UsageError
-from ocr2_hf.modeling.model_files import check_model
+from ocr2_hf.modeling.model_files import load_config
 
 logger = logging.getLogger(__name__)
 
@@ -42,9 +42,9 @@ def load_onnx_model(
 
     if torch.device(device or "cpu").type != "cpu" or dtype not in ("auto", "float32", torch.float32):
         logger.warning("%s holds ONNX graphs: read on the CPU in float32, not on %s in %s", folder, device, dtype)
-    check_model(folder)
+    config = load_config(folder)
     sessions = {name: open_session(folder / name) for name in (PAGES, TOKENS, DECODER)}
-    return OnnxModel(AutoConfig.from_pretrained(folder), sessions)
+    return OnnxModel(config, sessions)
 
 
 class OnnxModel(PreTrainedModel, GenerationMixin):

@@ -11,6 +11,7 @@ from PIL import Image
 from ocr2_hf.data.images import Crop, crop_table
 from ocr2_hf.decoding import BATCH_SIZE, MAX_NEW_TOKENS
 from ocr2_hf.document.grounding import Box, Region, parse_regions, plain_text
+from ocr2_hf.document.model_tokens import find_model_token
 from ocr2_hf.document.page_files import Pages, PageSource, Source, list_pages
 from ocr2_hf.document.tables import parse_tables
 from ocr2_hf.errors import WorkError
@@ -152,11 +153,13 @@ class FinancialStatementParser:
     ) -> list[StatementLine]:
         """The lines of the table in `crop`, with a box of its own for every value that the model could point at.
 
-        A text that stands in the table twice is not asked for, and an answer with no box or several is not believed.
+        A text that stands in the table twice is not asked for, nor one with a token of the model's own, and an answer
+        with no box or several is not believed.
         """
         image, (left, top, *_) = crop
         counts = Counter(value.printed.text for line in lines for value in line.values if value)
-        texts = [text for text, count in counts.items() if count == 1 and any(map(str.isdigit, text))]
+        once = [text for text, count in counts.items() if count == 1 and any(map(str.isdigit, text))]
+        texts = [text for text in once if not find_model_token(text)]
         prompts = [self.reader.prompt("locate", text) for text in texts]
         answers = self._answer([image] * len(texts), prompts, MAX_LOCATE_TOKENS)
         places: dict[str, Place] = {}

@@ -1,5 +1,7 @@
 """What the model reads during training: a fixed sample of the evaluation pages, by generation, scored."""
 
+import math
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +17,40 @@ from ocr2_hf.document.grounding import parse_regions
 from ocr2_hf.document.overlay import example_picture
 from ocr2_hf.evaluation.registry import training_metrics
 from ocr2_hf.evaluation.summary import summarize
+from ocr2_hf.modeling.adapters import base_of
 from ocr2_hf.modeling.generation import Generation, generate, prediction_line
 from ocr2_hf.publishing.contents import EXAMPLE, EXAMPLE_ANSWER
 from ocr2_hf.recipe import OCR2TrainingArguments
+
+# How long an answer may be, as a multiple of the sample's longest reference. Letters read wrong take more tokens than
+# words read right: 1.4 times as many where one in ten is wrong (DeepSeek's vocabulary, synthetic articles). Such a page
+# comes to its end; a loop does not.
+MARGIN = 1.5
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The pages of a set that are read during training: the `indices` of its examples, evenly spaced and the same at
+    every evaluation. An answer may take `limit` tokens, EOS included; `cut` references take more."""
+
+    indices: tuple[int, ...]
+    limit: int
+    cut: int
+
+    @classmethod
+    def of(cls, pages: PageTasks, count: int, limit: int | None, context: int) -> "Sample":
+        """`count` of the pages. `limit` None: `MARGIN` times what the longest of their references takes; the margin
+        ends where the longest of their prompts and an answer fill the model's `context` (tokens)."""
+        indices = np.linspace(0, len(pages) - 1, min(count, len(pages))).round().astype(int).tolist()
+        prompts, references = zip(*map(pages.token_counts, indices), strict=True)
+        longest = max(references)
+        limit = limit or max(longest, min(math.ceil(MARGIN * longest), context - max(prompts)))
+        return cls(tuple(indices), limit, sum(tokens > limit for tokens in references))
+
+
+def context_of(model: nn.Module) -> int:
+    """How many tokens a sequence of the model may have, prompt and answer."""
+    return base_of(model).config.get_text_config().max_position_embeddings
 
 
 def score_sample(
@@ -31,11 +64,11 @@ def score_sample(
 ) -> dict[str, float]:
     """Read `count` of the pages, each process its share, and score them; the same result on every process.
 
-    The pages are evenly spaced, the same at every evaluation. With `keep_example` the first of them lies in the run's
-    folder then, as the model reads it now.
+    The pages are those of `Sample`; `references_cut` is measured where its limit cuts some. With `keep_example` the
+    first of them lies in the run's folder then, as the model reads it now.
     """
-    indices = np.linspace(0, len(pages) - 1, min(count, len(pages))).round().astype(int).tolist()
-    share = ProcessShare(Subset(pages, indices), accelerator.process_index, accelerator.num_processes)
+    sample = Sample.of(pages, count, args.eval_max_new_tokens, context_of(model))
+    share = ProcessShare(Subset(pages, sample.indices), accelerator.process_index, accelerator.num_processes)
     size = args.per_device_eval_batch_size
     lines = []
     for start in range(0, len(share), size):
@@ -46,7 +79,7 @@ def score_sample(
                 processor,
                 [example.image for example in examples],
                 [example.prompt for example in examples],
-                max_new_tokens=args.eval_max_new_tokens,
+                max_new_tokens=sample.limit,
                 no_repeat_ngram=args.no_repeat_ngram,
                 window=args.no_repeat_window,
             )
@@ -58,7 +91,8 @@ def score_sample(
             if not example.padding
         ]
     metrics = summarize(gather_object(lines))
-    return {m.name: metrics[m.name] for m in training_metrics("reading") if metrics[m.name] is not None}
+    read = {m.name: metrics[m.name] for m in training_metrics("reading") if metrics[m.name] is not None}
+    return read | ({"references_cut": float(sample.cut)} if sample.cut else {})
 
 
 def _keep_example(example: Example, answer: Generation, folder: Path) -> None:

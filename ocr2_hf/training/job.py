@@ -17,6 +17,7 @@ from ocr2_hf.modeling.tiny import TINY_SIZES
 from ocr2_hf.publishing.contents import POLICY_FILE
 from ocr2_hf.recipe import RECIPE_FILE, OCR2TrainingArguments, Recipe
 from ocr2_hf.training.callbacks import HubSaves
+from ocr2_hf.training.generated_evaluation import Sample, context_of
 from ocr2_hf.training.run_folder import mark_complete, mark_incomplete, resume_from
 from ocr2_hf.training.trainer import OCR2Trainer
 
@@ -112,8 +113,9 @@ def _keep_base(model, processor, args: OCR2TrainingArguments) -> None:
 
 def _tell(trainer: OCR2Trainer) -> None:
     logger.info("what trains:\n%s", counts_table(trainer.counts()))
-    guard = trainer.guard and trainer.guard.pages
+    guard, args = trainer.guard and trainer.guard.pages, trainer.args
     named = {"training": trainer.train_dataset, "evaluation": trainer.eval_dataset, "guard": guard}
+    read = {"evaluation": args.eval_pages, "guard": args.guard_pages}
     for name, pages in named.items():
         if pages is None:
             continue
@@ -124,3 +126,14 @@ def _tell(trainer: OCR2Trainer) -> None:
             logger.warning("%d %s pages longer than max_length split into %d parts", len(pages.split), name, parts)
         if not len(pages):
             raise WorkError(f"no {name} pages are left")
+        if count := read.get(name):
+            _tell_cut(name, Sample.of(pages, count, args.eval_max_new_tokens, context_of(trainer.model)))
+
+
+def _tell_cut(name: str, sample: Sample) -> None:
+    if sample.cut:
+        logger.warning(
+            "eval_max_new_tokens %d cuts %d of the %d references read in %s: the best model would not score 0 there; "
+            "null takes the length from the references",
+            *(sample.limit, sample.cut, len(sample.indices), name),
+        )

@@ -21,6 +21,7 @@ from ocr2_hf.modeling.adapters import Count, base_of, group_of, trainable_counts
 from ocr2_hf.modeling.box_head import load_box_head, save_box_head, split_box_head
 from ocr2_hf.modeling.losses import TERMS, LossSettings, term_counts, term_means, term_weights, weighted_sum
 from ocr2_hf.modeling.model import OCR2Model
+from ocr2_hf.modeling.processor import complete_processor
 from ocr2_hf.recipe import OCR2TrainingArguments
 from ocr2_hf.training.callbacks import EarlyStopping, EpochOfPages, Preemption
 from ocr2_hf.training.curves import CurvesCallback
@@ -49,7 +50,8 @@ class OCR2Trainer(Trainer):
         model: from `ocr2_hf.modeling.load.load_model`, through `apply_policy` for LoRA; a stock
             `DeepseekOcr2ForConditionalGeneration` will do.
         args: tasks, losses and everything of `TrainingArguments`.
-        processor: the model's `DeepseekOcr2Processor`; saved with every checkpoint.
+        processor: the model's `DeepseekOcr2Processor`; completed (`ocr2_hf.modeling.processor`) and saved with every
+            checkpoint.
         train_dataset, eval_dataset: page records, from `ocr2_hf.load_dataset`.
         guard_dataset: page records that the model must not unlearn to read; read before the first step and at every
             evaluation. `train` and `evaluate` raise `WorkError` when that goes worse than `guard_tolerance` allows.
@@ -77,7 +79,7 @@ class OCR2Trainer(Trainer):
             base.add_box_head()
         if args.max_patches is not None:
             processor.image_processor.max_patches = args.max_patches  # saved with the processor
-        self.processor = processor
+        self.processor = complete_processor(processor)
         self._means = torch.zeros(len(TERMS))  # each term of this process, summed since the last log row
         self._steps = 0
         super().__init__(
@@ -211,7 +213,8 @@ class OCR2Trainer(Trainer):
         them.
 
         Terms are sums over sums, over all processes; no page counts twice. Returns and logs `eval_loss`,
-        `eval_loss_text`, `eval_loss_box`, `eval_token_accuracy`, `eval_cer`, `eval_bbox_iou` and more.
+        `eval_loss_text`, `eval_loss_box`, `eval_token_accuracy`, `eval_cer`, `eval_bbox_iou` and more; where
+        `eval_max_new_tokens` cuts references of the pages read, `eval_references_cut` of them.
         """
         pages = eval_dataset if eval_dataset is not None else self.eval_dataset
         if pages is None:

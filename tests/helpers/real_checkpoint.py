@@ -20,7 +20,7 @@ from transformers import DeepseekOcr2Config, DeepseekOcr2ForConditionalGeneratio
 from transformers.models.deepseek_ocr2.image_processing_pil_deepseek_ocr2 import DeepseekOcr2ImageProcessorPil
 from transformers.models.deepseek_ocr2.processing_deepseek_ocr2 import DeepseekOcr2Processor
 
-from ocr2_hf.planning.budget import REAL_CONFIG
+from ocr2_hf.modeling.released import REAL_CONFIG
 
 FIRST_OWN_ID = 128815
 OWN_TOKENS = (
