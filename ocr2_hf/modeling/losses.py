@@ -40,13 +40,16 @@ class ForwardPass:
     """What a forward pass over B sequences of length L with N boxes hands to the terms.
 
     `hidden_BLH`: the last hidden states; `text_sum`: the tokens' cross-entropies times their weights, summed;
-    `predicted_N4`, `target_N4`: boxes in [0, 1].
+    `text_B`: the same of each page, without a gradient; `predicted_N4`, `target_N4`: boxes in [0, 1]; `box_rows_N`: the
+    pages they are on.
     """
 
     hidden_BLH: Tensor
     text_sum: Tensor
+    text_B: Tensor
     predicted_N4: Tensor
     target_N4: Tensor
+    box_rows_N: Tensor
     settings: LossSettings
 
 
@@ -56,12 +59,15 @@ class LossTerm:
 
     `sum`: the term of a forward pass, float32; without anything to sum a
     zero that is attached to the graph. `count`: its normaliser in a collated batch, a scalar; padding examples count
-    for nothing. `least`: what is divided by at least.
+    for nothing. `page_sums`, `page_counts`: both for each page [B], without a gradient. `least`: what is divided by at
+    least.
     """
 
     name: str
     sum: Callable[[ForwardPass], Tensor]
     count: Callable[[Mapping[str, Tensor]], Tensor]
+    page_sums: Callable[[ForwardPass], Tensor]
+    page_counts: Callable[[Mapping[str, Tensor]], Tensor]
     least: float
 
     @property
@@ -79,26 +85,38 @@ class LossTerm:
         return total / count.clamp(min=self.least)
 
 
-def box_sum(predicted_N4: Tensor, target_N4: Tensor, beta: float) -> Tensor:
-    """SmoothL1 of N boxes in [0, 1]: the mean over the four coordinates, summed over boxes.
+def box_losses(predicted_N4: Tensor, target_N4: Tensor, beta: float) -> Tensor:
+    """SmoothL1 of N boxes in [0, 1], the mean over the four coordinates of each [N].
 
-    An error of 0.05 costs 0.00125 at beta 1 and 0.0125 at beta 0.1. Without boxes: a zero that is attached to the
-    graph.
+    An error of 0.05 costs 0.00125 at beta 1 and 0.0125 at beta 0.1.
     """
-    return F.smooth_l1_loss(predicted_N4.float(), target_N4.float(), beta=beta, reduction="none").mean(dim=-1).sum()
+    return F.smooth_l1_loss(predicted_N4.float(), target_N4.float(), beta=beta, reduction="none").mean(dim=-1)
 
 
-def _box_sum(forward: ForwardPass) -> Tensor:
-    return box_sum(forward.predicted_N4, forward.target_N4, forward.settings.box_beta)
+def _box_losses(forward: ForwardPass) -> Tensor:
+    return box_losses(forward.predicted_N4, forward.target_N4, forward.settings.box_beta)
 
 
-def _boxes(batch: Mapping[str, Tensor]) -> Tensor:
-    rows = batch["box_rows"]
-    return torch.tensor(float(len(rows)), device=rows.device)
+def _page_boxes(forward: ForwardPass) -> Tensor:
+    return forward.text_B.new_zeros(len(forward.text_B)).index_add(0, forward.box_rows_N, _box_losses(forward).detach())
 
 
-_TEXT = LossTerm("text", lambda forward: forward.text_sum, lambda batch: batch["token_weights"].sum(), least=_TINY)
-_BOX = LossTerm("box", _box_sum, _boxes, least=1.0)
+_TEXT = LossTerm(
+    "text",
+    sum=lambda forward: forward.text_sum,
+    count=lambda batch: batch["token_weights"].sum(),
+    page_sums=lambda forward: forward.text_B,
+    page_counts=lambda batch: batch["token_weights"].sum(dim=1),
+    least=_TINY,
+)
+_BOX = LossTerm(
+    "box",
+    sum=lambda forward: _box_losses(forward).sum(),  # without boxes a zero that is attached to the graph
+    count=lambda batch: torch.tensor(float(len(batch["box_rows"])), device=batch["box_rows"].device),
+    page_sums=_page_boxes,
+    page_counts=lambda batch: torch.bincount(batch["box_rows"], minlength=len(batch["token_weights"])).float(),
+    least=1.0,
+)
 # By name, in the order of the log. Whoever asks for terms loops over it when asked, so one more is one more entry.
 TERMS = {term.name: term for term in (_TEXT, _BOX)}
 
