@@ -26,6 +26,7 @@ from ocr2_hf.recipe_fields import (
     OCR2TrainingArguments,
 )
 from ocr2_hf.recipe_file import RECIPE_FILE, read_yaml
+from ocr2_hf.recipe_library import LIBRARY_ROWS, without_effect
 
 __all__ = [
     "RECIPE_FILE",
@@ -71,7 +72,7 @@ class Recipe:
         values = _renamed(_of(OCR2TrainingArguments, self.values)) | {"push_to_hub": False}
         try:
             return OCR2TrainingArguments(**values)
-        except (ValueError, ImportError) as error:
+        except (ValueError, ImportError, TypeError, OSError) as error:  # the last two: what accelerator_config names
             raise UsageError(f"the recipe's training block is refused: {error}") from error
 
     def library_arguments(self) -> dict[str, Any]:
@@ -82,6 +83,17 @@ class Recipe:
     def training(self, name: str) -> Any:
         """A field of the training block, given or default, without building the block."""
         return self.values.get(name, KEYS[name].default)
+
+    def without_effect(self) -> list[str]:
+        """A line for each value, the recipe's or a stage's, that the library has a field for and nobody hears."""
+        all_values = [self.values, *(self.values | stage.values for stage in self.stages)]
+        told = [
+            line
+            for values in all_values
+            for name in values.keys() & LIBRARY_ROWS.keys()
+            for line in without_effect(name, KEYS[name].default, lambda key, v=values: v.get(key, KEYS[key].default))
+        ]
+        return sorted(set(told))
 
     def resolved(self) -> dict[str, Any]:
         """Every field of ours and every other key that was given, as plain values for a YAML file."""
@@ -139,6 +151,8 @@ def _stages(listed: Any, values: dict[str, Any], broken: Set[str]) -> tuple[list
         stage, found = _stage({"share": 1 / len(listed)} | each, values, broken)
         stages.append(stage)
         problems += [f"stage {stage.name}: {problem}" for problem in found]
+    if stages and values.get("resume_from_checkpoint") not in (None, "", "true"):
+        problems.append("resume_from_checkpoint: each stage goes on from its own last checkpoint; leave it out")
     if len({stage.name for stage in stages}) < len(stages):
         problems.append("stages: two have one name")
     total = sum(stage.share for stage in stages)

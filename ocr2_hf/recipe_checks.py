@@ -8,12 +8,15 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
+import torch
+import yaml
 from pydantic import ValidationError
+from transformers import get_scheduler
 
 from ocr2_hf.evaluation.registry import METRICS
 from ocr2_hf.recipe_fields import KEYS, LOSS_WEIGHTS, best_model_metrics
+from ocr2_hf.recipe_library import LIBRARY_ROWS, Get, refusal
 
-Get = Callable[[str], Any]
 Check = Callable[[Get], Iterable[str]]
 
 
@@ -132,22 +135,41 @@ def _precision(get: Get) -> Iterator[str]:
         )
 
 
-def _checkpointing(get: Get) -> Iterator[str]:
-    """Reentrant checkpointing needs inputs with gradients, which cost a frozen vision tower its whole backward pass."""
-    for name in ("gradient_checkpointing_kwargs", "activation_checkpointing_kwargs"):
-        given = get(name) if name in KEYS else None
-        if isinstance(given, dict) and given.get("use_reentrant"):
-            yield f"{name}: use_reentrant: true: only the other kind is made for this model; leave it out"
+def _library(name: str, get: Get) -> Iterator[str]:
+    return refusal(name, KEYS[name].default, get)
 
 
-def _unheard(get: Get) -> Iterator[str]:
-    """Fields of the library's that would be heard by its own loss or sampler, and are not by ours."""
-    if get("label_smoothing_factor"):
-        yield "label_smoothing_factor: the weighted loss has no smoothing; leave it out"
-    if (strategy := get("train_sampling_strategy")) in ("group_by_length", "batch_rebalance"):
-        yield (
-            f"train_sampling_strategy: {strategy}: pages have no column of lengths; use random, or set tokens_per_batch"
-        )
+def _schedule(get: Get) -> Iterator[str]:
+    """Some schedules want arguments of their own, and none takes unknown ones: it is made once for a look."""
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+    kind, options = get("lr_scheduler_type"), get("lr_scheduler_kwargs")
+    try:
+        get_scheduler(kind, optimizer, 1, 2, yaml.safe_load(options) if isinstance(options, str) else options)
+    except (ValueError, TypeError, KeyError) as error:
+        yield f"lr_scheduler_type: {kind} with lr_scheduler_kwargs: {options}: {error}"
+
+
+def _optimizer_arguments(get: Get) -> Iterator[str]:
+    given = get("optim_args")
+    if given and any(word.count("=") != 1 for word in given.split(",")):
+        yield f"optim_args: {given!r} is not written name=value, name=value"
+
+
+def _workers(get: Get) -> Iterator[str]:
+    """What is said of processes that load data, where there are none."""
+    names = ("dataloader_persistent_workers", "dataloader_prefetch_factor", "dataloader_multiprocessing_context")
+    if get("dataloader_num_workers") == 0 and (given := [name for name in names if get(name)]):
+        yield f"{', '.join(given)}: without effect, dataloader_num_workers is 0"
+
+
+def _evaluations(get: Get) -> Iterator[str]:
+    if get("eval_strategy") != "no":
+        return
+    for name in ("eval_on_start", "load_best_model_at_end"):
+        if get(name):
+            yield f"{name}: there are no evaluations; set eval_strategy: steps or epoch"
+    if get("save_strategy") == "best":
+        yield "save_strategy: best: there are no evaluations to find it; set eval_strategy: steps or epoch"
 
 
 def _splitting(get: Get) -> Iterator[str]:
@@ -245,6 +267,8 @@ def _early_stopping(get: Get) -> Iterator[str]:
 
 
 def _best_model(get: Get) -> Iterator[str]:
+    if get("save_strategy") == "best" and get("metric_for_best_model") is None:
+        yield "save_strategy: best: by which measure? set metric_for_best_model"
     metric, known = (get("metric_for_best_model") or "loss").removeprefix("eval_"), best_model_metrics()
     if metric not in known:
         yield f"metric_for_best_model: {metric!r} is none of {', '.join(known)}"
@@ -259,25 +283,14 @@ def _best_model(get: Get) -> Iterator[str]:
 
 
 def _hub(get: Get) -> Iterator[str]:
-    if get("hub_token"):
-        yield (
-            "hub_token: the recipe is saved beside the model and pushed with it; log in with `hf auth login` or set "
-            "HF_TOKEN"
-        )
-    if not get("push_to_hub"):
-        return
-    for name in ("hub_revision", "hub_always_push"):
-        if name in KEYS and get(name):
-            yield (
-                f"{name}: is not heard; the model goes to the main branch, and a save is passed over while the one "
-                "before is on its way"
-            )
-    if (get("hub_model_id") or "").count("/") != 1:
+    if get("push_to_hub") and (get("hub_model_id") or "").count("/") != 1:
         yield f"hub_model_id: {get('hub_model_id')!r} is not ORG/NAME, where push_to_hub is to push to"
 
 
 _CHECKS: tuple[Check, ...] = (
-    *(_no_dataset, _nothing_trains, _nothing_to_learn, _adapters, _precision, _checkpointing, _unheard, _splitting),
+    *(_no_dataset, _nothing_trains, _nothing_to_learn, _adapters, _precision, _splitting),
     *(_loop_guard, _vision_cache, _token_batches, _box_head, _guard, _early_stopping, _best_model, _hub),
     *(partial(_rate, part) for part in ("vision", "projector", "box_head")),
+    *(_schedule, _optimizer_arguments, _workers, _evaluations),
+    *(partial(_library, name) for name in LIBRARY_ROWS if name in KEYS),
 )

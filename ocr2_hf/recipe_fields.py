@@ -14,7 +14,15 @@ from typing import Annotated, Any, Literal
 
 import torch
 from accelerate.utils import DistributedType
-from pydantic import AfterValidator, ConfigDict, NonNegativeFloat, NonNegativeInt, PositiveInt, TypeAdapter
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    TypeAdapter,
+)
 from pydantic import Field as Range
 from transformers import TrainingArguments
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
@@ -73,7 +81,6 @@ _HAS_A_TASK = _must(lambda tasks: sum(tasks.values()) > 0, "no task has a share 
 _LEARNS_TO_END = _must(
     lambda weights: weights.get("eos") != 0, "a model that never learns to end does not end; give eos a weight"
 )
-_OFF = _must(lambda value: not value, "must be false, the collator reads whole rows")
 
 
 @dataclass
@@ -206,11 +213,9 @@ class OCR2TrainingArguments(LossArguments, PageArguments, TrainingArguments):
     learning_rate: NonNegativeFloat = _key(2e-5, "Peak learning rate of everything that has no own rate.")
     weight_decay: NonNegativeFloat = _key(0.01, "AdamW weight decay; not on biases and norms.")
     lr_scheduler_type: str = _changeable("cosine", "Learning rate schedule.")
-    num_train_epochs: float = _changeable(10.0, "Passes over the pages.", whole_run=True)
-    logging_steps: float = _changeable(100, "Optimizer steps between two log rows.")
-    remove_unused_columns: Annotated[bool, _OFF] = _changeable(
-        False, "Must be false: the collator reads whole page records."
-    )
+    num_train_epochs: PositiveFloat = _changeable(10.0, "Passes over the pages.", whole_run=True)
+    logging_steps: PositiveFloat = _changeable(100, "Optimizer steps between two log rows.")
+    remove_unused_columns: bool = _changeable(False, "Must be false: the collator reads whole page records.")
     report_to: Tracker | list[Tracker] | None = _changeable("none", "Trackers, e.g. tensorboard.")
     push_to_hub: bool = _changeable(
         False,
@@ -294,8 +299,32 @@ def best_model_metrics() -> dict[str, bool]:
 BLOCKS = (ModelArguments, DataArguments, OCR2TrainingArguments)
 LIBRARY = {item.name for item in fields(TrainingArguments)}
 # What `_key` says of our keys, for those that only the library declares.
-_LIBRARY_IDENTITY = ("seed", "per_device_train_batch_size", "gradient_accumulation_steps")
-_LIBRARY_WHOLE_RUN = ("max_steps", "seed", "deepspeed", "fsdp", "bf16", "fp16", "hub_private_repo")
+_LIBRARY_IDENTITY = ("seed", "data_seed", "per_device_train_batch_size", "gradient_accumulation_steps")
+_LIBRARY_WHOLE_RUN = ("max_steps", "seed", "deepspeed", "bf16", "fp16", "hub_private_repo", "resume_from_checkpoint")
+_Seed = Annotated[int, Range(ge=0, lt=2**32)]
+_Beta = Annotated[float, Range(ge=0, lt=1)]
+# Types with ranges, of those whose own types take what ends in a traceback, or in no training at all.
+_LIBRARY_TYPES = {
+    **dict.fromkeys(("per_device_train_batch_size", "per_device_eval_batch_size"), PositiveInt),
+    **dict.fromkeys(("gradient_accumulation_steps", "ddp_timeout"), PositiveInt),
+    **dict.fromkeys(("save_total_limit", "torch_empty_cache_steps", "ddp_bucket_cap_mb"), PositiveInt | None),
+    **dict.fromkeys(("warmup_steps", "eval_delay", "max_grad_norm", "adam_epsilon"), NonNegativeFloat),
+    "max_steps": Annotated[
+        int, _must(lambda n: n == -1 or n > 0, "must be above 0, or -1: as many as the epochs have")
+    ],
+    "save_steps": PositiveFloat,
+    "eval_steps": PositiveFloat | None,
+    "neftune_noise_alpha": PositiveFloat | None,
+    "adam_beta1": _Beta,
+    "adam_beta2": _Beta,
+    "seed": _Seed,
+    "data_seed": _Seed | None,
+    "dataloader_num_workers": NonNegativeInt,
+    "dataloader_prefetch_factor": PositiveInt | None,
+    "dataloader_multiprocessing_context": Literal["fork", "spawn", "forkserver"] | None,
+    "include_num_input_tokens_seen": bool | Literal["all", "non_padding", "no"],
+    "parallelism_config": Any,  # refused with its reason, whatever it is
+}
 
 
 @dataclass(frozen=True)
@@ -335,12 +364,19 @@ class Key:
     @cached_property
     def adapter(self) -> TypeAdapter:
         """Checks and coerces a value."""
-        return TypeAdapter(self.type, config=ConfigDict(arbitrary_types_allowed=True))
+        return TypeAdapter(self.type, config=ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=False))
 
 
 def _declared(block: type) -> dict[str, Key]:
     types = typing.get_type_hints(block, include_extras=True)
-    return {item.name: Key(item, block, types[item.name]) for item in fields(block) if item.init}
+    return {item.name: Key(item, block, _type(item, types[item.name])) for item in fields(block) if item.init}
+
+
+def _type(item: Field, declared: Any) -> Any:
+    """A field's type. Where the library lists choices beside a plain type, they are the type."""
+    if choices := item.metadata.get("choices"):
+        declared = Literal[tuple(choices)] if item.default is not None else Literal[tuple(choices)] | None
+    return _LIBRARY_TYPES.get(item.name, declared)
 
 
 KEYS: dict[str, Key] = {name: key for block in BLOCKS for name, key in _declared(block).items()}

@@ -15,6 +15,7 @@ from ocr2_hf.recipe_fields import (
     OCR2TrainingArguments,
     PageArguments,
 )
+from ocr2_hf.recipe_library import LIBRARY_ROWS
 
 # The blocks of a recipe YAML -> the classes that declare their keys.
 _BLOCKS = {
@@ -44,7 +45,9 @@ def _told(key: Key) -> tuple[str, str]:
     """What stands behind a key's name, and what below it. The library's own documentation tells more of its keys."""
     default = default_text(key.default)
     if key.declared_in is TrainingArguments:
-        return default, key.help.split(". ")[0].rstrip(".")
+        row = LIBRARY_ROWS.get(key.field.name)
+        becomes = f"; {row.kind}: {row.reason}" if row and row.reason else ""
+        return default, key.help.split(". ")[0].rstrip(".") + becomes
     return type_text(key.adapter.json_schema()), f"{key.help.rstrip('.')} (default: {default})"
 
 

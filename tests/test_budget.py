@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from ocr2_hf.document.hub_names import BASE_MODEL
 from ocr2_hf.errors import UsageError
 from ocr2_hf.modeling.adapters import apply_policy, base_of, trainable_counts
 from ocr2_hf.modeling.model import OCR2Model
@@ -24,7 +25,7 @@ def step(images: budget.ImageSettings, tiles: int, **changes) -> budget.Step:
 
 
 def test_parameters_of_the_real_model():
-    model = budget.outline(ModelArguments(model=budget.REAL), "bfloat16")
+    model = budget.outline(ModelArguments(model=BASE_MODEL), "bfloat16")
     parts = budget.parameters_by_part(model)
     assert parts == {
         "SAM": 94_979_328,
@@ -56,16 +57,16 @@ def test_parts_are_the_models_own_parameters_whatever_peft_adds():
     ],
 )
 def test_visual_tokens_of_a_page(page, most, tiles, tokens):
-    images = budget.image_settings(budget.REAL, most)
+    images = budget.image_settings(BASE_MODEL, most)
     assert images.tiles(*page) == tiles
     assert images.tokens(tiles) == tokens
 
 
 def test_flops_of_the_real_model():
     """By hand: 2 FLOPs per weight and token; per token 6 of 64 experts work."""
-    images = budget.image_settings(budget.REAL, None)
+    images = budget.image_settings(BASE_MODEL, None)
     shape = step(images, 6, batch=1, target_tokens=600, chunks=8)
-    work = budget.step_flops(ModelArguments(model=budget.REAL), images, shape)
+    work = budget.step_flops(ModelArguments(model=BASE_MODEL), images, shape)
     length, hidden = shape.length, 1280
     attention = 4 * hidden**2 * 12
     experts = 3 * hidden * 896 * (6 + 2) * 11 + hidden * 64 * 11

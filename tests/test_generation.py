@@ -160,6 +160,13 @@ def test_where_tokens_end(text):
     assert [*ends][-1:] == [len(text)] * bool(text)
 
 
+def test_an_id_beyond_the_tokenizers_has_no_characters():
+    """The released model has 129,280 places and its tokenizer fewer tokens: a weak one may answer any of them."""
+    tokenizer = processor().tokenizer
+    ids = [*tokenizer("ab", add_special_tokens=False).input_ids, len(tokenizer) + 1]
+    assert token_ends(tokenizer, ids, tokenizer.decode(ids)) == (1, 2, 2)
+
+
 def test_tokens_that_are_no_characters_still_have_ends():
     tokenizer = processor().tokenizer
     ids = tokenizer("你好", add_special_tokens=False).input_ids[:-1]

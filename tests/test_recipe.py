@@ -158,7 +158,7 @@ def test_problems_of_stages_are_told_beside_the_recipes(recipe):
         ({"dtype": "bfloat16", "train_language": "full"}, "set bf16: true, or dtype: float32"),
         ({"dtype": "bfloat16", "fp16": True}, "dtype: bfloat16 and fp16: two kinds of 16 bits"),
         ({"dtype": "float16", "bf16": True}, "dtype: float16 and bf16: two kinds of 16 bits"),
-        ({"label_smoothing_factor": 0.1}, "label_smoothing_factor: the weighted loss has no smoothing"),
+        ({"label_smoothing_factor": 0.1}, "label_smoothing_factor: 0.1: the weighted loss has no smoothing"),
         ({"train_sampling_strategy": "group_by_length"}, "pages have no column of lengths"),
         ({"cache_vision_features": True}, "augment: light changes them in every epoch; set augment: none"),
         (
@@ -212,8 +212,8 @@ def test_problems_of_stages_are_told_beside_the_recipes(recipe):
             {"push_to_hub": True, "hub_model_id": "me/x", "hub_strategy": "checkpoint"},
             "should be 'end' or 'every_save'",
         ),
-        ({"push_to_hub": True, "hub_model_id": "me/x", "hub_always_push": True}, "hub_always_push: is not heard"),
-        ({"push_to_hub": True, "hub_model_id": "me/x", "hub_revision": "dev"}, "hub_revision: is not heard"),
+        ({"push_to_hub": True, "hub_model_id": "me/x", "hub_always_push": True}, "hub_always_push: True: is not heard"),
+        ({"push_to_hub": True, "hub_model_id": "me/x", "hub_revision": "dev"}, "hub_revision: dev: is not heard"),
         ({"hub_token": "hf_abc"}, "hub_token: the recipe is saved beside the model and pushed with it"),
         ({"stages": [{"name": "one", "hub_example": False}]}, "hub_example: is the same in all stages"),
         ({"metric_for_best_model": "cer", "greater_is_better": True}, "would keep the worst checkpoint by cer"),
@@ -247,7 +247,7 @@ def test_a_missing_recipe_is_named(tmp_path):
 
 def test_what_the_library_refuses_is_told_in_its_words(recipe):
     with pytest.raises(UsageError, match=r"training block is refused: .*load_best_model_at_end"):
-        recipe(load_best_model_at_end=True).training_arguments()
+        recipe(load_best_model_at_end=True, eval_strategy="steps", save_strategy="epoch").training_arguments()
 
 
 def test_the_library_is_not_to_push_itself(recipe, tmp_path):
@@ -285,7 +285,7 @@ def test_what_makes_a_run_this_run_is_as_it_was():
         *("overlong", "max_patches", "augment", "tokens_per_batch", "text_weight", "box_weight", "box_beta"),
         *("box_source", "token_weights", "label_weights", "loss_chunks", "learning_rate", "vision_learning_rate"),
         *("projector_learning_rate", "box_head_learning_rate", "weight_decay", "seed", "stages"),
-        *("per_device_train_batch_size", "gradient_accumulation_steps"),
+        *("per_device_train_batch_size", "gradient_accumulation_steps", "data_seed"),
     }
 
 

@@ -135,7 +135,7 @@ def test_three_mistakes_stop_it_at_once_with_one_message(workplace):
         (["--train_split", "test"], "has no split 'test'"),
         (["--model", "data_scripts"], "holds no model: config.json or adapter_config.json is missing"),
         (["--max_length", "20"], "no training pages are left"),
-        (["--load_best_model_at_end", "true"], "the recipe's training block is refused"),
+        (["--logging_steps", "1.5"], "the recipe's training block is refused"),
     ],
 )
 def test_what_cannot_work_is_told_in_one_message(workplace, tmp_path, capfd, words, told):

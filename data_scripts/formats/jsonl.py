@@ -29,6 +29,7 @@ from data_scripts.formats.json_files import (
     read_shared_json,
     string,
 )
+from ocr2_hf.document.model_tokens import IMAGE
 from ocr2_hf.document.records import PageRecord, RecordError, shown
 
 FILES = "*.jsonl, or *.json with a list of messages, conversations or pages"
@@ -37,7 +38,6 @@ LEVELS = ()
 
 _ROW_KEYS = {"[].messages", "[].conversations", "[].query", "[].bboxes"}
 _ASKERS, _ANSWERERS = ("user", "human"), ("assistant", "gpt")
-_IMAGE = "<image>"
 _UNFILLED = ("<bbox>", "<ref-object>", "<video>", "<audio>")
 
 
@@ -135,9 +135,9 @@ def _question(messages: list[dict[str, Any]]) -> tuple[str, str]:
         if any(mark in text for text in texts):
             raise RecordError(f"messages hold {mark}: fill such placeholders in, coordinates as 0..999 of the page")
     *before, answer = texts
-    if sum(text.count(_IMAGE) for text in before) > 1 or _IMAGE in answer:
-        raise RecordError(f"messages hold {_IMAGE} in the answer, or more than once: one question about one image")
-    prompt = "\n".join(text for text in (text.replace(_IMAGE, "").strip() for text in before) if text)
+    if sum(text.count(IMAGE) for text in before) > 1 or IMAGE in answer:
+        raise RecordError(f"messages hold {IMAGE} in the answer, or more than once: one question about one image")
+    prompt = "\n".join(text for text in (text.replace(IMAGE, "").strip() for text in before) if text)
     return prompt, answer
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Literal
 
 from PIL import Image, ImageChops, ImageDraw, ImageFont
@@ -113,13 +114,10 @@ class SyntheticPage:
         return page
 
     def _text(self) -> str:
-        """The regions' texts."""
-        text, after_heading = "", False
-        for region in filter(lambda region: region.text, self.regions):
-            between = "\n\n" if after_heading or is_heading(region.label) else self.between
-            text += (between if text else "") + region.text
-            after_heading = is_heading(region.label)
-        return text
+        shown = [region for region in self.regions if region.text]
+        by_heading = [is_heading(before.label) or is_heading(behind.label) for before, behind in pairwise(shown)]
+        gaps = ["\n\n" if beside else self.between for beside in by_heading]
+        return "".join(region.text + gap for region, gap in zip(shown, [*gaps, ""]))
 
     def _on_page(self, box: Box) -> list[int]:
         """The part of a box that is on the page: ink beyond its edge is not to be seen."""

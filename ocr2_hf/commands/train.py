@@ -42,6 +42,8 @@ def main(argv: list[str] | None = None) -> int:
 
     pushes = bool(recipe.training("push_to_hub")) and args.process_index == 0
     _set_up_logging(args)
+    for line in recipe.without_effect():
+        logger.warning(line)
     check(recipe, args, pushes)
     if already_finished(args):
         logger.info("%s is finished; train longer with --num_train_epochs or --max_steps", args.output_dir)
@@ -71,8 +73,10 @@ def check(recipe: "Recipe", args: "OCR2TrainingArguments", pushes: bool) -> None
 def train(recipe: "Recipe", args: "OCR2TrainingArguments") -> "Accelerator":
     """Build the trainer and run it, or the stages one after the other; what is returned outlives them."""
     from ocr2_hf.training.job import build_trainer, run
+    from ocr2_hf.training.launch_checks import check_context
     from ocr2_hf.training.stages import run_stages
 
+    check_context(recipe)
     if recipe.stages:
         return run_stages(recipe, args)
     trainer = build_trainer(recipe, args)

@@ -98,11 +98,15 @@ class TargetEncoder:
     """Targets as tokens with a weight each: the weight of the token's role times that of its region's label.
 
     A token that has the end of a tag and the text behind it (`>(`) is text: no other token says it.
+
+    `labels` and `roles` are those met so far.
     """
 
     tokenizer: object
     token_weights: Mapping[str, float] = field(default_factory=dict)
     label_weights: Mapping[str, float] = field(default_factory=dict)
+    labels: set[str] = field(default_factory=set, init=False)
+    roles: set[str] = field(default_factory=lambda: {"text", "eos"}, init=False)
 
     def __post_init__(self) -> None:
         self._control = control_tokens(self.tokenizer)
@@ -123,6 +127,7 @@ class TargetEncoder:
 
         for match in _TABLE_TAGS.finditer(target):
             weights[inside(*match.span())] = role["tag"]
+            self.roles.add("tag")
         index_of = _token_indices(encoding.offset_mapping)
         boxes = find_boxes(target)
         tokens = [_box_tokens(box, index_of) for box in boxes]
@@ -131,6 +136,9 @@ class TargetEncoder:
             weights[coordinates] = role["coordinate"]
             for span in box.spans:
                 weights[inside(*span)] *= self.label_weights.get(box.label, 1.0)
+            self.labels.add(box.label)
+        if boxes:
+            self.roles |= {"tag", "coordinate"}
         ids = [*encoding.input_ids, self.tokenizer.eos_token_id]
         return Target(ids, [*weights.tolist(), role["eos"]], tokens, [box.values for box in boxes])
 

@@ -45,20 +45,23 @@ def split_page(
     boxes = np.asarray(page["bboxes"], dtype=float).reshape(-1, 4)
     prompt, _ = build_example("markdown", page, prompts)
     regions, _ = marked_page(page)
+    if not regions:
+        return []
 
-    def tokens(number: int) -> int:
-        """What a region takes, last of its section or before another. The sum over a run is what the run takes: every
-        region begins with a tag, at which the tokenizer always cuts, and its box is four tokens wherever it stands."""
-        runs = regions[number : number + 2], regions[number + 1 : number + 2], regions[number : number + 1]
-        texts = [encode_regions(run, *size) for run in runs]
-        both, following, alone = map(len, encoder.tokenizer(texts, add_special_tokens=False).input_ids)
-        return max(both - following, alone)
+    def lengths(most: int) -> list[int]:
+        """Tokens of each region with those behind it, `most` in all."""
+        texts = [encode_regions(regions[number : number + most], *size) for number in range(len(regions))]
+        return list(map(len, encoder.tokenizer(texts, add_special_tokens=False).input_ids))
 
     def room(width: int, height: int) -> int:
         tiles = encoder.settings.tiles(width, height)
         return max_length - len(encoder.prompt(prompt, tiles)) - 1  # the end has a token too
 
-    return find_sections(boxes, [tokens(number) for number in range(len(regions))], size, room)
+    # What a region takes, last of its section or before another. The sum over a run is what the run takes: every region
+    # begins with a tag, at which the tokenizer always cuts, and its box is four tokens wherever it stands.
+    alone, pairs = lengths(1), lengths(2)
+    tokens = [max(own, pair - next_) for own, pair, next_ in zip(alone, pairs, [*alone[1:], 0], strict=True)]
+    return find_sections(boxes, tokens, size, room)
 
 
 def find_sections(

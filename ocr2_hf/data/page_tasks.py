@@ -133,6 +133,16 @@ class PageTasks(TorchDataset):
             tiles = crop_tiles([chosen_table(page, choice).box], *size, self.settings)
         return len(self._encoder.prompt(prompt, tiles)), len(self._targets(target).ids)
 
+    @property
+    def labels(self) -> set[str]:
+        """Labels of the regions in the pages' targets, as they were when the pages were measured."""
+        return self._targets.labels
+
+    @property
+    def roles(self) -> set[str]:
+        """Roles of the tokens in the pages' targets, likewise."""
+        return self._targets.roles
+
     def visual_tokens(self) -> list[int]:
         """How many every example has."""
         whole = list(zip(self.records["width"], self.records["height"], strict=True))

@@ -8,6 +8,7 @@ from typing import Any
 
 from ocr2_hf.document.dialect import TABLE, heading, is_heading, without_mark
 from ocr2_hf.document.grounding import Region, encode_box, encode_regions, grounding_tag
+from ocr2_hf.document.model_tokens import IMAGE
 
 PROMPTS = {
     "ocr": "<image>\nFree OCR.",
@@ -55,7 +56,7 @@ def build_example(task: str, row: Row, prompts: Mapping[str, str] | None = None,
         boxed = task == "markdown" and regions
         return prompt, encode_regions(regions, row["width"], row["height"]) if boxed else text
     if task == "custom":
-        return prompt + row["prompt"].removeprefix("<image>").removeprefix("\n"), row["target"]
+        return prompt + row["prompt"].removeprefix(IMAGE).removeprefix("\n"), row["target"]
     if task == "table":
         return prompt, chosen_table(row, seed).text
     region = _chosen(_locatable(row), row["id"], seed)

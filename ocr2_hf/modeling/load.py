@@ -22,7 +22,7 @@ from ocr2_hf.modeling.model_files import (
 )
 from ocr2_hf.modeling.original_layout import read_original_processor
 from ocr2_hf.modeling.processor import complete_processor
-from ocr2_hf.modeling.tiny import TINY_SIZES, build_tiny_model, build_tiny_processor
+from ocr2_hf.modeling.tiny import TINY_SIZES, build_tiny_model, build_tiny_processor, tiny_config
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +60,20 @@ def load_model(
     if (head := load_box_head(beside)) is not None:
         model.add_box_head(head)
     return PeftModel.from_pretrained(model, beside, is_trainable=trainable) if is_adapter else model
+
+
+def context_length(name: str | Path) -> int:
+    """How many tokens a sequence of the model may have, by its configuration; no weights are read.
+
+    Raises `UsageError` as `load_model` does.
+    """
+    if str(name) in TINY_SIZES:
+        config = tiny_config(vocab_size=1, image_token_id=0, size=TINY_SIZES[str(name)])
+    elif ((beside := files_beside(name)) / ADAPTER_FILE).is_file():
+        return context_length(base_of_adapter(beside))
+    else:
+        config = load_config(name)
+    return config.get_text_config().max_position_embeddings
 
 
 def base_of_adapter(directory: Path) -> str:

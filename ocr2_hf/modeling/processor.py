@@ -26,7 +26,8 @@ from ocr2_hf.errors import UsageError
 
 CHAT_TEMPLATE = Path(__file__).with_name("chat_template.jinja").read_text(encoding="utf-8")
 # What answers have of the model's own tokens, with the one that asks for boxes.
-ANSWER_TOKENS = (*TAGS, "<table>", "</table>", "<tr>", "</tr>", "<td>", "</td>")
+TABLE_TOKENS = ("<table>", "</table>", "<tr>", "</tr>", "<td>", "</td>")
+ANSWER_TOKENS = (*TAGS, *TABLE_TOKENS)
 
 
 def complete_processor(processor: ProcessorMixin) -> ProcessorMixin:

@@ -19,12 +19,13 @@ from transformers import DeepseekOcr2Config, PreTrainedTokenizerFast
 from transformers.models.deepseek_ocr2.image_processing_pil_deepseek_ocr2 import DeepseekOcr2ImageProcessorPil
 from transformers.models.deepseek_ocr2.processing_deepseek_ocr2 import DeepseekOcr2Processor
 
+from ocr2_hf.document.grounding import TAGS
+from ocr2_hf.document.model_tokens import IMAGE
 from ocr2_hf.modeling.model import OCR2Model
-from ocr2_hf.modeling.processor import complete_processor
+from ocr2_hf.modeling.processor import TABLE_TOKENS, complete_processor
 
 BOS, EOS, PAD = "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜▁pad▁｜>"
-GROUNDING_TOKENS = ("<image>", "<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>", "<|grounding|>")
-TABLE_TOKENS = ("<table>", "</table>", "<tr>", "</tr>", "<td>", "</td>")
+GROUNDING_TOKENS = (IMAGE, *TAGS)
 
 PATCH = 4
 TILE_SIDE = 192  # 12x12 visual tokens after the 16x reduction: what the queries need
@@ -161,7 +162,7 @@ def build_tiny_model(seed: int = 0, name: str = "tiny") -> OCR2Model:
     """A freshly initialised tiny model in float32; the same seed gives the same weights."""
     size = TINY_SIZES[name]
     tokenizer = build_tiny_tokenizer(size)
-    config = tiny_config(len(tokenizer), tokenizer.convert_tokens_to_ids("<image>"), size)
+    config = tiny_config(len(tokenizer), tokenizer.convert_tokens_to_ids(IMAGE), size)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = OCR2Model(config)

@@ -17,6 +17,7 @@ from transformers import DeepseekOcr2Config
 
 from ocr2_hf.data.images import ImageSettings
 from ocr2_hf.document.hub_names import BASE_MODEL, ORIGINAL_MODEL
+from ocr2_hf.document.model_tokens import IMAGE
 from ocr2_hf.modeling.adapters import PARTS, apply_policy, base_of, part_and_group
 from ocr2_hf.modeling.load import load_processor
 from ocr2_hf.modeling.model import OCR2Model
@@ -25,7 +26,6 @@ from ocr2_hf.modeling.released import REAL_CONFIG, REAL_IMAGES
 from ocr2_hf.modeling.tiny import TINY_SIZES, build_tiny_tokenizer, tiny_config
 from ocr2_hf.recipe import ModelArguments
 
-REAL = ModelArguments.model
 REAL_IDS = (BASE_MODEL, ORIGINAL_MODEL)  # the same weights
 
 
@@ -82,7 +82,7 @@ def model_config(name: str) -> DeepseekOcr2Config:
     """The configuration of a recipe's model; of the real one from this package, so that nothing is downloaded."""
     if name in TINY_SIZES:
         tokenizer = build_tiny_tokenizer(TINY_SIZES[name])
-        return tiny_config(len(tokenizer), tokenizer.convert_tokens_to_ids("<image>"), TINY_SIZES[name])
+        return tiny_config(len(tokenizer), tokenizer.convert_tokens_to_ids(IMAGE), TINY_SIZES[name])
     if name in REAL_IDS:
         return DeepseekOcr2Config.from_json_file(REAL_CONFIG)
     return load_config(name)

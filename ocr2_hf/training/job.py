@@ -1,13 +1,16 @@
 """One run of a recipe: load what it names, train, save."""
 
 import logging
+from collections.abc import Iterable
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 
 from peft import PeftModel
 from transformers.trainer_utils import set_seed
 
 from ocr2_hf.data.load import load_dataset
+from ocr2_hf.data.page_tasks import PageTasks
 from ocr2_hf.document.atomic_files import write_json
 from ocr2_hf.errors import WorkError
 from ocr2_hf.modeling.adapters import apply_policy, base_of, continue_adapter, counts_table, same_adapter
@@ -113,6 +116,7 @@ def _keep_base(model, processor, args: OCR2TrainingArguments) -> None:
 
 def _tell(trainer: OCR2Trainer) -> None:
     logger.info("what trains:\n%s", counts_table(trainer.counts()))
+    _tell_idle_weights(trainer.train_dataset, trainer.args)
     guard, args = trainer.guard and trainer.guard.pages, trainer.args
     named = {"training": trainer.train_dataset, "evaluation": trainer.eval_dataset, "guard": guard}
     read = {"evaluation": args.eval_pages, "guard": args.guard_pages}
@@ -128,6 +132,20 @@ def _tell(trainer: OCR2Trainer) -> None:
             raise WorkError(f"no {name} pages are left")
         if count := read.get(name):
             _tell_cut(name, Sample.of(pages, count, args.eval_max_new_tokens, context_of(trainer.model)))
+
+
+def _tell_idle_weights(pages: PageTasks, args: OCR2TrainingArguments) -> None:
+    """Weights of labels and roles that no page has, with those there are."""
+    if missing := args.token_weights.keys() - pages.roles:
+        _tell_idle("token_weights", missing, pages.roles)
+    if missing := args.label_weights.keys() - pages.labels:
+        # In the task locate the label of a region is its text.
+        _tell_idle("label_weights", missing, pages.labels & set(chain.from_iterable(pages.records["labels"])))
+
+
+def _tell_idle(key: str, missing: Iterable[str], there: Iterable[str]) -> None:
+    named = ", ".join(sorted(there)) or "none"
+    logger.warning("%s: no training page has %s in its target; there are: %s", key, ", ".join(sorted(missing)), named)
 
 
 def _tell_cut(name: str, sample: Sample) -> None:

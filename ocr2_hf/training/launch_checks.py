@@ -6,28 +6,52 @@ settings.
 
 import os
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from uuid import uuid4
 
+import torch
 from accelerate.utils import broadcast_object_list, gather_object
+from transformers import Trainer
 from transformers.integrations.integration_utils import get_available_reporting_integrations
-from transformers.training_args import ParallelMode
+from transformers.training_args import OptimizerNames, ParallelMode
 
 from ocr2_hf.errors import UsageError
+from ocr2_hf.modeling.load import context_length
+from ocr2_hf.publishing.contents import STATE_FILE
 from ocr2_hf.recipe import OCR2TrainingArguments, Recipe
-from ocr2_hf.recipe_fields import OURS
+from ocr2_hf.recipe_fields import KEYS, LIBRARY, OURS
+from ocr2_hf.training.run_folder import named_checkpoint
 
 
 def check_launch(recipe: Recipe, args: OCR2TrainingArguments) -> None:
     """Raise `UsageError` with everything that this launch of the recipe cannot do; `args` are the recipe's."""
-    problems = [*_machine_problems(recipe, args), *_launcher_problems(recipe, args), *_batch_problems(args)]
+    problems = [
+        *_machine_problems(recipe, args),
+        *_launcher_problems(recipe, args),
+        *_batch_problems(args),
+        *_resume_problems(args),
+    ]
     _refuse(problems or [*_folder_problems(args)])
 
 
 def check_machine(recipe: Recipe, args: OCR2TrainingArguments) -> None:
     """Raise `UsageError` with what the recipe asks for and this machine has not, however it was launched."""
     _refuse([*_machine_problems(recipe, args)])
+
+
+def check_context(recipe: Recipe) -> None:
+    """Raise `UsageError` where sequences, of the recipe or of a stage, may be longer than the model's context; only the
+    model's configuration is read."""
+    context = context_length(recipe.model.model)
+    longest = max(get("max_length") for get in _each_stage(recipe))
+    if longest > context:
+        raise UsageError(
+            f"max_length: {longest} is more than the {context} tokens that {recipe.model.model} can read; set at most "
+            f"{context}, and overlong: split for longer pages"
+        )
 
 
 def _refuse(problems: Sequence[str]) -> None:
@@ -43,6 +67,28 @@ def _machine_problems(recipe: Recipe, args: OCR2TrainingArguments) -> Iterator[s
     trackers = {name for names in asked for name in ([names] if isinstance(names, str) else names)}
     for name in sorted(trackers - {"all", "none", *get_available_reporting_integrations()}):
         yield f"report_to: {name} is not installed here; install it, or set none"
+    yield from dict.fromkeys(problem for each in _each_stage(recipe) for problem in _stage_problems(each, args))
+
+
+def _each_stage(recipe: Recipe) -> Iterator[Callable[[str], Any]]:
+    """What gives the values of the recipe, or of each of its stages."""
+    for own in [stage.values for stage in recipe.stages] or [{}]:
+        yield lambda name, own=own: own.get(name, recipe.training(name))
+
+
+def _stage_problems(get: Callable[[str], Any], args: OCR2TrainingArguments) -> Iterator[str]:
+    """The optimizer is made once, for a look: some have packages of their own, each has arguments of its own."""
+    values = {name: get(name) for name in LIBRARY if name in KEYS} | {"parallel_mode": args.parallel_mode}
+    try:
+        values["optim"] = OptimizerNames(get("optim"))
+        kind, options = Trainer.get_optimizer_cls_and_kwargs(SimpleNamespace(**values))
+        kind([torch.nn.Parameter(torch.zeros(1))], **options)
+    except (ImportError, ValueError, TypeError, RuntimeError) as error:
+        yield f"optim: {get('optim')}, optim_args: {get('optim_args')}: {error}"
+    for name in ("activation_checkpointing_kwargs", "gradient_checkpointing_kwargs"):
+        options = get(name) if name in KEYS else None
+        if isinstance(options, dict) and options.get("offload") and args.device.type == "cpu":
+            yield f"{name}: offload: there is no GPU here whose memory it would spare; leave it out"
 
 
 def _launcher_problems(recipe: Recipe, args: OCR2TrainingArguments) -> Iterator[str]:
@@ -74,10 +120,22 @@ def _batch_problems(args: OCR2TrainingArguments) -> Iterator[str]:
         yield "accelerator_config: dispatch_batches cuts batches by rows, boxes have rows of their own; false"
     if args.accelerator_config.split_batches and args.tokens_per_batch is not None:
         yield "accelerator_config: split_batches cuts batches of equal size, those of tokens_per_batch are not; false"
+    if not args.accelerator_config.even_batches:
+        yield "accelerator_config: even_batches: false: a process without a batch lets the others wait for ever; true"
+    if not args.accelerator_config.use_seedable_sampler:
+        yield "accelerator_config: use_seedable_sampler: false: a stopped run goes on with other pages; true"
+    if "num_steps" in (args.accelerator_config.gradient_accumulation_kwargs or {}):
+        yield "accelerator_config: num_steps: set gradient_accumulation_steps, which the recipe's run is known by"
     parallel = args.parallelism_config
     sizes = {name: getattr(parallel, name, 1) for name in ("tp_size", "cp_size", "sp_size")}
     if split := [f"{name} {size}" for name, size in sizes.items() if size > 1]:
         yield f"parallelism_config: {', '.join(split)}: every process must have whole pages; set 1"
+
+
+def _resume_problems(args: OCR2TrainingArguments) -> Iterator[str]:
+    named = named_checkpoint(args)
+    if named is not None and not (Path(named) / STATE_FILE).is_file():
+        yield f"resume_from_checkpoint: {named} is no checkpoint; leave it out, the run's last one is found"
 
 
 def _folder_problems(args: OCR2TrainingArguments) -> Iterator[str]:

@@ -96,8 +96,8 @@ def resume_from(args: OCR2TrainingArguments) -> str | None:
     A run killed after early stopping goes on from before it, and stops once more: from the checkpoint at which it
     stopped it would train on.
     """
-    if args.resume_from_checkpoint and args.resume_from_checkpoint != "true":
-        return args.resume_from_checkpoint
+    if (named := named_checkpoint(args)) is not None:
+        return named
     with args.main_process_first(desc="looking for checkpoints"):
         if args.process_index == 0:
             for path in remove_incomplete(args.output_dir):
@@ -106,6 +106,11 @@ def resume_from(args: OCR2TrainingArguments) -> str | None:
             if not stopped_early(trainer_state(path), args.early_stopping_patience):
                 return str(path)
     return None
+
+
+def named_checkpoint(args: OCR2TrainingArguments) -> str | None:
+    """The checkpoint that the recipe names; None where it names none, or says with `true` that there is one."""
+    return None if args.resume_from_checkpoint in (None, "", "true") else args.resume_from_checkpoint
 
 
 def trainer_state(folder: Path) -> dict[str, Any]:

@@ -139,7 +139,8 @@ class OCR2Trainer(Trainer):
         if tokens is None:
             return super().get_train_dataloader()
         processes = self.accelerator.num_processes
-        batches = TokenBatches(self.train_dataset, tokens, args.per_device_train_batch_size, processes, args.seed)
+        seed = args.seed if args.data_seed is None else args.data_seed
+        batches = TokenBatches(self.train_dataset, tokens, args.per_device_train_batch_size, processes, seed)
         names = ("num_workers", "pin_memory", "persistent_workers", "prefetch_factor", "multiprocessing_context")
         options = {name: getattr(args, f"dataloader_{name}") for name in names}
         loader = DataLoader(self.train_dataset, batch_sampler=batches, collate_fn=self.data_collator, **options)
@@ -193,13 +194,15 @@ class OCR2Trainer(Trainer):
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """The library's optimizer; with a group of parameters per learning rate where the recipe names several."""
-        if self.optimizer is not None or not any(getattr(self.args, key) for key in OWN_RATES.values()):
-            return super().create_optimizer(model)
-        optimized = self.model if model is None else model
-        optimizer, options = self.get_optimizer_cls_and_kwargs(self.args, optimized)
-        groups = optimizer_groups(optimized, self.args, set(self.get_decay_parameter_names(optimized)))
-        self.optimizer = optimizer(groups, **options)
-        return self.optimizer
+        if self.optimizer is not None:
+            return self.optimizer
+        optimizer = super().create_optimizer(model)
+        if any(getattr(self.args, key) for key in OWN_RATES.values()):
+            optimized = self.model if model is None else model
+            optimizer.param_groups.clear()
+            for group in optimizer_groups(optimized, self.args, set(self.get_decay_parameter_names(optimized))):
+                optimizer.add_param_group(group)
+        return optimizer
 
     # --- evaluation
 

@@ -25,6 +25,7 @@ from ocr2_hf.document.atomic_files import write_json, write_whole
 from ocr2_hf.document.dialect import VERSION_1, VERSION_2
 from ocr2_hf.document.grounding import COORDINATE_MAX, encode_regions, parse_regions
 from ocr2_hf.errors import UsageError, WorkError, run_command
+from ocr2_hf.evaluation import report
 from ocr2_hf.modeling.generation import generate
 from ocr2_hf.modeling.load import load_model, load_processor
 from ocr2_hf.modeling.model import OCR2Model
@@ -267,25 +268,19 @@ def _taken(step: Callable[[Run], Finding], run: Run) -> Finding:
 _PAGE = Template("""<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Verified: $model</title>
 <style>
-:root { color-scheme: light dark; --paper: light-dark(#f6f5f2, #141312); --card: light-dark(#fff, #1d1b19);
-  --ink: light-dark(#211f1c, #ece9e3); --soft: light-dark(#69655d, #a39e94); --line: light-dark(#e3e0d9, #35312d);
-  --good: light-dark(#20744a, #6fcf9c); --bad: light-dark(#b02a20, #ff938a); }
-body { margin: 0 auto; padding: 28px 24px 64px; max-width: 880px; background: var(--paper); color: var(--ink);
-  font: 15px/1.5 system-ui, sans-serif; }
-h1 { font-size: 22px; margin: 0; overflow-wrap: anywhere; } h2 { font-size: 16px; margin: 0; }
-body > p { color: var(--soft); margin: 4px 0 20px; }
+$style
+body { max-width: 880px; } h1 { overflow-wrap: anywhere; } body > p { color: var(--soft); margin: 4px 0 20px; }
 section { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 16px 20px; }
-section { margin: 0 0 14px; }
-header { display: flex; justify-content: space-between; gap: 16px; } section p { margin: 6px 0 0; }
+section { margin: 0 0 14px; } section > div { display: flex; justify-content: space-between; gap: 16px; }
 .agrees { color: var(--good); } .differs, .failed { color: var(--bad); } .told, .skipped { color: var(--soft); }
 .verdict { font-weight: 600; } summary { color: var(--soft); margin-top: 8px; cursor: pointer; }
-pre { white-space: pre-wrap; overflow-wrap: anywhere; font: 13px/1.45 ui-monospace, monospace; margin: 8px 0 0; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; font: 13px/1.45 var(--mono); margin: 8px 0 0; }
 </style>
 <h1>$model</h1><p>$summary</p>
 $sections
 </html>
 """)
-_SECTION = Template("""<section><header><h2>$title</h2><span class="verdict $verdict">$verdict</span></header>
+_SECTION = Template("""<section><div><h2>$title</h2><span class="verdict $verdict">$verdict</span></div>
 <p>$text</p>
 <details><summary>Values</summary><pre>$values</pre></details></section>""")
 
@@ -298,7 +293,10 @@ def page_of(found: dict[str, Any]) -> str:
         told = {"title": TITLES[name], "verdict": step["verdict"], "text": step["text"], "values": values}
         sections.append(_SECTION.substitute({key: html.escape(value) for key, value in told.items()}))
     summary = ", ".join(f"{count} {verdict}" for verdict, count in counted.items())
-    return _PAGE.substitute(model=html.escape(found["model"]), summary=summary, sections="\n".join(sections))
+    style = (Path(report.__file__).parent / "report.css").read_text(encoding="utf-8")
+    return _PAGE.substitute(
+        style=style, model=html.escape(found["model"]), summary=summary, sections="\n".join(sections)
+    )
 
 
 if __name__ == "__main__":

@@ -21,13 +21,13 @@ from transformers.models.deepseek_ocr2.image_processing_pil_deepseek_ocr2 import
 from transformers.models.deepseek_ocr2.processing_deepseek_ocr2 import DeepseekOcr2Processor
 
 from ocr2_hf.modeling.released import REAL_CONFIG
+from ocr2_hf.modeling.tiny import BOS, EOS, PAD
 
 FIRST_OWN_ID = 128815
 OWN_TOKENS = (
     *("<image>", "<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>", "<|grounding|>"),
     *("<td>", "</td>", "<tr>", "</tr>", "<|User|>", "<|Assistant|>"),
 )
-BOS, EOS, PAD = "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜▁pad▁｜>"
 
 
 def real_checkpoint(home: Path) -> Path:
