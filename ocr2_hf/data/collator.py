@@ -29,8 +29,8 @@ _TABLE_TAGS = re.compile(r"(?:</?(?:table|thead|tbody|tr|td|th)\b[^>]*>\n*)+")
 class Example:
     """One page and one task: its image, or the stored `features` of it ([visual tokens - 1, encoder width]).
 
-    A `padding` example fills up a process's share of an evaluation and counts for nothing. `source` is the number of
-    its dataset in a mixture.
+    A `padding` example fills up a process's share of an evaluation and counts for nothing. `source`: the number of its
+    dataset in a mixture.
     """
 
     id: str
@@ -39,7 +39,7 @@ class Example:
     target: str = ""
     padding: bool = False
     features: Tensor | None = None
-    source: int = 0
+    source: int | None = None
 
 
 @dataclass
@@ -205,12 +205,15 @@ class TrainingCollator:
         box_rows       [1]     0
         box_tokens     [1, 5]  where `<|det|>` and x1, y1, x2, y2 stand in the sequence
         box_values     [1, 4]  coordinates, 0..999
-        sources        [2]     the number of each page's dataset in a mixture
         pixel_values, pixel_values_local, num_local_patches: as the stock image processor returns them
 
     Examples with stored features have no image: instead of the last three there is
 
         vision_features [V - 2, width]  the pages' features one after the other; a separator a page has none
+
+    Examples of a mixture have in addition
+
+        sources        [2]     the number of each page's dataset
 
     Never truncates: pages that are too long are left out before (`PageTasks`). A padding example keeps its labels
     but has weight 0 and no boxes.
@@ -239,13 +242,14 @@ class TrainingCollator:
             for row, (prompt, target) in enumerate(pairs)
             for indices, values in zip(target.box_tokens, target.box_values, strict=True)
         ]
+        if examples[0].source is not None:
+            batch["sources"] = torch.tensor([example.source for example in examples])
         pad = self.prompts.tokenizer.pad_token_id
         return batch | {
             "input_ids": _padded([prompt + target.ids for prompt, target in pairs], pad),
             "attention_mask": _padded([[1] * len(prompt + target.ids) for prompt, target in pairs], 0),
             "labels": _padded([[IGNORED] * len(prompt) + target.ids for prompt, target in pairs], IGNORED),
             "token_weights": _padded([[0.0] * len(prompt) + target.weights for prompt, target in pairs], 0.0),
-            "sources": torch.tensor([example.source for example in examples]),
             "box_rows": torch.tensor([row for row, _, _ in boxes], dtype=torch.long),
             "box_tokens": torch.tensor([indices for _, indices, _ in boxes], dtype=torch.long).view(-1, 5),
             "box_values": torch.tensor([values for _, _, values in boxes], dtype=torch.long).view(-1, 4),

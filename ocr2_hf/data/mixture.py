@@ -2,60 +2,72 @@
 
 import copy
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import accumulate
 
 import numpy as np
 from datasets import Dataset
 from torch.utils.data import Dataset as TorchDataset
 
 from ocr2_hf.data.collator import Example
+from ocr2_hf.data.load import load_dataset
 from ocr2_hf.data.page_tasks import PageTasks
+from ocr2_hf.data.shares import STOPPING_STRATEGY, apportioned, epoch_counts
 from ocr2_hf.errors import WorkError
-
-# When an epoch ends: as soon as a source would have to be repeated, or once every page of every source was there.
-STOPPING_STRATEGIES = ("first_exhausted", "all_exhausted")
 
 
 @dataclass(frozen=True)
 class DatasetMixture:
-    """Datasets by name, the share of the examples that each has (of their sum), and when an epoch ends."""
+    """Datasets by name, what each has of the examples (a part of the sum of all `shares`), and when an epoch ends
+    (`ocr2_hf.data.shares`)."""
 
     datasets: Mapping[str, Dataset]
     shares: Mapping[str, float]
-    stopping_strategy: str = STOPPING_STRATEGIES[0]
+    stopping_strategy: str = STOPPING_STRATEGY
+
+
+def load_mixture(shares: Mapping[str, float], split: str, stopping_strategy: str = STOPPING_STRATEGY) -> DatasetMixture:
+    """The same split of every dataset named in `shares`; raises what `load_dataset` does."""
+    return DatasetMixture({name: load_dataset(name, split=split) for name in shares}, shares, stopping_strategy)
 
 
 class PageMixture(TorchDataset):
     """`PageTasks` of several sources as one, with the same number of examples of each in every epoch.
 
-    `counts`: examples of an epoch by source; they stand one source after the other. A source that gives only some of
-    its pages goes through all of them from epoch to epoch, in an order drawn once, and no page comes twice in an epoch;
-    one that is repeated gives every page equally often, or one time more, with its task and augmentation drawn anew
-    each time. All of it depends on seed, epoch and index alone.
+    `shares` add up to 1; `counts` are an epoch's examples by source, which stand one source after the other, in the
+    order of their names. A source that gives only some of its pages goes through all of them from epoch to epoch, in an
+    order drawn once, and no page comes twice in an epoch; one that is repeated gives every page equally often, or one
+    time more, with its task and augmentation drawn anew each time. All of it depends on seed, epoch and index alone.
     """
 
-    def __init__(self, sources: Mapping[str, PageTasks], shares: Mapping[str, float], stopping_strategy: str):
-        """Raises `WorkError` for a source without pages, or with too small a share for one example."""
-        self.sources = dict(sources)
-        self.counts = epoch_counts({name: len(pages) for name, pages in sources.items()}, shares, stopping_strategy)
-        self._orders = [
-            np.random.default_rng([pages.seed, number]).permutation(len(pages))
-            for number, pages in enumerate(self.sources.values())
-        ]
+    def __init__(
+        self, sources: Mapping[str, PageTasks], shares: Mapping[str, float], stopping_strategy: str | None = None
+    ):
+        """Without a strategy every page comes once: for evaluation. Raises `WorkError` for a source without pages, or
+        with too small a share for one example."""
+        self.sources = dict(sorted(sources.items()))
+        total = sum(shares[name] for name in self.sources)
+        self.shares = {name: shares[name] / total for name in self.sources}
+        sizes = {name: len(pages) for name, pages in self.sources.items()}
+        if empty := [name for name, size in sizes.items() if not size]:
+            raise WorkError(f"no pages are left of {', '.join(empty)}")
+        self.counts = epoch_counts(sizes, self.shares, stopping_strategy) if stopping_strategy else sizes
+        self._starts = list(accumulate(self.counts.values(), initial=0))
+        draw = np.random.default_rng(self.seed)
+        self._orders = [draw.permutation(size) for size in sizes.values()]
 
     def __len__(self) -> int:
-        return sum(self.counts.values())
+        return self._starts[-1]
 
     def __getitem__(self, index: int) -> Example:
-        source, page, draw = (int(each[index]) for each in self._epoch_plan(self.epoch))
-        return self._pages[source].example(page, draw, source)
+        source, page, epoch = self._place(index)
+        return replace(self._pages[source].example(page, epoch), source=source)
 
     def token_counts(self, index: int) -> tuple[int, int]:
         """Tokens of an example's prompt and target; see `PageTasks.token_counts`."""
-        source, page, draw = (int(each[index]) for each in self._epoch_plan(self.epoch))
-        return self._pages[source].token_counts(page, draw)
+        source, page, epoch = self._place(index)
+        return self._pages[source].token_counts(page, epoch)
 
     @property
     def _pages(self) -> list[PageTasks]:
@@ -76,29 +88,30 @@ class PageMixture(TorchDataset):
         for pages in self._pages:
             pages.set_epoch(epoch)
 
-    @property
-    def dropped(self) -> dict[str, int]:
-        """Pages that are left out, by reason, of all sources."""
-        return sum((Counter(pages.dropped) for pages in self._pages), Counter())
-
-    def indices(self, source: str) -> range:
-        """The examples of a source."""
-        ends = np.cumsum([0, *self.counts.values()])
-        number = list(self.counts).index(source)
-        return range(int(ends[number]), int(ends[number + 1]))
+    def spread(self, count: int) -> list[int]:
+        """So many examples, of each source its share, but one at least; see `PageTasks.spread`."""
+        wanted = apportioned(count, self.shares)
+        return [
+            start + index
+            for start, (name, pages) in zip(self._starts, self.sources.items(), strict=False)
+            for index in pages.spread(max(1, wanted[name]))
+        ]
 
     def drawn_lengths(self) -> np.ndarray:
         """Tokens [examples] in this epoch; see `PageTasks.drawn_lengths`."""
-        return np.concatenate(
-            [self._pages[source].drawn_lengths(draw)[page] for source, page, draw in self._runs(self.epoch)]
-        )
+        lengths = []
+        for source, (pages, count) in enumerate(zip(self._pages, self.counts.values(), strict=True)):
+            for number in range(-(-count // len(pages))):
+                run, epoch = self._run(source, number)
+                lengths.append(pages.drawn_lengths(epoch)[run])
+        return np.concatenate(lengths)
 
     def longest_lengths(self) -> np.ndarray:
         """Tokens [examples], as if every epoch drew the longest pages with their longest tasks: none has more."""
         lengths = []
         for pages, count in zip(self._pages, self.counts.values(), strict=True):
             longest = np.sort(pages.longest_lengths())[::-1]
-            lengths += [longest] * (count // len(longest)) + [longest[: count % len(longest)]]
+            lengths.append(np.resize(longest, count))
         return np.concatenate(lengths)
 
     def unchanged(self) -> "PageMixture":
@@ -114,44 +127,28 @@ class PageMixture(TorchDataset):
         mixture.sources = sources
         return mixture
 
-    def _runs(self, epoch: int) -> Iterator[tuple[int, np.ndarray, int]]:
-        """Runs of examples of one source that are drawn together: the source, its pages, and the epoch of the draw."""
-        for source, (pages, count) in enumerate(zip(self._pages, self.counts.values(), strict=True)):
-            size = len(pages)
-            whole, rest = divmod(count, size)
-            runs = [np.arange(size)] * whole
-            if rest:
-                runs.append(self._orders[source][(epoch * rest + np.arange(rest)) % size])
-            for number, run in enumerate(runs):
-                yield source, run, epoch * len(runs) + number
+    def _place(self, index: int) -> tuple[int, int, int]:
+        """The source of an example, its page there, and the epoch that it is drawn as."""
+        source = int(np.searchsorted(self._starts, index, side="right")) - 1
+        number, place = divmod(index - self._starts[source], len(self._pages[source]))
+        run, epoch = self._run(source, number)
+        return source, int(run[place]), epoch
 
-    @lru_cache(maxsize=2)  # noqa: B019  # of a training's pages there is one
-    def _epoch_plan(self, epoch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Source, page and epoch of the draw [examples]."""
-        runs = list(self._runs(epoch))
-        sources, draws = (np.repeat([run[at] for run in runs], [len(run[1]) for run in runs]) for at in (0, 2))
-        return sources, np.concatenate([run[1] for run in runs]), draws
+    def _run(self, source: int, number: int) -> tuple[np.ndarray, int]:
+        """One run of an epoch through the pages of a source, all or some of them, and the epoch that it is drawn as."""
+        size, count = len(self._pages[source]), list(self.counts.values())[source]
+        rest = min(size, count - number * size)
+        run = np.arange(rest)
+        if rest < size:
+            run = self._orders[source][(self.epoch * rest + run) % size]
+        return run, self.epoch * -(-count // size) + number
 
 
-def epoch_counts(sizes: Mapping[str, int], shares: Mapping[str, float], stopping_strategy: str) -> dict[str, int]:
-    """Examples of an epoch by source, in the proportion of `shares`, of sources with so many pages.
+def sources_of(pages: PageTasks | PageMixture) -> dict[str, PageTasks]:
+    """The pages by the name of their source; those of a single dataset have none."""
+    return pages.sources if isinstance(pages, PageMixture) else {"": pages}
 
-    Raises `WorkError` for a source without pages, or with too small a share for one example.
-    """
-    if empty := [name for name, size in sizes.items() if not size]:
-        raise WorkError(f"no training pages are left of {', '.join(empty)}")
-    total = sum(shares[name] for name in sizes)
-    wanted = {name: shares[name] / total for name in sizes}
-    epochs = [size / wanted[name] for name, size in sizes.items()]
-    # A little more, for shares whose quotient is no whole number by rounding alone.
-    examples = int(min(epochs) + 1e-6) if stopping_strategy == "first_exhausted" else -int(-max(epochs) // 1)
-    exact = {name: wanted[name] * examples for name in sizes}
-    counts = {name: int(quota) for name, quota in exact.items()}
-    for name in sorted(exact, key=lambda name: counts[name] - exact[name])[: examples - sum(counts.values())]:
-        counts[name] += 1
-    if few := [name for name, count in counts.items() if not count]:
-        raise WorkError(
-            f"{', '.join(few)}: with so small a share not one example of an epoch of {examples}; raise the share, or "
-            "set stopping_strategy: all_exhausted"
-        )
-    return counts
+
+def dropped(pages: PageTasks | PageMixture) -> dict[str, int]:
+    """Pages that are left out, by reason, of all sources."""
+    return dict(sum((Counter(each.dropped) for each in sources_of(pages).values()), Counter()))

@@ -98,8 +98,8 @@ class PageTasks(TorchDataset):
     def __getitem__(self, index: int) -> Example:
         return self.example(index, self.epoch)
 
-    def example(self, index: int, epoch: int, source: int = 0) -> Example:
-        """An example as this epoch draws it; `source` tells its dataset among those of a mixture."""
+    def example(self, index: int, epoch: int) -> Example:
+        """An example as this epoch draws it."""
         task, page, choice = self._task(index, epoch), self._record(index), self._choice(epoch)
         features = None if self.features is None else self.features[self.view(index)]
         image = self.image(index) if features is None else None
@@ -110,7 +110,7 @@ class PageTasks(TorchDataset):
         prompt, target = build_example(task, page, self.prompts, choice)
         if task == "table":
             image, _ = crop_table(image, chosen_table(page, choice).box, self.settings)
-        return Example(page["id"], image, prompt, target, features=features, source=source)
+        return Example(page["id"], image, prompt, target, features=features)
 
     def image(self, index: int) -> Image.Image:
         """The image of an example, or of its section of the page, before augmentation."""
@@ -142,6 +142,10 @@ class PageTasks(TorchDataset):
     def roles(self) -> set[str]:
         """Roles of the tokens in the pages' targets, likewise."""
         return self._targets.roles
+
+    def spread(self, count: int) -> list[int]:
+        """So many examples, all where there are fewer, evenly spaced."""
+        return np.linspace(0, len(self) - 1, min(count, len(self))).round().astype(int).tolist()
 
     def visual_tokens(self) -> list[int]:
         """How many every example has."""

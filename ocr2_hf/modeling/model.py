@@ -21,7 +21,7 @@ from ocr2_hf.data.collator import IGNORED
 from ocr2_hf.document.grounding import COORDINATE_MAX
 from ocr2_hf.modeling.box_head import BoxHead, save_box_head, split_box_head
 from ocr2_hf.modeling.head import OCR2Head, autocast_dtype
-from ocr2_hf.modeling.losses import TERMS, ForwardPass, LossSettings, term_counts, term_means, weighted_sum
+from ocr2_hf.modeling.losses import TERMS, ForwardPass, LossSettings, by_page, term_counts, term_means, weighted_sum
 
 VIEWS_AT_ONCE = 6  # a page's tiles: enough work for a GPU
 
@@ -30,16 +30,15 @@ VIEWS_AT_ONCE = 6  # a page's tiles: enough work for a GPU
 class OCR2Output(ModelOutput):
     """What a training forward returns.
 
-    `loss`: the loss of this batch on its own. `sums`: its terms by name (`losses.TERMS`) before they are normalised,
-    `counts`: their normalisers; plain dicts, through which every wrapper finds the tensors. `page_sums`: the terms of
-    each page [pages], without a gradient. `correct` of `tokens` tokens with a weight are right when the truth is fed.
+    `loss`: the loss of this batch on its own. `sums` [pages]: its terms by name (`losses.TERMS`) before they are
+    normalised, `counts` [pages]: their normalisers; plain dicts, through which every wrapper finds the tensors.
+    `correct` of `tokens` tokens with a weight are right when the truth is fed.
     `bbox_preds` [boxes, 4]: predicted boxes in [0, 1], in the order of `box_tokens`.
     """
 
     loss: Tensor | None = None
     sums: dict[str, Tensor] | None = None
     counts: dict[str, Tensor] | None = None
-    page_sums: dict[str, Tensor] | None = None
     correct: Tensor | None = None
     tokens: Tensor | None = None
     bbox_preds: Tensor | None = None
@@ -254,7 +253,7 @@ class OCR2Model(_LibraryModel, DeepseekOcr2ForConditionalGeneration):
         weights_N = weights_BL[:, 1:][supervised_BL]
         # Which supervised token predicts a coordinate: the one before it.
         row_of = (supervised_BL.flatten().cumsum(0) - 1).view_as(supervised_BL)
-        text_sum, token_losses, correct, expected = self.lm_head(
+        losses_N, correct, expected = self.lm_head(
             hidden_BLH[:, :-1][supervised_BL],
             labels[supervised_BL],
             weights_N,
@@ -268,17 +267,15 @@ class OCR2Model(_LibraryModel, DeepseekOcr2ForConditionalGeneration):
             # The first position is there so that the head runs, and gets a (zero) gradient, on pages without boxes.
             states = torch.cat([hidden_BLH[:1, 0], hidden_BLH[box_rows, box_tokens[:, 0]]])
             predicted = self.box_head(states)[1:]
-        pages_N = torch.arange(len(labels), device=labels.device)[:, None].expand_as(labels)[supervised_BL]
-        text_B = token_losses.new_zeros(len(labels)).index_add(0, pages_N, token_losses)
-        target_N4 = targets["box_values"].float() / COORDINATE_MAX
-        done = ForwardPass(hidden_BLH, text_sum, text_B, predicted, target_N4, box_rows, settings)
-        sums = {name: term.sum(done) for name, term in TERMS.items()}
+        text_B = by_page(losses_N, supervised_BL.nonzero()[:, 0], len(labels))
+        truth = targets["box_values"].float() / COORDINATE_MAX
+        done = ForwardPass(hidden_BLH, text_B, predicted, truth, box_rows, settings)
+        sums = {name: term.sums(done) for name, term in TERMS.items()}
         counts = term_counts(inputs | targets | {"token_weights": weights_BL})
         return OCR2Output(
             loss=weighted_sum(term_means(sums, counts), settings.weights),
             sums=sums,
             counts=counts,
-            page_sums={name: term.page_sums(done) for name, term in TERMS.items()},
             correct=correct,
             tokens=(weights_N > 0).sum(),
             bbox_preds=predicted,

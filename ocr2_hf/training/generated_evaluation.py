@@ -4,7 +4,6 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import nn
@@ -41,7 +40,7 @@ class Sample:
     def of(cls, pages: PageTasks, count: int, limit: int | None, context: int) -> "Sample":
         """`count` of the pages. `limit` None: `MARGIN` times what the longest of their references takes; the margin
         ends where the longest of their prompts and an answer fill the model's `context` (tokens)."""
-        indices = np.linspace(0, len(pages) - 1, min(count, len(pages))).round().astype(int).tolist()
+        indices = pages.spread(count)
         prompts, references = zip(*map(pages.token_counts, indices), strict=True)
         longest = max(references)
         limit = limit or max(longest, min(math.ceil(MARGIN * longest), context - max(prompts)))
