@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from transformers import get_scheduler
 
 from ocr2_hf.evaluation.registry import METRICS
-from ocr2_hf.recipe_fields import KEYS, LOSS_WEIGHTS, best_model_metrics
+from ocr2_hf.recipe_fields import KEYS, LOSS_WEIGHTS, best_model_metrics, split_metric
 from ocr2_hf.recipe_library import LIBRARY_ROWS, Get, refusal
 
 Check = Callable[[Get], Iterable[str]]
@@ -37,7 +37,7 @@ def checked(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
 
 def _reasons(name: str, value: Any, error: ValidationError) -> list[str]:
     """One line for every place in the value that is wrong: `tasks: ocr: -1: input should be ...`."""
-    told: dict[str, set[str]] = {}
+    told: dict[tuple[str, str], set[str]] = {}
     for detail in error.errors():
         where, inner = name, value
         # pydantic's place: keys of dicts, "[key]" for a key itself, and between them the names of a union's types.
@@ -45,8 +45,14 @@ def _reasons(name: str, value: Any, error: ValidationError) -> list[str]:
             if isinstance(inner, dict) and step in inner:
                 where, inner = f"{where}: {step}", inner[step]
         reason = detail["msg"].removeprefix("Value error, ")
-        told.setdefault(f"{where}: {detail['input']!r}", set()).add(reason[0].lower() + reason[1:])
-    return [f"{where}: {'; or '.join(sorted(reasons))}" for where, reasons in told.items()]
+        told.setdefault((where, repr(detail["input"])), set()).add(reason[0].lower() + reason[1:])
+    # What is wrong inside a mapping is told, and not that a mapping is no string either.
+    inside = {where for where, _ in told}
+    return [
+        f"{where}: {value}: {'; or '.join(sorted(reasons))}"
+        for (where, value), reasons in told.items()
+        if not any(other.startswith(f"{where}: ") for other in inside)
+    ]
 
 
 class _BrokenError(Exception):
@@ -89,6 +95,21 @@ def _in_full(get: Get) -> list[str]:
 def _no_dataset(get: Get) -> Iterator[str]:
     if not get("dataset"):
         yield "dataset: say which built dataset or Hub id to train on"
+
+
+def _mixture(get: Get) -> Iterator[str]:
+    """What is measured on a source is called `SOURCE_loss`, and some names are taken."""
+    for key in ("dataset", "eval_dataset"):
+        for name in _sources(get(key)):
+            if name in ("train", "eval", "guard") or name.startswith("eval_"):
+                yield f"{key}: {name}_loss would be taken for another row of the log; build it under another name"
+    if not isinstance(get("dataset"), dict) and get("stopping_strategy") != KEYS["stopping_strategy"].default:
+        yield "stopping_strategy: without effect, dataset names one dataset"
+
+
+def _sources(dataset: Any) -> Collection[str]:
+    """The sources of a mixture; a single dataset is none."""
+    return dataset.keys() if isinstance(dataset, dict) else ()
 
 
 def _nothing_trains(get: Get) -> Iterator[str]:
@@ -269,9 +290,12 @@ def _early_stopping(get: Get) -> Iterator[str]:
 def _best_model(get: Get) -> Iterator[str]:
     if get("save_strategy") == "best" and get("metric_for_best_model") is None:
         yield "save_strategy: best: by which measure? set metric_for_best_model"
-    metric, known = (get("metric_for_best_model") or "loss").removeprefix("eval_"), best_model_metrics()
-    if metric not in known:
-        yield f"metric_for_best_model: {metric!r} is none of {', '.join(known)}"
+    name, known = (get("metric_for_best_model") or "loss").removeprefix("eval_"), best_model_metrics()
+    source, metric = split_metric(name)
+    sources = _sources(get("eval_dataset") or get("dataset"))
+    if metric not in known or (source and source not in sources):
+        alone = f", also after {', '.join(f'{each}_' for each in sources)}" if sources else ""
+        yield f"metric_for_best_model: {name!r} is none of {', '.join(known)}{alone}"
     greater = get("greater_is_better")
     if greater is not None and greater != known.get(metric, greater):
         yield f"greater_is_better: {greater}: would keep the worst checkpoint by {metric}; leave it out"
@@ -288,7 +312,7 @@ def _hub(get: Get) -> Iterator[str]:
 
 
 _CHECKS: tuple[Check, ...] = (
-    *(_no_dataset, _nothing_trains, _nothing_to_learn, _adapters, _precision, _splitting),
+    *(_no_dataset, _mixture, _nothing_trains, _nothing_to_learn, _adapters, _precision, _splitting),
     *(_loop_guard, _vision_cache, _token_batches, _box_head, _guard, _early_stopping, _best_model, _hub),
     *(partial(_rate, part) for part in ("vision", "projector", "box_head")),
     *(_schedule, _optimizer_arguments, _workers, _evaluations),

@@ -1,7 +1,6 @@
 """Pages of several datasets in one training, each with its share of the examples."""
 
 import copy
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -11,10 +10,9 @@ from datasets import Dataset
 from torch.utils.data import Dataset as TorchDataset
 
 from ocr2_hf.data.collator import Example
-from ocr2_hf.data.load import load_dataset
 from ocr2_hf.data.page_tasks import PageTasks
 from ocr2_hf.data.shares import STOPPING_STRATEGY, apportioned, epoch_counts
-from ocr2_hf.errors import WorkError
+from ocr2_hf.errors import UsageError, WorkError
 
 
 @dataclass(frozen=True)
@@ -26,10 +24,9 @@ class DatasetMixture:
     shares: Mapping[str, float]
     stopping_strategy: str = STOPPING_STRATEGY
 
-
-def load_mixture(shares: Mapping[str, float], split: str, stopping_strategy: str = STOPPING_STRATEGY) -> DatasetMixture:
-    """The same split of every dataset named in `shares`; raises what `load_dataset` does."""
-    return DatasetMixture({name: load_dataset(name, split=split) for name in shares}, shares, stopping_strategy)
+    def __post_init__(self) -> None:
+        if self.datasets.keys() != self.shares.keys() or min(self.shares.values(), default=0) <= 0:
+            raise UsageError(f"every dataset of {', '.join(self.datasets)} needs a share above 0: {dict(self.shares)}")
 
 
 class PageMixture(TorchDataset):
@@ -50,8 +47,10 @@ class PageMixture(TorchDataset):
         total = sum(shares[name] for name in self.sources)
         self.shares = {name: shares[name] / total for name in self.sources}
         sizes = {name: len(pages) for name, pages in self.sources.items()}
-        if empty := [name for name, size in sizes.items() if not size]:
-            raise WorkError(f"no pages are left of {', '.join(empty)}")
+        for name, pages in self.sources.items():
+            if not pages:
+                reasons = ", ".join(f"{count} {reason}" for reason, count in pages.dropped.items())
+                raise WorkError(f"no pages of {name} are left: {reasons or 'it has none'}")
         self.counts = epoch_counts(sizes, self.shares, stopping_strategy) if stopping_strategy else sizes
         self._starts = list(accumulate(self.counts.values(), initial=0))
         draw = np.random.default_rng(self.seed)
@@ -96,6 +95,20 @@ class PageMixture(TorchDataset):
             for start, (name, pages) in zip(self._starts, self.sources.items(), strict=False)
             for index in pages.spread(max(1, wanted[name]))
         ]
+
+    def told(self) -> str:
+        """What an epoch has of each source, and which of them run out in it: a line each."""
+        lines = [f"examples of an epoch: {len(self):,}"]
+        width = max(map(len, self.sources))
+        for (name, count), pages in zip(self.counts.items(), self._pages, strict=True):
+            size = len(pages)
+            becomes = f"all of them in {size / count:.1f} epochs"
+            if count > size:
+                becomes = f"runs out and is repeated, {count / size:.1f} times in all"
+            elif size - count < 1:
+                becomes = "runs out, and the epoch ends"
+            lines.append(f"  {name:<{width}}  {self.shares[name]:>6.1%}  {count:>7,} of {size:,} pages: {becomes}")
+        return "\n".join(lines)
 
     def drawn_lengths(self) -> np.ndarray:
         """Tokens [examples] in this epoch; see `PageTasks.drawn_lengths`."""
@@ -147,8 +160,3 @@ class PageMixture(TorchDataset):
 def sources_of(pages: PageTasks | PageMixture) -> dict[str, PageTasks]:
     """The pages by the name of their source; those of a single dataset have none."""
     return pages.sources if isinstance(pages, PageMixture) else {"": pages}
-
-
-def dropped(pages: PageTasks | PageMixture) -> dict[str, int]:
-    """Pages that are left out, by reason, of all sources."""
-    return dict(sum((Counter(each.dropped) for each in sources_of(pages).values()), Counter()))

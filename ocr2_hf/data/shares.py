@@ -11,6 +11,13 @@ STOPPING_STRATEGIES = ("first_exhausted", "all_exhausted")
 STOPPING_STRATEGY = STOPPING_STRATEGIES[0]
 
 
+def shares_of(dataset: str | Mapping[str, float] | None) -> dict[str, float]:
+    """The datasets that a recipe's `dataset` names, and their shares; {} where it names none."""
+    if isinstance(dataset, Mapping):
+        return dict(dataset)
+    return {str(dataset): 1.0} if dataset else {}
+
+
 def epoch_counts(sizes: Mapping[str, int], shares: Mapping[str, float], stopping_strategy: str) -> dict[str, int]:
     """Examples of an epoch by source, in the proportion of `shares`, which add up to 1, of sources with so many pages.
 

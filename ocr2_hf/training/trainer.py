@@ -242,8 +242,8 @@ class OCR2Trainer(Trainer):
 
         Terms are sums over sums, over all processes; no page counts twice. Returns and logs `eval_loss`,
         `eval_loss_text`, `eval_loss_box`, `eval_token_accuracy`, `eval_cer`, `eval_bbox_iou` and more; where
-        `eval_max_new_tokens` cuts references of the pages read, `eval_references_cut` of them. Of a mixture all pages of
-        every source count, weighted to its share; what was measured on a source alone is there too, as
+        `eval_max_new_tokens` cuts references of the pages read, `eval_references_cut` of them. Of a mixture all pages
+        of every source count, weighted to its share; what was measured on a source alone is there too, as
         `eval_SOURCE_loss`.
         """
         pages = eval_dataset if eval_dataset is not None else self.eval_dataset
