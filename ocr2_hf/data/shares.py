@@ -29,9 +29,10 @@ def epoch_counts(sizes: Mapping[str, int], shares: Mapping[str, float], stopping
     examples = math.floor(min(epochs) + 1e-6) if first else math.ceil(max(epochs) - 1e-6)
     counts = apportioned(examples, shares)
     if few := [name for name, count in counts.items() if not count]:
+        ends = min(sizes, key=lambda name: sizes[name] / shares[name])
         raise WorkError(
-            f"{', '.join(few)}: with so small a share not one of the {examples} examples of an epoch; raise the share, "
-            "or set stopping_strategy: all_exhausted"
+            f"{', '.join(few)}: with so small a share not one of the {examples} examples of an epoch, which ends with "
+            f"{ends}; raise the share, or set stopping_strategy: all_exhausted"
         )
     return counts
 
