@@ -87,7 +87,7 @@ def test_what_is_left_over_goes_to_the_largest_remainders():
 
 
 def test_too_small_a_share_and_a_source_without_pages_are_refused():
-    with pytest.raises(WorkError, match="^b: with so small a share not one of the 3 examples .*, which ends with a"):
+    with pytest.raises(WorkError, match=r"^b: with so small a share not one of the 3 examples .*, which ends with a"):
         mixture({"a": 3, "b": 50}, {"a": 99, "b": 1})
     sources = {"a": PageTasks(lines_of("a", 2), processor(), TASKS), "b": PageTasks(questions(), processor(), TASKS)}
     with pytest.raises(WorkError, match="no pages of b are left: 3 nothing for these tasks"):
