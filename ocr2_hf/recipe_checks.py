@@ -37,22 +37,18 @@ def checked(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
 
 def _reasons(name: str, value: Any, error: ValidationError) -> list[str]:
     """One line for every place in the value that is wrong: `tasks: ocr: -1: input should be ...`."""
-    told: dict[tuple[str, str], set[str]] = {}
-    for detail in error.errors():
+    told: dict[str, set[str]] = {}
+    # What is wrong inside a mapping is told, and not that a mapping is no string either.
+    inside = [detail for detail in error.errors() if isinstance(value, dict) and detail["input"] is not value]
+    for detail in inside or error.errors():
         where, inner = name, value
         # pydantic's place: keys of dicts, "[key]" for a key itself, and between them the names of a union's types.
         for step in detail["loc"][:-2] if "[key]" in detail["loc"] else detail["loc"]:
             if isinstance(inner, dict) and step in inner:
                 where, inner = f"{where}: {step}", inner[step]
         reason = detail["msg"].removeprefix("Value error, ")
-        told.setdefault((where, repr(detail["input"])), set()).add(reason[0].lower() + reason[1:])
-    # What is wrong inside a mapping is told, and not that a mapping is no string either.
-    inside = {where for where, _ in told}
-    return [
-        f"{where}: {value}: {'; or '.join(sorted(reasons))}"
-        for (where, value), reasons in told.items()
-        if not any(other.startswith(f"{where}: ") for other in inside)
-    ]
+        told.setdefault(f"{where}: {detail['input']!r}", set()).add(reason[0].lower() + reason[1:])
+    return [f"{where}: {'; or '.join(sorted(reasons))}" for where, reasons in told.items()]
 
 
 class _BrokenError(Exception):

@@ -90,8 +90,8 @@ def draw_curves(log_history: Sequence[Row], path: str | Path) -> None:
     Written beside and moved into place; rows without anything to draw write nothing. Where rows name their `stage`,
     lines mark where stages begin.
     """
-    told = {name for row in log_history for name in row if len(series(log_history, name)[0])}
-    panels = [panel for panel in all_panels(log_history) if not told.isdisjoint(panel.columns)]
+    panels = all_panels(log_history)
+    panels = [panel for panel in panels if any(len(series(log_history, name)[0]) for name in panel.columns)]
     if not panels:
         return
     lines = -(-len(panels) // 2)
