@@ -6,6 +6,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "load_dataset": "ocr2_hf.data.load",
+    "DatasetMixture": "ocr2_hf.data.mixture",
     "OCR2Trainer": "ocr2_hf.training.trainer",
     "OCR2TrainingArguments": "ocr2_hf.recipe",
     "DocumentReader": "ocr2_hf.reading.reader",

@@ -25,7 +25,7 @@ from ocr2_hf.recipe_fields import (
     ModelArguments,
     OCR2TrainingArguments,
 )
-from ocr2_hf.recipe_file import RECIPE_FILE, read_yaml
+from ocr2_hf.recipe_file import RECIPE_FILE, parse_yaml, read_yaml
 from ocr2_hf.recipe_library import LIBRARY_ROWS, without_effect
 
 __all__ = [
@@ -199,6 +199,6 @@ def _plain(name: str, text: str) -> Any:
     if not text.startswith(("{", "[")) and text != "null":
         return text
     try:
-        return yaml.safe_load(text)
+        return parse_yaml(text)
     except yaml.YAMLError as error:
         raise UsageError(f"--{name} {text}: not valid YAML ({str(error).splitlines()[0]})") from error

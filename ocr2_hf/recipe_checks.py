@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from transformers import get_scheduler
 
 from ocr2_hf.evaluation.registry import METRICS
-from ocr2_hf.recipe_fields import KEYS, LOSS_WEIGHTS, best_model_metrics
+from ocr2_hf.recipe_fields import KEYS, LOSS_WEIGHTS, best_model_metrics, split_metric
 from ocr2_hf.recipe_library import LIBRARY_ROWS, Get, refusal
 
 Check = Callable[[Get], Iterable[str]]
@@ -38,7 +38,9 @@ def checked(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
 def _reasons(name: str, value: Any, error: ValidationError) -> list[str]:
     """One line for every place in the value that is wrong: `tasks: ocr: -1: input should be ...`."""
     told: dict[str, set[str]] = {}
-    for detail in error.errors():
+    # What is wrong inside a mapping is told, and not that a mapping is no string either.
+    inside = [detail for detail in error.errors() if isinstance(value, dict) and detail["input"] is not value]
+    for detail in inside or error.errors():
         where, inner = name, value
         # pydantic's place: keys of dicts, "[key]" for a key itself, and between them the names of a union's types.
         for step in detail["loc"][:-2] if "[key]" in detail["loc"] else detail["loc"]:
@@ -89,6 +91,21 @@ def _in_full(get: Get) -> list[str]:
 def _no_dataset(get: Get) -> Iterator[str]:
     if not get("dataset"):
         yield "dataset: say which built dataset or Hub id to train on"
+
+
+def _mixture(get: Get) -> Iterator[str]:
+    """What is measured on a source is called `SOURCE_loss`, and some names are taken."""
+    for key in ("dataset", "eval_dataset"):
+        for name in _sources(get(key)):
+            if name in ("train", "eval", "guard") or name.startswith("eval_"):
+                yield f"{key}: {name}_loss would be taken for another row of the log; build it under another name"
+    if not isinstance(get("dataset"), dict) and get("stopping_strategy") != KEYS["stopping_strategy"].default:
+        yield "stopping_strategy: without effect, dataset names one dataset"
+
+
+def _sources(dataset: Any) -> Collection[str]:
+    """The sources of a mixture; a single dataset is none."""
+    return dataset.keys() if isinstance(dataset, dict) else ()
 
 
 def _nothing_trains(get: Get) -> Iterator[str]:
@@ -269,9 +286,12 @@ def _early_stopping(get: Get) -> Iterator[str]:
 def _best_model(get: Get) -> Iterator[str]:
     if get("save_strategy") == "best" and get("metric_for_best_model") is None:
         yield "save_strategy: best: by which measure? set metric_for_best_model"
-    metric, known = (get("metric_for_best_model") or "loss").removeprefix("eval_"), best_model_metrics()
-    if metric not in known:
-        yield f"metric_for_best_model: {metric!r} is none of {', '.join(known)}"
+    name, known = (get("metric_for_best_model") or "loss").removeprefix("eval_"), best_model_metrics()
+    source, metric = split_metric(name)
+    sources = _sources(get("eval_dataset") or get("dataset"))
+    if metric not in known or (source and source not in sources):
+        alone = f", also after {', '.join(f'{each}_' for each in sources)}" if sources else ""
+        yield f"metric_for_best_model: {name!r} is none of {', '.join(known)}{alone}"
     greater = get("greater_is_better")
     if greater is not None and greater != known.get(metric, greater):
         yield f"greater_is_better: {greater}: would keep the worst checkpoint by {metric}; leave it out"
@@ -288,7 +308,7 @@ def _hub(get: Get) -> Iterator[str]:
 
 
 _CHECKS: tuple[Check, ...] = (
-    *(_no_dataset, _nothing_trains, _nothing_to_learn, _adapters, _precision, _splitting),
+    *(_no_dataset, _mixture, _nothing_trains, _nothing_to_learn, _adapters, _precision, _splitting),
     *(_loop_guard, _vision_cache, _token_batches, _box_head, _guard, _early_stopping, _best_model, _hub),
     *(partial(_rate, part) for part in ("vision", "projector", "box_head")),
     *(_schedule, _optimizer_arguments, _workers, _evaluations),

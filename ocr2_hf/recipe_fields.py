@@ -29,6 +29,7 @@ from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
 from ocr2_hf.data.augment import augment_problems
 from ocr2_hf.data.collator import ROLES
+from ocr2_hf.data.shares import STOPPING_STRATEGIES, STOPPING_STRATEGY
 from ocr2_hf.data.tasks import PROMPTS
 from ocr2_hf.decoding import NO_REPEAT_NGRAM, NO_REPEAT_WINDOW
 from ocr2_hf.document.hub_names import BASE_MODEL
@@ -83,6 +84,9 @@ _LEARNS_TO_END = _must(
 )
 
 
+Shares = dict[str, PositiveFloat]
+
+
 @dataclass
 class ModelArguments:
     """Which model, and what of it trains."""
@@ -132,9 +136,22 @@ class ModelArguments:
 class DataArguments:
     """Which pages."""
 
-    dataset: str = _key("", "Name of a built dataset or a Hub id to train on.")
+    dataset: str | Shares = _key(
+        "",
+        "Name of a built dataset or a Hub id to train on; or several, each with its share of the examples: "
+        "{letters: 0.8, general: 0.2}.",
+    )
+    stopping_strategy: Literal[STOPPING_STRATEGIES] = _key(
+        STOPPING_STRATEGY,
+        "Several datasets: an epoch ends before any page comes twice (first_exhausted), or once every page was there, "
+        "those of the smaller ones several times (all_exhausted).",
+    )
     train_split: str = _key("train", "Split to train on.")
-    eval_dataset: str | None = _changeable(None, "Dataset to evaluate on; null: the same dataset.")
+    eval_dataset: str | Shares | None = _changeable(
+        None,
+        "Dataset to evaluate on; or several, as in `dataset`, each alone and all together by their shares; null: the "
+        "same as `dataset`.",
+    )
     eval_split: str = _changeable("validation", "Split to evaluate on.")
     guard_dataset: str | None = _key(
         None,
@@ -269,7 +286,7 @@ class OCR2TrainingArguments(LossArguments, PageArguments, TrainingArguments):
         # the worst checkpoint.
         metric = (self.metric_for_best_model or "").removeprefix("eval_")
         if self.greater_is_better is None:
-            self.greater_is_better = best_model_metrics().get(metric)
+            self.greater_is_better = best_model_metrics().get(split_metric(metric)[1])
         # Without this, launched processes on a machine without a GPU would each train alone.
         self.use_cpu = self.use_cpu or not torch.accelerator.is_available()
         self.dataloader_pin_memory = self.dataloader_pin_memory and not self.use_cpu
@@ -293,6 +310,13 @@ def best_model_metrics() -> dict[str, bool]:
     """What `metric_for_best_model` can be -> whether more of it is better."""
     losses = ("loss", *(f"loss_{name.removesuffix('_weight')}" for name in LOSS_WEIGHTS))
     return dict.fromkeys(losses, False) | {metric.name: metric.higher_is_better for metric in training_metrics()}
+
+
+def split_metric(name: str) -> tuple[str, str]:
+    """The source of a mixture and the metric that `SOURCE_cer` names; "" and the name where no metric ends so."""
+    known = best_model_metrics()
+    metric = max((each for each in known if name.endswith(f"_{each}")), key=len, default=name)
+    return ("", name) if name in known else (name.removesuffix(metric).removesuffix("_"), metric)
 
 
 # The class behind the Training block is that of supervised training; a key `method` is to choose among others here.

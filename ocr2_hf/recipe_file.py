@@ -22,12 +22,15 @@ class _NoDuplicates(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+def parse_yaml(text: str) -> Any:
+    """Plain values only; raises `yaml.YAMLError`, also where a key stands twice."""
+    return yaml.load(text, Loader=_NoDuplicates)  # noqa: S506  # the safe loader plus a check
+
+
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """A YAML mapping; `UsageError` for a missing file, broken YAML, or anything that is not a mapping."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
-        # The safe loader plus the check above: plain values only.
-        content = yaml.load(text, Loader=_NoDuplicates)  # noqa: S506
+        content = parse_yaml(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read the recipe {path}: {error}") from error
     except yaml.YAMLError as error:

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from helpers.trainings import trainer_for
-from ocr2_hf.training.curves import CURVES_FILE, draw_curves, running_means, series
+from ocr2_hf.training.curves import CURVES_FILE, all_panels, draw_curves, running_means, series
 
 
 def rows(steps: int, **more) -> list[dict]:
@@ -61,6 +61,16 @@ def test_panels_appear_with_what_there_is(tmp_path):
     assert has_colour(train, "#0072B2") and not has_colour(train, "#D55E00"), "training alone is blue"
     assert has_colour(both, "#D55E00"), "evaluation is red"
     assert not list(tmp_path.glob("*.partial"))
+
+
+def test_sources_of_a_mixture_have_a_panel_with_a_colour_each():
+    of_sources = {f"{name}_{loss}": 1.0 for name in ("letters", "general") for loss in ("loss", "loss_text")}
+    log = rows(3, **of_sources) + [{"step": 3, "eval_letters_loss": 1.0, "eval_letters_loss_text": 1.0}]
+    (panel,) = [panel for panel in all_panels(log) if panel.title == "Loss by source"]
+    labels = [label for label, _ in panel.columns.values()]
+    assert labels == ["general", "letters", "general, evaluation", "letters, evaluation"]
+    assert panel.columns["letters_loss"][1] == panel.columns["eval_letters_loss"][1] != panel.columns["general_loss"][1]
+    assert not next(panel for panel in all_panels(rows(3)) if panel.title == "Loss by source").columns
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import torch
 from helpers.tiny_pages import page_dataset, processor, text_model
 from helpers.trainings import QUICK, rows
 from ocr2_hf import OCR2Trainer
-from ocr2_hf.modeling.losses import TERMS, ForwardPass, LossTerm
+from ocr2_hf.modeling.losses import TERMS, ForwardPass, LossTerm, by_page
 from ocr2_hf.recipe import OCR2TrainingArguments
 from ocr2_hf.recipe_fields import LOSS_WEIGHTS, best_model_metrics
 from ocr2_hf.training.curves import all_panels
@@ -22,12 +22,13 @@ class Arguments(OCR2TrainingArguments):
 
 
 def far_from_the_centre(forward: ForwardPass) -> torch.Tensor:
-    return (forward.predicted_N4.float() - 0.5).square().sum()
+    losses = (forward.predicted_N4.float() - 0.5).square().sum(dim=1)
+    return by_page(losses, forward.box_rows_N, len(forward.text_B))
 
 
 @pytest.fixture
 def third(monkeypatch) -> LossTerm:
-    term = LossTerm("centre", far_from_the_centre, lambda batch: (batch["box_rows"] >= 0).sum().float(), least=1.0)
+    term = LossTerm("centre", far_from_the_centre, TERMS["box"].counts, least=1.0)
     monkeypatch.setitem(TERMS, term.name, term)
     return term
 

@@ -10,7 +10,7 @@ from transformers import AutoModelForImageTextToText, DeepseekOcr2ForConditional
 from helpers.tiny_pages import coordinate_ids, page_dataset, processor
 from ocr2_hf.data.collator import IGNORED, TrainingCollator
 from ocr2_hf.data.page_tasks import PageTasks
-from ocr2_hf.modeling.losses import LossSettings, box_sum
+from ocr2_hf.modeling.losses import LossSettings, box_losses
 from ocr2_hf.modeling.model import OCR2Model
 from ocr2_hf.modeling.tiny import build_tiny_model
 
@@ -35,8 +35,8 @@ def gradients(model) -> dict[str, torch.Tensor]:
 
 def figures(out) -> dict[str, float]:
     """Everything a batch is counted by."""
-    sums = {f"sum of {name}": total.item() for name, total in out.sums.items()}
-    counts = {f"count of {name}": count.item() for name, count in out.counts.items()}
+    sums = {f"sum of {name}": totals.sum().item() for name, totals in out.sums.items()}
+    counts = {f"count of {name}": counts.sum().item() for name, counts in out.counts.items()}
     return sums | counts | {"correct": out.correct.item(), "tokens": out.tokens.item()}
 
 
@@ -82,8 +82,9 @@ def test_weighted_text_loss_and_boxes_by_hand(model, batch):
     logits = model(**plain(batch)).logits[:, :-1]
     labels, weights = batch["labels"][:, 1:], batch["token_weights"][:, 1:]
     each = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none", ignore_index=IGNORED)
-    assert out.sums["text"].item() == pytest.approx((each * weights.flatten()).sum().item(), rel=1e-5)
-    assert out.counts["text"].item() == pytest.approx(weights.sum().item())
+    costs = (each * weights.flatten()).view_as(weights).sum(dim=1)
+    torch.testing.assert_close(out.sums["text"], costs, rtol=1e-5, atol=0)
+    torch.testing.assert_close(out.counts["text"], weights.sum(dim=1))
     assert out.tokens.item() == (weights > 0).sum().item()
     right = (logits.argmax(-1) == labels) & (labels != IGNORED)
     assert out.correct.item() == right.sum().item()
@@ -92,17 +93,17 @@ def test_weighted_text_loss_and_boxes_by_hand(model, batch):
     ].softmax(-1)
     expected = probability @ (torch.arange(1000) / 999)
     torch.testing.assert_close(out.bbox_preds, expected, rtol=1e-4, atol=1e-5)
-    by_hand = F.smooth_l1_loss(expected, batch["box_values"] / 999, beta=0.1) * len(expected)
-    assert out.sums["box"].item() == pytest.approx(by_hand.item(), rel=1e-4)
-    assert out.loss.item() == pytest.approx(
-        (out.sums["text"] / out.counts["text"] + 0.5 * out.sums["box"] / 6).item(), rel=1e-6
-    )
+    each = F.smooth_l1_loss(expected, batch["box_values"] / 999, beta=0.1, reduction="none").mean(dim=1)
+    by_hand = [each[batch["box_rows"] == page].sum() for page in range(len(labels))]
+    torch.testing.assert_close(out.sums["box"], torch.stack(by_hand), rtol=1e-4, atol=1e-7)
+    text, box = out.sums["text"].sum() / out.counts["text"].sum(), out.sums["box"].sum() / 6
+    assert out.loss.item() == pytest.approx((text + 0.5 * box).item(), rel=1e-6)
 
 
 def test_an_error_of_a_twentieth_costs_what_the_docs_say():
     off, right = torch.full((1, 4), 0.55), torch.full((1, 4), 0.5)
-    assert box_sum(off, right, beta=1.0).item() == pytest.approx(0.00125)
-    assert box_sum(off, right, beta=0.1).item() == pytest.approx(0.0125)
+    assert box_losses(off, right, beta=1.0).item() == pytest.approx(0.00125)
+    assert box_losses(off, right, beta=0.1).item() == pytest.approx(0.0125)
 
 
 @pytest.mark.parametrize("source", ["expectation", "head"])
@@ -113,8 +114,8 @@ def test_a_batch_without_boxes_gives_a_zero_attached_to_the_graph(batch, source)
         model.add_box_head()
     empty = {name: batch[name][:0] for name in ("box_rows", "box_tokens", "box_values")}
     out = model(**(batch | empty))
-    assert out.sums["box"].item() == 0 and out.sums["box"].requires_grad and out.bbox_preds.shape == (0, 4)
-    out.sums["box"].backward()
+    assert not out.sums["box"].any() and out.sums["box"].requires_grad and out.bbox_preds.shape == (0, 4)
+    out.sums["box"].sum().backward()
     assert all(p.grad is None or not p.grad.any() for p in model.parameters())
     if source == "head":
         assert model.box_head.box.weight.grad is not None
@@ -126,7 +127,7 @@ def test_boxes_of_the_head_train_the_head_and_reach_the_text_model(batch):
     model.add_box_head()
     out = model(**batch)
     assert out.bbox_preds.shape == (6, 4) and ((out.bbox_preds > 0) & (out.bbox_preds < 1)).all()
-    out.sums["box"].backward()
+    out.sums["box"].sum().backward()
     assert model.box_head.hidden.weight.grad.abs().sum() > 0
     assert model.model.language_model.layers[0].self_attn.q_proj.weight.grad.abs().sum() > 0
 

@@ -1,6 +1,7 @@
 """Two processes killed or told to stop in the middle of training: the same command goes on with the same losses.
 
-Under ZeRO-2 with batches by a budget of tokens; under DDP killed first, then stopped by SIGTERM twice.
+A mixture, of one source of which an epoch has a part: under ZeRO-2 with batches by a budget of tokens; under DDP killed
+first, then stopped by SIGTERM twice.
 """
 
 import os
@@ -19,7 +20,7 @@ from ocr2_hf.training.run_folder import COMPLETE, complete_checkpoints
 
 RECIPE = {
     "model": "tiny",
-    "dataset": "resumed",
+    "dataset": {"resumed": 2, "others": 1},
     "train_language": "full",
     "train_vision": "all",
     "train_projector": True,
@@ -44,8 +45,9 @@ TOKENS = {"tokens_per_batch": 4096, "per_device_train_batch_size": 2, "gradient_
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory):
     folder = tmp_path_factory.mktemp("resume")
-    rows = [page_row(f"p{i}", (120 + 10 * i, 90), [f"Line {i}", "Total"], i % 3) for i in range(6)]
-    build("resumed", write_pages(folder / "pages", rows), "--val", "0", "--test", "0")
+    rows = [page_row(f"p{i}", (120 + 10 * i, 90), [f"Line {i}", "Total"], i % 3) for i in range(9)]
+    for name, pages in (("resumed", rows[:4]), ("others", rows[4:])):  # an epoch has all 4, and 2 of the 5
+        build(name, write_pages(folder / name, pages), "--val", "0", "--test", "0")
     (folder / "recipe.yaml").write_text(yaml.safe_dump(RECIPE))
     return folder
 

@@ -29,7 +29,8 @@ _TABLE_TAGS = re.compile(r"(?:</?(?:table|thead|tbody|tr|td|th)\b[^>]*>\n*)+")
 class Example:
     """One page and one task: its image, or the stored `features` of it ([visual tokens - 1, encoder width]).
 
-    A `padding` example fills up a process's share of an evaluation and counts for nothing.
+    A `padding` example fills up a process's share of an evaluation and counts for nothing. `source`: the number of its
+    dataset in a mixture.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Example:
     target: str = ""
     padding: bool = False
     features: Tensor | None = None
+    source: int | None = None
 
 
 @dataclass
@@ -209,6 +211,10 @@ class TrainingCollator:
 
         vision_features [V - 2, width]  the pages' features one after the other; a separator a page has none
 
+    Examples of a mixture have in addition
+
+        sources        [2]     the number of each page's dataset
+
     Never truncates: pages that are too long are left out before (`PageTasks`). A padding example keeps its labels
     but has weight 0 and no boxes.
     """
@@ -236,6 +242,8 @@ class TrainingCollator:
             for row, (prompt, target) in enumerate(pairs)
             for indices, values in zip(target.box_tokens, target.box_values, strict=True)
         ]
+        if examples[0].source is not None:
+            batch["sources"] = torch.tensor([example.source for example in examples])
         pad = self.prompts.tokenizer.pad_token_id
         return batch | {
             "input_ids": _padded([prompt + target.ids for prompt, target in pairs], pad),

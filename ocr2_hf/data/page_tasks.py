@@ -96,16 +96,20 @@ class PageTasks(TorchDataset):
         return len(self.rows)
 
     def __getitem__(self, index: int) -> Example:
-        task, page, epoch = self._task(index), self._record(index), self.epoch
+        return self.example(index, self.epoch)
+
+    def example(self, index: int, epoch: int) -> Example:
+        """An example as this epoch draws it."""
+        task, page, choice = self._task(index, epoch), self._record(index), self._choice(epoch)
         features = None if self.features is None else self.features[self.view(index)]
         image = self.image(index) if features is None else None
         if self.augment:
             movable = task != "custom" or not has_tags(page["prompt"] + page["target"])
             image, boxes = self.augment(image, page["bboxes"], f"{self.seed}/{epoch}/{page['id']}", movable)
             page = {**page, "bboxes": boxes}
-        prompt, target = build_example(task, page, self.prompts, self._choice)
+        prompt, target = build_example(task, page, self.prompts, choice)
         if task == "table":
-            image, _ = crop_table(image, chosen_table(page, self._choice).box, self.settings)
+            image, _ = crop_table(image, chosen_table(page, choice).box, self.settings)
         return Example(page["id"], image, prompt, target, features=features)
 
     def image(self, index: int) -> Image.Image:
@@ -118,14 +122,15 @@ class PageTasks(TorchDataset):
         section = self.sections[index]
         return str(self.rows[index]) + ("" if section is None else f":{','.join(map(str, section.crop))}")
 
-    def token_counts(self, index: int) -> tuple[int, int]:
+    def token_counts(self, index: int, epoch: int | None = None) -> tuple[int, int]:
         """Tokens of an example without augmentation: of its prompt with the image, and of its target with EOS."""
-        task, page = self._task(index), self._record(index)
-        prompt, target = build_example(task, page, self.prompts, self._choice)
+        epoch = self.epoch if epoch is None else epoch
+        task, page, choice = self._task(index, epoch), self._record(index), self._choice(epoch)
+        prompt, target = build_example(task, page, self.prompts, choice)
         size = page["width"], page["height"]
         tiles = self.settings.tiles(*size)
         if task == "table":
-            tiles = crop_tiles([chosen_table(page, self._choice).box], *size, self.settings)
+            tiles = crop_tiles([chosen_table(page, choice).box], *size, self.settings)
         return len(self._encoder.prompt(prompt, tiles)), len(self._targets(target).ids)
 
     @property
@@ -138,15 +143,20 @@ class PageTasks(TorchDataset):
         """Roles of the tokens in the pages' targets, likewise."""
         return self._targets.roles
 
+    def spread(self, count: int) -> list[int]:
+        """So many examples, all where there are fewer, evenly spaced."""
+        return np.linspace(0, len(self) - 1, min(count, len(self))).round().astype(int).tolist()
+
     def visual_tokens(self) -> list[int]:
         """How many every example has."""
         whole = list(zip(self.records["width"], self.records["height"], strict=True))
         sizes = [section.size if section else whole[row] for row, section in zip(self.rows, self.sections, strict=True)]
         return [self.settings.tokens(self.settings.tiles(*size)) for size in sizes]
 
-    def drawn_lengths(self) -> np.ndarray:
+    def drawn_lengths(self, epoch: int | None = None) -> np.ndarray:
         """Tokens [examples] in this epoch; of the tasks locate and table, whose region is drawn later, the most."""
-        return self._example_lengths(lambda row: self.lengths[row, self.tasks.index(self._draw(row))])
+        epoch = self.epoch if epoch is None else epoch
+        return self._example_lengths(lambda row: self.lengths[row, self.tasks.index(self._draw(row, epoch))])
 
     def longest_lengths(self) -> np.ndarray:
         """Tokens [examples] for the longest task of each: no epoch has more."""
@@ -204,19 +214,18 @@ class PageTasks(TorchDataset):
         pages.features = None
         return pages
 
-    @property
-    def _choice(self) -> int:
+    def _choice(self, epoch: int) -> int:
         """The seed by which tasks choose a region; Python's own hash of the two differs between processes."""
-        return self.seed * 1_000_003 + self.epoch
+        return self.seed * 1_000_003 + epoch
 
-    def _task(self, index: int) -> str:
-        return self._draw(self.rows[index]) if self.sections[index] is None else "markdown"
+    def _task(self, index: int, epoch: int) -> str:
+        return self._draw(self.rows[index], epoch) if self.sections[index] is None else "markdown"
 
-    def _draw(self, row: int) -> str:
+    def _draw(self, row: int, epoch: int) -> str:
         tasks, weights = (list(compress(each, self.fits[row])) for each in (self.tasks, self.weights))
         if len(tasks) == 1:
             return tasks[0]
-        return random.Random(f"{self.seed}/{self.epoch}/{row}").choices(tasks, weights)[0]
+        return random.Random(f"{self.seed}/{epoch}/{row}").choices(tasks, weights)[0]
 
 
 class ProcessShare(TorchDataset):

@@ -6,13 +6,15 @@ accelerate deals them out. The layout depends on seed and epoch alone, whatever 
 
 import heapq
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from torch.utils.data import Sampler
 
 from ocr2_hf.data.images import ImageSettings
+from ocr2_hf.data.mixture import PageMixture
 from ocr2_hf.data.page_tasks import PageTasks
 
 COLUMNS = ("min", "median", "p95", "max")
@@ -45,6 +47,13 @@ class TokenStatistics:
         longest = np.where(pages.fits, pages.lengths, 0).max(axis=1, initial=0)[kept]
         return cls(len(kept), tiles, visual, longest - visual, dict(pages.dropped))
 
+    @classmethod
+    def joined(cls, parts: Sequence["TokenStatistics"]) -> "TokenStatistics":
+        """Of the pages of several datasets together."""
+        arrays = (np.concatenate([getattr(each, name) for each in parts]) for name in ("tiles", "visual", "text"))
+        dropped = sum((Counter(each.dropped) for each in parts), Counter())
+        return cls(sum(each.pages for each in parts), *arrays, dict(dropped))
+
     def rows(self) -> dict[str, list[int]]:
         """`COLUMNS` of the visual tokens, of prompt and target, and of both together."""
         named = {"visual": self.visual, "prompt and target": self.text, "all": self.visual + self.text}
@@ -67,7 +76,7 @@ class TokenBatches(Sampler[list[int]]):
     twice, as with the library's own sampler.
     """
 
-    def __init__(self, pages: PageTasks, tokens: int, most_pages: int, processes: int = 1, seed: int = 0):
+    def __init__(self, pages: PageTasks | PageMixture, tokens: int, most_pages: int, processes: int = 1, seed: int = 0):
         self.pages, self.tokens, self.most_pages = pages, tokens, most_pages
         self.processes, self.seed = processes, seed
         longest = np.sort(pages.longest_lengths() * (1 + JITTER))[::-1]

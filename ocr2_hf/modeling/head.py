@@ -31,8 +31,8 @@ class OCR2Head(nn.Linear):
     ) -> Tensor | tuple[Tensor, Tensor, Tensor]:
         """Logits of `hidden` [..., H]; or, for N tokens `hidden` [N, H] with `labels_N`:
 
-        the sum of their cross-entropies times `weights_N`; how many of those with a weight are predicted right; and for
-        the C tokens `coordinate_rows_C` of them the mean [C] of the softmax over `coordinate_ids`, the tokens of
+        their cross-entropies times `weights_N` [N]; how many of those with a weight are predicted right; and for the C
+        tokens `coordinate_rows_C` of them the mean [C] of the softmax over `coordinate_ids`, the tokens of
         "0".."999", in [0, 1]. Logits are computed in the dtype of the weight or of autocast, everything else in
         float32, in `chunks` pieces.
         """
@@ -60,27 +60,27 @@ class _ChunkedTerms(torch.autograd.Function):
         dtype: torch.dtype,
     ) -> tuple[Tensor, Tensor, Tensor]:
         head = weight.to(dtype)
-        text_sum = torch.zeros((), device=hidden.device)
         correct = torch.zeros((), device=hidden.device, dtype=torch.long)
         normalisers = torch.empty(len(labels), device=hidden.device)  # logsumexp of every token's logits
+        losses = torch.empty_like(normalisers)
         for part in _pieces(len(labels), chunks):
             logits = _logits(hidden[part], head)
             truth = logits.gather(1, labels[part, None])[:, 0]
             largest, predicted = logits.max(dim=1)
             torch.log(logits.sub_(largest[:, None]).exp_().sum(dim=1), out=normalisers[part]).add_(largest)
-            text_sum += ((normalisers[part] - truth) * weights[part]).sum()
+            torch.mul(normalisers[part] - truth, weights[part], out=losses[part])
             correct += ((predicted == labels[part]) & (weights[part] > 0)).sum()
         _, expected = _coordinates(hidden[rows], head[ids])
         ctx.save_for_backward(hidden, weight, labels, weights, rows, ids, normalisers)
         ctx.chunks, ctx.dtype = chunks, dtype
         ctx.mark_non_differentiable(correct)
-        return text_sum, correct, expected
+        return losses, correct, expected
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, text_gradient: Tensor, _: Tensor, expected_gradient: Tensor) -> tuple:
+    def backward(ctx: FunctionCtx, loss_gradients: Tensor, _: Tensor, expected_gradient: Tensor) -> tuple:
         hidden, weight, labels, weights, rows, ids, normalisers = ctx.saved_tensors
-        head, scale = weight.to(ctx.dtype), weights * text_gradient
+        head, scale = weight.to(ctx.dtype), weights * loss_gradients
         hidden_gradient = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
         weight_gradient = torch.zeros_like(weight, dtype=torch.float32) if ctx.needs_input_grad[1] else None
         for part in _pieces(len(labels), ctx.chunks):

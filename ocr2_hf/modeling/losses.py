@@ -39,29 +39,30 @@ class LossSettings:
 class ForwardPass:
     """What a forward pass over B sequences of length L with N boxes hands to the terms.
 
-    `hidden_BLH`: the last hidden states; `text_sum`: the tokens' cross-entropies times their weights, summed;
-    `predicted_N4`, `target_N4`: boxes in [0, 1].
+    `hidden_BLH`: the last hidden states; `text_B`: the cross-entropies of each page's tokens times their weights,
+    summed; `predicted_N4`, `target_N4`: boxes in [0, 1]; `box_rows_N`: the pages they are on.
     """
 
     hidden_BLH: Tensor
-    text_sum: Tensor
+    text_B: Tensor
     predicted_N4: Tensor
     target_N4: Tensor
+    box_rows_N: Tensor
     settings: LossSettings
 
 
 @dataclass(frozen=True)
 class LossTerm:
-    """One term of the loss: a sum over a batch, and by what it is divided.
+    """One term of the loss: a sum over pages, and by what it is divided.
 
-    `sum`: the term of a forward pass, float32; without anything to sum a
-    zero that is attached to the graph. `count`: its normaliser in a collated batch, a scalar; padding examples count
-    for nothing. `least`: what is divided by at least.
+    `sums` [B]: the term of each page of a forward pass, float32; without anything to sum zeros that are attached to the
+    graph. `counts` [B]: its normaliser in each page of a collated batch; padding examples count for nothing. `least`:
+    what is divided by at least.
     """
 
     name: str
-    sum: Callable[[ForwardPass], Tensor]
-    count: Callable[[Mapping[str, Tensor]], Tensor]
+    sums: Callable[[ForwardPass], Tensor]
+    counts: Callable[[Mapping[str, Tensor]], Tensor]
     least: float
 
     @property
@@ -75,30 +76,35 @@ class LossTerm:
         return f"loss_{self.name}"
 
     def mean(self, total: Tensor, count: Tensor) -> Tensor:
-        """The term, of a sum and a normaliser over the same batches."""
+        """The term, of a sum and a normaliser over the same pages."""
         return total / count.clamp(min=self.least)
 
 
-def box_sum(predicted_N4: Tensor, target_N4: Tensor, beta: float) -> Tensor:
-    """SmoothL1 of N boxes in [0, 1]: the mean over the four coordinates, summed over boxes.
+def box_losses(predicted_N4: Tensor, target_N4: Tensor, beta: float) -> Tensor:
+    """SmoothL1 of N boxes in [0, 1]: the mean over the four coordinates of each [N].
 
-    An error of 0.05 costs 0.00125 at beta 1 and 0.0125 at beta 0.1. Without boxes: a zero that is attached to the
-    graph.
+    An error of 0.05 costs 0.00125 at beta 1 and 0.0125 at beta 0.1.
     """
-    return F.smooth_l1_loss(predicted_N4.float(), target_N4.float(), beta=beta, reduction="none").mean(dim=-1).sum()
+    return F.smooth_l1_loss(predicted_N4.float(), target_N4.float(), beta=beta, reduction="none").mean(dim=-1)
 
 
-def _box_sum(forward: ForwardPass) -> Tensor:
-    return box_sum(forward.predicted_N4, forward.target_N4, forward.settings.box_beta)
+def by_page(values: Tensor, pages: Tensor, count: int) -> Tensor:
+    """Values [N] summed by the pages [N] they are on, of so many [count]."""
+    return values.new_zeros(count).index_add(0, pages, values)
+
+
+def _box_sums(forward: ForwardPass) -> Tensor:
+    losses = box_losses(forward.predicted_N4, forward.target_N4, forward.settings.box_beta)
+    return by_page(losses, forward.box_rows_N, len(forward.text_B))
 
 
 def _boxes(batch: Mapping[str, Tensor]) -> Tensor:
     rows = batch["box_rows"]
-    return torch.tensor(float(len(rows)), device=rows.device)
+    return by_page(torch.ones(len(rows), device=rows.device), rows, len(batch["token_weights"]))
 
 
-_TEXT = LossTerm("text", lambda forward: forward.text_sum, lambda batch: batch["token_weights"].sum(), least=_TINY)
-_BOX = LossTerm("box", _box_sum, _boxes, least=1.0)
+_TEXT = LossTerm("text", lambda forward: forward.text_B, lambda batch: batch["token_weights"].sum(dim=1), least=_TINY)
+_BOX = LossTerm("box", _box_sums, _boxes, least=1.0)
 # By name, in the order of the log. Whoever asks for terms loops over it when asked, so one more is one more entry.
 TERMS = {term.name: term for term in (_TEXT, _BOX)}
 
@@ -109,13 +115,26 @@ def term_weights(args: OCR2TrainingArguments | type[OCR2TrainingArguments]) -> d
 
 
 def term_counts(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The normaliser of each term in a collated batch."""
-    return {name: term.count(batch) for name, term in TERMS.items()}
+    """The normalisers [B] of each term in a collated batch."""
+    return {name: term.counts(batch) for name, term in TERMS.items()}
 
 
 def term_means(sums: Mapping[str, Tensor], counts: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Each term, of its sum and its normaliser over the same batches."""
-    return {name: term.mean(sums[name], counts[name]) for name, term in TERMS.items()}
+    """Each term, of its sums and its normalisers over the same pages, or of what these add up to."""
+    return {name: term.mean(sums[name].sum(), counts[name].sum()) for name, term in TERMS.items()}
+
+
+def stacked_terms(sums: Mapping[str, Tensor], counts: Mapping[str, Tensor]) -> Tensor:
+    """Of B pages [2 terms, B]: the sums of all terms, then the normalisers; without a gradient, in float32."""
+    return torch.stack([*sums.values(), *counts.values()]).detach().float()
+
+
+def named_losses(totals: Tensor, weights: Mapping[str, float]) -> dict[str, float]:
+    """The loss and its terms by their names in the log, of `totals` [2 terms]: what `stacked_terms` add up to."""
+    sums, counts = (dict(zip(TERMS, half, strict=True)) for half in totals.double().chunk(2))
+    means = term_means(sums, counts)
+    losses = {"loss": weighted_sum(means, weights)} | {TERMS[name].log_name: mean for name, mean in means.items()}
+    return {name: value.item() for name, value in losses.items()}
 
 
 def weighted_sum(means: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:

@@ -21,7 +21,7 @@ from ocr2_hf.data.collator import IGNORED
 from ocr2_hf.document.grounding import COORDINATE_MAX
 from ocr2_hf.modeling.box_head import BoxHead, save_box_head, split_box_head
 from ocr2_hf.modeling.head import OCR2Head, autocast_dtype
-from ocr2_hf.modeling.losses import TERMS, ForwardPass, LossSettings, term_counts, term_means, weighted_sum
+from ocr2_hf.modeling.losses import TERMS, ForwardPass, LossSettings, by_page, term_counts, term_means, weighted_sum
 
 VIEWS_AT_ONCE = 6  # a page's tiles: enough work for a GPU
 
@@ -30,9 +30,9 @@ VIEWS_AT_ONCE = 6  # a page's tiles: enough work for a GPU
 class OCR2Output(ModelOutput):
     """What a training forward returns.
 
-    `loss`: the loss of this batch on its own. `sums`: its terms by name (`losses.TERMS`) before they are normalised,
-    `counts`: their normalisers; plain dicts, through which every wrapper finds the tensors. `correct` of `tokens`
-    tokens with a weight are right when the truth is fed.
+    `loss`: the loss of this batch on its own. `sums` [pages]: its terms by name (`losses.TERMS`) before they are
+    normalised, `counts` [pages]: their normalisers; plain dicts, through which every wrapper finds the tensors.
+    `correct` of `tokens` tokens with a weight are right when the truth is fed.
     `bbox_preds` [boxes, 4]: predicted boxes in [0, 1], in the order of `box_tokens`.
     """
 
@@ -253,7 +253,7 @@ class OCR2Model(_LibraryModel, DeepseekOcr2ForConditionalGeneration):
         weights_N = weights_BL[:, 1:][supervised_BL]
         # Which supervised token predicts a coordinate: the one before it.
         row_of = (supervised_BL.flatten().cumsum(0) - 1).view_as(supervised_BL)
-        text_sum, correct, expected = self.lm_head(
+        losses_N, correct, expected = self.lm_head(
             hidden_BLH[:, :-1][supervised_BL],
             labels[supervised_BL],
             weights_N,
@@ -267,8 +267,10 @@ class OCR2Model(_LibraryModel, DeepseekOcr2ForConditionalGeneration):
             # The first position is there so that the head runs, and gets a (zero) gradient, on pages without boxes.
             states = torch.cat([hidden_BLH[:1, 0], hidden_BLH[box_rows, box_tokens[:, 0]]])
             predicted = self.box_head(states)[1:]
-        done = ForwardPass(hidden_BLH, text_sum, predicted, targets["box_values"].float() / COORDINATE_MAX, settings)
-        sums = {name: term.sum(done) for name, term in TERMS.items()}
+        text_B = by_page(losses_N, supervised_BL.nonzero()[:, 0], len(labels))
+        truth = targets["box_values"].float() / COORDINATE_MAX
+        done = ForwardPass(hidden_BLH, text_B, predicted, truth, box_rows, settings)
+        sums = {name: term.sums(done) for name, term in TERMS.items()}
         counts = term_counts(inputs | targets | {"token_weights": weights_BL})
         return OCR2Output(
             loss=weighted_sum(term_means(sums, counts), settings.weights),

@@ -223,9 +223,10 @@ def _micro_batch(base: OCR2Model, images: ImageSettings, step: Step, mixed: torc
         rows = hidden[:, -step.target_tokens - 1 : -1].flatten(0, 1)
         labels, weights = torch.zeros(len(rows), dtype=torch.long), torch.ones(len(rows))
         no_boxes, ids = torch.empty(0, dtype=torch.long), torch.zeros(1000, dtype=torch.long)
-        text_sum, _, expected = base.lm_head(rows, labels, weights, no_boxes, ids, step.chunks)
-        done = ForwardPass(hidden, text_sum, expected.view(-1, 4), torch.empty(0, 4), LossSettings(()))
-        loss = sum(term.sum(done) for term in TERMS.values())
+        losses, _, expected = base.lm_head(rows, labels, weights, no_boxes, ids, step.chunks)
+        text = losses.view(step.batch, -1).sum(dim=1)
+        done = ForwardPass(hidden, text, expected.view(-1, 4), torch.empty(0, 4), no_boxes, LossSettings(()))
+        loss = sum(term.sums(done).sum() for term in TERMS.values())
     loss.backward()
 
 

@@ -10,6 +10,7 @@ from ocr2_hf.data.collator import PromptEncoder
 from ocr2_hf.data.images import ImageSettings
 from ocr2_hf.data.load import built_datasets, load_dataset
 from ocr2_hf.data.page_tasks import PageTasks
+from ocr2_hf.data.shares import shares_of
 from ocr2_hf.data.tasks import PROMPTS
 from ocr2_hf.data.token_batches import TokenStatistics
 from ocr2_hf.data.vision_features import feature_bytes
@@ -123,8 +124,9 @@ def make_plan(
 
 
 def page_statistics(recipe: Recipe, args: OCR2TrainingArguments, images: ImageSettings) -> TokenStatistics | None:
-    """Of the recipe's pages; None where its dataset is not built here, or the model's tokenizer is not at hand."""
-    if recipe.data.dataset not in built_datasets():
+    """Of the recipe's pages; None where a dataset is not built here, or the model's tokenizer is not at hand."""
+    names = shares_of(recipe.data.dataset)
+    if not names.keys() <= built_datasets().keys():
         return None
     try:
         processor = load_processor(recipe.model.model)
@@ -132,9 +134,9 @@ def page_statistics(recipe: Recipe, args: OCR2TrainingArguments, images: ImageSe
         return None
     if args.max_patches is not None:
         processor.image_processor.max_patches = args.max_patches
-    dataset = load_dataset(recipe.data.dataset, split=recipe.data.train_split)
-    pages = PageTasks(dataset, processor, args.tasks, args.prompts, args.max_length, args.seed, args.overlong)
-    return TokenStatistics.of(pages, images)
+    datasets = [load_dataset(name, split=recipe.data.train_split) for name in names]
+    options = (processor, args.tasks, args.prompts, args.max_length, args.seed, args.overlong)
+    return TokenStatistics.joined([TokenStatistics.of(PageTasks(each, *options), images) for each in datasets])
 
 
 def _prompt_tokens(recipe: Recipe, args: OCR2TrainingArguments) -> int:

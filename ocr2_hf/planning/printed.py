@@ -1,5 +1,6 @@
 """A plan as `ocr2 plan` prints it: parameters, tokens, FLOPs, memory of one process and under the launches."""
 
+from ocr2_hf.data.shares import shares_of
 from ocr2_hf.data.token_batches import COLUMNS
 from ocr2_hf.modeling.adapters import counts_table, trainable_counts
 from ocr2_hf.planning import budget
@@ -28,8 +29,8 @@ def _print_parameters(plan: Plan) -> None:
 
 def _print_tokens(plan: Plan) -> None:
     if plan.statistics is not None:
-        name, dropped = plan.recipe.data.dataset, plan.statistics.dropped
-        print(f"\ntokens of the {plan.statistics.pages:,} pages of {name} that train")
+        names, dropped = " and ".join(shares_of(plan.recipe.data.dataset)), plan.statistics.dropped
+        print(f"\ntokens of the {plan.statistics.pages:,} pages of {names} that train")
         print(f"  {'':<18}" + "".join(f"{column:>9}" for column in COLUMNS))
         for part, values in plan.statistics.rows().items() if plan.statistics.pages else ():
             print(f"  {part:<18}" + "".join(f"{value:>9,}" for value in values))

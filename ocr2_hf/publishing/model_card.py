@@ -13,6 +13,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from ocr2_hf.data.shares import shares_of
 from ocr2_hf.data.tasks import PROMPTS
 from ocr2_hf.document.hub_names import hub_id
 from ocr2_hf.evaluation.omnidocbench.scores import BENCHMARK_METRICS
@@ -58,7 +59,7 @@ def model_card(facts: CardFacts) -> str:
         recipe=recipe,
         name=name,
         metadata=_metadata(facts, name).to_yaml(),
-        dataset=recipe.get("dataset"),
+        datasets=list(shares_of(recipe.get("dataset"))),
         task=task,
         prompt=_quoted(prompt),
         metrics=METRICS.values(),
@@ -70,7 +71,8 @@ def model_card(facts: CardFacts) -> str:
 
 
 def _metadata(facts: CardFacts, name: str) -> ModelCardData:
-    contents, dataset = facts.contents, facts.recipe.get("dataset")
+    contents = facts.contents
+    on_hub = [name for name in shares_of(facts.recipe.get("dataset")) if hub_id(name)]
     relation = {"base_model_relation": "adapter" if contents.is_adapter else "finetune"} if contents.base else {}
     told = [metric for metric in METRICS.values() if "card" in metric.places]
     results = [
@@ -88,7 +90,7 @@ def _metadata(facts: CardFacts, name: str) -> ModelCardData:
     ]
     return ModelCardData(
         base_model=contents.base,
-        datasets=[dataset] if hub_id(dataset) else None,
+        datasets=on_hub or None,
         eval_results=results or None,
         library_name="peft" if contents.is_adapter else "transformers",
         license=facts.license_id,

@@ -14,6 +14,7 @@ import torch
 from accelerate import Accelerator
 from transformers import EarlyStoppingCallback, TrainerCallback
 
+from ocr2_hf.data.mixture import PageMixture
 from ocr2_hf.data.page_tasks import PageTasks
 from ocr2_hf.errors import Preempted, UsageError, WorkError
 from ocr2_hf.publishing.contents import EXAMPLE_ANSWER, RUN_FILES
@@ -27,7 +28,7 @@ logger = logging.getLogger(__name__)
 class EpochOfPages(TrainerCallback):
     """Tells the pages the epoch: tasks are drawn anew each epoch."""
 
-    def __init__(self, pages: PageTasks):
+    def __init__(self, pages: PageTasks | PageMixture):
         self.pages = pages
 
     def on_epoch_begin(self, args, state, control, **kwargs) -> None:

@@ -39,12 +39,13 @@ class Panel:
     exact: bool = False
 
 
-def all_panels() -> list[Panel]:
-    """Made when asked for, from the loss terms and metrics there are then."""
+def all_panels(log_history: Sequence[Row] = ()) -> list[Panel]:
+    """Made when asked for, from the loss terms and metrics there are then, and the sources that the rows tell of."""
     errors = [metric for metric in training_metrics() if not metric.higher_is_better]
     scores = [metric for metric in training_metrics() if metric.higher_is_better]
     return [
         *loss_panels(),
+        _source_panel(log_history),
         Panel("Reading errors (lower is better)", _metric_columns(errors)),
         Panel("Scores (higher is better)", _metric_columns(scores), highest=1.0),
         Panel("Learning rate", {"learning_rate": ("learning rate", GREEN)}, exact=True),
@@ -68,6 +69,17 @@ def loss_panels() -> list[Panel]:
     return [Panel("Loss", whole, parts=tuple(parts)), *alone]
 
 
+def _source_panel(log_history: Sequence[Row]) -> Panel:
+    """The loss of every source of a mixture; without one a panel of nothing."""
+    last = f"_{next(iter(TERMS.values())).log_name}"  # no other columns end so
+    named = {name.removesuffix(last) for row in log_history for name in row if name.endswith(last)}
+    sources = sorted({name.removeprefix("eval_") for name in named})
+    colours = dict(zip(sources, cycle(PALETTE)))
+    training = {f"{source}_loss": (source, colours[source]) for source in sources}
+    evaluation = {f"eval_{source}_loss": (f"{source}, evaluation", colours[source]) for source in sources}
+    return Panel("Loss by source", training | evaluation, parts=tuple(evaluation))
+
+
 def _training_and_evaluation(name: str) -> dict[str, tuple[str, str]]:
     return {name: ("training", BLUE), f"eval_{name}": ("evaluation", RED)}
 
@@ -78,7 +90,8 @@ def draw_curves(log_history: Sequence[Row], path: str | Path) -> None:
     Written beside and moved into place; rows without anything to draw write nothing. Where rows name their `stage`,
     lines mark where stages begin.
     """
-    panels = [panel for panel in all_panels() if any(len(series(log_history, name)[0]) for name in panel.columns)]
+    panels = all_panels(log_history)
+    panels = [panel for panel in panels if any(len(series(log_history, name)[0]) for name in panel.columns)]
     if not panels:
         return
     lines = -(-len(panels) // 2)
@@ -183,7 +196,7 @@ class CurvesCallback(TrainerCallback):
 
     def on_save(self, args, state, control, **kwargs) -> None:
         """Draw, on the first process, if the log has new rows."""
-        shown = {name for panel in all_panels() for name in panel.columns}
+        shown = {name for panel in all_panels(state.log_history) for name in panel.columns}
         rows = [row for row in state.log_history if not shown.isdisjoint(row)]
         if state.is_world_process_zero and rows != self._drawn:
             draw_curves(rows, Path(args.output_dir) / CURVES_FILE)

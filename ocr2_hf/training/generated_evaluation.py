@@ -1,16 +1,17 @@
 """What the model reads during training: a fixed sample of the evaluation pages, by generation, scored."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import nn
 from torch.utils.data import Subset
 
 from ocr2_hf.data.collator import Example
+from ocr2_hf.data.mixture import PageMixture
 from ocr2_hf.data.page_tasks import PageTasks, ProcessShare
 from ocr2_hf.document.atomic_files import whole_file, write_whole
 from ocr2_hf.document.grounding import parse_regions
@@ -30,18 +31,18 @@ MARGIN = 1.5
 
 @dataclass(frozen=True)
 class Sample:
-    """The pages of a set that are read during training: the `indices` of its examples, evenly spaced and the same at
-    every evaluation. An answer may take `limit` tokens, EOS included; `cut` references take more."""
+    """The pages of a set that are read during training: the `indices` of its examples, evenly spaced in every source
+    and the same at every evaluation. An answer may take `limit` tokens, EOS included; `cut` references take more."""
 
     indices: tuple[int, ...]
     limit: int
     cut: int
 
     @classmethod
-    def of(cls, pages: PageTasks, count: int, limit: int | None, context: int) -> "Sample":
+    def of(cls, pages: PageTasks | PageMixture, count: int, limit: int | None, context: int) -> "Sample":
         """`count` of the pages. `limit` None: `MARGIN` times what the longest of their references takes; the margin
         ends where the longest of their prompts and an answer fill the model's `context` (tokens)."""
-        indices = np.linspace(0, len(pages) - 1, min(count, len(pages))).round().astype(int).tolist()
+        indices = pages.spread(count)
         prompts, references = zip(*map(pages.token_counts, indices), strict=True)
         longest = max(references)
         limit = limit or max(longest, min(math.ceil(MARGIN * longest), context - max(prompts)))
@@ -58,11 +59,12 @@ def score_sample(
     processor,
     accelerator: Accelerator,
     args: OCR2TrainingArguments,
-    pages: PageTasks,
+    pages: PageTasks | PageMixture,
     count: int,
     keep_example: bool = False,
 ) -> dict[str, float]:
-    """Read `count` of the pages, each process its share, and score them; the same result on every process.
+    """Read `count` of the pages, each process its share, and score them, those of each source of a mixture alone too;
+    the same result on every process.
 
     The pages are those of `Sample`; `references_cut` is measured where its limit cuts some. With `keep_example` the
     first of them lies in the run's folder then, as the model reads it now.
@@ -86,13 +88,21 @@ def score_sample(
         if keep_example and start == 0 and accelerator.is_main_process:
             _keep_example(examples[0], answers[0], Path(args.output_dir))
         lines += [
-            prediction_line(example.id, example.prompt, example.target, example.image.size, answer)
+            (example.source, prediction_line(example.id, example.prompt, example.target, example.image.size, answer))
             for example, answer in zip(examples, answers, strict=True)
             if not example.padding
         ]
-    metrics = summarize(gather_object(lines))
-    read = {m.name: metrics[m.name] for m in training_metrics("reading") if metrics[m.name] is not None}
+    lines = gather_object(lines)
+    read = _scores(line for _, line in lines)
+    for number, name in enumerate(pages.sources if isinstance(pages, PageMixture) else ()):
+        own = _scores(line for source, line in lines if source == number)
+        read |= {f"{name}_{metric}": value for metric, value in own.items()}
     return read | ({"references_cut": float(sample.cut)} if sample.cut else {})
+
+
+def _scores(lines: Iterable[dict]) -> dict[str, float]:
+    metrics = summarize(list(lines))
+    return {m.name: metrics[m.name] for m in training_metrics("reading") if metrics[m.name] is not None}
 
 
 def _keep_example(example: Example, answer: Generation, folder: Path) -> None:

@@ -1,15 +1,17 @@
 """One run of a recipe: load what it names, train, save."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 
+from datasets import Dataset
 from peft import PeftModel
 from transformers.trainer_utils import set_seed
 
 from ocr2_hf.data.load import load_dataset
+from ocr2_hf.data.mixture import DatasetMixture, PageMixture, sources_of
 from ocr2_hf.data.page_tasks import PageTasks
 from ocr2_hf.document.atomic_files import write_json
 from ocr2_hf.errors import WorkError
@@ -34,9 +36,9 @@ def build_trainer(recipe: Recipe, args: OCR2TrainingArguments) -> OCR2Trainer:
     """
     set_seed(args.seed)
     data = recipe.data
-    pages = {"train_dataset": load_dataset(data.dataset, split=data.train_split)}
+    pages = {"train_dataset": load_pages(data.dataset, data.train_split, data.stopping_strategy)}
     if args.eval_strategy != "no":
-        pages["eval_dataset"] = load_dataset(data.eval_dataset or data.dataset, split=data.eval_split)
+        pages["eval_dataset"] = load_pages(data.eval_dataset or data.dataset, data.eval_split, data.stopping_strategy)
     model, processor = load_to_train(recipe, args)
     if data.guard_dataset is not None:
         pages["guard_dataset"] = load_dataset(data.guard_dataset, split=data.guard_split)
@@ -47,6 +49,13 @@ def build_trainer(recipe: Recipe, args: OCR2TrainingArguments) -> OCR2Trainer:
     _tell(trainer)
     trainer.cache_vision()
     return trainer
+
+
+def load_pages(dataset: str | Mapping[str, float], split: str, stopping_strategy: str) -> Dataset | DatasetMixture:
+    """The pages that a recipe's `dataset` names."""
+    if isinstance(dataset, str):
+        return load_dataset(dataset, split=split)
+    return DatasetMixture({name: load_dataset(name, split=split) for name in dataset}, dataset, stopping_strategy)
 
 
 def load_to_train(recipe: Recipe, args: OCR2TrainingArguments):
@@ -123,24 +132,34 @@ def _tell(trainer: OCR2Trainer) -> None:
     for name, pages in named.items():
         if pages is None:
             continue
-        for reason, count in pages.dropped.items():
-            logger.warning("%d %s pages left out: %s", count, name, reason)
-        if pages.split:
-            parts = sum(map(len, pages.split.values()))
-            logger.warning("%d %s pages longer than max_length split into %d parts", len(pages.split), name, parts)
+        for source, each in sources_of(pages).items():
+            _tell_left_out(f"{source} {name}".strip(), each)
         if not len(pages):
             raise WorkError(f"no {name} pages are left")
         if count := read.get(name):
             _tell_cut(name, Sample.of(pages, count, args.eval_max_new_tokens, context_of(trainer.model)))
+    if isinstance(trainer.train_dataset, PageMixture):
+        logger.info("%s", trainer.train_dataset.told())
 
 
-def _tell_idle_weights(pages: PageTasks, args: OCR2TrainingArguments) -> None:
+def _tell_left_out(name: str, pages: PageTasks) -> None:
+    for reason, count in pages.dropped.items():
+        logger.warning("%d %s pages left out: %s", count, name, reason)
+    if pages.split:
+        parts = sum(map(len, pages.split.values()))
+        logger.warning("%d %s pages longer than max_length split into %d parts", len(pages.split), name, parts)
+
+
+def _tell_idle_weights(pages: PageTasks | PageMixture, args: OCR2TrainingArguments) -> None:
     """Weights of labels and roles that no page has, with those there are."""
-    if missing := args.token_weights.keys() - pages.roles:
-        _tell_idle("token_weights", missing, pages.roles)
-    if missing := args.label_weights.keys() - pages.labels:
+    sources = sources_of(pages).values()
+    labels, roles = ({name for each in sources for name in getattr(each, kind)} for kind in ("labels", "roles"))
+    if missing := args.token_weights.keys() - roles:
+        _tell_idle("token_weights", missing, roles)
+    if missing := args.label_weights.keys() - labels:
         # In the task locate the label of a region is its text.
-        _tell_idle("label_weights", missing, pages.labels & set(chain.from_iterable(pages.records["labels"])))
+        shown = {label for each in sources for label in chain.from_iterable(each.records["labels"])}
+        _tell_idle("label_weights", missing, labels & shown)
 
 
 def _tell_idle(key: str, missing: Iterable[str], there: Iterable[str]) -> None:

@@ -14,12 +14,22 @@ from transformers import DeepseekOcr2ForConditionalGeneration, Trainer
 
 from ocr2_hf.data.augment import Augmentation
 from ocr2_hf.data.collator import TrainingCollator, coordinate_token_ids
+from ocr2_hf.data.mixture import DatasetMixture, PageMixture, sources_of
 from ocr2_hf.data.page_tasks import PageTasks, ProcessShare
 from ocr2_hf.data.token_batches import TokenBatches
 from ocr2_hf.errors import Preempted, WorkError
 from ocr2_hf.modeling.adapters import Count, base_of, group_of, trainable_counts, write_portable_adapter
 from ocr2_hf.modeling.box_head import load_box_head, save_box_head, split_box_head
-from ocr2_hf.modeling.losses import TERMS, LossSettings, term_counts, term_means, term_weights, weighted_sum
+from ocr2_hf.modeling.losses import (
+    TERMS,
+    LossSettings,
+    named_losses,
+    stacked_terms,
+    term_counts,
+    term_means,
+    term_weights,
+    weighted_sum,
+)
 from ocr2_hf.modeling.model import OCR2Model
 from ocr2_hf.modeling.processor import complete_processor
 from ocr2_hf.recipe import OCR2TrainingArguments
@@ -28,6 +38,7 @@ from ocr2_hf.training.curves import CurvesCallback
 from ocr2_hf.training.generated_evaluation import score_sample
 from ocr2_hf.training.guard import Guard
 from ocr2_hf.training.run_folder import mark_complete, mark_incomplete, rotate
+from ocr2_hf.training.source_losses import SourceLosses
 from ocr2_hf.training.vision_cache import cache_vision
 
 # Group of parameters -> the recipe's key of its learning rate; all others have `learning_rate`.
@@ -52,7 +63,7 @@ class OCR2Trainer(Trainer):
         args: tasks, losses and everything of `TrainingArguments`.
         processor: the model's `DeepseekOcr2Processor`; completed (`ocr2_hf.modeling.processor`) and saved with every
             checkpoint.
-        train_dataset, eval_dataset: page records, from `ocr2_hf.load_dataset`.
+        train_dataset, eval_dataset: page records, from `ocr2_hf.load_dataset`, or a `DatasetMixture` of several.
         guard_dataset: page records that the model must not unlearn to read; read before the first step and at every
             evaluation. `train` and `evaluate` raise `WorkError` when that goes worse than `guard_tolerance` allows.
     """
@@ -66,8 +77,8 @@ class OCR2Trainer(Trainer):
         args: OCR2TrainingArguments | None = None,
         *,
         processor,
-        train_dataset: Dataset | None = None,
-        eval_dataset: Dataset | None = None,
+        train_dataset: Dataset | DatasetMixture | None = None,
+        eval_dataset: Dataset | DatasetMixture | None = None,
         guard_dataset: Dataset | None = None,
         **kwargs,
     ):
@@ -82,11 +93,12 @@ class OCR2Trainer(Trainer):
         self.processor = complete_processor(processor)
         self._means = torch.zeros(len(TERMS))  # each term of this process, summed since the last log row
         self._steps = 0
+        self._by_source = None
         super().__init__(
             model=model,
             args=args,
             data_collator=TrainingCollator(processor, args.token_weights, args.label_weights),
-            train_dataset=None if train_dataset is None else self._pages(train_dataset, args, augmented=True),
+            train_dataset=None if train_dataset is None else self._pages(train_dataset, args, training=True),
             eval_dataset=None if eval_dataset is None else self._pages(eval_dataset, args),
             processing_class=processor,
             **kwargs,
@@ -94,6 +106,8 @@ class OCR2Trainer(Trainer):
         self.model_accepts_loss_kwargs = True
         if self.train_dataset is not None:
             self.add_callback(EpochOfPages(self.train_dataset))
+        if isinstance(self.train_dataset, PageMixture):
+            self._by_source = SourceLosses(self.train_dataset.sources)
         if args.early_stopping_patience is not None:
             self.add_callback(EarlyStopping(args.early_stopping_patience))
         self.guard = None
@@ -103,8 +117,13 @@ class OCR2Trainer(Trainer):
         self.add_callback(CurvesCallback())
         self.add_callback(Preemption(self.accelerator))
 
-    def _pages(self, dataset: Dataset, args: OCR2TrainingArguments, augmented: bool = False) -> PageTasks:
-        augment = Augmentation.of(args.augment) if augmented else None
+    def _pages(
+        self, dataset: Dataset | DatasetMixture, args: OCR2TrainingArguments, training: bool = False
+    ) -> PageTasks | PageMixture:
+        if isinstance(dataset, DatasetMixture):
+            sources = {name: self._pages(part, args, training) for name, part in dataset.datasets.items()}
+            return PageMixture(sources, dataset.shares, dataset.stopping_strategy if training else None)
+        augment = Augmentation.of(args.augment) if training else None
         return PageTasks(
             dataset, self.processor, args.tasks, args.prompts, args.max_length, args.seed, args.overlong, augment
         )
@@ -152,7 +171,7 @@ class OCR2Trainer(Trainer):
         """The micro-batches of one optimizer step and the normaliser of each term [terms], summed over them and over
         all processes; the library hands the second to `compute_loss`."""
         batches = [batch for _, batch in zip(range(num_batches), epoch_iterator, strict=False)]
-        counts = [torch.stack([*term_counts(batch).values()]).to(device) for batch in batches]
+        counts = [torch.stack([each.sum() for each in term_counts(batch).values()]).to(device) for batch in batches]
         self._steps += 1
         return batches, self.accelerator.reduce(sum(counts, torch.zeros(len(TERMS), device=device)), reduction="sum")
 
@@ -167,11 +186,15 @@ class OCR2Trainer(Trainer):
 
         `inputs`: a batch of `TrainingCollator`; `num_items_in_batch`: the normalisers [terms]. The loss is a scalar.
         """
+        inputs = dict(inputs)
+        sources = inputs.pop("sources", None)
         outputs = model(**inputs)
         if num_items_in_batch is None:
             return (outputs.loss, outputs) if return_outputs else outputs.loss
         means = term_means(outputs.sums, dict(zip(TERMS, num_items_in_batch, strict=True)))
         self._means = self._means.to(outputs.loss.device) + torch.stack([m.detach().float() for m in means.values()])
+        if self._by_source is not None:
+            self._by_source.add(sources, outputs.sums, outputs.counts)
         loss = weighted_sum(means, term_weights(self.args)) * self.accelerator.num_processes
         return (loss, outputs) if return_outputs else loss
 
@@ -182,11 +205,13 @@ class OCR2Trainer(Trainer):
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add each term (`loss_text`, `loss_box`), a mean over the optimizer steps since the last row, to rows of
-        training."""
+        training; of a mixture, what each source's pages cost since then too."""
         if "loss" in logs and self._steps:
             means = (self.accelerator.reduce(self._means, reduction="sum") / self._steps).tolist()
             named = {term.log_name: mean for term, mean in zip(TERMS.values(), means, strict=True)}
             logs = {"loss": logs["loss"]} | named | logs
+            if self._by_source is not None:
+                logs |= self._by_source.told(self.accelerator, term_weights(self.args))
             self._means, self._steps = torch.zeros_like(self._means), 0
         super().log(logs, start_time)
 
@@ -208,7 +233,7 @@ class OCR2Trainer(Trainer):
 
     def evaluate(
         self,
-        eval_dataset: Dataset | PageTasks | None = None,
+        eval_dataset: Dataset | DatasetMixture | PageTasks | PageMixture | None = None,
         ignore_keys=None,
         metric_key_prefix: str = "eval",
     ) -> dict[str, float]:
@@ -217,12 +242,15 @@ class OCR2Trainer(Trainer):
 
         Terms are sums over sums, over all processes; no page counts twice. Returns and logs `eval_loss`,
         `eval_loss_text`, `eval_loss_box`, `eval_token_accuracy`, `eval_cer`, `eval_bbox_iou` and more; where
-        `eval_max_new_tokens` cuts references of the pages read, `eval_references_cut` of them.
+        `eval_max_new_tokens` cuts references of the pages read, `eval_references_cut` of them. Of a mixture all pages
+        of every source count, weighted to its share; what was measured on a source alone is there too, as
+        `eval_SOURCE_loss`.
         """
         pages = eval_dataset if eval_dataset is not None else self.eval_dataset
         if pages is None:
             raise ValueError("evaluate needs an eval_dataset, here or when the trainer is made")
-        pages = pages.unchanged() if isinstance(pages, PageTasks) else self._pages(pages, self.args)
+        known = isinstance(pages, PageTasks | PageMixture)
+        pages = pages.unchanged() if known else self._pages(pages, self.args)
         model = self._model_to_evaluate()
         model.eval()
         metrics = self._loss_terms(model, pages)
@@ -248,9 +276,26 @@ class OCR2Trainer(Trainer):
             )
         return super()._determine_best_metric(metrics, trial)
 
+    def _loss_terms(self, model: nn.Module, pages: PageTasks | PageMixture) -> dict[str, float]:
+        totals = {name: self._loss_totals(model, each) for name, each in sources_of(pages).items()}
+        if not isinstance(pages, PageMixture):
+            return self._means_of(totals[""])
+        weights = {name: share * len(pages) / len(pages.sources[name]) for name, share in pages.shares.items()}
+        metrics = self._means_of(sum(weights[name] * total for name, total in totals.items()))
+        return metrics | {
+            f"{name}_{metric}": value
+            for name, total in totals.items()
+            for metric, value in self._means_of(total).items()
+        }
+
+    def _means_of(self, totals: Tensor) -> dict[str, float]:
+        correct, tokens = totals[-2:].tolist()
+        return named_losses(totals[:-2], term_weights(self.args)) | {"token_accuracy": correct / max(tokens, 1)}
+
     @torch.no_grad()
-    def _loss_terms(self, model: nn.Module, pages: PageTasks) -> dict[str, float]:
-        totals = torch.zeros(2 * len(TERMS) + 2, device=self.args.device, dtype=torch.float32)
+    def _loss_totals(self, model: nn.Module, pages: PageTasks) -> Tensor:
+        """Sums and normalisers of the terms, tokens predicted right and tokens [2 terms + 2], over all processes."""
+        totals = torch.zeros(2 * len(TERMS) + 2, device=self.args.device)
         longest_first = Subset(pages, (-pages.drawn_lengths()).argsort(kind="stable").tolist())  # little padding
         loader = DataLoader(
             ProcessShare(longest_first, self.accelerator.process_index, self.accelerator.num_processes),
@@ -261,15 +306,9 @@ class OCR2Trainer(Trainer):
         for batch in loader:
             with self.compute_loss_context_manager():
                 out = model(**self._prepare_inputs(batch))
-            sums = (*out.sums.values(), *out.counts.values(), out.correct, out.tokens)
-            totals += torch.stack([each.float() for each in sums])
-        totals = self.accelerator.reduce(totals, reduction="sum").cpu().double()
-        sums, counts, (correct, tokens) = totals.split([len(TERMS), len(TERMS), 2])
-        means = term_means(dict(zip(TERMS, sums, strict=True)), dict(zip(TERMS, counts, strict=True)))
-        metrics = {"loss": weighted_sum(means, term_weights(self.args))}
-        metrics |= {TERMS[name].log_name: mean for name, mean in means.items()}
-        metrics["token_accuracy"] = correct / tokens.clamp(min=1)
-        return {name: value.item() for name, value in metrics.items()}
+            terms = stacked_terms(out.sums, out.counts).sum(dim=1)
+            totals += torch.cat([terms, torch.stack([out.correct, out.tokens]).float()])
+        return self.accelerator.reduce(totals, reduction="sum").cpu().double()
 
     def _model_to_evaluate(self) -> nn.Module:
         """The model as `train` wrapped it, or, where no training went before, wrapped now."""

@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 from ocr2_hf.data.collator import PromptEncoder
 from ocr2_hf.data.images import ImageSettings
+from ocr2_hf.data.mixture import PageMixture, sources_of
 from ocr2_hf.data.page_tasks import PageTasks
 from ocr2_hf.data.vision_features import VisionFeatures, clean_up, feature_bytes, write_shard
 from ocr2_hf.errors import UsageError, WorkError
@@ -37,7 +38,7 @@ _MORE_ROOM = "make room, or name a folder on another disk with vision_cache_dir"
 
 
 def cache_vision(
-    pages: Mapping[str, PageTasks | None],
+    pages: Mapping[str, PageTasks | PageMixture | None],
     tower: nn.Module,
     processor,
     args: OCR2TrainingArguments,
@@ -48,7 +49,13 @@ def cache_vision(
     All processes take part, before the model of the `tower` is wrapped. Raises `UsageError` where training would change
     what is stored, and `WorkError` where the disk is full; the shards that are whole by then stay.
     """
-    waiting = {name: each for name, each in pages.items() if isinstance(each, PageTasks) and each.features is None}
+    named = {
+        f"{source} {name}".strip(): each
+        for name, mixed in pages.items()
+        if isinstance(mixed, PageTasks | PageMixture)
+        for source, each in sources_of(mixed).items()
+    }
+    waiting = {name: each for name, each in named.items() if each.features is None}
     if not waiting:
         return
     if any(parameter.requires_grad for parameter in tower.parameters()):
