@@ -34,4 +34,5 @@ def costs_line(row: dict[str, float]) -> str:
 
 
 def _rounded(rate: float) -> str:
-    return f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
+    """To two digits, or to a whole number."""
+    return f"{rate:,.0f}" if rate >= 9.95 else f"{rate:#.2g}"
