@@ -171,6 +171,7 @@ def test_two_processes_train_as_one(launched, workplace):
     assert (first["distributed"], first["wrapped"]) == STRATEGIES[launched]
     assert any((a == 0) != (b == 0) for a, b in zip(first["tiles"], other["tiles"], strict=True)), "one has tiles"
     same_rows(first["log"], told(workplace, "single", 0)["log"])
+    same_counts(first["log"], other["log"], told(workplace, "single", 0)["log"])
     loads_with_stock_classes(workplace / launched)
 
 
@@ -219,6 +220,17 @@ def same_rows(log: list[dict], single: list[dict]) -> None:
     for row, reference in zip(log, single, strict=True):
         for name in (training | evaluation) & set(reference):
             assert row[name] == pytest.approx(reference[name], rel=1e-4), (name, row, reference)
+
+
+def same_counts(log: list[dict], other: list[dict], single: list[dict]) -> None:
+    """Every row counts the pages of both processes, as one process does, and the memory of the one that needs most."""
+
+    def counted(rows: list[dict], *names: str) -> list[list[float]]:
+        training = [row | {"page": row["tokens_per_second"] / row["pages_per_second"]} for row in rows if "loss" in row]
+        return [[row[name] for name in names] for row in training]
+
+    assert counted(log, "padding", "memory_gb") == counted(other, "padding", "memory_gb")
+    assert counted(log, "page") == [pytest.approx(row) for row in counted(single, "page")]
 
 
 def loads_with_stock_classes(folder) -> None:

@@ -8,15 +8,16 @@ from helpers.trainings import rows, trainer_for
 from ocr2_hf.errors import UsageError
 from ocr2_hf.recipe import load_recipe
 from ocr2_hf.training import launch_checks
+from ocr2_hf.training.costs import COSTS
 
 
-def test_tensorboard_has_the_loss_terms_of_every_step(tmp_path):
+def test_tensorboard_has_the_loss_terms_and_costs_of_every_step(tmp_path):
     trainer = trainer_for(tmp_path, report_to="tensorboard", max_steps=3, eval_strategy="steps", eval_steps=3)
     trainer.train()
     (file,) = tmp_path.rglob("events.out.tfevents.*")
     events = EventAccumulator(str(file.parent))
     events.Reload()
-    for name in ("loss", "loss_text", "loss_box", "grad_norm"):
+    for name in ("loss", "loss_text", "loss_box", "grad_norm", *COSTS):
         told = events.Scalars(f"train/{name}")
         assert [event.step for event in told] == [1, 2, 3]
         assert [event.value for event in told] == pytest.approx([row[name] for row in rows(trainer)], rel=1e-6)

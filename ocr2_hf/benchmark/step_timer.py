@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from transformers import Trainer, TrainerCallback
 
 from ocr2_hf.benchmark.machine import synchronize
+from ocr2_hf.training.costs import count_batches
 
 PARTS = ("data", "vision forward", "text forward", "head and loss", "backward", "optimizer", "other")
 
@@ -97,8 +98,7 @@ class StepTimer(TrainerCallback):
     def _counted(self, get_batch_samples: Callable) -> Callable:
         def counted(*arguments, **keywords):
             batches, normalisers = get_batch_samples(*arguments, **keywords)
-            self._pages = sum(len(batch["input_ids"]) for batch in batches)
-            self._tokens = sum(batch["attention_mask"].sum() for batch in batches)
+            self._pages, self._tokens, _ = count_batches(batches)
             return batches, normalisers
 
         return counted

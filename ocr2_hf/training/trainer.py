@@ -10,7 +10,7 @@ from datasets import Dataset
 from peft import PeftModel
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
-from transformers import DeepseekOcr2ForConditionalGeneration, Trainer
+from transformers import DeepseekOcr2ForConditionalGeneration, ProgressCallback, Trainer
 
 from ocr2_hf.data.augment import Augmentation
 from ocr2_hf.data.collator import TrainingCollator, coordinate_token_ids
@@ -34,9 +34,11 @@ from ocr2_hf.modeling.model import OCR2Model
 from ocr2_hf.modeling.processor import complete_processor
 from ocr2_hf.recipe import OCR2TrainingArguments
 from ocr2_hf.training.callbacks import EarlyStopping, EpochOfPages, Preemption
+from ocr2_hf.training.costs import Costs
 from ocr2_hf.training.curves import CurvesCallback
 from ocr2_hf.training.generated_evaluation import score_sample
 from ocr2_hf.training.guard import Guard
+from ocr2_hf.training.progress_bar import ProgressBar
 from ocr2_hf.training.run_folder import mark_complete, mark_incomplete, rotate
 from ocr2_hf.training.source_losses import SourceLosses
 from ocr2_hf.training.vision_cache import cache_vision
@@ -115,6 +117,10 @@ class OCR2Trainer(Trainer):
             self.guard = Guard(self._pages(guard_dataset, args), partial(self._read, count=args.guard_pages))
             self.add_callback(self.guard)
         self.add_callback(CurvesCallback())
+        self.costs = Costs(self.accelerator)
+        self.add_callback(self.costs)
+        if self.pop_callback(ProgressCallback):
+            self.add_callback(ProgressBar())  # begins once the guard has read
         self.add_callback(Preemption(self.accelerator))
 
     def _pages(
@@ -170,8 +176,10 @@ class OCR2Trainer(Trainer):
     def get_batch_samples(self, epoch_iterator, num_batches: int, device: torch.device) -> tuple[list, Tensor]:
         """The micro-batches of one optimizer step and the normaliser of each term [terms], summed over them and over
         all processes; the library hands the second to `compute_loss`."""
+        self.costs.begin_step()
         batches = [batch for _, batch in zip(range(num_batches), epoch_iterator, strict=False)]
         counts = [torch.stack([each.sum() for each in term_counts(batch).values()]).to(device) for batch in batches]
+        self.costs.count(batches)
         self._steps += 1
         return batches, self.accelerator.reduce(sum(counts, torch.zeros(len(TERMS), device=device)), reduction="sum")
 
@@ -204,12 +212,12 @@ class OCR2Trainer(Trainer):
         return super()._prepare_inputs(inputs | {"token_weights": inputs["token_weights"].view(torch.int32)})
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add each term (`loss_text`, `loss_box`), a mean over the optimizer steps since the last row, to rows of
-        training; of a mixture, what each source's pages cost since then too."""
+        """Add to rows of training each term (`loss_text`, `loss_box`), a mean over the optimizer steps since the last
+        row; of a mixture, what each source's pages cost since then; and the costs (`Costs.row`)."""
         if "loss" in logs and self._steps:
             means = (self.accelerator.reduce(self._means, reduction="sum") / self._steps).tolist()
             named = {term.log_name: mean for term, mean in zip(TERMS.values(), means, strict=True)}
-            logs = {"loss": logs["loss"]} | named | logs
+            logs = {"loss": logs["loss"]} | named | logs | self.costs.row(self.state)
             if self._by_source is not None:
                 logs |= self._by_source.told(self.accelerator, term_weights(self.args))
             self._means, self._steps = torch.zeros_like(self._means), 0
