@@ -1,6 +1,7 @@
 """The model as ONNX graphs, in the real ONNX Runtime: the same logits, boxes and texts as in torch."""
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import matplotlib
@@ -16,7 +17,7 @@ from peft import PeftModel
 from PIL import Image
 from torch.export import Dim
 from transformers import AutoProcessor
-from transformers.modeling_outputs import BaseModelOutput
+from transformers.modeling_outputs import BaseModelOutput, CausalLMOutputWithPast
 
 from data_scripts.synthesize import main as synthesize
 from helpers.tiny_pages import page_dataset, page_row
@@ -39,6 +40,8 @@ from ocr2_hf.recipe import ModelArguments
 ROOT = Path(__file__).resolve().parent.parent
 BASE = ROOT / "recipes/tiny/base"
 GUARD = {"no_repeat_ngram": 2, "no_repeat_window": 30}
+# What stands after loss and logits: past_key_values, or cache from transformers 5.24 on.
+CACHE = fields(CausalLMOutputWithPast)[2].name
 # Sides of pages: without tiles, with two, with three, with six.
 SIZES = {0: (150, 120), 2: (400, 200), 3: (570, 190), 6: (560, 380)}
 
@@ -169,10 +172,10 @@ def test_reading_steps_have_the_logits_of_torch(adapted, adapted_graphs):
     caches = [None, None]
     for _ in range(4):
         (wanted, found) = [
-            model(**step, past_key_values=cache, use_cache=True) for model, cache in zip(models, caches, strict=True)
+            model(**step, use_cache=True, **{CACHE: cache}) for model, cache in zip(models, caches, strict=True)
         ]
         assert (found.logits - wanted.logits[:, -1:]).abs().max() < 1e-4
-        caches = [wanted.past_key_values, found.past_key_values]
+        caches = [wanted[CACHE], found[CACHE]]
         step = {
             "input_ids": wanted.logits[:, -1].argmax(-1)[:, None],
             "attention_mask": torch.nn.functional.pad(step["attention_mask"], (0, 1), value=1),

@@ -179,6 +179,11 @@ class OCR2Model(_LibraryModel, DeepseekOcr2ForConditionalGeneration):
                 module.__class__ = OCR2Experts
         self.box_head = None
 
+    @property
+    def is_gradient_checkpointing(self) -> bool:
+        """As the stock property, without its warning: peft asks by this name, which is on its way out."""
+        return any(getattr(module, "gradient_checkpointing", False) for module in self.modules())
+
     def enable_input_require_grads(self) -> None:
         """Nothing. The library calls this when checkpointing is turned on, and its own makes the inputs of text model
         and vision tower ask for gradients: a frozen vision tower would then be run again and differentiated in every
