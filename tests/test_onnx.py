@@ -1,7 +1,6 @@
 """The model as ONNX graphs, in the real ONNX Runtime: the same logits, boxes and texts as in torch."""
 
 import re
-from dataclasses import fields
 from pathlib import Path
 
 import matplotlib
@@ -17,9 +16,10 @@ from peft import PeftModel
 from PIL import Image
 from torch.export import Dim
 from transformers import AutoProcessor
-from transformers.modeling_outputs import BaseModelOutput, CausalLMOutputWithPast
+from transformers.modeling_outputs import BaseModelOutput
 
 from data_scripts.synthesize import main as synthesize
+from helpers.cache_name import CACHE
 from helpers.tiny_pages import page_dataset, page_row
 from ocr2_hf.commands import evaluate, export, read
 from ocr2_hf.data.collator import GenerationCollator, TrainingCollator, coordinate_token_ids
@@ -40,8 +40,6 @@ from ocr2_hf.recipe import ModelArguments
 ROOT = Path(__file__).resolve().parent.parent
 BASE = ROOT / "recipes/tiny/base"
 GUARD = {"no_repeat_ngram": 2, "no_repeat_window": 30}
-# What stands after loss and logits: past_key_values, or cache from transformers 5.24 on.
-CACHE = fields(CausalLMOutputWithPast)[2].name
 # Sides of pages: without tiles, with two, with three, with six.
 SIZES = {0: (150, 120), 2: (400, 200), 3: (570, 190), 6: (560, 380)}
 

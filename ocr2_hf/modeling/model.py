@@ -128,7 +128,7 @@ class OCR2VisionModel(_LibraryModel, DeepseekOcr2VisionModel):
 class OCR2Experts(DeepseekOcr2TextExperts):
     """The text model's routed experts, whose grouped matrix products follow autocast as every linear layer does.
 
-    The library's `grouped_mm` knows nothing of autocast (read in transformers 5.23): with float32 weights under mixed
+    The library's `grouped_mm` knows nothing of autocast (read in transformers 5.24): with float32 weights under mixed
     precision it would multiply in float32, at a fraction of the speed and twice the memory, without a word.
     """
 
