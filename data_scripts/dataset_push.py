@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from datasets import Dataset, DatasetDict
-from huggingface_hub import DatasetCard
+from huggingface_hub import DatasetCard, upload_file
 
 from ocr2_hf.data.load import built_datasets, load_dataset
+from ocr2_hf.publishing.contents import CARD
 from ocr2_hf.publishing.hub import hub_errors
 
 COLUMNS = {
@@ -68,7 +69,14 @@ def push_dataset(name: str, repo: str, license_id: str, private: bool) -> None:
         splits.push_to_hub(repo, private=private or None, commit_message=f"Upload {name}")
         card = DatasetCard.load(repo)
         write_card(card, dict(splits), repo, license_id, summary)
-        card.push_to_hub(repo, commit_message="Describe the dataset")
+        # The card's own `push_to_hub` asks huggingface.co in releases before 2, whatever HF_ENDPOINT says.
+        upload_file(
+            path_or_fileobj=str(card).encode(),
+            path_in_repo=CARD,
+            repo_id=repo,
+            repo_type="dataset",
+            commit_message="Describe the dataset",
+        )
 
 
 def write_card(card: DatasetCard, splits: dict[str, Dataset], repo: str, license_id: str, summary: dict) -> None:

@@ -96,7 +96,9 @@ def test_the_attention_asked_for_is_the_one_that_runs(base):
 
 @pytest.mark.parametrize(("dtype", "expected"), [("auto", torch.float32), ("bfloat16", torch.bfloat16)])
 def test_the_dtype_asked_for(base, dtype, expected):
-    assert {p.dtype for p in load_model(base, dtype).parameters()} == {expected}
+    dtypes = {name: parameter.dtype for name, parameter in load_model(base, dtype).named_parameters()}
+    routers = {name for name in dtypes if name.endswith(".gate.weight")}  # in float32 from transformers 5.24 on
+    assert routers and {dtypes[name] for name in dtypes.keys() - routers} == {expected}
 
 
 def test_an_empty_directory_holds_no_model(tmp_path):

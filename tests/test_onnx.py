@@ -19,6 +19,7 @@ from transformers import AutoProcessor
 from transformers.modeling_outputs import BaseModelOutput
 
 from data_scripts.synthesize import main as synthesize
+from helpers.cache_name import CACHE
 from helpers.tiny_pages import page_dataset, page_row
 from ocr2_hf.commands import evaluate, export, read
 from ocr2_hf.data.collator import GenerationCollator, TrainingCollator, coordinate_token_ids
@@ -169,10 +170,10 @@ def test_reading_steps_have_the_logits_of_torch(adapted, adapted_graphs):
     caches = [None, None]
     for _ in range(4):
         (wanted, found) = [
-            model(**step, past_key_values=cache, use_cache=True) for model, cache in zip(models, caches, strict=True)
+            model(**step, use_cache=True, **{CACHE: cache}) for model, cache in zip(models, caches, strict=True)
         ]
         assert (found.logits - wanted.logits[:, -1:]).abs().max() < 1e-4
-        caches = [wanted.past_key_values, found.past_key_values]
+        caches = [wanted[CACHE], found[CACHE]]
         step = {
             "input_ids": wanted.logits[:, -1].argmax(-1)[:, None],
             "attention_mask": torch.nn.functional.pad(step["attention_mask"], (0, 1), value=1),

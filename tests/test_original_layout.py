@@ -63,6 +63,7 @@ def test_there_and_back_bit_for_bit(run_folder, original):
     theirs, ours = back.state_dict(), adapted.state_dict()
     stock = {name for name in ours if not name.startswith("box_head.")}
     assert theirs.keys() == stock and all(torch.equal(theirs[name], ours[name]) for name in stock)
+    back.generation_config.temperature = None  # transformers 5.17 saves none for greedy decoding
     back.save_pretrained(original.parent / "native")
     first, second = (load_file(folder / "model.safetensors") for folder in (original, original.parent / "native"))
     assert first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)

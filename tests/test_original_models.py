@@ -72,8 +72,10 @@ def native(original: dict) -> dict:
 
 def comparable(config: DeepseekOcr2Config) -> dict:
     """All but where it was loaded from, the dtype that parts get with their weights, and what follows from other
-    values and nobody reads."""
+    values and nobody reads: the trainer of transformers 5.17 writes the text model's tokens at the top too."""
     values = config.to_dict() | {"_name_or_path": None}
+    for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
+        values.pop(name, None)
     vision = values["vision_config"]
     for part in (values["text_config"], vision, vision["encoder_config"], vision["sam_config"]):
         part.pop("dtype")

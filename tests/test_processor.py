@@ -10,7 +10,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from PIL import Image
 from tokenizers import processors
-from transformers import AutoModelForImageTextToText, AutoProcessor, AutoTokenizer
+from transformers import AutoModelForImageTextToText, AutoProcessor, AutoTokenizer, ProcessorMixin
 
 from helpers.tiny_pages import noise
 from ocr2_hf.data.collator import Example, GenerationCollator, TrainingCollator
@@ -213,6 +213,10 @@ def test_the_documented_chat_is_the_collators(raw, saved, repo, tmp_path, monkey
     assert same(names["inputs"], GenerationCollator(raw)([page()], [PROMPT]))
 
 
+@pytest.mark.skipif(
+    not hasattr(ProcessorMixin, "_adjust_assistant_masks_indices"),
+    reason="this transformers marks an answer where it stood before the page's tokens were put in",
+)
 def test_an_answers_tokens_are_told_from_the_prompts(stock):
     """What `assistant_only_loss` of TRL asks for. An answer that begins with a tag cannot merge with the prompt."""
     options = {"tokenize": True, "return_dict": True, "return_tensors": "pt", "return_assistant_tokens_mask": True}

@@ -55,7 +55,7 @@ class ImageSettings:
 
     def call_arguments(self) -> dict[str, int | bool]:
         """For the image processor's call. The processor class has defaults of its own that override what a checkpoint
-        saved (read in 5.17 and 5.23: it always passes 6 patches), so they are passed every time."""
+        saved (read in 5.17 and 5.24: it always passes 6 patches), so they are passed every time."""
         return {"crop_to_patches": True, "min_patches": self.min_patches, "max_patches": self.max_patches}
 
     def _view(self, side: int) -> int:

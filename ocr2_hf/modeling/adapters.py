@@ -180,7 +180,7 @@ def write_portable_adapter(directory: str | Path) -> None:
 
     On loading, peft and transformers translate key names of the original repository (`model.layers.`) into the
     library's (`model.language_model.layers.`), and take `language_model.layers.` itself for such a name: every
-    adapter weight of the text model would be silently left out (seen with peft 0.21 and transformers 5.17 to 5.23).
+    adapter weight of the text model would be silently left out (seen with peft 0.21 and transformers 5.17 to 5.24).
     """
     path = Path(directory) / ADAPTER_WEIGHTS
     tensors = {re.sub(r"\bmodel\.language_model\.", "model.", name): t for name, t in load_file(path).items()}

@@ -35,10 +35,10 @@ def load_model(
 ) -> OCR2Model | PeftModel:
     """Load a model by Hub id or directory (full or adapter, in either layout), or a fresh tiny one by its name.
 
-    `dtype`: a torch dtype or its name; auto: as saved on a GPU, float32 on a CPU. `attn_implementation`: of the text
-    model; auto: flash-attention 2 where it is installed and the GPU and dtype allow it, else sdpa; which one is logged.
-    Adapters give a `PeftModel`, their weights frozen unless `trainable`. Raises `UsageError` for what
-    is not there or not this model.
+    `dtype`: a torch dtype or its name; auto: as saved on a GPU, float32 on a CPU; from transformers 5.24 on the routers
+    of the experts stay in float32. `attn_implementation`: of the text model; auto: flash-attention 2 where it is
+    installed and the GPU and dtype allow it, else sdpa; which one is logged. Adapters give a `PeftModel`, their weights
+    frozen unless `trainable`. Raises `UsageError` for what is not there or not this model.
     """
     if str(name) in TINY_SIZES:
         model = build_tiny_model(name=str(name)).to(torch.float32 if dtype == "auto" else _dtype(dtype))

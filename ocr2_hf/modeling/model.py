@@ -128,7 +128,7 @@ class OCR2VisionModel(_LibraryModel, DeepseekOcr2VisionModel):
 class OCR2Experts(DeepseekOcr2TextExperts):
     """The text model's routed experts, whose grouped matrix products follow autocast as every linear layer does.
 
-    The library's `grouped_mm` knows nothing of autocast (read in transformers 5.23): with float32 weights under mixed
+    The library's `grouped_mm` knows nothing of autocast (read in transformers 5.24): with float32 weights under mixed
     precision it would multiply in float32, at a fraction of the speed and twice the memory, without a word.
     """
 
@@ -178,6 +178,11 @@ class OCR2Model(_LibraryModel, DeepseekOcr2ForConditionalGeneration):
             if isinstance(module, DeepseekOcr2TextExperts):
                 module.__class__ = OCR2Experts
         self.box_head = None
+
+    @property
+    def is_gradient_checkpointing(self) -> bool:
+        """As the stock property, without its warning: peft asks by this name, which is on its way out."""
+        return any(getattr(module, "gradient_checkpointing", False) for module in self.modules())
 
     def enable_input_require_grads(self) -> None:
         """Nothing. The library calls this when checkpointing is turned on, and its own makes the inputs of text model

@@ -106,13 +106,9 @@ class TraceableModel(nn.Module):
             tokens, input_ids == self.image_token_id, pages, tiles, num_local_patches, self.separator
         )
         cache = DynamicCache([(layer["key"], layer["value"]) for layer in past_key_values])
-        hidden = self.text(
-            inputs_embeds=embeds,
-            attention_mask=causal_mask(attention_mask, input_ids.shape[1]),
-            position_ids=position_ids,
-            past_key_values=cache,
-            use_cache=True,
-        ).last_hidden_state
+        mask = causal_mask(attention_mask, input_ids.shape[1])
+        # By place: what takes the cache is called `past_key_values` up to transformers 5.23, `cache` from 5.24 on.
+        hidden = self.text(None, mask, position_ids, cache, embeds, use_cache=True).last_hidden_state
         text_logits = self.head(hidden)
         return {
             "token_embeds": tokens,

@@ -63,28 +63,31 @@ class OnnxModel(PreTrainedModel, GenerationMixin):
         input_ids: Tensor,
         position_ids: Tensor,
         attention_mask: Tensor | None = None,
-        past_key_values: Cache | None = None,
+        cache: Cache | None = None,
         pixel_values: Tensor | None = None,
         pixel_values_local: Tensor | None = None,
         num_local_patches: Tensor | None = None,
+        past_key_values: Cache | None = None,
         **kwargs,
     ) -> CausalLMOutputWithPast:
         """Logits [B, 1, V] of the last of L tokens, and the cache with them.
 
         `input_ids`, `position_ids` [B, L], `attention_mask` [B, P + L] with P tokens in the cache (`generate` leaves it
         out where nothing is padded); the pixels as the processor returns them, looked at while the cache is empty.
+        `past_key_values` is what `generate` calls the cache up to transformers 5.23.
         """
-        seen = 0 if past_key_values is None else past_key_values.get_seq_length()
+        cache = past_key_values if cache is None else cache
+        seen = 0 if cache is None else cache.get_seq_length()
         first = seen == 0
         if attention_mask is None:
             attention_mask = input_ids.new_ones(input_ids.shape[0], seen + input_ids.shape[1])
         ids = {"input_ids": input_ids.numpy()}
         pixels = self._pixels(pixel_values, pixel_values_local, num_local_patches) if first else {}
         (embeds,) = self.sessions[PAGES if first else TOKENS].run(None, ids | pixels)
-        past = self._empty(len(embeds)) if first else _arrays(past_key_values)
+        past = self._empty(len(embeds)) if first else _arrays(cache)
         feed = {"inputs_embeds": embeds, "attention_mask": attention_mask.numpy(), "position_ids": position_ids.numpy()}
         logits, *present = self.sessions[DECODER].run(None, feed | past)
-        return CausalLMOutputWithPast(logits=torch.from_numpy(logits)[:, None], past_key_values=_cache(present))
+        return CausalLMOutputWithPast(None, torch.from_numpy(logits)[:, None], _cache(present))  # no loss
 
     def _pixels(self, pages: Tensor, tiles: Tensor | None, counts: Tensor) -> dict[str, np.ndarray]:
         if tiles is None:

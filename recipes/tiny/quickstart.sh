@@ -18,8 +18,7 @@ data=${data:-tickets}
 longest=${folder:+--max_new_tokens 300}  # split into words where it is used
 base=recipes/tiny/base
 export HF_HOME="$PWD/$out/cache" HF_DATASETS_CACHE="$PWD/$out/cache/datasets" HF_HUB_OFFLINE=1
-# Nothing to act on: peft asks transformers by a name that is on its way out; DeepSpeed says that it found no GPU.
-export PYTHONWARNINGS="ignore::FutureWarning:transformers.modeling_utils" DS_ACCELERATOR=cpu
+export DS_ACCELERATOR=cpu  # or DeepSpeed says that it found no GPU
 step() { printf '\n== %s\n' "$*"; "$@"; }
 
 if [ -n "$folder" ]; then

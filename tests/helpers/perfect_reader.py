@@ -6,6 +6,7 @@ from functools import wraps
 import torch
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
+from helpers.cache_name import CACHE
 from helpers.tiny_pages import processor
 from ocr2_hf.modeling.model import OCR2Model
 from ocr2_hf.modeling.tiny import build_tiny_model
@@ -26,7 +27,7 @@ def perfect_reader(targets: Sequence[str]) -> tuple[OCR2Model, list[int]]:
             return stock(*args, **inputs)
         logits = torch.zeros(1, 1, len(tokenizer))
         logits[..., step.pop(0)] = 9.0
-        return CausalLMOutputWithPast(logits=logits, past_key_values=inputs["past_key_values"])
+        return CausalLMOutputWithPast(logits=logits, **{CACHE: inputs[CACHE]})
 
     def limited(**inputs):
         limits.append(inputs["max_new_tokens"])
