@@ -65,7 +65,7 @@ def test_panels_appear_with_what_there_is(tmp_path):
 
 def test_sources_of_a_mixture_have_a_panel_with_a_colour_each():
     of_sources = {f"{name}_{loss}": 1.0 for name in ("letters", "general") for loss in ("loss", "loss_text")}
-    log = rows(3, **of_sources) + [{"step": 3, "eval_letters_loss": 1.0, "eval_letters_loss_text": 1.0}]
+    log = [*rows(3, **of_sources), {"step": 3, "eval_letters_loss": 1.0, "eval_letters_loss_text": 1.0}]
     (panel,) = [panel for panel in all_panels(log) if panel.title == "Loss by source"]
     labels = [label for label, _ in panel.columns.values()]
     assert labels == ["general", "letters", "general, evaluation", "letters, evaluation"]

@@ -280,12 +280,12 @@ def test_what_makes_a_run_this_run_is_as_it_was():
     """Runs of the version before go on: a name that comes or goes would compare what they did not mean."""
     assert set(IDENTITY) == {
         *("model", "dtype", "attn_implementation", "experts_implementation", "train_vision", "train_projector"),
-        *("train_language", "train_box_head", "lora_targets", "lora_r", "lora_alpha", "lora_dropout"),
-        *("dataset", "stopping_strategy", "train_split", "guard_dataset", "guard_split", "guard_pages"),
-        *("tasks", "prompts", "max_length", "overlong", "max_patches", "augment", "tokens_per_batch", "text_weight", "box_weight", "box_beta"),
-        *("box_source", "token_weights", "label_weights", "loss_chunks", "learning_rate", "vision_learning_rate"),
-        *("projector_learning_rate", "box_head_learning_rate", "weight_decay", "seed", "stages"),
-        *("per_device_train_batch_size", "gradient_accumulation_steps", "data_seed"),
+        *("train_language", "train_box_head", "lora_targets", "lora_r", "lora_alpha", "lora_dropout", "dataset"),
+        *("stopping_strategy", "train_split", "guard_dataset", "guard_split", "guard_pages", "tasks", "prompts"),
+        *("max_length", "overlong", "max_patches", "augment", "tokens_per_batch", "text_weight", "box_weight"),
+        *("box_beta", "box_source", "token_weights", "label_weights", "loss_chunks", "learning_rate"),
+        *("vision_learning_rate", "projector_learning_rate", "box_head_learning_rate", "weight_decay", "seed"),
+        *("stages", "per_device_train_batch_size", "gradient_accumulation_steps", "data_seed"),
     }
 
 
