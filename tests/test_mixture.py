@@ -94,6 +94,8 @@ def test_too_small_a_share_and_a_source_without_pages_are_refused():
         PageMixture(sources, {"a": 1, "b": 1}, FIRST)
     with pytest.raises(UsageError, match="needs a share above 0"):
         DatasetMixture({"a": lines_of("a", 2)}, {"b": 1})
+    with pytest.raises(UsageError, match="stopping_strategy 'never' is none of first_exhausted, all_exhausted"):
+        DatasetMixture({"a": lines_of("a", 2)}, {"a": 1}, "never")
 
 
 # --- which pages

@@ -81,6 +81,12 @@ def test_tokens_are_those_of_the_datasets_pages(tmp_path, datasets_cache, capsys
     monkeypatch.setattr(printed, "_print_launches", lambda *_: None)
     plan.main([path, "--page", "1240x1754", "--max_length", "2000"])
     assert "1240 x 1754" in capsys.readouterr().out
+    build("planned_too", write_pages(tmp_path / "more", rows[2:]), "--val", "0", "--test", "0")
+    plan.main([path, "--dataset", "{planned: 1, planned_too: 1}"])
+    out = capsys.readouterr().out
+    assert "tokens of the 4 pages of planned and planned_too that train" in out
+    assert re.search(r"^  visual +257 +401 +545 +545$", out, re.MULTILINE)
+    assert "2 left out: longer than max_length" in out
 
 
 def planned(path: str, *words: str, page: tuple[int, int] | None = None, target_tokens: int | None = None):

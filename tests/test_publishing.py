@@ -183,6 +183,14 @@ def test_the_prompt_in_the_card_is_the_recipes_and_its_code_compiles():
     }
 
 
+def test_a_card_of_a_mixture_names_every_dataset():
+    recipe = {"dataset": {"org/letters": 0.8, "general pages": 0.2}, "model": "org/base"}
+    text = model_card(CardFacts("me/letters", Contents({}, True, "org/base", None), None, recipe))
+    assert "on [org/letters](https://huggingface.co/datasets/org/letters) and on the dataset `general pages`" in text
+    assert text.count("Not on the Hub is the dataset") == 1 and "dataset `general pages`: build one" in text
+    assert card(text).data.datasets == ["org/letters"]
+
+
 EARLY = """
 import sys
 from ocr2_hf.commands import export, push

@@ -11,7 +11,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from ocr2_hf.data.collator import Example
 from ocr2_hf.data.page_tasks import PageTasks
-from ocr2_hf.data.shares import STOPPING_STRATEGY, apportioned, epoch_counts
+from ocr2_hf.data.shares import STOPPING_STRATEGIES, STOPPING_STRATEGY, apportioned, epoch_counts
 from ocr2_hf.errors import UsageError, WorkError
 
 
@@ -27,6 +27,9 @@ class DatasetMixture:
     def __post_init__(self) -> None:
         if self.datasets.keys() != self.shares.keys() or min(self.shares.values(), default=0) <= 0:
             raise UsageError(f"every dataset of {', '.join(self.datasets)} needs a share above 0: {dict(self.shares)}")
+        if self.stopping_strategy not in STOPPING_STRATEGIES:
+            known = ", ".join(STOPPING_STRATEGIES)
+            raise UsageError(f"stopping_strategy {self.stopping_strategy!r} is none of {known}")
 
 
 class PageMixture(TorchDataset):
