@@ -162,7 +162,7 @@ def test_what_an_epoch_has_is_told():
     told = mixture({"general": 8, "letters": 2}, {"general": 0.5, "letters": 0.5}).told().splitlines()
     assert told == [
         "examples of an epoch: 4",
-        "  general   50.0%        2 of 8 pages: all of them in 4.0 epochs",
+        "  general   50.0%        2 of 8 pages: all of them within 4 epochs",
         "  letters   50.0%        2 of 2 pages: runs out, and the epoch ends",
     ]
     told = mixture({"general": 8, "letters": 2}, {"general": 0.5, "letters": 0.5}, ALL).told().splitlines()

@@ -105,7 +105,7 @@ class PageMixture(TorchDataset):
         width = max(map(len, self.sources))
         for (name, count), pages in zip(self.counts.items(), self._pages, strict=True):
             size = len(pages)
-            becomes = f"all of them in {size / count:.1f} epochs"
+            becomes = f"all of them within {-(-size // count)} epochs"
             if count > size:
                 becomes = f"runs out and is repeated, {count / size:.1f} times in all"
             elif size - count < 1:
