@@ -61,7 +61,10 @@ class TableTransformer:
         Weights that want timm need the extra `tables`; the Hub has the same weights without it under the revision
         no_timm. Raises `UsageError` where nothing can be loaded, or finds no tables.
         """
-        from transformers import AutoImageProcessor, AutoModelForObjectDetection
+        from transformers import AutoModelForObjectDetection
+
+        # Under its short name transformers 5.17 refuses it wherever torchvision is missing.
+        from transformers.models.auto.image_processing_auto import AutoImageProcessor
 
         path, _, revision = str(name).partition("@")
         at = {"revision": revision or "main"} if not Path(path).is_dir() else {}
