@@ -28,7 +28,8 @@ def model(checkpointing: bool = False, **policy):
     model.loss_settings = LossSettings(coordinate_ids())
     model = apply_policy(model, ModelArguments(model="tiny", lora_r=4, **policy)).train()
     if checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=CHECKPOINTING)
+        named = "activation" if hasattr(model, "activation_checkpointing_enable") else "gradient"  # up to 5.17
+        getattr(model, f"{named}_checkpointing_enable")(**{f"{named}_checkpointing_kwargs": CHECKPOINTING})
     return model
 
 

@@ -210,16 +210,15 @@ def test_sources_of_different_kinds_side_by_side_each_with_its_losses(tmp_path):
 def test_how_a_step_is_split_changes_nothing_and_a_source_without_pages_has_no_row(tmp_path):
     datasets = {"boxes": plain_pages(), "lines": lines_of("l", 2)}
     results = []
-    for size in (6, 2, 1):
-        values = {"per_device_train_batch_size": size, "gradient_accumulation_steps": 6 // size}
+    for size in (6, 2):
+        values = {"per_device_train_batch_size": size, "gradient_accumulation_steps": 6 // size, "num_train_epochs": 1}
         trainer = trainer_for(tmp_path, datasets, {"boxes": 2, "lines": 1}, **values)
         trainer.train()
         results.append(rows(trainer))
     names = [name for name in results[0][0] if "loss" in name]
     assert len(names) == 9
-    for log in results[1:]:
-        for row, same in zip(log, results[0], strict=True):
-            assert [row[name] for name in names] == pytest.approx([same[name] for name in names], rel=1e-4)
+    ((whole,), (split,)) = results
+    assert [split[name] for name in names] == pytest.approx([whole[name] for name in names], rel=1e-4)
     trainer = trainer_for(tmp_path, datasets, {"boxes": 2, "lines": 1}, per_device_train_batch_size=1, max_steps=6)
     trainer.train()
     assert Counter("boxes_loss" in row for row in rows(trainer)) == {True: 4, False: 2}
@@ -230,6 +229,7 @@ def test_evaluation_counts_all_pages_and_weighs_sources_by_their_shares(tmp_path
     datasets = {"boxes": page_dataset(), "lines": lines_of("l", 6)}
     both = trainer_for(tmp_path, datasets, {"boxes": 0.8, "lines": 0.2}, eval_pages=4, eval_max_new_tokens=4)
     metrics = both.evaluate()
+    both.args.eval_pages = 0
     alone = {name: both.evaluate(data) for name, data in datasets.items()}
     for name, own in alone.items():
         for metric in ("loss", "loss_text", "loss_box", "token_accuracy"):
@@ -258,7 +258,7 @@ def test_a_stopped_mixture_goes_on_in_the_middle_of_an_epoch(tmp_path):
     """With a part of one source, and one that is repeated; and with batches of tokens."""
     datasets = {"boxes": lines_of("b", 7), "lines": lines_of("l", 3)}
     for number, more in enumerate(({}, {"tokens_per_batch": 2048})):
-        values = {"tasks": TASKS, "save_strategy": "steps", "save_steps": 1, "max_steps": 5, "augment": "scan"} | more
+        values = {"tasks": TASKS, "save_strategy": "steps", "save_steps": 2, "max_steps": 4, "augment": "scan"} | more
         whole, again = (
             trainer_for(tmp_path / f"{number}{name}", datasets, {"boxes": 2, "lines": 3}, strategy, **values)
             for name, strategy in (("whole", ALL), ("again", ALL))
@@ -267,7 +267,7 @@ def test_a_stopped_mixture_goes_on_in_the_middle_of_an_epoch(tmp_path):
         again.train(resume_from_checkpoint=str(tmp_path / f"{number}whole/checkpoint-2"))
         names = [name for name in rows(whole)[-1] if "loss" in name or name == "grad_norm"]
         found, expected = ([[row.get(n) for n in names] for row in rows(each)[2:]] for each in (again, whole))
-        assert found == expected and len(found) == 3
+        assert found == expected and len(found) == 2
         for name, tensor in again.model.named_parameters():
             assert torch.equal(tensor, whole.model.get_parameter(name)), name
 

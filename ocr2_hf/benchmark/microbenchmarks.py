@@ -130,7 +130,8 @@ def _ours(head: nn.Module, hidden: Tensor, labels: Tensor, workload: LossWorkloa
     truth = labels[:, -workload.labelled :].flatten()
     weights = torch.ones(truth.shape, device=truth.device)
     no_boxes, ids = torch.empty(0, dtype=torch.long, device=truth.device), torch.arange(1000, device=truth.device)
-    return head(rows, truth, weights, no_boxes, ids, workload.chunks)[0] / truth.numel()
+    losses, _, _ = head(rows, truth, weights, no_boxes, ids, workload.chunks)
+    return losses.mean()
 
 
 def _stock(head: nn.Module, hidden: Tensor, labels: Tensor, workload: LossWorkload) -> Tensor:
