@@ -21,7 +21,7 @@ from ocr2_hf.errors import UsageError
 
 FOLDERS = {"train": ("train",), "validation": ("validation", "val", "valid"), "test": ("test",)}
 # Count up when the same files would give other rows than before: built datasets are then built again.
-RECIPE = 2
+RECIPE = 3
 # Files of which earlier builds gave the same rows. Folders with others count one more: BMPs, GIFs and TIFFs of several
 # pages were rejected.
 _UNCHANGED = (".png", ".jpg", ".jpeg", PDF_SUFFIX)
@@ -79,7 +79,10 @@ def make_plan(args: argparse.Namespace) -> BuildPlan:
     given = args.annotations, args.images
     folders = find_split_folders(*given) if by_folder else {"": find_folders(*given)}
     listed = {folder: list_files(folder) for folder in {each for pair in folders.values() for each in pair}}
-    trees = {split: (listed[annotations], listed[images]) for split, (annotations, images) in folders.items()}
+    trees = {split: (listed[annotations].once(), listed[images]) for split, (annotations, images) in folders.items()}
+    for tree in {annotations: listed[annotations] for annotations, _ in folders.values()}.values():
+        for link in tree.again:
+            warn(f"{tree.root}/{link} is a folder that is here under another name too: its annotations count once")
     chosen = choose_format(args.format, [annotations for annotations, _ in trees.values()])
 
     def list_splits() -> dict[str, list[ListedPage]]:
