@@ -82,9 +82,10 @@ def parse_arguments(argv: list[str] | None, prog: str | None = None) -> argparse
     add("--label_map", type=Path, metavar="FILE", help="YAML {class: label, class: null}; null leaves regions out")
     add(
         "--split",
-        choices=["auto", "hash", "names", "folders"],
+        choices=["auto", *RULES],
         default="auto",
-        help="names: train.json, val/; folders: train, validation (or val), test; auto: names if there are, else hash",
+        help="hash: pages never move; rank: exact shares; names: train.json, val/; folders: train, validation (or val) "
+        "and test, each with its images; auto: names where there are such, else hash, or what the dataset had before",
     )
     add("--val", type=share, help="share of the pages for validation (default 0.05)")
     add("--test", type=share, help="share of the pages for test (default 0.05)")
@@ -102,7 +103,7 @@ def parse_arguments(argv: list[str] | None, prog: str | None = None) -> argparse
         parser.error("--license and --private go with --push")
     args.shares_given = (args.val, args.test, args.group_by) != (None, None, None)
     if args.split in ("folders", "names") and args.shares_given:
-        parser.error(f"--val, --test and --group_by go with --split hash; with --split {args.split} those decide")
+        parser.error(f"--val, --test and --group_by go with --split hash or rank, not with --split {args.split}")
     args.val = 0.05 if args.val is None else args.val
     args.test = 0.05 if args.test is None else args.test
     if args.val + args.test > 1:
@@ -118,7 +119,7 @@ def print_summary(name: str, state: str, folder: Path) -> None:
     for split, counts in summary["splits"].items():
         print(f"{split:<12}{counts['pages']:>9}{counts['regions']:>10}")
     by_share = summary["split_by"] in ("hash", "rank")
-    remedy = "raise its share, or choose its pages with --split folders" if by_share else "its folder is empty"
+    remedy = "raise its share, or take exact shares by --split rank" if by_share else "its folder is empty"
     for split in summary["empty"]:
         print(f"{split:<12}{0:>9}{0:>10}   left out, no page is in it: {remedy}")
     print(f"{'rejected':<12}{summary['rejected']:>9}")

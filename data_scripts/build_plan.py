@@ -45,7 +45,7 @@ class BuildPlan:
     listed only when they are asked for, as that may take reading every annotation.
 
     `source` is the annotation folder. `list_splits` gives the rule (`RULES`) by which the pages were split, and the
-    splits; of pages that are split by hash it takes whether that is by rank, as a dataset of before stays.
+    splits; it takes whether pages whose rule nobody chose are split by rank, as a dataset of before stays.
     """
 
     options: PageOptions
@@ -132,7 +132,8 @@ def _list_splits(
     if args.split == "folders":
         return "folders", listed
     pages, root = listed[""], trees[""][0].root
-    named = None if args.split == "hash" else split_by_names(pages, root, args.split == "names")
+    by_rank = args.split == "rank" or (by_rank and args.split == "auto")
+    named = None if args.split in ("hash", "rank") else split_by_names(pages, root, args.split == "names")
     if named is None:
         return ("rank" if by_rank else "hash"), _hashed(pages, args, by_rank)
     if args.shares_given:

@@ -20,10 +20,10 @@ NAMES = {
     "validation": ("validation", "val", "valid", "dev"),
     "test": ("test", "testing"),
 }
-# How a dataset was split, as its summary has it -> what is said of it. `rank` is how all were split before `hash`.
+# How a dataset was split, as its summary has it -> what is said of it. Before `hash` there was `rank`.
 RULES = {
     "hash": "the hash of each page's id: no page moves as others are added",
-    "rank": "the rank of those hashes, as before: added pages may move others; under a new name they do not",
+    "rank": "the rank of the hashes of their ids, for exact shares: added pages may move others (not by --split hash)",
     "names": "the names of files and folders",
     "folders": "folders",
 }

@@ -231,9 +231,12 @@ def test_a_dataset_that_was_split_by_rank_stays_so(folder, capsys):
         write_pages(folder, count)
         assert build(folder, "--val", 0.25, "--test", 0.25) == 0
         assert {name: len(part) for name, part in load_dataset("letters").items()} == expected
-        assert "split by the rank of those hashes, as before" in capsys.readouterr().out
-    assert build(folder, "--val", 0.25, "--test", 0.25, name="others") == 0
-    assert "split by the hash of each page's id" in capsys.readouterr().out
+        assert "split by the rank of the hashes of their ids" in capsys.readouterr().out
+    for options, name in ((("--split", "hash"), "letters"), ((), "others")):
+        assert build(folder, *options, "--val", 0.25, "--test", 0.25, name=name) == 0
+        assert "split by the hash of each page's id" in capsys.readouterr().out
+    assert build(folder, "--split", "rank", "--val", 0.25, "--test", 0.25, name="others") == 0
+    assert {name: len(part) for name, part in load_dataset("others").items()} == expected
 
 
 def test_a_name_given_to_another_folder_is_told(folder, capsys):
