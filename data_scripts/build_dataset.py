@@ -17,7 +17,7 @@ if __name__ == "__main__":  # the package of this checkout, also where none or a
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from data_scripts.arguments import count, dataset_name, hub_id, pattern, script_parser, share
-from data_scripts.build_plan import make_plan
+from data_scripts.build_plan import make_plan, warn
 from data_scripts.formats import FORMATS
 from data_scripts.page_splits import RULES
 from ocr2_hf.errors import WorkError, run_command
@@ -124,6 +124,10 @@ def print_summary(name: str, state: str, folder: Path) -> None:
         print(f"{split:<12}{0:>9}{0:>10}   left out, no page is in it: {remedy}")
     print(f"{'rejected':<12}{summary['rejected']:>9}")
     print(f"{'clamped':<12}{'':>9}{summary['clamped']:>10}")
+    silent = summary["without_text"]
+    print(f"{'without text':<12}{silent['pages']:>9}{silent['regions']:>10}")
+    if silent["pages"] == sum(counts["pages"] for counts in summary["splits"].values()):
+        warn("no page has any text: it cannot be trained for a task that writes text")
     if summary["overlong"]:
         print(f"{'overlong':<12}{summary['overlong']:>9}   over the context: split or dropped in training (overlong)")
     print(f"split by {RULES[summary['split_by']]}")

@@ -205,4 +205,8 @@ def _summary(plan: BuildPlan, report: dict[str, BuildReport]) -> dict[str, Any]:
         "rejected": sum(len(part.rejects) for part in report.values()),
         "clamped": sum(part.clamped for part in report.values()),
         "overlong": sum(part.overlong for part in report.values()),
+        "without_text": {
+            "pages": sum(part.pages_without_text for part in report.values()),
+            "regions": sum(part.regions_without_text for part in report.values()),
+        },
     }

@@ -240,6 +240,24 @@ def test_clamped_boxes_are_counted(pages, capsys):
     assert ["clamped", "1"] in [line.split() for line in capsys.readouterr().out.splitlines()]
 
 
+def test_pages_and_regions_without_text_are_counted(pages, capsys):
+    write_pages(pages, 2)
+    write_page(pages, "p002", text=" ", texts=None)
+    write_page(pages, "p003", text="", texts=[""], prompt="Total?", target="7")
+    write_page(pages, "p004", text="", bboxes=[], labels=[], texts=[])
+    assert build(pages, "--num_proc", 2) == 0
+    shown = capsys.readouterr()
+    assert ["without", "text", "2", "2"] in [line.split() for line in shown.out.splitlines()]
+    assert "no page has any text" not in shown.err
+
+
+def test_a_dataset_without_any_text_is_told_whenever_it_is(pages, capsys):
+    write_page(pages, "p0", text="", texts=None)
+    for _ in range(2):
+        assert build(pages, "--val", 0, "--test", 0) == 0
+        assert "warning: no page has any text: it cannot be trained for a task that" in capsys.readouterr().err
+
+
 def test_split_folders(pages):
     write_pages(pages / "train", 3)
     write_pages(pages / "val", 2)
