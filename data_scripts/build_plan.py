@@ -61,7 +61,7 @@ class BuildPlan:
             return
         source = before.get("annotations", self.source)  # builds of before do not say
         if source != self.source:
-            warn(f"the dataset of this name was built from {source}; {self.source} replaces it")
+            warn(f"the dataset of this name was built from {source}; one of {self.source} is to replace it")
         else:
             self.by_rank = before.get("split_by", "rank") == "rank"
 

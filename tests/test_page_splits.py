@@ -247,7 +247,10 @@ def test_a_name_given_to_another_folder_is_told(folder, capsys):
     assert "warning" not in capsys.readouterr().err
     assert build(folder.parent / "others", "--val", 0, "--test", 0) == 0
     error = capsys.readouterr().err
-    assert f"warning: the dataset of this name was built from {folder}; {folder.parent}/others replaces it" in error
+    assert (
+        f"warning: the dataset of this name was built from {folder}; one of {folder.parent}/others is to replace it"
+        in error
+    )
     assert load_dataset("letters", "train")["id"] == ["a"]
 
 

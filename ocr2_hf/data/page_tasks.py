@@ -156,10 +156,11 @@ class PageTasks(TorchDataset):
             suited = self.lengths[:, self.tasks.index(task)] > 0
             asks_for_boxes = task == "markdown" and task in self.prompts
             if suited.any() and not asks_for_boxes and not (suited & self._has_text).any():
+                where = f"{name}: " if name else ""
                 raise WorkError(
-                    f"{name}{': ' * bool(name)}none of the {suited.sum()} pages for the task {task} has any text: the "
-                    "model would learn to write none; build it with texts, or leave the task out; for boxes alone, give "
-                    "the task markdown a prompt of your own that asks for them (prompts)"
+                    f"{where}none of the {suited.sum()} pages for the task {task} has any text: the model would learn to "
+                    "write none; build it with texts, or leave the task out; for boxes alone, give the task markdown a "
+                    "prompt of your own that asks for them (prompts)"
                 )
 
     @property
