@@ -158,8 +158,8 @@ class PageTasks(TorchDataset):
             if suited.any() and not asks_for_boxes and not (suited & self._has_text).any():
                 where = f"{name}: " if name else ""
                 raise WorkError(
-                    f"{where}none of the {suited.sum()} pages for the task {task} has any text: the model would learn to "
-                    "write none; build it with texts, or leave the task out; for boxes alone, give the task markdown a "
+                    f"{where}none of the {suited.sum()} pages for the task {task} has any text: the model would learn "
+                    "to write none; build it with texts, or leave the task out; for boxes alone, give the task markdown a "
                     "prompt of your own that asks for them (prompts)"
                 )
 
