@@ -159,8 +159,8 @@ class PageTasks(TorchDataset):
                 where = f"{name}: " if name else ""
                 raise WorkError(
                     f"{where}none of the {suited.sum()} pages for the task {task} has any text: the model would learn "
-                    "to write none; build it with texts, or leave the task out; for boxes alone, give the task markdown "
-                    "a prompt of your own that asks for them (prompts)"
+                    "to write none; build it with texts, or leave the task out; for boxes alone, give markdown a "
+                    "prompt of your own that asks for them (prompts)"
                 )
 
     @property
