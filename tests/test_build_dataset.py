@@ -328,6 +328,17 @@ def test_a_folder_without_any_page_is_refused_with_what_it_is(pages, capsys, nam
     assert "export the pages together with their annotations" in error
 
 
+@pytest.mark.parametrize("format", FORMATS)
+def test_in_every_format_a_folder_without_pages_is_refused(pages, capsys, monkeypatch, format):
+    write_pages(pages, 2)
+    monkeypatch.setattr(FORMATS[format], "recognise", lambda annotations: True)
+    monkeypatch.setattr(FORMATS[format], "list_pages", lambda annotations, images: [])
+    status, error = refusal(capsys, pages, "--format", format)
+    assert status == 1 and error.count("\n") == 1
+    shown = ", ".join(f"{pages}/{name}" for name in ("p000.json", "p000.png", "p001.json"))
+    assert f"no page is in {shown} and 1 more: the format {format} is {FORMATS[format].FILES}" in error
+
+
 def test_a_cvat_export_of_a_video_is_named_with_what_to_export(pages, capsys):
     pages.mkdir()
     box = '<box frame="0" outside="0" occluded="0" xtl="1" ytl="1" xbr="9" ybr="9"/>'
