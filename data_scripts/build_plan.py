@@ -55,15 +55,13 @@ class BuildPlan:
     by_rank: bool = False
 
     def follow(self, before: dict[str, Any] | None) -> None:
-        """Take into account the summary of the dataset that has the name now: where it was made of the same folder,
-        its pages stay in their splits; where of another, that it is replaced is told."""
+        """Take into account the summary of the dataset that has the name now: a name keeps its rule, so that no page of
+        its test set comes to be trained on, also where the folder was moved; another folder is told."""
         if before is None:
             return
-        source = before.get("annotations", self.source)  # builds of before do not say
-        if source != self.source:
+        self.by_rank = before.get("split_by", "rank") == "rank"  # builds of before do not say
+        if (source := before.get("annotations", self.source)) != self.source:
             warn(f"the dataset of this name was built from {source}; one of {self.source} is to replace it")
-        else:
-            self.by_rank = before.get("split_by", "rank") == "rank"
 
     @cached_property
     def _listed(self) -> tuple[str, Splits]:

@@ -232,6 +232,11 @@ def test_a_dataset_that_was_split_by_rank_stays_so(folder, capsys):
         assert build(folder, "--val", 0.25, "--test", 0.25) == 0
         assert {name: len(part) for name, part in load_dataset("letters").items()} == expected
         assert "split by the rank of the hashes of their ids" in capsys.readouterr().out
+    moved = folder.rename(folder.parent / "moved")
+    assert build(moved, "--val", 0.25, "--test", 0.25) == 0
+    assert {name: len(part) for name, part in load_dataset("letters").items()} == expected
+    moved.rename(folder)
+    capsys.readouterr()
     for options, name in ((("--split", "hash"), "letters"), ((), "others")):
         assert build(folder, *options, "--val", 0.25, "--test", 0.25, name=name) == 0
         assert "split by the hash of each page's id" in capsys.readouterr().out
