@@ -100,7 +100,7 @@ def test_pages_and_regions_without_text_are_counted():
     question = page_row("q", (100, 90), [""], 0) | {"prompt": "Total?", "target": "7"}
     pages = PageTasks(textless(page_row("t", (100, 90), ["Tea"], 1), question), processor(), {"markdown": 1.0})
     assert (pages.pages_without_text, pages.regions_without_text, pages.regions) == (2, 4, 5)
-    pages.check_texts()
+    pages.check_texts("forms")
 
 
 @pytest.mark.parametrize("task", ["markdown", "ocr"])
@@ -115,11 +115,11 @@ def test_a_task_that_writes_text_is_refused_where_no_page_has_any(task):
 def test_an_answer_is_no_text_for_markdown():
     row = page_row("q", (100, 90), ["Tea"], 1) | {"text": "", "texts": [""], "prompt": "Total?", "target": "7"}
     dataset = Dataset.from_list([row], features=FEATURES)
-    PageTasks(dataset, processor(), {"custom": 1.0}).check_texts()
+    PageTasks(dataset, processor(), {"custom": 1.0}).check_texts("forms")
     with pytest.raises(WorkError, match="for the task markdown has any text"):
-        PageTasks(dataset, processor(), {"custom": 1.0, "markdown": 1.0}).check_texts()
+        PageTasks(dataset, processor(), {"custom": 1.0, "markdown": 1.0}).check_texts("forms")
 
 
 def test_a_prompt_that_asks_for_boxes_alone_may_have_no_text():
     own = {"markdown": "<image>\n<|grounding|>Find the regions."}
-    PageTasks(textless(), processor(), {"markdown": 1.0}, own).check_texts()
+    PageTasks(textless(), processor(), {"markdown": 1.0}, own).check_texts("forms")

@@ -147,7 +147,7 @@ class PageTasks(TorchDataset):
             tiles = crop_tiles([chosen_table(page, choice).box], *size, self.settings)
         return len(self._encoder.prompt(prompt, tiles)), len(self._targets(target).ids)
 
-    def check_texts(self, name: str = "") -> None:
+    def check_texts(self, name: str) -> None:
         """`WorkError`, with the dataset's `name`, where no page that suits a task has text: it would learn silence.
 
         A markdown prompt of the recipe's own may well ask for boxes alone.
@@ -156,9 +156,8 @@ class PageTasks(TorchDataset):
             suited = self.lengths[:, self.tasks.index(task)] > 0
             asks_for_boxes = task == "markdown" and task in self.prompts
             if suited.any() and not asks_for_boxes and not (suited & self._has_text).any():
-                where = f"{name}: " if name else ""
                 raise WorkError(
-                    f"{where}none of the {suited.sum()} pages for the task {task} has any text: the model would learn "
+                    f"{name}: none of the {suited.sum()} pages for the task {task} has any text: the model would learn "
                     "to write none; build it with texts, or leave the task out; for boxes alone, give markdown a "
                     "prompt of your own that asks for them (prompts)"
                 )
