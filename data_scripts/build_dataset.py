@@ -17,8 +17,9 @@ if __name__ == "__main__":  # the package of this checkout, also where none or a
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from data_scripts.arguments import count, dataset_name, hub_id, pattern, script_parser, share
-from data_scripts.build_plan import make_plan
+from data_scripts.build_plan import make_plan, warn
 from data_scripts.formats import FORMATS
+from data_scripts.page_splits import RULES
 from ocr2_hf.errors import WorkError, run_command
 
 
@@ -57,6 +58,7 @@ def build_or_reuse(args: argparse.Namespace) -> None:
     start += time.perf_counter() - planned  # loading is no part of a build
     folder = BuildFolder(args.name)
     with folder.locked():
+        plan.follow(folder.before())
         known = folder.is_complete(plan.digest)
         if known:
             folder.remove_others(plan.digest)
@@ -78,7 +80,13 @@ def parse_arguments(argv: list[str] | None, prog: str | None = None) -> argparse
     levels = sorted({level for module in FORMATS.values() for level in module.LEVELS})
     add("--level", choices=levels, help="what is a region, where the format has lines and words too")
     add("--label_map", type=Path, metavar="FILE", help="YAML {class: label, class: null}; null leaves regions out")
-    add("--split", choices=["hash", "folders"], default="hash", help="folders: train, validation (or val), test")
+    add(
+        "--split",
+        choices=["auto", *RULES],
+        default="auto",
+        help="hash: pages never move; rank: exact shares; names: train.json, val/; folders: train, validation (or val) "
+        "and test, each with its images; auto: names where there are such, else hash, or what the dataset had before",
+    )
     add("--val", type=share, help="share of the pages for validation (default 0.05)")
     add("--test", type=share, help="share of the pages for test (default 0.05)")
     add("--group_by", type=pattern, metavar="REGEX", help="pages whose ids give one match stay in one split")
@@ -93,8 +101,9 @@ def parse_arguments(argv: list[str] | None, prog: str | None = None) -> argparse
     args = parser.parse_args(argv)
     if (args.license or args.private) and not args.push:
         parser.error("--license and --private go with --push")
-    if args.split == "folders" and (args.val, args.test, args.group_by) != (None, None, None):
-        parser.error("--val, --test and --group_by go with --split hash; with --split folders the folders decide")
+    args.shares_given = (args.val, args.test, args.group_by) != (None, None, None)
+    if args.split in ("folders", "names") and args.shares_given:
+        parser.error(f"--val, --test and --group_by go with --split hash or rank, not with --split {args.split}")
     args.val = 0.05 if args.val is None else args.val
     args.test = 0.05 if args.test is None else args.test
     if args.val + args.test > 1:
@@ -109,10 +118,19 @@ def print_summary(name: str, state: str, folder: Path) -> None:
     print(f"{'split':<12}{'pages':>9}{'regions':>10}")
     for split, counts in summary["splits"].items():
         print(f"{split:<12}{counts['pages']:>9}{counts['regions']:>10}")
+    by_share = summary["split_by"] in ("hash", "rank")
+    remedy = "raise its share, or take exact shares by --split rank" if by_share else "its folder is empty"
+    for split in summary["empty"]:
+        print(f"{split:<12}{0:>9}{0:>10}   left out, no page is in it: {remedy}")
     print(f"{'rejected':<12}{summary['rejected']:>9}")
     print(f"{'clamped':<12}{'':>9}{summary['clamped']:>10}")
+    silent = summary["without_text"]
+    print(f"{'without text':<12}{silent['pages']:>9}{silent['regions']:>10}")
+    if silent["pages"] == sum(counts["pages"] for counts in summary["splits"].values()):
+        warn("no page has any text: it cannot be trained for a task that writes text")
     if summary["overlong"]:
         print(f"{'overlong':<12}{summary['overlong']:>9}   over the context: split or dropped in training (overlong)")
+    print(f"split by {RULES[summary['split_by']]}")
     print(f"rejected pages and reasons: {folder / 'rejects.jsonl'}")
     print(f'load it with: ocr2_hf.load_dataset("{name}")')
 

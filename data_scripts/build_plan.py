@@ -1,30 +1,27 @@
-"""What a build would be, from the list of the files alone: the pages of each split, and a digest.
-
-A page goes to a split by a hash of its id, or by the sub-folder it lies in.
-"""
+"""What a build would be, from the list of the files alone: the pages of each split, and a digest."""
 
 import argparse
-import hashlib
-import re
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 from data_scripts.file_tree import FileTree, digest_trees, list_files
 from data_scripts.formats import FORMATS, choose_format, choose_level
 from data_scripts.formats.format import Level, ListedPage
 from data_scripts.label_map import LabelMap, load_label_map
+from data_scripts.page_splits import NAMES, Splits, split_by_hash, split_by_names, split_by_rank
 from ocr2_hf.document.page_files import IMAGE_SUFFIXES, PAGE_SUFFIXES, PDF_SUFFIX
-from ocr2_hf.errors import UsageError
+from ocr2_hf.errors import UsageError, WorkError
 
-FOLDERS = {"train": ("train",), "validation": ("validation", "val", "valid"), "test": ("test",)}
 # Count up when the same files would give other rows than before: built datasets are then built again.
-RECIPE = 2
+RECIPE = 3
 # Files of which earlier builds gave the same rows. Folders with others count one more: BMPs, GIFs and TIFFs of several
 # pages were rejected.
 _UNCHANGED = (".png", ".jpg", ".jpeg", PDF_SUFFIX)
+SHOWN_FILES = 3
 
 
 @dataclass(frozen=True)
@@ -45,20 +42,46 @@ class PageOptions:
 @dataclass
 class BuildPlan:
     """What a build would be. `digest` tells one from another by the files' names, sizes and times alone: pages are
-    listed only when they are asked for, as that may take reading every annotation."""
+    listed only when they are asked for, as that may take reading every annotation.
+
+    `source` is the annotation folder. `list_splits` gives the rule (`RULES`) by which the pages were split, and the
+    splits; it takes whether pages whose rule nobody chose are split by rank, as a dataset of before stays.
+    """
 
     options: PageOptions
+    source: str
     digest: str
-    list_splits: Callable[[], dict[str, list[ListedPage]]]
+    list_splits: Callable[[bool], tuple[str, Splits]]
+    by_rank: bool = False
+
+    def follow(self, before: dict[str, Any] | None) -> None:
+        """Take into account the summary of the dataset that has the name now: a name keeps its rule, so that no page of
+        its test set comes to be trained on, also where the folder was moved; another folder is told."""
+        if before is None:
+            return
+        self.by_rank = before.get("split_by", "rank") == "rank"  # builds of before do not say
+        if (source := before.get("annotations", self.source)) != self.source:
+            warn(f"the dataset of this name was built from {source}; one of {self.source} is to replace it")
 
     @cached_property
-    def splits(self) -> dict[str, list[ListedPage]]:
-        """The pages of each split, none empty. Raises `WorkError` where pages cannot be told apart."""
-        listed = self.list_splits()
-        for split, pages in listed.items():
-            if not pages:
-                warn(f"the {split} split is empty and is left out")
-        return {split: pages for split, pages in listed.items() if pages}
+    def _listed(self) -> tuple[str, Splits]:
+        return self.list_splits(self.by_rank)
+
+    @property
+    def split_by(self) -> str:
+        """The rule, one of `RULES`."""
+        return self._listed[0]
+
+    @property
+    def splits(self) -> Splits:
+        """The pages of each split, none empty. Raises `WorkError` where there are none or they cannot be told apart,
+        `UsageError` where how to split them must be chosen."""
+        return {split: pages for split, pages in self._listed[1].items() if pages}
+
+    @property
+    def empty(self) -> list[str]:
+        """The splits that were asked for and have no page."""
+        return [split for split, pages in self._listed[1].items() if not pages]
 
     @property
     def pages(self) -> int:
@@ -79,24 +102,55 @@ def make_plan(args: argparse.Namespace) -> BuildPlan:
     given = args.annotations, args.images
     folders = find_split_folders(*given) if by_folder else {"": find_folders(*given)}
     listed = {folder: list_files(folder) for folder in {each for pair in folders.values() for each in pair}}
-    trees = {split: (listed[annotations], listed[images]) for split, (annotations, images) in folders.items()}
+    trees = {split: (listed[annotations].once(), listed[images]) for split, (annotations, images) in folders.items()}
+    for tree in {annotations: listed[annotations] for annotations, _ in folders.values()}.values():
+        for link in tree.again:
+            warn(f"{tree.root}/{link} is a folder that is here under another name too: its annotations count once")
     chosen = choose_format(args.format, [annotations for annotations, _ in trees.values()])
-
-    def list_splits() -> dict[str, list[ListedPage]]:
-        pages = {split: FORMATS[chosen].list_pages(*pair) for split, pair in trees.items()}
-        return pages if by_folder else _hashed(pages[""], args)
-
     if not by_folder:
         root = folders[""][0]
-        if named := [name for names in FOLDERS.values() for name in names if (root / name).is_dir()]:
-            warn(f"{root} has {', '.join(named)} in it: --split folders would keep them apart")
+        if named := [name for names in NAMES.values() for name in names if (root / name / "annotations").is_dir()]:
+            warn(f"{root} has {', '.join(named)} in it: --split folders reads each with the images beside it")
     label_map = load_label_map(args.label_map) if args.label_map else {}
     level = choose_level(chosen, args.level)
     options = PageOptions(chosen, level, label_map, args.check == "full", args.tokenizer)
     digested = [tree for pair in trees.values() for tree in pair]
     if args.tokenizer and Path(args.tokenizer).is_dir():
         digested.append(list_files(Path(args.tokenizer)))
-    return BuildPlan(options, _digest(args, options, digested), list_splits)
+    source = str(find_folders(*given)[0].resolve())
+    return BuildPlan(options, source, _digest(args, options, digested), partial(_list_splits, args, chosen, trees))
+
+
+def _list_splits(
+    args: argparse.Namespace, format: str, trees: dict[str, tuple[FileTree, FileTree]], by_rank: bool
+) -> tuple[str, Splits]:
+    listed = {split: FORMATS[format].list_pages(*pair) for split, pair in trees.items()}
+    if not any(listed.values()):
+        raise WorkError(_no_page(format, [annotations for annotations, _ in trees.values()]))
+    if args.split == "folders":
+        return "folders", listed
+    pages, root = listed[""], trees[""][0].root
+    by_rank = args.split == "rank" or (by_rank and args.split == "auto")
+    named = None if args.split in ("hash", "rank") else split_by_names(pages, root, args.split == "names")
+    if named is None:
+        return ("rank" if by_rank else "hash"), _hashed(pages, args, by_rank)
+    if args.shares_given:
+        raise UsageError(
+            f"{root}: files or folders are named after the splits {', '.join(named)}: keep them by --split names, "
+            "without --val, --test and --group_by, or mix them all by --split hash"
+        )
+    return "names", named
+
+
+def _no_page(format: str, annotations: list[FileTree]) -> str:
+    names = [f"{tree.root}/{name}" for tree in annotations for name in tree.files]
+    shown = ", ".join(names[:SHOWN_FILES]) + (
+        f" and {len(names) - SHOWN_FILES} more" if len(names) > SHOWN_FILES else ""
+    )
+    return (
+        f"no page is in {shown}: the format {format} is {FORMATS[format].FILES}, and these have none; export the pages "
+        "together with their annotations, or name another format with --format"
+    )
 
 
 def warn(message: str) -> None:
@@ -104,10 +158,10 @@ def warn(message: str) -> None:
     print(f"warning: {message}", file=sys.stderr)
 
 
-def _hashed(pages: list[ListedPage], args: argparse.Namespace) -> dict[str, list[ListedPage]]:
-    splits = split_by_hash(pages, args.val, args.test, args.group_by)
+def _hashed(pages: list[ListedPage], args: argparse.Namespace, by_rank: bool) -> Splits:
+    splits = (split_by_rank if by_rank else split_by_hash)(pages, args.val, args.test, args.group_by)
     shares = {"train": 1 - args.val - args.test, "validation": args.val, "test": args.test}
-    return {split: splits[split] for split, share in shares.items() if share > 0}
+    return {split: splits[split] for split, share in shares.items() if share > 0 or splits[split]}
 
 
 def _digest(args: argparse.Namespace, options: PageOptions, trees: list[FileTree]) -> str:
@@ -120,44 +174,6 @@ def recipe_number(trees: list[FileTree]) -> int:
     """The version of the rows that these files give."""
     names = (name.lower() for tree in trees for name in tree.files)
     return RECIPE + any(name.endswith(PAGE_SUFFIXES) and not name.endswith(_UNCHANGED) for name in names)
-
-
-def split_by_hash(
-    pages: list[ListedPage], val: float, test: float, group_by: re.Pattern | None = None
-) -> dict[str, list[ListedPage]]:
-    """`pages` as train, validation and test; the last two hold round(len(pages) * share) pages.
-
-    Pages are ranked by a hash of their id, so that a split hardly changes when a page is added. With `group_by` (a
-    pattern searched in the id; its first group, or the whole match) pages of one group stay together, and without it
-    those of one file ("book#page=3", a second question about "scan#2"); a split may then hold a few pages more.
-    Raises `UsageError` where it matches no page.
-    """
-    if group_by and pages and not any(group_by.search(page.id) for page in pages):
-        raise UsageError(f"--group_by {group_by.pattern!r} matches no page's id, e.g. {pages[0].id!a}")
-    groups: dict[str, list[ListedPage]] = {}
-    for page in pages:
-        groups.setdefault(_group(page.id, group_by), []).append(page)
-    wanted = {"test": _round(len(pages) * test), "validation": _round(len(pages) * val)}
-    chosen: dict[str, list[ListedPage]] = {"train": [], "validation": [], "test": []}
-    for name in sorted(groups, key=_rank):
-        split = next((split for split, count in wanted.items() if len(chosen[split]) < count), "train")
-        chosen[split] += groups[name]
-    return {split: sorted(members, key=lambda page: page.id) for split, members in chosen.items()}
-
-
-def _group(page_id: str, pattern: re.Pattern | None) -> str:
-    found = pattern.search(page_id) if pattern else None
-    if found is None:
-        return page_id.partition("#")[0]
-    return found[1] if pattern.groups and found[1] is not None else found[0]
-
-
-def _rank(name: str) -> str:
-    return hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()
-
-
-def _round(count: float) -> int:
-    return int(count + 0.5)
 
 
 def find_folders(annotations: Path, images: Path | None) -> tuple[Path, Path]:
@@ -188,7 +204,7 @@ def find_split_folders(annotations: Path, images: Path | None) -> dict[str, tupl
     """
     annotations, image_root = find_folders(annotations, images)
     found: dict[str, tuple[Path, Path]] = {}
-    for split, names in FOLDERS.items():
+    for split, names in NAMES.items():
         present = [name for name in names if (annotations / name).is_dir()]
         if len(present) > 1:
             raise UsageError(f"{annotations} has both {present[0]}/ and {present[1]}/: keep one of them")

@@ -24,10 +24,11 @@ from datasets.exceptions import DatasetGenerationError
 from data_scripts.annotation_folder import AnnotationFolder
 from data_scripts.build_plan import BuildPlan, warn
 from data_scripts.page_batches import BuildReport, read_reports, tokenizer_lengths
-from ocr2_hf.data.load import NAMESPACE
+from ocr2_hf.data.load import NAMESPACE, built_datasets
 from ocr2_hf.errors import WorkError
 
 SHOWN_REJECTS = 5
+SUMMARY_FILE = "summary.json"
 
 
 class BuildFolder:
@@ -51,6 +52,11 @@ class BuildFolder:
     def is_complete(self, digest: str) -> bool:
         """Whether there is a build of that digest."""
         return (self.final(digest) / datasets.config.DATASET_INFO_FILENAME).is_file()
+
+    def before(self) -> dict[str, Any] | None:
+        """The summary of the dataset that has the name now; None where there is none."""
+        summary = built_datasets().get(self.name, self.root) / SUMMARY_FILE
+        return json.loads(summary.read_text()) if summary.is_file() else None
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -99,6 +105,8 @@ def build(plan: BuildPlan, folder: BuildFolder, stop_at_reject: bool, max_bad: f
     `max_bad` is the largest share of rejected pages; with `stop_at_reject` there may be none. If there
     are more, nothing is built and `WorkError` is raised; `OSError` where the disk fails.
     """
+    for split in plan.empty:
+        warn(f"the {split} split is empty and is left out")
     tokenizer_lengths(plan.options.tokenizer)  # a wrong one is refused here; worker processes inherit it
     work = folder.new_work_folder()
     shards, reports = work / "shards", work / "reports"
@@ -129,8 +137,8 @@ def build(plan: BuildPlan, folder: BuildFolder, stop_at_reject: bool, max_bad: f
         raise WorkError(_refusal(rejects, plan.pages, folder, stop_at_reject, max_bad))
     write_rejects(rejects, shards / "rejects.jsonl")
     _drop_empty_splits(builder, shards)
-    summary = _summary(list(plan.splits), report)
-    (shards / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+    summary = _summary(plan, report)
+    (shards / SUMMARY_FILE).write_text(json.dumps(summary, indent=1) + "\n")
     folder.publish(shards, plan.digest)
 
 
@@ -187,11 +195,18 @@ def _drop_empty_splits(builder: AnnotationFolder, shards: Path) -> None:
         builder.info.write_to_directory(str(shards))
 
 
-def _summary(splits: list[str], report: dict[str, BuildReport]) -> dict[str, Any]:
-    kept = {split: report[split] for split in splits if report[split].pages}
+def _summary(plan: BuildPlan, report: dict[str, BuildReport]) -> dict[str, Any]:
+    kept = {split: report[split] for split in plan.splits if report[split].pages}
     return {
+        "annotations": plan.source,
+        "split_by": plan.split_by,
+        "empty": plan.empty,
         "splits": {split: {"pages": part.pages, "regions": part.regions} for split, part in kept.items()},
         "rejected": sum(len(part.rejects) for part in report.values()),
         "clamped": sum(part.clamped for part in report.values()),
         "overlong": sum(part.overlong for part in report.values()),
+        "without_text": {
+            "pages": sum(part.pages_without_text for part in report.values()),
+            "regions": sum(part.regions_without_text for part in report.values()),
+        },
     }

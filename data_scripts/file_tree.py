@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISDIR, S_ISLNK, S_ISREG
 from typing import Any
 
 from ocr2_hf.document.records import RecordError
@@ -16,37 +17,75 @@ from ocr2_hf.errors import UsageError
 # Files of another kind may lie beside the annotations; a whole folder of them is not looked through.
 _FIRST_FILES = 8
 
+# What tells a folder from all others, whatever its name: device and inode.
+_Identity = tuple[int, int]
+
 
 @dataclass(frozen=True)
 class FileTree:
-    """`files`, sorted, maps a path below `root` to (size in bytes, modification time in ns)."""
+    """`files`, sorted, maps a path below `root` to (size in bytes, modification time in ns).
+
+    `again` are the sub-folders, each with a / behind it, that are links to a folder listed under another name too.
+    """
 
     root: str
     files: dict[str, tuple[int, int]]
+    again: tuple[str, ...] = ()
 
     def paths(self, suffix: str) -> list[str]:
         """The paths of the files that end in `suffix`."""
         return [f"{self.root}/{name}" for name in self.files if name.endswith(suffix)]
 
+    def once(self) -> "FileTree":
+        """The tree without the folders of `again`: every file once."""
+        files = {name: stat for name, stat in self.files.items() if not name.startswith(self.again)}
+        return FileTree(self.root, files) if self.again else self
+
 
 def list_files(folder: Path) -> FileTree:
-    """Every file below `folder` but hidden ones; `UsageError` where there is no such folder."""
+    """Every file below `folder` but hidden ones, also behind links; `UsageError` where there is no such folder.
+
+    A link that leads nowhere is a file too: whoever reads it says that it cannot be read. A link to a folder around it
+    is passed over, as all that it leads to is listed.
+    """
     if not folder.is_dir():
         raise UsageError(f"no folder {folder}")
-    found = dict(_walk(str(folder), ""))
-    return FileTree(str(folder.resolve()), dict(sorted(found.items())))
+    places: dict[_Identity, list[tuple[int, str]]] = {}
+    found = dict(_walk(str(folder), "", 0, frozenset({_identity(folder.stat())}), places))
+    again = (prefix for where in places.values() for _, prefix in sorted(where)[1:])
+    return FileTree(str(folder.resolve()), dict(sorted(found.items())), tuple(sorted(again)))
 
 
-def _walk(folder: str, prefix: str) -> Iterable[tuple[str, tuple[int, int]]]:
+def _walk(
+    folder: str, prefix: str, links: int, around: frozenset[_Identity], places: dict[_Identity, list[tuple[int, str]]]
+) -> Iterator[tuple[str, tuple[int, int]]]:
+    """The files of a folder reached through so many links, `around` being itself and those it lies in; `places` takes
+    where each of its sub-folders is, with its number of links: one with fewer is its own place."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith("."):
                 continue
-            if entry.is_dir(follow_symlinks=False):
-                yield from _walk(entry.path, f"{prefix}{entry.name}/")
-            elif entry.is_file():
-                stat = entry.stat()
-                yield prefix + entry.name, (stat.st_size, stat.st_mtime_ns)
+            found = _stat(entry)
+            if S_ISDIR(found.st_mode):
+                identity, inner = _identity(found), f"{prefix}{entry.name}/"
+                if identity not in around:
+                    through = links + entry.is_symlink()
+                    places.setdefault(identity, []).append((through, inner))
+                    yield from _walk(entry.path, inner, through, around | {identity}, places)
+            elif S_ISREG(found.st_mode) or S_ISLNK(found.st_mode):
+                yield prefix + entry.name, (found.st_size, found.st_mtime_ns)
+
+
+def _stat(entry: os.DirEntry) -> os.stat_result:
+    """Of what a link leads to; of the link itself where that is nowhere."""
+    try:
+        return entry.stat()
+    except OSError:
+        return entry.stat(follow_symlinks=False)
+
+
+def _identity(found: os.stat_result) -> _Identity:
+    return found.st_dev, found.st_ino
 
 
 def file_name(page_id: str) -> str:

@@ -40,13 +40,14 @@ def load_label_map(path: Path) -> LabelMap:
                 check_label(label, f"--label_map: {path}: the label of {name!a}")
         except RecordError as error:
             raise UsageError(str(error)) from None
-    return table
+    return {name: label and _tidied(label) for name, label in table.items()}
 
 
 def map_labels(record: PageRecord, table: LabelMap) -> PageRecord:
     """The record with its labels by `table`, others as they are, and without the regions of null.
 
-    A class is looked up as it is, then in small letters, as the model's own labels are: "Title" is `title`.
+    A class is looked up as it is, then in small letters, as the model's own labels are: "Title" is `title`. Blanks
+    around a class, and more than one within it, are slips of the hand and make no class of their own.
 
     A record whose lists do not fit together is returned as it is: `check_record` refuses it.
     """
@@ -64,5 +65,12 @@ def map_labels(record: PageRecord, table: LabelMap) -> PageRecord:
 def _mapped(label: str, table: LabelMap) -> str | None:
     if label in table:
         return table[label]
+    label = _tidied(label)
+    if label in table:
+        return table[label]
     small = label.lower()
     return table.get(small, small if small in LABELS else label)
+
+
+def _tidied(label: str) -> str:
+    return " ".join(label.split())

@@ -22,6 +22,7 @@ from data_scripts.formats import page_reader
 from data_scripts.formats.format import ListedPage
 from data_scripts.page_image import MAX_BYTES, check_image, draw_page
 from ocr2_hf.data.load import FEATURES
+from ocr2_hf.data.tasks import is_silent, regions_without_text
 from ocr2_hf.document.atomic_files import write_whole
 from ocr2_hf.document.page_files import SEVERAL_PAGES
 from ocr2_hf.document.records import PageRecord, RecordError, check_record
@@ -43,6 +44,8 @@ class BuildReport:
     regions: int = 0
     clamped: int = 0
     overlong: int = 0  # pages longer than the context, which can be split
+    pages_without_text: int = 0
+    regions_without_text: int = 0
     rejects: list[dict[str, str]] = field(default_factory=list)  # {id, file, reason}
 
     def reject(self, page: ListedPage, reason: Exception) -> None:
@@ -120,6 +123,8 @@ def _read_images(batch: list[_Item], report: BuildReport, full: bool, lengths: "
         rows.append(vars(record) | {"width": width, "height": height})
         report.clamped += clamped
         report.overlong += is_overlong
+        report.pages_without_text += is_silent(rows[-1])
+        report.regions_without_text += regions_without_text(rows[-1])
         report.regions += len(record.bboxes)
     report.pages += len(rows)
     return _table(rows, buffer.slice(0, offsets[-1]), offsets)
@@ -184,7 +189,7 @@ def read_reports(folder: str) -> dict[str, BuildReport]:
     for path in sorted(Path(folder).iterdir()):
         part = BuildReport(**json.loads(path.read_text()))
         total = totals.setdefault(part.split, BuildReport(part.split))
-        for name in ("pages", "regions", "clamped", "overlong", "rejects"):
+        for name in asdict(part).keys() - {"split"}:
             setattr(total, name, getattr(total, name) + getattr(part, name))
     for total in totals.values():
         total.rejects.sort(key=lambda reject: reject["id"])

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from data_scripts.build_plan import split_by_hash
 from data_scripts.file_tree import FileTree, list_files
 from data_scripts.formats import FORMATS, choose_format, page_reader
 from data_scripts.formats.json_files import parse_json
+from data_scripts.page_splits import split_by_hash
 from helpers.format_folders import write_images
 from ocr2_hf.document.records import PageRecord, RecordError, check_record
 from ocr2_hf.errors import WorkError

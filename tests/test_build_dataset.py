@@ -43,15 +43,15 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_real_letters_split_four_two_two(real_pages, datasets_cache):
+def test_real_letters_split_by_their_names(real_pages, datasets_cache):
     folder = real_pages / "annotation_folder"
     done = run_script("build_dataset", "letters", "--annotations", folder, "--val", 0.25, "--test", 0.25)
     assert done.returncode == 0, done.stderr
     table = [line.split() for line in done.stdout.splitlines()[2:7]]
-    assert table[:3] == [["train", "4", "70"], ["validation", "2", "35"], ["test", "2", "37"]]
+    assert table[:3] == [["train", "5", "87"], ["validation", "2", "36"], ["test", "1", "19"]]
     assert table[3:] == [["rejected", "0"], ["clamped", "0"]]
     splits = load_dataset("letters")
-    assert {name: len(part) for name, part in splits.items()} == {"train": 4, "validation": 2, "test": 2}
+    assert {name: len(part) for name, part in splits.items()} == {"train": 5, "validation": 2, "test": 1}
     for part in splits.values():
         for row in part.cast_column("image", datasets.Image(decode=False)):
             image = (folder / "images" / f"{row['id']}.png").read_bytes()
@@ -87,12 +87,12 @@ def test_a_change_of_a_file_or_an_option_builds_again_and_removes_the_old_build(
         assert not any(folder.exists() for folder in set(folders) - {folders[-1]})
         return {name: len(part) for name, part in load_dataset("letters").items()}
 
-    assert build_and_look() == {"train": 18, "validation": 1, "test": 1}
-    assert build_and_look("--val", 0.5) == {"train": 9, "validation": 10, "test": 1}
+    assert build_and_look() == {"train": 17, "validation": 1, "test": 2}
+    assert build_and_look("--val", 0.5) == {"train": 10, "validation": 8, "test": 2}
     write_page(pages, "p000", text="another text")
     build_and_look("--val", 0.5)
     write_page(pages, "p100")
-    assert build_and_look("--val", 0.5, "--test", 0) == {"train": 10, "validation": 11}
+    assert build_and_look("--val", 0.5, "--test", 0) == {"train": 12, "validation": 9}
     (pages / "p100.png").write_bytes(image_bytes(80, 90))
     build_and_look("--val", 0.5, "--test", 0)
     build_and_look("--val", 0.5, "--test", 0, "--check", "full")
@@ -240,6 +240,24 @@ def test_clamped_boxes_are_counted(pages, capsys):
     assert ["clamped", "1"] in [line.split() for line in capsys.readouterr().out.splitlines()]
 
 
+def test_pages_and_regions_without_text_are_counted(pages, capsys):
+    write_pages(pages, 2)
+    write_page(pages, "p002", text=" ", texts=None)
+    write_page(pages, "p003", text="", texts=[""], prompt="Total?", target="7")
+    write_page(pages, "p004", text="", bboxes=[], labels=[], texts=[])
+    assert build(pages, "--num_proc", 2) == 0
+    shown = capsys.readouterr()
+    assert ["without", "text", "2", "2"] in [line.split() for line in shown.out.splitlines()]
+    assert "no page has any text" not in shown.err
+
+
+def test_a_dataset_without_any_text_is_told_whenever_it_is(pages, capsys):
+    write_page(pages, "p0", text="", texts=None)
+    for _ in range(2):
+        assert build(pages, "--val", 0, "--test", 0) == 0
+        assert "warning: no page has any text: it cannot be trained for a task that" in capsys.readouterr().err
+
+
 def test_split_folders(pages):
     write_pages(pages / "train", 3)
     write_pages(pages / "val", 2)
@@ -256,13 +274,12 @@ def test_groups_stay_together(pages):
         write_page(pages, f"doc{number // 3}-{number % 3}")
     assert build(pages, "--val", 0.25, "--test", 0.25, "--group_by", "doc[0-9]+") == 0
     documents = {name: {key[:4] for key in part["id"]} for name, part in load_dataset("letters").items()}
-    assert [len(found) for found in documents.values()] == [2, 1, 1]
-    assert len(set.union(*documents.values())) == 4
+    assert documents == {"train": {"doc2"}, "validation": {"doc0", "doc1", "doc3"}}
 
 
 def test_an_empty_split_is_left_out_with_a_warning(pages, capsys):
     write_pages(pages, 3)
-    assert build(pages, "--val", 0.34) == 0
+    assert build(pages, "--val", 0.34, "--test", 0.0001) == 0
     assert "warning: the test split is empty and is left out" in capsys.readouterr().err
     assert list(load_dataset("letters")) == ["train", "validation"]
 
@@ -278,11 +295,56 @@ def test_a_split_whose_pages_are_all_rejected_is_left_out_with_a_warning(pages, 
     assert len(load_dataset("letters", "train")) == 4
 
 
-def test_split_folders_are_not_mixed_without_a_warning(pages, capsys):
+def test_split_folders_are_not_mixed(pages, capsys):
     write_pages(pages / "train", 3)
     write_pages(pages / "test", 3)
     assert build(pages) == 0
-    assert "has train, test in it: --split folders would keep them apart" in capsys.readouterr().err
+    assert {name: {key[:4] for key in part["id"]} for name, part in load_dataset("letters").items()} == {
+        "train": {"trai"},
+        "test": {"test"},
+    }
+
+
+def test_split_folders_with_images_apart_are_told(pages, capsys):
+    write_page(pages / "train" / "annotations", "a")
+    assert build(pages) == 0
+    assert "has train in it: --split folders reads each with the images beside it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "format"),
+    [
+        ("a.jsonl", "", "jsonl"),
+        ("a.json", '{"images": [], "annotations": [], "categories": [{"id": 1, "name": "a"}]}', "coco"),
+        ("a.xml", "<annotations><version>1.1</version></annotations>", "cvat"),
+    ],
+)
+def test_a_folder_without_any_page_is_refused_with_what_it_is(pages, capsys, name, content, format):
+    pages.mkdir()
+    (pages / name).write_text(content)
+    status, error = refusal(capsys, pages)
+    assert status == 1
+    assert f"no page is in {pages}/{name}: the format {format} is {FORMATS[format].FILES}, and" in error
+    assert "export the pages together with their annotations" in error
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_in_every_format_a_folder_without_pages_is_refused(pages, capsys, monkeypatch, format):
+    write_pages(pages, 2)
+    monkeypatch.setattr(FORMATS[format], "recognise", lambda annotations: True)
+    monkeypatch.setattr(FORMATS[format], "list_pages", lambda annotations, images: [])
+    status, error = refusal(capsys, pages, "--format", format)
+    assert status == 1 and error.count("\n") == 1
+    shown = ", ".join(f"{pages}/{name}" for name in ("p000.json", "p000.png", "p001.json"))
+    assert f"no page is in {shown} and 1 more: the format {format} is {FORMATS[format].FILES}" in error
+
+
+def test_a_cvat_export_of_a_video_is_named_with_what_to_export(pages, capsys):
+    pages.mkdir()
+    box = '<box frame="0" outside="0" occluded="0" xtl="1" ytl="1" xbr="9" ybr="9"/>'
+    (pages / "a.xml").write_text(f'<annotations><track id="0" label="text">{box}</track></annotations>')
+    wanted = f"{pages}/a.xml: tracks of a video, which are no pages: export the task as CVAT for images 1.1"
+    assert refusal(capsys, pages) == (1, f"error: {wanted}\n")
 
 
 def test_a_cache_that_cannot_be_written_is_named(pages, datasets_cache, capsys):

@@ -35,7 +35,7 @@ def test_synthetic_receipts(tmp_path):
     words = ["--max_steps", "40", "--warmup_steps", "5", "--per_device_train_batch_size", "2", "--logging_steps", "1"]
     losses = train("receipts-e2e", tmp_path / "run", *words)
     assert losses[-1] < losses[0] / 2
-    metrics = evaluate(tmp_path / "run", "receipts-e2e", "test", tmp_path / "eval", "--max_new_tokens", "64")
+    metrics = evaluate(tmp_path / "run", "receipts-e2e", "validation", tmp_path / "eval", "--max_new_tokens", "64")
     assert metrics["pages"] == 2 and metrics["cer"] > 0 and metrics["inference_time"] > 0
     page = next((pages / "images").iterdir())
     words = ["--model", tmp_path / "run", "--output_dir", tmp_path / "read", "--max_new_tokens", "64"]

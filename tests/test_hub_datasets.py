@@ -79,13 +79,13 @@ def test_the_card_tells_licence_columns_counts_and_an_example(pushed, hub):
     card = DatasetCard(hub.repo("datasets", "me/letters").files["README.md"].content.decode())
     assert card.data.license == "cc-by-4.0"
     assert {part["name"]: part["num_examples"] for part in card.data.dataset_info["splits"]} == {
-        "train": 7,
+        "train": 8,
         "validation": 1,
-        "test": 2,
+        "test": 1,
     }
     assert {feature["name"] for feature in card.data.dataset_info["features"]} >= {"image", "bboxes", "texts", "prompt"}
     text = card.text
-    assert "| train | 7 | 7 |" in text and "1 pages of the source failed" in text
+    assert "| train | 8 | 8 |" in text and "1 pages of the source failed" in text
     assert 'load_dataset("me/letters", split="train")' in text
     example = json.loads(text.split("```json\n")[1].split("\n```")[0])
     assert example["bboxes"] == [[5.0, 5.0, 50.0, 20.0]] and example["image"] == "60x40 pixels"
@@ -95,7 +95,7 @@ def test_the_card_tells_licence_columns_counts_and_an_example(pushed, hub):
 def test_a_stranger_loads_it_by_name(pushed, hub, home, tmp_path, how):
     local = command(hub, home, ROWS, "letters", "train", "whole")
     assert rows(hub, tmp_path, "train", how) == json.loads(local.stdout)
-    assert len(json.loads(local.stdout)) == 7
+    assert len(json.loads(local.stdout)) == 8
 
 
 def test_a_slice_and_a_prompt_survive(pushed, hub, tmp_path):

@@ -48,7 +48,7 @@ def slips(tmp_path_factory, hub, home) -> Path:
     """Typed slips, built into a dataset and pushed: me/slips."""
     folder = tmp_path_factory.mktemp("slips")
     font = Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSansMono.ttf"
-    options = ["--kind", "typed", "--pages", "8", "--seed", "7", "--size", "192x192", "--font", str(font)]
+    options = ["--kind", "typed", "--pages", "16", "--seed", "7", "--size", "192x192", "--font", str(font)]
     assert run_command(synthesize, [str(folder), *options]) == 0
     words = ("slips", "--annotations", folder, "--val", 0.25, "--test", 0.25, "--push", "me/slips", "--license", "mit")
     done = run(hub, home, "data_scripts/build_dataset.py", *words)

@@ -181,4 +181,4 @@ def test_real_letters_have_no_near_duplicates(real_pages, datasets_cache, tmp_pa
     assert done.returncode == 0, done.stderr
     assert "near-duplicate pages across splits: 0" in done.stdout
     labels = [line.split() for line in done.stdout.splitlines() if line.startswith("  text")]
-    assert labels == [["text", "70", "35", "37"]]
+    assert labels == [["text", "87", "36", "19"]]

@@ -51,7 +51,7 @@ def hub_rows(**changes) -> datasets.Dataset:
 
 def test_a_built_dataset_by_name_split_and_slice(letters):
     splits = load_dataset("letters")
-    assert {name: len(part) for name, part in splits.items()} == {"train": 7, "validation": 1, "test": 2}
+    assert {name: len(part) for name, part in splits.items()} == {"train": 8, "validation": 1, "test": 1}
     assert all(part.features == FEATURES for part in splits.values())
     assert load_dataset("letters", "test")["id"][:] == splits["test"]["id"][:]
     assert len(load_dataset("letters", "train[:3]")) == 3
@@ -103,7 +103,7 @@ def test_a_raw_folder_stops_with_the_command_that_builds_it(tmp_path, datasets_c
 def test_a_built_name_goes_before_a_folder_of_that_name(letters, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "letters").mkdir()
-    assert len(load_dataset("letters", "train")) == 7
+    assert len(load_dataset("letters", "train")) == 8
 
 
 def test_a_hub_id_that_cannot_be_reached_says_so(letters):

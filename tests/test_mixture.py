@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from datasets import Dataset
+from datasets import Dataset, concatenate_datasets
 from hypothesis import given
 from hypothesis import strategies as some
 from torch.utils.data import DataLoader
@@ -355,3 +355,19 @@ def test_a_job_loads_every_source_and_tells_of_them(tmp_path, monkeypatch, caplo
     assert "label_weights: no training page has stamp in its target; there are: text, title" in caplog.text
     assert trainer.train_dataset.told() in caplog.text and "general   50.0%" in caplog.text
     assert math.isclose(sum(trainer.train_dataset.shares.values()), 1) and len(trainer.eval_dataset) == 5
+
+
+def test_training_says_how_many_pages_have_no_text_and_refuses_a_source_that_has_none(tmp_path, monkeypatch, caplog):
+    boxes = page_dataset().map(lambda row: {"text": "", "texts": [""] * len(row["texts"])})
+    loaded = {
+        "letters": concatenate_datasets([page_dataset(), boxes.select([0, 2])]),
+        "general": lines_of("general", 5),
+    }
+    monkeypatch.setattr(job, "load_dataset", lambda name, split: loaded[name])
+    recipe = recipe_of(tmp_path, eval_strategy="no", tasks={"markdown": 1.0})
+    job.build_trainer(recipe, recipe.training_arguments())
+    assert "2 of 6 letters training pages and 3 of 9 regions have no text" in caplog.text
+    assert "general training pages and" not in caplog.text
+    loaded["letters"] = boxes
+    with pytest.raises(WorkError, match=r"^letters: none of the 4 pages for the task markdown has any text"):
+        job.build_trainer(recipe, recipe.training_arguments())

@@ -88,3 +88,38 @@ def test_text_that_holds_the_models_own_tokens_stops_with_the_pages_name(text, t
     with pytest.raises(WorkError, match="'bad page' cannot be trained on") as caught:
         PageTasks(dataset, processor(), {"markdown": 1.0})
     assert told in str(caught.value)
+
+
+def textless(*rows: dict) -> Dataset:
+    """Pages with boxes whose text nobody knows, and then `rows`."""
+    unknown = [page_row(f"b{i}", (100, 90), ["Tea", "Bun"], 2) | {"text": " ", "texts": ["", ""]} for i in range(2)]
+    return Dataset.from_list([*unknown, *rows], features=FEATURES)
+
+
+def test_pages_and_regions_without_text_are_counted():
+    question = page_row("q", (100, 90), [""], 0) | {"prompt": "Total?", "target": "7"}
+    pages = PageTasks(textless(page_row("t", (100, 90), ["Tea"], 1), question), processor(), {"markdown": 1.0})
+    assert (pages.pages_without_text, pages.regions_without_text, pages.regions) == (2, 4, 5)
+    pages.check_texts("forms")
+
+
+@pytest.mark.parametrize("task", ["markdown", "ocr"])
+def test_a_task_that_writes_text_is_refused_where_no_page_has_any(task):
+    blank = page_row("blank", (100, 90), [""], 0)
+    pages = PageTasks(textless(blank), processor(), {task: 1.0, "locate": 1.0})
+    count = {"markdown": 3, "ocr": 1}[task]  # boxes alone suit markdown, a blank page suits both
+    with pytest.raises(WorkError, match=rf"^forms: none of the {count} pages for the task {task} has any text: "):
+        pages.check_texts("forms")
+
+
+def test_an_answer_is_no_text_for_markdown():
+    row = page_row("q", (100, 90), ["Tea"], 1) | {"text": "", "texts": [""], "prompt": "Total?", "target": "7"}
+    dataset = Dataset.from_list([row], features=FEATURES)
+    PageTasks(dataset, processor(), {"custom": 1.0}).check_texts("forms")
+    with pytest.raises(WorkError, match="for the task markdown has any text"):
+        PageTasks(dataset, processor(), {"custom": 1.0, "markdown": 1.0}).check_texts("forms")
+
+
+def test_a_prompt_that_asks_for_boxes_alone_may_have_no_text():
+    own = {"markdown": "<image>\n<|grounding|>Find the regions."}
+    PageTasks(textless(), processor(), {"markdown": 1.0}, own).check_texts("forms")

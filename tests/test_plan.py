@@ -11,7 +11,7 @@ from helpers.tiny_pages import page_row, processor
 from ocr2_hf.commands import plan
 from ocr2_hf.data.collator import PromptEncoder, TargetEncoder
 from ocr2_hf.data.tasks import PROMPTS, build_target
-from ocr2_hf.errors import UsageError, run_command
+from ocr2_hf.errors import UsageError, WorkError, run_command
 from ocr2_hf.modeling.tiny import save_tiny
 from ocr2_hf.planning import budget, printed
 from ocr2_hf.planning.plan import make_plan
@@ -92,6 +92,14 @@ def test_tokens_are_those_of_the_datasets_pages(tmp_path, datasets_cache, capsys
 def planned(path: str, *words: str, page: tuple[int, int] | None = None, target_tokens: int | None = None):
     recipe = load_recipe(path, words)
     return make_plan(recipe, recipe.training_arguments(), page, target_tokens)
+
+
+def test_a_dataset_without_text_is_refused(tmp_path, datasets_cache):
+    rows = [page_row("p", (100, 100), ["x"], 1) | {"text": "", "texts": [""]}]
+    build("silent", write_pages(tmp_path / "pages", rows), "--val", "0", "--test", "0")
+    path = recipe(tmp_path, dataset="silent", train_language="full")
+    with pytest.raises(WorkError, match=r"^silent: none of the 1 pages for the task markdown has any text"):
+        plan.main([path])
 
 
 def test_pages_batches_and_overrides_count(tmp_path):

@@ -52,6 +52,8 @@ def _file_pages(path: str, images: FileTree) -> Iterator[ListedPage]:
         root = read_xml(path, "annotations")
     except RecordError as error:
         raise WorkError(f"{path}: {error}") from error
+    if root.find("track") is not None:
+        raise WorkError(f"{path}: tracks of a video, which are no pages: export the task as CVAT for images 1.1")
     for count, image in enumerate(root.iterfind("image"), 1):
         yield list_entry(path, count, images, image.get("name"), partial(_record, image))
 

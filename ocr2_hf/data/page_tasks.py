@@ -18,7 +18,17 @@ from ocr2_hf.data.augment import Augmentation
 from ocr2_hf.data.collator import NO_TEXT, Example, PromptEncoder, TargetEncoder
 from ocr2_hf.data.images import crop_table, crop_tiles
 from ocr2_hf.data.page_splitting import PageSection, section_row, split_page
-from ocr2_hf.data.tasks import CHOOSING, build_example, chosen_table, own_texts, page_tables, suits
+from ocr2_hf.data.tasks import (
+    CHOOSING,
+    build_example,
+    chosen_table,
+    has_text,
+    is_silent,
+    own_texts,
+    page_tables,
+    regions_without_text,
+    suits,
+)
 from ocr2_hf.data.vision_features import VisionFeatures
 from ocr2_hf.document.grounding import has_tags
 from ocr2_hf.document.model_tokens import find_model_token
@@ -47,6 +57,8 @@ class PageTasks(TorchDataset):
     `lengths` [pages, tasks] are tokens of image, prompt and target, -1 where the task does not suit the page; `fits`
     [pages, tasks] says which may be drawn. `rows` and `sections` are those of the examples, None for a whole page.
 
+    `regions` are those of all pages; `pages_without_text` and `regions_without_text` are counted among all too.
+
     With stored `features` (set them when every page's are there) examples carry those, and no image is decoded.
     """
 
@@ -71,6 +83,8 @@ class PageTasks(TorchDataset):
         self.augment = augment or Augmentation()
         self.tasks = [task for task, weight in tasks.items() if weight > 0]
         self.weights = [tasks[task] for task in self.tasks]
+        self.regions = self.regions_without_text = self.pages_without_text = 0
+        self._has_text = np.zeros(len(self.records), bool)
         length = partial(example_length, prompts=self.prompts, encoder=encoder, targets=targets)
         self.lengths = self._measure(length)
         self.fits = (self.lengths > 0) & (self.lengths <= max_length)
@@ -133,6 +147,21 @@ class PageTasks(TorchDataset):
             tiles = crop_tiles([chosen_table(page, choice).box], *size, self.settings)
         return len(self._encoder.prompt(prompt, tiles)), len(self._targets(target).ids)
 
+    def check_texts(self, name: str) -> None:
+        """`WorkError`, with the dataset's `name`, where no page that suits a task has text: it would learn silence.
+
+        A markdown prompt of the recipe's own may well ask for boxes alone.
+        """
+        for task in {"ocr", "markdown"}.intersection(self.tasks):  # other tasks suit no page without
+            suited = self.lengths[:, self.tasks.index(task)] > 0
+            asks_for_boxes = task == "markdown" and task in self.prompts
+            if suited.any() and not asks_for_boxes and not (suited & self._has_text).any():
+                raise WorkError(
+                    f"{name}: none of the {suited.sum()} pages for the task {task} has any text: the model would learn "
+                    "to write none; build it with texts, or leave the task out; for boxes alone, give markdown a "
+                    "prompt of your own that asks for them (prompts)"
+                )
+
     @property
     def labels(self) -> set[str]:
         """Labels of the regions in the pages' targets, as they were when the pages were measured."""
@@ -173,9 +202,13 @@ class PageTasks(TorchDataset):
         return page if section is None else section_row(page, section)
 
     def _measure(self, length: Callable[..., int]) -> np.ndarray:
-        """`lengths`. What an augmentation moves may take more tiles in the task table."""
+        """`lengths`, and the counts of texts. What an augmentation moves may take more tiles in the task table."""
         lengths = np.full((len(self.records), len(self.tasks)), -1, dtype=np.int64)
         for row, page in enumerate(self.records):
+            self._has_text[row] = has_text(page)
+            self.pages_without_text += is_silent(page)
+            self.regions += len(page["texts"])
+            self.regions_without_text += regions_without_text(page)
             size = page["width"], page["height"]
             for column, task in enumerate(self.tasks):
                 if not suits(task, page):

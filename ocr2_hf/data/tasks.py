@@ -40,6 +40,21 @@ def suits(task: str, row: Row) -> bool:
     return bool(row["text"].strip()) or is_blank or (task == "markdown" and bool(row["bboxes"]))
 
 
+def has_text(row: Row) -> bool:
+    """Whether it is known what stands on the page, or in one of its regions."""
+    return bool(row["text"].strip()) or any(map(str.strip, row["texts"]))
+
+
+def is_silent(row: Row) -> bool:
+    """Whether there is nothing to write about the page: neither text nor an answer."""
+    return not has_text(row) and not row.get("target")
+
+
+def regions_without_text(row: Row) -> int:
+    """How many of the page's regions have none: pictures, or such whose text is not known."""
+    return sum(not text.strip() for text in row["texts"])
+
+
 def build_example(task: str, row: Row, prompts: Mapping[str, str] | None = None, seed: int = 0) -> tuple[str, str]:
     """(prompt, target) of a page.
 

@@ -134,9 +134,11 @@ def page_statistics(recipe: Recipe, args: OCR2TrainingArguments, images: ImageSe
         return None
     if args.max_patches is not None:
         processor.image_processor.max_patches = args.max_patches
-    datasets = [load_dataset(name, split=recipe.data.train_split) for name in names]
     options = (processor, args.tasks, args.prompts, args.max_length, args.seed, args.overlong)
-    return TokenStatistics.joined([TokenStatistics.of(PageTasks(each, *options), images) for each in datasets])
+    sources = {name: PageTasks(load_dataset(name, split=recipe.data.train_split), *options) for name in names}
+    for name, pages in sources.items():
+        pages.check_texts(name)
+    return TokenStatistics.joined([TokenStatistics.of(pages, images) for pages in sources.values()])
 
 
 def _prompt_tokens(recipe: Recipe, args: OCR2TrainingArguments) -> int:

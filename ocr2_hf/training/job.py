@@ -143,6 +143,10 @@ def _tell(trainer: OCR2Trainer) -> None:
 
 
 def _tell_left_out(name: str, pages: PageTasks) -> None:
+    if pages.regions_without_text or pages.pages_without_text:
+        level = logging.WARNING if pages.pages_without_text else logging.INFO  # pictures have none
+        counts = pages.pages_without_text, len(pages.records), name, pages.regions_without_text, pages.regions
+        logger.log(level, "%d of %d %s pages and %d of %d regions have no text", *counts)
     for reason, count in pages.dropped.items():
         logger.warning("%d %s pages left out: %s", count, name, reason)
     if pages.split:

@@ -107,6 +107,8 @@ class OCR2Trainer(Trainer):
         )
         self.model_accepts_loss_kwargs = True
         if self.train_dataset is not None:
+            for name, pages in sources_of(self.train_dataset).items():
+                pages.check_texts(name or "train_dataset")
             self.add_callback(EpochOfPages(self.train_dataset))
         if isinstance(self.train_dataset, PageMixture):
             self._by_source = SourceLosses(self.train_dataset.sources)

@@ -22,7 +22,7 @@ export DS_ACCELERATOR=cpu  # or DeepSpeed says that it found no GPU
 step() { printf '\n== %s\n' "$*"; "$@"; }
 
 if [ -n "$folder" ]; then
-    step python data_scripts/build_dataset.py whole_pages --annotations "$folder" --level line --val 0 --test 0.25
+    step python data_scripts/build_dataset.py whole_pages --annotations "$folder" --level line --split rank --val 0 --test 0.25
     rm -rf "$out/lines_raw"
     step python data_scripts/crop_regions.py whole_pages "$out/lines_raw"
     step python data_scripts/build_dataset.py lines --annotations "$out/lines_raw" --split folders
@@ -31,7 +31,7 @@ else
     font=$(python -c 'import matplotlib; print(matplotlib.get_data_path())')/fonts/ttf/DejaVuSansMono-BoldOblique.ttf
     step python data_scripts/synthesize.py $out/tickets_raw --kind tickets --pages 350 --size 192x192 --seed 1 \
         --damage 0.2 --font "$font"
-    step python data_scripts/build_dataset.py tickets --annotations $out/tickets_raw --val 0 --test 0.15
+    step python data_scripts/build_dataset.py tickets --annotations $out/tickets_raw --split rank --val 0 --test 0.15
     shown=$out/tickets_raw/images/000000.png
 fi
 step ocr2 evaluate --model $base --dataset $data --task markdown --output_dir $out/base $longest

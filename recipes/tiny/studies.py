@@ -190,8 +190,8 @@ def draw_data(folder: Path) -> None:
     _draw(folder / "typed", "typed", TYPED, 7, typed)
     _draw(folder / "typed_test", "typed", 50, 99, typed)
     _draw(folder / "statements", "small_statements", STATEMENTS, 1, typed)
-    _build("study_statements", "--annotations", folder / "statements", "--val", 0, "--test", 0.1)
-    _build("study_tickets", "--annotations", folder / "tickets", "--val", 0, "--test", HELD_OUT)
+    _build("study_statements", "--annotations", folder / "statements", "--split", "rank", "--val", 0, "--test", 0.1)
+    _build("study_tickets", "--annotations", folder / "tickets", "--split", "rank", "--val", 0, "--test", HELD_OUT)
     _build("study_typed", "--annotations", folder / "typed_test", "--val", 0, "--test", 1)
     _build("study_slips", "--annotations", folder / "typed", "--val", 0, "--test", 0)
 
