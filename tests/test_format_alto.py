@@ -63,6 +63,29 @@ def test_hyphens_are_kept_and_substitutions_are_not_printed(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("line", "text", "words"),
+    [
+        ("one SP two ,", "one two,", ["one", "two", ","]),
+        ("( one SP two )", "(one two)", ["(", "one", "two", ")"]),
+        ("SP one SP SP two SP", "one two", ["one", "two"]),
+        ("one two ,", "one two ,", ["one", "two", ","]),  # a file that has no SP
+        ("one SP ex HYP", "one ex-", ["one", "ex-"]),
+        ("one SP ex HYP ample", "one ex-ample", ["one", "ex-", "ample"]),
+        ("one SP ex- HYP SP two", "one ex- two", ["one", "ex-", "two"]),
+        ("one SP HYP SP two", "one - two", ["one-", "two"]),
+        ("ex HYP two", "ex- two", ["ex-", "two"]),
+    ],
+)
+def test_blanks_are_where_a_line_has_them(tmp_path, line, text, words):
+    parts = {"SP": "<SP/>", "HYP": '<HYP CONTENT="-"/>'}
+    strings = "".join(parts.get(p) or f'<String CONTENT="{p}" {place(10, 10, 20, 9)}/>' for p in line.split())
+    write(tmp_path, "a.xml", alto(f"<TextBlock {place(1, 1, 90, 90)}><TextLine>{strings}</TextLine></TextBlock>"))
+    for level, texts in (("region", [text]), ("line", [text]), ("word", words)):
+        record = read_one(alto_format, tmp_path, level)
+        assert (record.text, record.texts) == (text, texts)
+
+
+@pytest.mark.parametrize(
     ("attributes", "label"),
     [
         ("", "TextBlock"),

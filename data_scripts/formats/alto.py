@@ -2,6 +2,7 @@
 
 A block's class is the label of its tag (`TAGREFS`), else the margin that it is in, else its element. Blocks are in the
 `ReadingOrder` of ALTO 4.3; those without one as they stand, top margin first, bottom margin last. Hyphens are kept.
+Where a line has an `SP`, blanks are where those are; in a line without one they are between all of its Strings.
 """
 
 import re
@@ -99,15 +100,22 @@ def _region(block: Element, label: str, lines: Iterable[Element]) -> LayoutBlock
 
 def _line(line: Element) -> LayoutBlock:
     words: list[LayoutBlock] = []
+    written = ""
     for part in line:
         if part.tag == "String":
             if part.get("CONTENT") is None:
                 raise RecordError(f"String {shown_id(part)} has no CONTENT")
             words.append(LayoutBlock("word", part.get("ID", ""), _box(part), part.get("CONTENT", "")))
-        elif part.tag == "HYP" and words:
+            written += part.get("CONTENT", "")
+        elif part.tag == "SP":
+            written = written.rstrip(" ") + " "
+        elif part.tag == "HYP":
             hyphen = part.get("CONTENT", "").replace(_SOFT_HYPHEN, "-") or "-"
-            words[-1].own_text = words[-1].own_text.removesuffix(hyphen) + hyphen
-    return LayoutBlock("line", line.get("ID", ""), _box(line), parts=words)
+            written = written.removesuffix(hyphen) + hyphen
+            if words:
+                words[-1].own_text = words[-1].own_text.removesuffix(hyphen) + hyphen
+    has_blanks = line.find("SP") is not None
+    return LayoutBlock("line", line.get("ID", ""), _box(line), written if has_blanks else "", words)
 
 
 def _box(element: Element) -> list[float] | None:
