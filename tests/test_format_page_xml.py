@@ -73,6 +73,11 @@ def test_the_text_of_the_lowest_index_else_the_first_else_that_of_the_parts(tmp_
         ("TextRegion", 'custom="readingOrder {index:0;} structure {type:heading;}"', "sub_title"),
         ("TextRegion", 'type="paragraph" custom="structure {type:heading;}"', "text"),
         ("TextRegion", 'type="other" custom="structure {score:1; type:stamp; x:y;}"', "stamp"),
+        ("TextRegion", r'custom="structure {type:page\u002dnumber;}"', "page_number"),
+        ("TextRegion", r'custom="structure {type:an\u0020entry\u003b \ud83d\ude00 \/\\;}"', "an entry; \U0001f600 /\\"),
+        ("TextRegion", 'custom="structure {score:1; type:a&amp;amp;b &amp;#233;;}"', "a&b \u00e9"),
+        ("TextRegion", 'custom="structure {type:Q&amp;A;}"', "Q&A"),
+        ("TextRegion", r'custom="structure {type:\u12 \x;}"', r"\u12 \x"),  # no escapes
         ("TextRegion", "", "text"),
         ("TableRegion", "", "table"),
         ("MathsRegion", "", "equation"),

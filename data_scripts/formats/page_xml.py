@@ -14,7 +14,7 @@ from data_scripts.file_tree import FileTree
 from data_scripts.formats.format import Level, ListedPage
 from data_scripts.formats.images import image_of_page, list_page_files
 from data_scripts.formats.layout import LayoutBlock, box_around, page_record, ranks_of
-from data_scripts.formats.xml_text import box_of_points, has_root, number, read_xml_page, shown_id
+from data_scripts.formats.xml_text import ESCAPE, box_of_points, has_root, number, read_xml_page, shown_id, unescaped
 from data_scripts.label_map import by_class
 from ocr2_hf.document.records import PageRecord
 
@@ -36,7 +36,7 @@ LABELS = by_class(
 LEVELS = ("region", "line", "word")
 
 _CUSTOM_CHARS = 2000
-_STRUCTURE = re.compile(r"\bstructure\s*\{[^}]*\btype\s*:\s*([^;}]+?)\s*[;}]")
+_STRUCTURE = re.compile(rf"\bstructure\s*\{{[^}}]*\btype\s*:\s*((?:{ESCAPE}|[^;}}])+?)\s*[;}}]")
 
 
 def recognise(annotations: FileTree) -> bool:
@@ -97,7 +97,7 @@ def _repeats(text: str, nested: list[str]) -> bool:
 def _class(region: Element) -> str:
     name = region.get("type") if region.tag in ("TextRegion", "CustomRegion") else None
     if name in (None, "other") and (structure := _STRUCTURE.search(region.get("custom", "")[:_CUSTOM_CHARS])):
-        name = structure[1]
+        name = unescaped(structure[1])
     return name or region.tag
 
 
