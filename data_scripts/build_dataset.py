@@ -17,7 +17,7 @@ if __name__ == "__main__":  # the package of this checkout, also where none or a
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from data_scripts.arguments import count, dataset_name, hub_id, pattern, script_parser, share
-from data_scripts.build_plan import make_plan
+from data_scripts.build_plan import BAD_BOXES, DROPPED, make_plan
 from data_scripts.formats import FORMATS
 from ocr2_hf.errors import WorkError, run_command
 
@@ -83,6 +83,12 @@ def parse_arguments(argv: list[str] | None, prog: str | None = None) -> argparse
     add("--test", type=share, help="share of the pages for test (default 0.05)")
     add("--group_by", type=pattern, metavar="REGEX", help="pages whose ids give one match stay in one split")
     add("--check", choices=["header", "full"], default="header", help="full: decode every pixel of every page")
+    add(
+        "--bad_boxes",
+        choices=BAD_BOXES,
+        default=BAD_BOXES[0],
+        help="empty or turned boxes: leave out or reject the page",
+    )
     add("--on_error", choices=["skip", "fail"], default="skip", help="fail: stop at the first rejected page")
     add("--max_bad", type=share, default=0.01, help="largest share of rejected pages (default 0.01)")
     add("--tokenizer", metavar="DIR|ID", help="the model's: pages too long for its context even in parts are rejected")
@@ -103,7 +109,7 @@ def parse_arguments(argv: list[str] | None, prog: str | None = None) -> argparse
 
 
 def print_summary(name: str, state: str, folder: Path) -> None:
-    """The table of pages and regions by split, what was rejected and clamped, and how to load the dataset."""
+    """The table of pages and regions by split, what was rejected, clamped and dropped, and how to load the dataset."""
     summary = json.loads((folder / "summary.json").read_text())
     print(f"{name}: {state}")
     print(f"{'split':<12}{'pages':>9}{'regions':>10}")
@@ -111,6 +117,9 @@ def print_summary(name: str, state: str, folder: Path) -> None:
         print(f"{split:<12}{counts['pages']:>9}{counts['regions']:>10}")
     print(f"{'rejected':<12}{summary['rejected']:>9}")
     print(f"{'clamped':<12}{'':>9}{summary['clamped']:>10}")
+    if summary["dropped"]:
+        print(f"{'dropped':<12}{'':>9}{summary['dropped']:>10}   boxes that are missing, empty or turned round")
+        print(f"dropped boxes and reasons: {folder / DROPPED}")
     if summary["overlong"]:
         print(f"{'overlong':<12}{summary['overlong']:>9}   over the context: split or dropped in training (overlong)")
     print(f"rejected pages and reasons: {folder / 'rejects.jsonl'}")

@@ -20,8 +20,11 @@ from ocr2_hf.document.page_files import IMAGE_SUFFIXES, PAGE_SUFFIXES, PDF_SUFFI
 from ocr2_hf.errors import UsageError
 
 FOLDERS = {"train": ("train",), "validation": ("validation", "val", "valid"), "test": ("test",)}
+# Boxes that are missing, empty or turned round: their regions are left out, or the page is rejected.
+BAD_BOXES = ("drop", "reject")
+DROPPED = "dropped.jsonl"  # of these regions, beside the rejects
 # Count up when the same files would give other rows than before: built datasets are then built again.
-RECIPE = 2
+RECIPE = 3
 # Files of which earlier builds gave the same rows. Folders with others count one more: BMPs, GIFs and TIFFs of several
 # pages were rejected.
 _UNCHANGED = (".png", ".jpg", ".jpeg", PDF_SUFFIX)
@@ -32,7 +35,7 @@ class PageOptions:
     """How the pages of a build are read and checked.
 
     `level` is one that the format has, or None; `full_check` decodes every pixel; `tokenizer`, a folder or Hub id,
-    has every page measured in its tokens.
+    has every page measured in its tokens. `bad_boxes` (`BAD_BOXES`) is what becomes of them.
     """
 
     format: str = "json"
@@ -40,6 +43,7 @@ class PageOptions:
     label_map: LabelMap = field(default_factory=dict)
     full_check: bool = False
     tokenizer: str | None = None
+    bad_boxes: str = BAD_BOXES[0]
 
 
 @dataclass
@@ -92,7 +96,7 @@ def make_plan(args: argparse.Namespace) -> BuildPlan:
             warn(f"{root} has {', '.join(named)} in it: --split folders would keep them apart")
     label_map = load_label_map(args.label_map) if args.label_map else {}
     level = choose_level(chosen, args.level)
-    options = PageOptions(chosen, level, label_map, args.check == "full", args.tokenizer)
+    options = PageOptions(chosen, level, label_map, args.check == "full", args.tokenizer, bad_boxes=args.bad_boxes)
     digested = [tree for pair in trees.values() for tree in pair]
     if args.tokenizer and Path(args.tokenizer).is_dir():
         digested.append(list_files(Path(args.tokenizer)))

@@ -24,7 +24,7 @@ from data_scripts.page_image import MAX_BYTES, check_image, draw_page
 from ocr2_hf.data.load import FEATURES
 from ocr2_hf.document.atomic_files import write_whole
 from ocr2_hf.document.page_files import SEVERAL_PAGES
-from ocr2_hf.document.records import PageRecord, RecordError, check_record
+from ocr2_hf.document.records import PageRecord, RecordError, check_and_drop, check_record
 from ocr2_hf.errors import WorkError
 
 if TYPE_CHECKING:
@@ -44,10 +44,15 @@ class BuildReport:
     clamped: int = 0
     overlong: int = 0  # pages longer than the context, which can be split
     rejects: list[dict[str, str]] = field(default_factory=list)  # {id, file, reason}
+    dropped: list[dict[str, str]] = field(default_factory=list)  # likewise, a line a box
 
     def reject(self, page: ListedPage, reason: Exception) -> None:
         """Add a rejected page."""
-        self.rejects.append({"id": page.id, "file": page.annotation, "reason": str(reason)})
+        self.rejects.append(_told(page, str(reason)))
+
+
+def _told(page: ListedPage, reason: str) -> dict[str, str]:
+    return {"id": page.id, "file": page.annotation, "reason": reason}
 
 
 @dataclass
@@ -66,7 +71,7 @@ def read_batches(pages: list[ListedPage], split: str, options: PageOptions) -> I
     A table may be empty, where every page of the batch was rejected.
     """
     read_page = page_reader(options.format, options.level, options.label_map)
-    read_images = partial(_read_images, full=options.full_check, lengths=tokenizer_lengths(options.tokenizer))
+    read_images = partial(_read_images, options=options, lengths=tokenizer_lengths(options.tokenizer))
     batch, size, report = [], 0, BuildReport(split)
     for page in pages:
         try:
@@ -98,7 +103,9 @@ def _file_size(path: str) -> int:
     return size
 
 
-def _read_images(batch: list[_Item], report: BuildReport, full: bool, lengths: "TokenLengths | None") -> pa.Table:
+def _read_images(
+    batch: list[_Item], report: BuildReport, options: PageOptions, lengths: "TokenLengths | None"
+) -> pa.Table:
     """Read and check the images of a batch; the accepted pages as a table, the others in `report`."""
     buffer = pa.allocate_buffer(sum(item.size for item in batch))
     view = memoryview(buffer).cast("B")
@@ -110,8 +117,8 @@ def _read_images(batch: list[_Item], report: BuildReport, full: bool, lengths: "
                 _read_into(place, item.record.image_path)
             else:
                 place[:] = item.image
-            width, height = check_image(place, full)
-            record, clamped = check_record(item.record, width, height)
+            width, height = check_image(place, options.full_check)
+            record, clamped, dropped = _check(item.record, width, height, options.bad_boxes)
             is_overlong = lengths is not None and lengths.is_over(record, width, height)
         except (RecordError, WorkError) as error:
             report.reject(item.page, error)
@@ -119,10 +126,17 @@ def _read_images(batch: list[_Item], report: BuildReport, full: bool, lengths: "
         offsets.append(offsets[-1] + item.size)
         rows.append(vars(record) | {"width": width, "height": height})
         report.clamped += clamped
+        report.dropped += [_told(item.page, reason) for reason in dropped]
         report.overlong += is_overlong
         report.regions += len(record.bboxes)
     report.pages += len(rows)
     return _table(rows, buffer.slice(0, offsets[-1]), offsets)
+
+
+def _check(record: PageRecord, width: int, height: int, bad_boxes: str) -> tuple[PageRecord, int, list[str]]:
+    if bad_boxes == "drop":
+        return check_and_drop(record, width, height)
+    return *check_record(record, width, height), []
 
 
 @cache  # a tokenizer takes a while to load
@@ -179,13 +193,14 @@ def has_rejects(folder: str) -> bool:
 
 
 def read_reports(folder: str) -> dict[str, BuildReport]:
-    """The reports in `folder`, added up by split; rejected pages sorted by id."""
+    """The reports in `folder`, added up by split; rejected pages and dropped boxes sorted by id."""
     totals: dict[str, BuildReport] = {}
     for path in sorted(Path(folder).iterdir()):
         part = BuildReport(**json.loads(path.read_text()))
         total = totals.setdefault(part.split, BuildReport(part.split))
-        for name in ("pages", "regions", "clamped", "overlong", "rejects"):
+        for name in ("pages", "regions", "clamped", "overlong", "rejects", "dropped"):
             setattr(total, name, getattr(total, name) + getattr(part, name))
     for total in totals.values():
-        total.rejects.sort(key=lambda reject: reject["id"])
+        for rows in (total.rejects, total.dropped):
+            rows.sort(key=lambda row: row["id"])
     return totals

@@ -229,7 +229,7 @@ def test_no_image_and_an_image_outside_of_the_folder(tmp_path):
             alto("<Illustration><Shape><Polygon POINTS='1 2 3'/></Shape></Illustration>"),
             "is '1 2 3'..., not pairs",
         ),
-        (alto("<Illustration><Shape><Polygon POINTS=''/></Shape></Illustration>"), "Polygon of .* has no points"),
+        (alto("<Illustration><Shape><Polygon POINTS=''/></Shape></Illustration>"), "the region has no coordinates"),
         (alto("", size='WIDTH="0" HEIGHT="10"'), "has the side 0.0, not a number above 0"),
         (alto("", size='WIDTH="10"'), "HEIGHT of Page 'p' is '', not a number"),
         (alto("", size='WIDTH="100" HEIGHT="200"'), "drawn on a page of 100x200, .* it is turned"),

@@ -219,7 +219,7 @@ def test_a_file_that_changed_is_read_again(tmp_path):
         (hocr(hocr_page(hocr_page(""))), "annotation has an ocr_page in another one"),
         (hocr(hocr_page("<p class='ocr_par' title='bbox 1 2 x 4'/>")), "bbox of ocr_par '' is 'x', not a number"),
         (hocr(hocr_page("<p class='ocr_par' title='bbox 1 2 3' id='p'/>")), "bbox of ocr_par 'p' has 3 numbers"),
-        (hocr(hocr_page("<p class='ocr_par'>x</p>")), "line '' has no coordinates"),
+        (hocr(hocr_page("<p class='ocr_par'>x</p>")), r"bboxes\[0\] is missing: the region has no coordinates"),
         (hocr(hocr_page(PARAGRAPHS))[:-30], "annotation is cut off: it is no XML, and has no </html> at its end"),
         (HTML.format(charset="utf-8")[:-7], "annotation is cut off"),
         (HTML.format(charset="idna"), "the encoding 'idna', which is not known"),

@@ -124,7 +124,8 @@ def _box(element: Element) -> list[float] | None:
         x, y, width, height = (number(element, name) for name in _PLACE)
         return [x, y, x + width, y + height]
     if (polygon := element.find("Shape/Polygon")) is not None:
-        return box_of_points(polygon.get("POINTS", ""), f"Polygon of {element.tag} {shown_id(element)}")
+        points = polygon.get("POINTS", "").strip()
+        return box_of_points(points, f"Polygon of {element.tag} {shown_id(element)}") if points else []
     if (circle := element.find("Shape/Circle")) is not None:
         radius = number(circle, "RADIUS")
         return _around(circle, radius, radius)

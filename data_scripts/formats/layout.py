@@ -38,7 +38,7 @@ class LayoutBlock:
     """A region, line or word (`level`). `parts` are the lines of a region, the words of a line, in reading order.
 
     `own_box` (xyxy) and `own_text` are what the annotation says of the block itself; where they are None and "", its
-    parts say it. A region has a `label`, which its parts share.
+    parts say it. The box of a shape without points is []. A region has a `label`, which its parts share.
     """
 
     level: str
@@ -56,14 +56,12 @@ class LayoutBlock:
         return _SEPARATORS[self.level].join(text for part in self.parts if (text := part.text))
 
     @property
-    def box(self) -> list[float]:
-        """Its box, or the one around its parts; `RecordError` where they have none."""
-        if self.own_box is not None:
+    def box(self) -> list[float] | None:
+        """Its box, or the one around its parts; None where they have none."""
+        if self.own_box:
             return self.own_box
-        boxes = [part.box for part in self.parts]
-        if not boxes:
-            raise RecordError(f"{self.level} {self.id[:60]!a} has no coordinates")
-        return box_around_all(boxes)
+        boxes = [box for part in self.parts if (box := part.box)]
+        return box_around_all(boxes) if boxes else None
 
     @property
     def is_empty(self) -> bool:

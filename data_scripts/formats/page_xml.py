@@ -138,7 +138,7 @@ def _box(element: Element) -> list[float] | None:
     if coords is None:
         return None
     what = f"Coords of {element.tag} {shown_id(element)}"
-    points = coords.findall("Point")  # before 2013
-    if points and coords.get("points") is None:
-        return box_around([(number(point, "x"), number(point, "y")) for point in points], what)
-    return box_of_points(coords.get("points", ""), what)
+    pairs = coords.findall("Point")  # before 2013
+    if pairs and coords.get("points") is None:
+        return box_around([(number(pair, "x"), number(pair, "y")) for pair in pairs], what)
+    return box_of_points(points, what) if (points := coords.get("points", "").strip()) else []
