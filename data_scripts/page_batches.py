@@ -45,6 +45,8 @@ class BuildReport:
     overlong: int = 0  # pages longer than the context, which can be split
     rejects: list[dict[str, str]] = field(default_factory=list)  # {id, file, reason}
     dropped: list[dict[str, str]] = field(default_factory=list)  # likewise, a line a box
+    upward: list[dict[str, str]] = field(default_factory=list)  # likewise, pages whose lines go up
+    sorted: int = 0  # pages that were put in another order
 
     def reject(self, page: ListedPage, reason: Exception) -> None:
         """Add a rejected page."""
@@ -70,7 +72,7 @@ def read_batches(pages: list[ListedPage], split: str, options: PageOptions) -> I
 
     A table may be empty, where every page of the batch was rejected.
     """
-    read_page = page_reader(options.format, options.level, options.label_map)
+    read_page = page_reader(options.format, options.level, options.label_map, options.order)
     read_images = partial(_read_images, options=options, lengths=tokenizer_lengths(options.tokenizer))
     batch, size, report = [], 0, BuildReport(split)
     for page in pages:
@@ -126,6 +128,8 @@ def _read_images(
         offsets.append(offsets[-1] + item.size)
         rows.append(vars(record) | {"width": width, "height": height})
         report.clamped += clamped
+        report.upward += [_told(item.page, record.upward)] if record.upward else []
+        report.sorted += record.is_sorted
         report.dropped += [_told(item.page, reason) for reason in dropped]
         report.overlong += is_overlong
         report.regions += len(record.bboxes)
@@ -193,14 +197,14 @@ def has_rejects(folder: str) -> bool:
 
 
 def read_reports(folder: str) -> dict[str, BuildReport]:
-    """The reports in `folder`, added up by split; rejected pages and dropped boxes sorted by id."""
+    """The reports in `folder`, added up by split; what it lists sorted by id."""
     totals: dict[str, BuildReport] = {}
     for path in sorted(Path(folder).iterdir()):
         part = BuildReport(**json.loads(path.read_text()))
         total = totals.setdefault(part.split, BuildReport(part.split))
-        for name in ("pages", "regions", "clamped", "overlong", "rejects", "dropped"):
+        for name in ("pages", "regions", "clamped", "overlong", "rejects", "dropped", "upward", "sorted"):
             setattr(total, name, getattr(total, name) + getattr(part, name))
     for total in totals.values():
-        for rows in (total.rejects, total.dropped):
+        for rows in (total.rejects, total.dropped, total.upward):
             rows.sort(key=lambda row: row["id"])
     return totals

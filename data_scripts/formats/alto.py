@@ -58,7 +58,9 @@ def read_page(page: ListedPage, level: Level) -> PageRecord:
     ids = [id for reference in root.iterfind("ReadingOrder//*[@REF]") for id in reference.get("REF", "").split()]
     regions = sort_blocks(_regions(xml_page, tags, ""), ranks_of(ids))
     image = image_of_page(page, root.findtext("Description/sourceImageInformation/fileName"))
-    return page_record(page, image, regions, level, _page_size(root, xml_page))
+    has_ordered_lines = any(line.get("ID") in ids for line in xml_page.iter("TextLine")) if ids else False
+    order = {"is_ordered": bool(ids), "has_ordered_lines": has_ordered_lines}
+    return page_record(page, image, regions, level, _page_size(root, xml_page), **order)
 
 
 def _page_size(root: Element, xml_page: Element) -> tuple[float, float] | None:

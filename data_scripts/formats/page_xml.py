@@ -37,6 +37,7 @@ LEVELS = ("region", "line", "word")
 
 _CUSTOM_CHARS = 2000
 _STRUCTURE = re.compile(rf"\bstructure\s*\{{[^}}]*\btype\s*:\s*((?:{ESCAPE}|[^;}}])+?)\s*[;}}]")
+_LINE_ORDER = re.compile(r"\breadingOrder\s*\{\s*index\s*:\s*(\d{1,9})\b")
 
 
 def recognise(annotations: FileTree) -> bool:
@@ -58,7 +59,9 @@ def read_page(page: ListedPage, level: Level) -> PageRecord:
     if xml_page.get("imageWidth") is not None or xml_page.get("imageHeight") is not None:
         size = number(xml_page, "imageWidth"), number(xml_page, "imageHeight")
     image = image_of_page(page, xml_page.get("imageFilename"))
-    return page_record(page, image, [region for _, region in ranked], level, size)
+    has_ordered_lines = any(_line_index(line) is not None for line in xml_page.iter("TextLine"))
+    order = {"is_ordered": bool(ids), "has_ordered_lines": has_ordered_lines}
+    return page_record(page, image, [region for _, region in ranked], level, size, **order)
 
 
 def _order(entry: Element) -> Iterator[str]:
@@ -112,7 +115,11 @@ def _table_lines(table: Element) -> Iterator[LayoutBlock]:
 
 def _lines(region: Element, text: str) -> list[LayoutBlock]:
     """The lines in the order of the region's text, where that is theirs; else by their index, or as they stand."""
-    lines = [_line(line) for line in sorted(region.iterfind("TextLine"), key=_index)]
+    found = region.findall("TextLine")
+    indexes = [_line_index(line) for line in found]
+    if None not in indexes:
+        found = [found[i] for i in sorted(range(len(found)), key=indexes.__getitem__)]
+    lines = [_line(line) for line in found]
     wanted = [line.strip() for line in text.split("\n")]
     if sorted(wanted) != sorted(line.text for line in lines):
         return lines
@@ -120,6 +127,14 @@ def _lines(region: Element, text: str) -> list[LayoutBlock]:
     for place, line in enumerate(wanted):
         places.setdefault(line, []).append(place)
     return sorted(lines, key=lambda line: places[line.text].pop(0))
+
+
+def _line_index(line: Element) -> float | None:
+    """Its `index`, or that which Transkribus writes into `custom`; None where it has neither."""
+    if line.get("index") is not None:
+        return number(line, "index")
+    found = _LINE_ORDER.search(line.get("custom", "")[:_CUSTOM_CHARS])
+    return float(found[1]) if found else None
 
 
 def _line(line: Element) -> LayoutBlock:

@@ -44,7 +44,9 @@ class PageRecord:
     Values are as the annotation has them, possibly of a wrong type: `check_record` makes them trustworthy.
     `texts` None means that the texts of the regions are unknown. `page_size` is the (width, height) of the page that
     the boxes were drawn on, in their units; None where that is the image. `page_number` is the page of a file that may
-    have several (PDF, TIFF), from 1; None where it has one.
+    have several (PDF, TIFF), from 1; None where it has one. `is_ordered` says that the annotation states in which order
+    the regions are read; `upward`, where it does not, how they go up the page as it has them, None where they do not;
+    `is_sorted`, that they were put in another order.
     """
 
     id: str
@@ -57,6 +59,9 @@ class PageRecord:
     target: Any = None
     page_size: Any = None
     page_number: int | None = None
+    is_ordered: bool = False
+    upward: str | None = None
+    is_sorted: bool = False
 
 
 def check_record(record: PageRecord, width: int, height: int) -> tuple[PageRecord, int]:
