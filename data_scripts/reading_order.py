@@ -4,14 +4,17 @@ A page is cut into columns where a gutter goes through all of it, else into band
 again (recursive XY-cut). Bands that leave a gutter free together are one, so that columns are read one by one.
 """
 
+import re
 from bisect import bisect_left
 from collections.abc import Sequence
 from statistics import median
+from typing import Any
 
 Box = Sequence[float]  # xyxy
 Span = tuple[float, float]
 
-# Shares of a box's sides that may reach into a neighbour at either end: lines are skewed, their letters have tails.
+# Shares of a box's width, and of its or two lines' height, that may reach into a neighbour at either end: lines are
+# skewed, their letters have tails.
 _OVERHANG_X, _OVERHANG_Y = 0.04, 0.25
 # The same for boxes that only touch, one below the other.
 _TOUCH = 0.1
@@ -19,7 +22,17 @@ _TOUCH = 0.1
 _GUTTER = 0.025
 # Columns are those of a table, whose rows are read, where so many boxes of the narrowest line up and are so short.
 _ALIGNED, _ALIGNED_WITHIN, _CELL_ASPECT = 0.8, 0.25, 4
+_SAMPLE = 400  # characters that tell a page's direction
+_RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 _DEEPEST, _MOST_OBSTACLES = 50, 50
+
+
+def is_right_to_left(text: Any) -> bool:
+    """Are most of the letters that the text begins with of Hebrew, Arabic and their kin?"""
+    sample = text[:_SAMPLE] if isinstance(text, str) else ""
+    if sample.isascii():
+        return False
+    return 2 * len(_RIGHT_TO_LEFT.findall(sample)) > sum(map(str.isalpha, sample))
 
 
 def upward_steps(boxes: Sequence[Box], right_to_left: bool = False) -> list[int]:
@@ -48,13 +61,14 @@ def _mirrored(boxes: Sequence[Box]) -> list[Box]:
 class _Page:
     def __init__(self, boxes: list[tuple[float, float, float, float]]):
         self.boxes = boxes
-        # What of each box stands in the way of a cut.
-        self.across = [_core(x0, x1, _OVERHANG_X) for x0, _, x1, _ in boxes]
-        self.down = [_core(y0, y1, _OVERHANG_Y) for _, y0, _, y1 in boxes]
-        self.beside = [_core(y0, y1, _TOUCH) for _, y0, _, y1 in boxes]
         heights = sorted(y1 - y0 for _, y0, _, y1 in boxes)
         width = max(box[2] for box in boxes) - min(box[0] for box in boxes)
-        self.gutter = min(heights[len(heights) // 4], _GUTTER * width)
+        line = heights[len(heights) // 4]
+        self.gutter = min(line, _GUTTER * width)
+        # What of each box stands in the way of a cut.
+        self.across = [_core(x0, x1, (x1 - x0) * _OVERHANG_X) for x0, _, x1, _ in boxes]
+        self.down = [_core(y0, y1, min(y1 - y0, 2 * line) * _OVERHANG_Y) for _, y0, _, y1 in boxes]
+        self.beside = [_core(y0, y1, min(y1 - y0, 2 * line) * _TOUCH) for _, y0, _, y1 in boxes]
 
     def order(self, members: list[int] | None = None, depth: int = 0) -> list[int]:
         """The members (all boxes) in reading order."""
@@ -132,7 +146,7 @@ class _Page:
 
 
 def _core(start: float, end: float, overhang: float) -> Span:
-    return start + (end - start) * overhang, end - (end - start) * overhang
+    return start + overhang, end - overhang
 
 
 def _split(members: list[int], spans: list[Span], gap: float) -> list[list[int]]:

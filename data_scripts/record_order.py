@@ -1,20 +1,17 @@
 """The regions of a page record and their lines in reading order, and where they go up the page as annotations have
 them: editors write them as they were drawn."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
 
 from data_scripts.formats.layout import LayoutBlock, LayoutPage, block_fields
-from data_scripts.reading_order import Box, position_order, upward_steps
+from data_scripts.reading_order import Box, is_right_to_left, position_order, upward_steps
 from ocr2_hf.document.records import PageRecord, shown
 
 # As the file has it; by position; by position where the file states no order and goes up the page.
 ORDERS = ("file", "position", "auto")
 
-_SAMPLE = 400  # characters that tell a page's direction
-_RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 _SEPARATORS = ("\n\n", "\n", " ")  # of regions in a page's text
 
 
@@ -32,7 +29,7 @@ def in_order(record: PageRecord, order: str) -> PageRecord:
     if not all(isinstance(values, list) for values in lists) or len(set(map(len, lists))) > 1:
         return record
     try:
-        steps, ranks = _arranged(record.bboxes, _is_right_to_left(record.text), record.is_ordered, order)
+        steps, ranks = _arranged(record.bboxes, is_right_to_left(record.text), record.is_ordered, order)
     except (TypeError, ValueError, OverflowError):  # of boxes that are none
         return record
     upward = _told(len(steps), len(record.bboxes), record.texts and steps and record.texts[steps[0]])
@@ -60,12 +57,12 @@ def _arranged(
 
 def _layout_in_order(page: LayoutPage, order: str) -> PageRecord:
     """Regions are put in order as asked for; the lines of one only where they go up and nothing states their order."""
-    right_to_left = _is_right_to_left(page.text)
-    upward: list[LayoutBlock] = []
+    right_to_left = is_right_to_left(page.text)
+    upward: list[str] = []  # the texts of what goes up
 
     def arranged(blocks: list[LayoutBlock], is_ordered: bool, order: str) -> list[LayoutBlock]:
         steps, ranks = _arranged([block.box for block in blocks], right_to_left, is_ordered, order)
-        upward.extend(blocks[i] for i in steps)
+        upward.extend(blocks[i].text for i in steps)
         return blocks if ranks is None else [blocks[i] for i in ranks]
 
     lines_order = "file" if order == "file" else "auto"
@@ -76,7 +73,7 @@ def _layout_in_order(page: LayoutPage, order: str) -> PageRecord:
         region.parts = lines
     count = len(regions) + sum(len(region.parts) for region in regions)
     record = PageRecord(**{field.name: getattr(page, field.name) for field in fields(PageRecord)})
-    record.upward = _told(len(upward), count, upward and upward[0].text)
+    record.upward = _told(len(upward), count, upward and upward[0])
     if is_sorted or regions is not page.regions:
         return replace(record, **block_fields(regions, page.level), is_sorted=True)
     return record
@@ -95,10 +92,3 @@ def _told(steps: int, count: int, text: Any) -> str | None:
         return None
     what = f"{steps} of {count} regions and lines are above the one before them"
     return f"{what}; the text of the first is {shown(text or '')}"
-
-
-def _is_right_to_left(text: Any) -> bool:
-    sample = text[:_SAMPLE] if isinstance(text, str) else ""
-    if sample.isascii():
-        return False
-    return 2 * len(_RIGHT_TO_LEFT.findall(sample)) > sum(map(str.isalpha, sample))
