@@ -26,7 +26,7 @@ def in_order(record: PageRecord, order: str) -> PageRecord:
     if record.is_ordered and order != "position":
         return record
     lists = [record.bboxes, record.labels] + ([] if record.texts is None else [record.texts])
-    if not all(isinstance(values, list) for values in lists) or len(set(map(len, lists))) > 1:
+    if not all(isinstance(values, list) for values in lists) or any(len(v) != len(lists[0]) for v in lists):
         return record
     try:
         steps, ranks = _arranged(record.bboxes, is_right_to_left(record.text), record.is_ordered, order)
@@ -45,8 +45,10 @@ def _arranged(
     boxes: Sequence[Box | None], right_to_left: bool, is_ordered: bool, order: str
 ) -> tuple[list[int], list[int] | None]:
     """The boxes that go up where no order is stated; and the ranks in which they are to be, None where they are."""
-    placed = [i for i, box in enumerate(boxes) if box]
-    known = boxes if len(placed) == len(boxes) else [boxes[i] for i in placed]
+    placed, known = range(len(boxes)), boxes
+    if None in boxes:
+        placed = [i for i in placed if boxes[i] is not None]
+        known = [boxes[i] for i in placed]
     steps = [] if is_ordered else [placed[i] for i in upward_steps(known, right_to_left)]
     if order == "file" or (order == "auto" and not steps):
         return steps, None

@@ -128,7 +128,14 @@ def test_a_page_that_does_not_go_up_is_sorted_by_position_alone():
 
 
 @pytest.mark.parametrize(
-    "bad", [{"bboxes": 3}, {"labels": []}, {"bboxes": [[1, 2], 3]}, {"bboxes": [["x", 1, 2, 3], [10**400, 1, 2.5, 3]]}]
+    "bad",
+    [
+        {"bboxes": 3},
+        {"labels": None},
+        {"labels": []},
+        {"bboxes": [[1, 2], 3]},
+        {"bboxes": [["x", 1, 2, 3], [10**400, 1, 2.5, 3]]},
+    ],
 )
 def test_what_is_no_record_is_left_for_the_check(bad):
     page = record(TWO_COLUMNS[:2], **bad)
