@@ -148,8 +148,8 @@ def _is_line(element: Any) -> bool:
 def _list_regions(html_page: Any) -> list[LayoutBlock]:
     """The regions of the page; `RecordError` where one is broken, or a text is in none and would be lost."""
     regions = list(_regions(html_page, ""))
-    read, written = (len(_letters(text)) for text in ("".join(region.text for region in regions), _text(html_page)))
-    if read < written:
+    read = len(_letters("".join(region.text for region in regions)))
+    if read < len(_letters("".join(html_page.itertext()))) and read < (written := len(_letters(_text(html_page)))):
         raise RecordError(f"{written - read} of the page's {written} letters are in no line, word or region of hOCR")
     return regions
 
@@ -195,14 +195,17 @@ def _line(line: Any) -> LayoutBlock:
         if _kind_of(word) in _WORDS
     ]
     block = LayoutBlock("line", line.get("id", ""), _box_of(line), parts=words)
-    written = _written(line)
-    if written.is_repeated or _letters(block.text) != _letters(written.text):  # not all of it is in words
-        block.own_text = " ".join(written.text.split())
+    letters = _letters(block.text)
+    if letters != _letters("".join(line.itertext())):  # not all of it is in words, or some of it twice
+        written = _written(line)
+        if written.is_repeated or letters != _letters(written.text):
+            block.own_text = " ".join(written.text.split())
     return block
 
 
 def _text(element: Any) -> str:
-    return " ".join(_written(element).text.split())
+    text = _written(element).text if len(element) else element.text or ""
+    return " ".join(text.split())
 
 
 class _Written(NamedTuple):
