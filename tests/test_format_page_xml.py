@@ -157,12 +157,17 @@ def test_lines_are_in_the_order_of_their_regions_text_or_of_their_index(tmp_path
 def test_the_box_of_coords_without_points_is_around_the_lines(tmp_path):
     lines = "".join(
         f'<TextLine id="l{y}">{coords}{equivalent(str(y))}</TextLine>'
-        for y, coords in ((10, points(20, 10, 90, 20)), (20, '<Coords points=" "/>'), (30, points(15, 30, 95, 42)))
+        for y, coords in (
+            (10, points(20, 10, 90, 20)),
+            (20, '<Coords points=" "/>'),
+            (30, points(15, 30, 95, 42)),
+            (40, points(0, 0, 0, 0)),
+        )
     )
     for coords in ('<Coords points=""/>', "<Coords/>", ""):
         write(tmp_path, "a.xml", page_xml(f'<TextRegion id="r">{coords}{lines}</TextRegion>'))
         record = read_one(page_format, tmp_path)
-        assert (record.bboxes, record.texts) == ([[15, 10, 95, 42]], ["10\n20\n30"])
+        assert (record.bboxes, record.texts) == ([[15, 10, 95, 42]], ["10\n20\n30\n40"])
 
 
 def test_boxes_are_scaled_from_the_page_of_the_annotation(tmp_path):

@@ -174,6 +174,8 @@ def test_the_reading_order_of_alto_counts_for_what_it_names(tmp_path):
     of_regions = order.format('<ElementRef REF="s"/><ElementRef REF="r"/>')
     page = read(tmp_path, "a.xml", alto(BLOCK + alto_block("s", 80, "end"), of_regions), "auto")
     assert (page.text, page.is_sorted) == ("end\n\na\nb\nc\nd\ne", True)
+    unordered = of_regions.replace("OrderedGroup", "UnorderedGroup")
+    assert read(tmp_path, "a.xml", alto(BLOCK + alto_block("s", 80, "end"), unordered), "auto").text[-3:] == "end"
     of_lines = order.format("".join(f'<ElementRef REF="{id}"/>' for id in "ebadc"))
     page = read(tmp_path, "a.xml", alto(BLOCK, of_lines), "auto")
     assert (page.text, page.is_sorted, page.upward) == ("e\nb\na\nd\nc", False, None)

@@ -13,7 +13,7 @@ from data_scripts.file_tree import FileTree
 from data_scripts.formats.format import Level, ListedPage
 from data_scripts.formats.images import image_of_page, list_page_files
 from data_scripts.formats.layout import LayoutBlock, page_record, ranks_of, sort_blocks
-from data_scripts.formats.xml_text import box_of_points, has_root, number, read_xml_page, shown_id
+from data_scripts.formats.xml_text import box_of_points, has_root, number, read_xml_page, shown_id, states_order
 from data_scripts.label_map import by_class
 from ocr2_hf.document.records import PageRecord, RecordError
 
@@ -58,8 +58,9 @@ def read_page(page: ListedPage, level: Level) -> PageRecord:
     ids = [id for reference in root.iterfind("ReadingOrder//*[@REF]") for id in reference.get("REF", "").split()]
     regions = sort_blocks(_regions(xml_page, tags, ""), ranks_of(ids))
     image = image_of_page(page, root.findtext("Description/sourceImageInformation/fileName"))
-    has_ordered_lines = any(line.get("ID") in ids for line in xml_page.iter("TextLine")) if ids else False
-    order = {"is_ordered": bool(ids), "has_ordered_lines": has_ordered_lines}
+    is_ordered = bool(ids) and states_order(root)
+    has_ordered_lines = is_ordered and not {line.get("ID") for line in xml_page.iter("TextLine")}.isdisjoint(ids)
+    order = {"is_ordered": is_ordered, "has_ordered_lines": has_ordered_lines}
     return page_record(page, image, regions, level, _page_size(root, xml_page), **order)
 
 

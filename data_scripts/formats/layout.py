@@ -61,7 +61,9 @@ class LayoutBlock:
         if self.own_box:
             return self.own_box
         boxes = [box for part in self.parts if (box := part.box)]
-        return box_around_all(boxes) if boxes else None
+        # Empty ones are often at 0, 0.
+        whole = [box for box in boxes if box[0] < box[2] and box[1] < box[3]] or boxes
+        return box_around_all(whole) if whole else None
 
     @property
     def is_empty(self) -> bool:

@@ -14,7 +14,16 @@ from data_scripts.file_tree import FileTree
 from data_scripts.formats.format import Level, ListedPage
 from data_scripts.formats.images import image_of_page, list_page_files
 from data_scripts.formats.layout import LayoutBlock, box_around, page_record, ranks_of
-from data_scripts.formats.xml_text import ESCAPE, box_of_points, has_root, number, read_xml_page, shown_id, unescaped
+from data_scripts.formats.xml_text import (
+    ESCAPE,
+    box_of_points,
+    has_root,
+    number,
+    read_xml_page,
+    shown_id,
+    states_order,
+    unescaped,
+)
 from data_scripts.label_map import by_class
 from ocr2_hf.document.records import PageRecord
 
@@ -60,7 +69,7 @@ def read_page(page: ListedPage, level: Level) -> PageRecord:
         size = number(xml_page, "imageWidth"), number(xml_page, "imageHeight")
     image = image_of_page(page, xml_page.get("imageFilename"))
     has_ordered_lines = any(_line_index(line) is not None for line in xml_page.iter("TextLine"))
-    order = {"is_ordered": bool(ids), "has_ordered_lines": has_ordered_lines}
+    order = {"is_ordered": bool(ids) and states_order(xml_page), "has_ordered_lines": has_ordered_lines}
     return page_record(page, image, [region for _, region in ranked], level, size, **order)
 
 

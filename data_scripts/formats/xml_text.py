@@ -128,6 +128,11 @@ def box_of_points(points: str, what: str) -> list[float]:
     return box_around([[parse_number(value, what) for value in pair] for pair in pairs], what)
 
 
+def states_order(parent: Element) -> bool:
+    """Whether the `ReadingOrder` in it has an ordered group: one that is unordered says what belongs together."""
+    return any(element.tag.startswith("OrderedGroup") for element in parent.iterfind("ReadingOrder//*"))
+
+
 def unescaped(value: str) -> str:
     """What a value says that was escaped as in JSON, or as in XML once more: Transkribus writes a blank as \\u0020."""
     return _ESCAPES.sub(_character, value)
