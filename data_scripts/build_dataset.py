@@ -17,9 +17,10 @@ if __name__ == "__main__":  # the package of this checkout, also where none or a
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from data_scripts.arguments import count, dataset_name, hub_id, pattern, script_parser, share
-from data_scripts.build_plan import make_plan, warn
+from data_scripts.build_plan import BAD_BOXES, DROPPED, UPWARD, make_plan, warn
 from data_scripts.formats import FORMATS
 from data_scripts.page_splits import RULES
+from data_scripts.record_order import ORDERS
 from ocr2_hf.errors import WorkError, run_command
 
 
@@ -91,6 +92,13 @@ def parse_arguments(argv: list[str] | None, prog: str | None = None) -> argparse
     add("--test", type=share, help="share of the pages for test (default 0.05)")
     add("--group_by", type=pattern, metavar="REGEX", help="pages whose ids give one match stay in one split")
     add("--check", choices=["header", "full"], default="header", help="full: decode every pixel of every page")
+    add(
+        "--bad_boxes",
+        choices=BAD_BOXES,
+        default=BAD_BOXES[0],
+        help="empty or turned boxes: leave out or reject the page",
+    )
+    add("--order", choices=ORDERS, default=ORDERS[0], help="auto: by position where the file states none and goes up")
     add("--on_error", choices=["skip", "fail"], default="skip", help="fail: stop at the first rejected page")
     add("--max_bad", type=share, default=0.01, help="largest share of rejected pages (default 0.01)")
     add("--tokenizer", metavar="DIR|ID", help="the model's: pages too long for its context even in parts are rejected")
@@ -112,7 +120,7 @@ def parse_arguments(argv: list[str] | None, prog: str | None = None) -> argparse
 
 
 def print_summary(name: str, state: str, folder: Path) -> None:
-    """The table of pages and regions by split, what was rejected and clamped, and how to load the dataset."""
+    """The table of pages and regions by split, what was rejected, clamped and dropped, and how to load the dataset."""
     summary = json.loads((folder / "summary.json").read_text())
     print(f"{name}: {state}")
     print(f"{'split':<12}{'pages':>9}{'regions':>10}")
@@ -128,6 +136,15 @@ def print_summary(name: str, state: str, folder: Path) -> None:
     print(f"{'without text':<12}{silent['pages']:>9}{silent['regions']:>10}")
     if silent["pages"] == sum(counts["pages"] for counts in summary["splits"].values()):
         warn("no page has any text: it cannot be trained for a task that writes text")
+    if summary["dropped"]:
+        print(f"{'dropped':<12}{'':>9}{summary['dropped']:>10}   boxes that are missing, empty or turned round")
+        print(f"dropped boxes and reasons: {folder / DROPPED}")
+    if summary["upward"]:
+        advice = "" if summary["sorted"] else ": --order auto sorts these"
+        print(f"{'upward':<12}{summary['upward']:>9}   pages whose lines go up the page in their file{advice}")
+        print(f"pages that go up, and where: {folder / UPWARD}")
+    if summary["sorted"]:
+        print(f"{'sorted':<12}{summary['sorted']:>9}   pages put in another order, by position")
     if summary["overlong"]:
         print(f"{'overlong':<12}{summary['overlong']:>9}   over the context: split or dropped in training (overlong)")
     print(f"split by {RULES[summary['split_by']]}")

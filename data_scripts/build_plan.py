@@ -13,9 +13,14 @@ from data_scripts.formats import FORMATS, choose_format, choose_level
 from data_scripts.formats.format import Level, ListedPage
 from data_scripts.label_map import LabelMap, load_label_map
 from data_scripts.page_splits import NAMES, Splits, split_by_hash, split_by_names, split_by_rank
+from data_scripts.record_order import ORDERS
 from ocr2_hf.document.page_files import IMAGE_SUFFIXES, PAGE_SUFFIXES, PDF_SUFFIX
 from ocr2_hf.errors import UsageError, WorkError
 
+# Boxes that are missing, empty or turned round: their regions are left out, or the page is rejected.
+BAD_BOXES = ("drop", "reject")
+DROPPED = "dropped.jsonl"  # of these regions, beside the rejects
+UPWARD = "upward.jsonl"  # and of pages whose lines go up in their file
 # Count up when the same files would give other rows than before: built datasets are then built again.
 RECIPE = 3
 # Files of which earlier builds gave the same rows. Folders with others count one more: BMPs, GIFs and TIFFs of several
@@ -29,7 +34,7 @@ class PageOptions:
     """How the pages of a build are read and checked.
 
     `level` is one that the format has, or None; `full_check` decodes every pixel; `tokenizer`, a folder or Hub id,
-    has every page measured in its tokens.
+    has every page measured in its tokens. `bad_boxes` (`BAD_BOXES`) is what becomes of them, `order` one of `ORDERS`.
     """
 
     format: str = "json"
@@ -37,6 +42,8 @@ class PageOptions:
     label_map: LabelMap = field(default_factory=dict)
     full_check: bool = False
     tokenizer: str | None = None
+    bad_boxes: str = BAD_BOXES[0]
+    order: str = ORDERS[0]
 
 
 @dataclass
@@ -113,7 +120,8 @@ def make_plan(args: argparse.Namespace) -> BuildPlan:
             warn(f"{root} has {', '.join(named)} in it: --split folders reads each with the images beside it")
     label_map = load_label_map(args.label_map) if args.label_map else {}
     level = choose_level(chosen, args.level)
-    options = PageOptions(chosen, level, label_map, args.check == "full", args.tokenizer)
+    more = {"bad_boxes": args.bad_boxes, "order": args.order}
+    options = PageOptions(chosen, level, label_map, args.check == "full", args.tokenizer, **more)
     digested = [tree for pair in trees.values() for tree in pair]
     if args.tokenizer and Path(args.tokenizer).is_dir():
         digested.append(list_files(Path(args.tokenizer)))

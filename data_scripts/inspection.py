@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from data_scripts.duplicates import Pair, near_duplicates
 from data_scripts.file_tree import file_name
+from data_scripts.reading_order import is_right_to_left, upward_steps
 from data_scripts.token_lengths import TokenLengths
 from ocr2_hf.data.tasks import page_regions
 from ocr2_hf.document.atomic_files import write_json, write_whole
@@ -39,6 +40,7 @@ class SplitCounts:
     labels: Counter = field(default_factory=Counter)
     without_text: int = 0  # pages
     without_regions: int = 0  # pages
+    upward: int = 0  # pages whose regions go up
     lengths: list[int] = field(default_factory=list)
     visual: list[int] = field(default_factory=list)
 
@@ -55,6 +57,7 @@ class SplitCounts:
             "labels": dict(self.labels.most_common()),
             "pages_without_text": self.without_text,
             "pages_without_regions": self.without_regions,
+            "pages_upward": self.upward,
             "tokens": summary(self.lengths),
             "visual_tokens": summary(self.visual),
             "pages_over_context": over,
@@ -80,6 +83,7 @@ def _count(dataset: Dataset, name: str, lengths: TokenLengths) -> SplitCounts:
         counts.labels.update(row["labels"])
         counts.without_text += not row["text"].strip()
         counts.without_regions += not row["labels"]
+        counts.upward += bool(upward_steps(row["bboxes"], is_right_to_left(row["text"])))
         counts.lengths.append(length)
         counts.visual.append(visual)
     return counts
@@ -119,6 +123,7 @@ def _print_tables(counts: Mapping[str, SplitCounts], context: int) -> None:
 
     line("", columns)
     titles = {"pages": "pages", "without_text": "  without text", "without_regions": "  without regions"}
+    titles["upward"] = "  whose regions go up"
     for name, title in (titles | {"regions": "regions"}).items():
         line(title, [f"{getattr(part, name):,}" for part in counts.values()])
     labels = sum((part.labels for part in counts.values()), start=Counter())

@@ -25,7 +25,7 @@ from ocr2_hf.data.load import FEATURES
 from ocr2_hf.data.tasks import is_silent, regions_without_text
 from ocr2_hf.document.atomic_files import write_whole
 from ocr2_hf.document.page_files import SEVERAL_PAGES
-from ocr2_hf.document.records import PageRecord, RecordError, check_record
+from ocr2_hf.document.records import PageRecord, RecordError, check_and_drop, check_record
 from ocr2_hf.errors import WorkError
 
 if TYPE_CHECKING:
@@ -47,10 +47,17 @@ class BuildReport:
     pages_without_text: int = 0
     regions_without_text: int = 0
     rejects: list[dict[str, str]] = field(default_factory=list)  # {id, file, reason}
+    dropped: list[dict[str, str]] = field(default_factory=list)  # likewise, a line a box
+    upward: list[dict[str, str]] = field(default_factory=list)  # likewise, pages whose lines go up
+    sorted: int = 0  # pages that were put in another order
 
     def reject(self, page: ListedPage, reason: Exception) -> None:
         """Add a rejected page."""
-        self.rejects.append({"id": page.id, "file": page.annotation, "reason": str(reason)})
+        self.rejects.append(_told(page, str(reason)))
+
+
+def _told(page: ListedPage, reason: str) -> dict[str, str]:
+    return {"id": page.id, "file": page.annotation, "reason": reason}
 
 
 @dataclass
@@ -68,8 +75,8 @@ def read_batches(pages: list[ListedPage], split: str, options: PageOptions) -> I
 
     A table may be empty, where every page of the batch was rejected.
     """
-    read_page = page_reader(options.format, options.level, options.label_map)
-    read_images = partial(_read_images, full=options.full_check, lengths=tokenizer_lengths(options.tokenizer))
+    read_page = page_reader(options.format, options.level, options.label_map, options.order)
+    read_images = partial(_read_images, options=options, lengths=tokenizer_lengths(options.tokenizer))
     batch, size, report = [], 0, BuildReport(split)
     for page in pages:
         try:
@@ -101,7 +108,9 @@ def _file_size(path: str) -> int:
     return size
 
 
-def _read_images(batch: list[_Item], report: BuildReport, full: bool, lengths: "TokenLengths | None") -> pa.Table:
+def _read_images(
+    batch: list[_Item], report: BuildReport, options: PageOptions, lengths: "TokenLengths | None"
+) -> pa.Table:
     """Read and check the images of a batch; the accepted pages as a table, the others in `report`."""
     buffer = pa.allocate_buffer(sum(item.size for item in batch))
     view = memoryview(buffer).cast("B")
@@ -113,8 +122,8 @@ def _read_images(batch: list[_Item], report: BuildReport, full: bool, lengths: "
                 _read_into(place, item.record.image_path)
             else:
                 place[:] = item.image
-            width, height = check_image(place, full)
-            record, clamped = check_record(item.record, width, height)
+            width, height = check_image(place, options.full_check)
+            record, clamped, dropped = _check(item.record, width, height, options.bad_boxes)
             is_overlong = lengths is not None and lengths.is_over(record, width, height)
         except (RecordError, WorkError) as error:
             report.reject(item.page, error)
@@ -122,12 +131,21 @@ def _read_images(batch: list[_Item], report: BuildReport, full: bool, lengths: "
         offsets.append(offsets[-1] + item.size)
         rows.append(vars(record) | {"width": width, "height": height})
         report.clamped += clamped
+        report.upward += [_told(item.page, record.upward)] if record.upward else []
+        report.sorted += record.is_sorted
+        report.dropped += [_told(item.page, reason) for reason in dropped]
         report.overlong += is_overlong
         report.pages_without_text += is_silent(rows[-1])
         report.regions_without_text += regions_without_text(rows[-1])
         report.regions += len(record.bboxes)
     report.pages += len(rows)
     return _table(rows, buffer.slice(0, offsets[-1]), offsets)
+
+
+def _check(record: PageRecord, width: int, height: int, bad_boxes: str) -> tuple[PageRecord, int, list[str]]:
+    if bad_boxes == "drop":
+        return check_and_drop(record, width, height)
+    return *check_record(record, width, height), []
 
 
 @cache  # a tokenizer takes a while to load
@@ -184,7 +202,7 @@ def has_rejects(folder: str) -> bool:
 
 
 def read_reports(folder: str) -> dict[str, BuildReport]:
-    """The reports in `folder`, added up by split; rejected pages sorted by id."""
+    """The reports in `folder`, added up by split; what it lists sorted by id."""
     totals: dict[str, BuildReport] = {}
     for path in sorted(Path(folder).iterdir()):
         part = BuildReport(**json.loads(path.read_text()))
@@ -192,5 +210,6 @@ def read_reports(folder: str) -> dict[str, BuildReport]:
         for name in asdict(part).keys() - {"split"}:
             setattr(total, name, getattr(total, name) + getattr(part, name))
     for total in totals.values():
-        total.rejects.sort(key=lambda reject: reject["id"])
+        for rows in (total.rejects, total.dropped, total.upward):
+            rows.sort(key=lambda row: row["id"])
     return totals

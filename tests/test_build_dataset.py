@@ -256,6 +256,28 @@ def test_a_dataset_without_any_text_is_told_whenever_it_is(pages, capsys):
     for _ in range(2):
         assert build(pages, "--val", 0, "--test", 0) == 0
         assert "warning: no page has any text: it cannot be trained for a task that" in capsys.readouterr().err
+@pytest.mark.parametrize("processes", [1, 2])
+def test_bad_boxes_are_dropped_counted_and_listed_or_their_page_is_rejected(pages, capsys, processes):
+    write_pages(pages, 3)
+    boxes = {"bboxes": [[5, 5, 5, 9], [1, 1, 20, 9], [30, 9, 20, 12]], "labels": list("abc"), "texts": ["x", "y", "z"]}
+    write_page(pages, "p001", **boxes)
+    assert build(pages, "--num_proc", processes) == 0
+    printed = capsys.readouterr().out
+    assert ["dropped", "2"] in [line.split()[:2] for line in printed.splitlines()]
+    listed = built_datasets()["letters"] / "dropped.jsonl"
+    assert str(listed) in printed
+    reasons = [json.loads(line) for line in listed.read_text().splitlines()]
+    assert [row["id"] for row in reasons] == ["p001"] * 2
+    assert {row["file"] for row in reasons} == {f"{pages}/p001.json"}
+    told = "is empty or turned round: x0 < x1 and y0 < y1 is needed; its text is"
+    assert [row["reason"] for row in reasons] == [
+        f"bboxes[0] [5, 5, 5, 9] {told} 'x'",
+        f"bboxes[2] [30, 9, 20, 12] {told} 'z'",
+    ]
+    (row,) = [row for part in load_dataset("letters").values() for row in part if row["id"] == "p001"]
+    assert (row["text"], row["bboxes"], row["labels"], row["texts"]) == ("page p001", [[1, 1, 20, 9]], ["b"], ["y"])
+    assert build(pages, "--bad_boxes", "reject", "--num_proc", processes) == 1
+    assert "p001.json: bboxes[0] [5, 5, 5, 9] is empty or turned round" in capsys.readouterr().err
 
 
 def test_split_folders(pages):

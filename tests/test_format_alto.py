@@ -63,6 +63,29 @@ def test_hyphens_are_kept_and_substitutions_are_not_printed(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("line", "text", "words"),
+    [
+        ("one SP two ,", "one two,", ["one", "two", ","]),
+        ("( one SP two )", "(one two)", ["(", "one", "two", ")"]),
+        ("SP one SP SP two SP", "one two", ["one", "two"]),
+        ("one two ,", "one two ,", ["one", "two", ","]),  # a file that has no SP
+        ("one SP ex HYP", "one ex-", ["one", "ex-"]),
+        ("one SP ex HYP ample", "one ex-ample", ["one", "ex-", "ample"]),
+        ("one SP ex- HYP SP two", "one ex- two", ["one", "ex-", "two"]),
+        ("one SP HYP SP two", "one - two", ["one-", "two"]),
+        ("ex HYP two", "ex- two", ["ex-", "two"]),
+    ],
+)
+def test_blanks_are_where_a_line_has_them(tmp_path, line, text, words):
+    parts = {"SP": "<SP/>", "HYP": '<HYP CONTENT="-"/>'}
+    strings = "".join(parts.get(p) or f'<String CONTENT="{p}" {place(10, 10, 20, 9)}/>' for p in line.split())
+    write(tmp_path, "a.xml", alto(f"<TextBlock {place(1, 1, 90, 90)}><TextLine>{strings}</TextLine></TextBlock>"))
+    for level, texts in (("region", [text]), ("line", [text]), ("word", words)):
+        record = read_one(alto_format, tmp_path, level)
+        assert (record.text, record.texts) == (text, texts)
+
+
+@pytest.mark.parametrize(
     ("attributes", "label"),
     [
         ("", "TextBlock"),
@@ -206,7 +229,7 @@ def test_no_image_and_an_image_outside_of_the_folder(tmp_path):
             alto("<Illustration><Shape><Polygon POINTS='1 2 3'/></Shape></Illustration>"),
             "is '1 2 3'..., not pairs",
         ),
-        (alto("<Illustration><Shape><Polygon POINTS=''/></Shape></Illustration>"), "Polygon of .* has no points"),
+        (alto("<Illustration><Shape><Polygon POINTS=''/></Shape></Illustration>"), "the region has no coordinates"),
         (alto("", size='WIDTH="0" HEIGHT="10"'), "has the side 0.0, not a number above 0"),
         (alto("", size='WIDTH="10"'), "HEIGHT of Page 'p' is '', not a number"),
         (alto("", size='WIDTH="100" HEIGHT="200"'), "drawn on a page of 100x200, .* it is turned"),

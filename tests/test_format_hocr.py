@@ -66,6 +66,45 @@ def test_text_that_is_not_in_words_and_words_that_are_not_in_lines(tmp_path):
     assert read_content(tmp_path, glued).text == "word word"
 
 
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("one, two {one} {,} {two}", "one, two"),
+        ("{one} {,} {two} <i>one</i>,  two\n", "one, two"),
+        ("one{one}, {,} two {two}", "one , two"),
+        ("one {one} {,} {two}", "one one , two"),  # another text, though a word of it is the same
+        ("{one} {,} {two}", "one , two"),
+    ],
+)
+def test_a_text_that_the_words_of_its_line_repeat_is_read_once(tmp_path, line, text):
+    spans = {word: f"<span class='ocrx_word' title='bbox 10 10 35 20'>{word}</span>" for word in ("one", ",", "two")}
+    line = re.sub("{(.*?)}", lambda word: spans[word[1]], line)
+    record = read_content(tmp_path, hocr_par(10, f"<span class='ocr_line' title='bbox 10 10 90 20'>{line}</span>"))
+    assert (record.text, record.texts) == (text, [text])
+    assert read_one(hocr_format, tmp_path, "word").texts == ["one", ",", "two"]
+
+
+def test_a_corrected_line_counts_and_not_its_words_as_they_were(tmp_path):
+    line = hocr_line(10, "Tbe", "quick", "brown").replace("<span class='ocrx", "The quick brown <span class='ocrx", 1)
+    assert read_content(tmp_path, hocr_par(10, line)).text == "The quick brown"
+
+
+def test_texts_are_read_once_in_paragraphs_and_words_too(tmp_path):
+    word = "<span class='ocrx_word'>ab<span class='ocrx_cinfo'>a</span><span class='ocrx_cinfo'>b</span></span>"
+    line = f"<span class='ocr_line' title='bbox 10 10 90 20'>{word} <span class='ocrx_word'>c</span></span>"
+    assert read_content(tmp_path, hocr_par(10, f"<b>ab c</b><br/>{line}")).texts == ["ab c"]
+
+
+def test_a_br_parts_neither_a_paragraph_nor_two_letters(tmp_path):
+    lines = hocr_line(10, "one"), hocr_line(20, "two")
+    for between in ("<br/>", "\n<br class='x'/><a id='here'/>"):
+        loose = f"<div class='ocr_carea' title='bbox 5 5 190 40'><p>{lines[0]}{between}{lines[1]}</p></div>"
+        for content in (loose, loose.replace("ocr_carea", "x"), hocr_par(10, between.join(lines))):
+            assert read_content(tmp_path, content).texts == ["one\ntwo"]
+    broken = hocr_par(10, "<span class='ocr_line' title='bbox 10 10 90 20'>one<br/>two</span>")
+    assert read_content(tmp_path, broken).texts == ["one two"]
+
+
 def test_text_that_would_be_lost_is_refused(tmp_path):
     with pytest.raises(RecordError, match="5 of the page's 20 letters are in no line, word or region of hOCR"):
         read_content(tmp_path, f"<p>stray</p>{PARAGRAPHS}{hocr_line(80)}")
@@ -180,7 +219,7 @@ def test_a_file_that_changed_is_read_again(tmp_path):
         (hocr(hocr_page(hocr_page(""))), "annotation has an ocr_page in another one"),
         (hocr(hocr_page("<p class='ocr_par' title='bbox 1 2 x 4'/>")), "bbox of ocr_par '' is 'x', not a number"),
         (hocr(hocr_page("<p class='ocr_par' title='bbox 1 2 3' id='p'/>")), "bbox of ocr_par 'p' has 3 numbers"),
-        (hocr(hocr_page("<p class='ocr_par'>x</p>")), "line '' has no coordinates"),
+        (hocr(hocr_page("<p class='ocr_par'>x</p>")), r"bboxes\[0\] is missing: the region has no coordinates"),
         (hocr(hocr_page(PARAGRAPHS))[:-30], "annotation is cut off: it is no XML, and has no </html> at its end"),
         (HTML.format(charset="utf-8")[:-7], "annotation is cut off"),
         (HTML.format(charset="idna"), "the encoding 'idna', which is not known"),

@@ -73,6 +73,11 @@ def test_the_text_of_the_lowest_index_else_the_first_else_that_of_the_parts(tmp_
         ("TextRegion", 'custom="readingOrder {index:0;} structure {type:heading;}"', "sub_title"),
         ("TextRegion", 'type="paragraph" custom="structure {type:heading;}"', "text"),
         ("TextRegion", 'type="other" custom="structure {score:1; type:stamp; x:y;}"', "stamp"),
+        ("TextRegion", r'custom="structure {type:page\u002dnumber;}"', "page_number"),
+        ("TextRegion", r'custom="structure {type:an\u0020entry\u003b \ud83d\ude00 \/\\;}"', "an entry; \U0001f600 /\\"),
+        ("TextRegion", 'custom="structure {score:1; type:a&amp;amp;b &amp;#233;;}"', "a&b \u00e9"),
+        ("TextRegion", 'custom="structure {type:Q&amp;A;}"', "Q&A"),
+        ("TextRegion", r'custom="structure {type:\u12 \x;}"', r"\u12 \x"),  # no escapes
         ("TextRegion", "", "text"),
         ("TableRegion", "", "table"),
         ("MathsRegion", "", "equation"),
@@ -149,6 +154,22 @@ def test_lines_are_in_the_order_of_their_regions_text_or_of_their_index(tmp_path
     assert texts_of(tmp_path, region("r", 10, lines), "line") == ["two", "one"]
 
 
+def test_the_box_of_coords_without_points_is_around_the_lines(tmp_path):
+    lines = "".join(
+        f'<TextLine id="l{y}">{coords}{equivalent(str(y))}</TextLine>'
+        for y, coords in (
+            (10, points(20, 10, 90, 20)),
+            (20, '<Coords points=" "/>'),
+            (30, points(15, 30, 95, 42)),
+            (40, points(0, 0, 0, 0)),
+        )
+    )
+    for coords in ('<Coords points=""/>', "<Coords/>", ""):
+        write(tmp_path, "a.xml", page_xml(f'<TextRegion id="r">{coords}{lines}</TextRegion>'))
+        record = read_one(page_format, tmp_path)
+        assert (record.bboxes, record.texts) == ([[15, 10, 95, 42]], ["10\n20\n30\n40"])
+
+
 def test_boxes_are_scaled_from_the_page_of_the_annotation(tmp_path):
     write(tmp_path, "a.xml", page_xml(region("r", 10, "")), size=(400, 200))
     assert read_one(page_format, tmp_path).bboxes == [[10, 20, 390, 40]]
@@ -159,9 +180,9 @@ def test_boxes_are_scaled_from_the_page_of_the_annotation(tmp_path):
     [
         (region("r", 10, "").replace("5,10", "5,x"), "Coords of TextRegion 'r' is 'x', not a number"),
         (region("r", 10, "").replace('"5,10', '"5'), "Coords of TextRegion 'r' is '5 195,10 .*, not pairs x, y"),
-        ('<TextRegion id="r"><Coords/></TextRegion>', "Coords of TextRegion 'r' has no points"),
+        ('<TextRegion id="r"><Coords/></TextRegion>', r"bboxes\[0\] is missing: the region has no coordinates"),
         ('<TextRegion id="r"><Coords><Point x="1"/></Coords></TextRegion>', "y of Point '' is '', not a number"),
-        (f'<TextRegion id="r">{equivalent("x")}</TextRegion>', "region 'r' has no coordinates"),
+        (f'<TextRegion id="r">{equivalent("x")}</TextRegion>', "the region has no coordinates"),
         (region("r", 10, equivalent("x", 'index="first"')), "index of TextEquiv '' is 'first', not a number"),
         ("</Page><Page>", "annotation holds 2 pages"),
     ],

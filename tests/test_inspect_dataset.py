@@ -129,7 +129,7 @@ def test_counts_lengths_and_duplicates_of_a_dataset(letters, capsys):
     summary = json.loads((letters / "summary.json").read_text())
     train = summary["splits"]["train"]
     assert (train["pages"], train["regions"], train["labels"]) == (5, 8, {"title": 4, "text": 4})
-    assert (train["pages_without_text"], train["pages_without_regions"]) == (1, 1)
+    assert (train["pages_without_text"], train["pages_without_regions"], train["pages_upward"]) == (1, 1, 0)
     assert (summary["tokenizer"], summary["context"], summary["near_duplicates"]) == ("tiny", 4096, 1)
     lengths = [TokenLengths("tiny").measure(row) for row in load_dataset("letters", "train")]
     assert train["tokens"]["max"] == max(length for _, length in lengths)
@@ -142,6 +142,19 @@ def test_counts_lengths_and_duplicates_of_a_dataset(letters, capsys):
     assert "near-duplicate pages across splits: 1" in output and "train p2 | test p2" in output
     assert [line.split() for line in output.splitlines() if line.startswith("  title")] == [["title", "4", "2"]]
     assert Image.open(letters / "lengths.png").size[0] > 1000
+
+
+def test_pages_whose_regions_go_up_are_counted(tmp_path, datasets_cache, capsys):
+    rows = [[20, 20, 300, 60], [20, 80, 300, 120], [20, 130, 300, 400]]
+    for name, order in (("down", (0, 1, 2)), ("up", (1, 0, 2)), ("twice", (2, 1, 0))):
+        lists = {"bboxes": [rows[i] for i in order], "labels": ["text"] * 3, "texts": ["a", "b", "c"]}
+        write_page(tmp_path / "pages", name, png(page_image(1)), **lists)
+    assert build(["drawn", "--annotations", str(tmp_path / "pages"), "--val", "0", "--test", "0"]) == 0
+    out = tmp_path / "inspected"
+    assert run_command(main, ["drawn", "--tokenizer", "tiny", "--output_dir", str(out)]) == 0
+    assert json.loads((out / "summary.json").read_text())["splits"]["train"]["pages_upward"] == 2
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["whose", "regions", "go", "up", "2"] in lines
 
 
 def test_overlays_show_the_regions(letters):

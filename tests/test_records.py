@@ -5,7 +5,7 @@ import math
 import pytest
 
 from ocr2_hf.data.load import FEATURES
-from ocr2_hf.document.records import PageRecord, RecordError, check_boxes, check_record
+from ocr2_hf.document.records import BadBoxes, PageRecord, RecordError, check_and_drop, check_boxes, check_record
 
 
 def record(**changes) -> PageRecord:
@@ -41,6 +41,33 @@ def test_boxes_a_little_outside_are_clamped_and_counted():
     boxes, clamped = check_boxes([[-2, -1, 50, 50], [0, 0, 202, 101], [10, 10, 20, 20]], 200, 100)
     assert boxes == [[0, 0, 50, 50], [0, 0, 200, 100], [10, 10, 20, 20]]
     assert clamped == 2
+
+
+BAD = [None, [3, 2, 1, 4], [1, 2, 3, 2], [100.2, 0, 100.9, 5]]
+
+
+@pytest.mark.parametrize("size", [None, (200, 400)])
+def test_bad_boxes_can_be_dropped_with_what_belongs_to_them(size):
+    bboxes = [[1, 2, 3, 4], *BAD, [5, 6, 7, 8], BAD[1]]
+    if size:
+        bboxes = [box and [2 * value for value in box] for box in bboxes]
+    lists = {"bboxes": bboxes, "labels": list("abcdefg"), "texts": list("tuvwxyz")}
+    checked, clamped, reasons = check_and_drop(record(**lists, page_size=size), 100, 200)
+    assert (checked.bboxes, checked.labels, checked.texts) == ([[1, 2, 3, 4], [5, 6, 7, 8]], ["a", "f"], ["t", "y"])
+    assert (checked.text, clamped, len(reasons)) == ("a", 0, 5)
+    assert reasons[0] == "bboxes[1] is missing: the region has no coordinates; its text is 'u'"
+    assert sum("is empty or turned round" in reason for reason in reasons) == 3
+    assert sum("lies outside the page" in reason for reason in reasons) == 1
+
+
+def test_only_bad_boxes_are_dropped():
+    for changes in ({"bboxes": [[1, 2, 3, 2], [1, 2, 3, "4"]]}, {"bboxes": [[1, 2, 3, 2], [1, 2, 300, 4]]}):
+        with pytest.raises(RecordError, match=r"bboxes\[[01]\] .*(holds '4'|leaves the page)"):
+            check_and_drop(record(labels=["a", "b"], **changes), 100, 100)
+    alone = {"bboxes": [[1, 2, 3, 2]], "labels": ["a"]}
+    assert check_and_drop(record(**alone), 100, 100)[0].bboxes == []
+    with pytest.raises(BadBoxes, match="is empty or turned round"):
+        check_and_drop(record(text="", **alone), 100, 100)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from data_scripts.formats import (
 from data_scripts.formats import json as json_format
 from data_scripts.formats.format import Format, Level, ListedPage
 from data_scripts.label_map import LabelMap, map_labels
+from data_scripts.record_order import ORDERS, in_order
 from ocr2_hf.document.records import PageRecord
 from ocr2_hf.errors import UsageError, WorkError
 
@@ -70,7 +71,10 @@ def choose_level(name: str, level: Level) -> Level:
     return level or next(iter(levels), None)
 
 
-def page_reader(name: str, level: Level, label_map: LabelMap) -> Callable[[ListedPage], PageRecord]:
-    """Reads a page of the format at the level, its labels by the format's table and then the user's."""
+def page_reader(
+    name: str, level: Level, label_map: LabelMap, order: str = ORDERS[0]
+) -> Callable[[ListedPage], PageRecord]:
+    """Reads a page of the format at the level, in `order` (`ORDERS`), its labels by the format's table and then the
+    user's."""
     read_page, table = FORMATS[name].read_page, FORMATS[name].LABELS | label_map
-    return lambda page: map_labels(read_page(page, level), table)
+    return lambda page: map_labels(in_order(read_page(page, level), order), table)

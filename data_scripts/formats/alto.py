@@ -2,6 +2,7 @@
 
 A block's class is the label of its tag (`TAGREFS`), else the margin that it is in, else its element. Blocks are in the
 `ReadingOrder` of ALTO 4.3; those without one as they stand, top margin first, bottom margin last. Hyphens are kept.
+Where a line has an `SP`, blanks are where those are; in a line without one they are between all of its Strings.
 """
 
 import re
@@ -12,7 +13,7 @@ from data_scripts.file_tree import FileTree
 from data_scripts.formats.format import Level, ListedPage
 from data_scripts.formats.images import image_of_page, list_page_files
 from data_scripts.formats.layout import LayoutBlock, page_record, ranks_of, sort_blocks
-from data_scripts.formats.xml_text import box_of_points, has_root, number, read_xml_page, shown_id
+from data_scripts.formats.xml_text import box_of_points, has_root, number, read_xml_page, shown_id, states_order
 from data_scripts.label_map import by_class
 from ocr2_hf.document.records import PageRecord, RecordError
 
@@ -57,7 +58,10 @@ def read_page(page: ListedPage, level: Level) -> PageRecord:
     ids = [id for reference in root.iterfind("ReadingOrder//*[@REF]") for id in reference.get("REF", "").split()]
     regions = sort_blocks(_regions(xml_page, tags, ""), ranks_of(ids))
     image = image_of_page(page, root.findtext("Description/sourceImageInformation/fileName"))
-    return page_record(page, image, regions, level, _page_size(root, xml_page))
+    is_ordered = bool(ids) and states_order(root)
+    has_ordered_lines = is_ordered and not {line.get("ID") for line in xml_page.iter("TextLine")}.isdisjoint(ids)
+    order = {"is_ordered": is_ordered, "has_ordered_lines": has_ordered_lines}
+    return page_record(page, image, regions, level, _page_size(root, xml_page), **order)
 
 
 def _page_size(root: Element, xml_page: Element) -> tuple[float, float] | None:
@@ -99,15 +103,22 @@ def _region(block: Element, label: str, lines: Iterable[Element]) -> LayoutBlock
 
 def _line(line: Element) -> LayoutBlock:
     words: list[LayoutBlock] = []
+    written = ""
     for part in line:
         if part.tag == "String":
             if part.get("CONTENT") is None:
                 raise RecordError(f"String {shown_id(part)} has no CONTENT")
             words.append(LayoutBlock("word", part.get("ID", ""), _box(part), part.get("CONTENT", "")))
-        elif part.tag == "HYP" and words:
+            written += part.get("CONTENT", "")
+        elif part.tag == "SP":
+            written = written.rstrip(" ") + " "
+        elif part.tag == "HYP":
             hyphen = part.get("CONTENT", "").replace(_SOFT_HYPHEN, "-") or "-"
-            words[-1].own_text = words[-1].own_text.removesuffix(hyphen) + hyphen
-    return LayoutBlock("line", line.get("ID", ""), _box(line), parts=words)
+            written = written.removesuffix(hyphen) + hyphen
+            if words:
+                words[-1].own_text = words[-1].own_text.removesuffix(hyphen) + hyphen
+    has_blanks = line.find("SP") is not None
+    return LayoutBlock("line", line.get("ID", ""), _box(line), written if has_blanks else "", words)
 
 
 def _box(element: Element) -> list[float] | None:
@@ -116,7 +127,8 @@ def _box(element: Element) -> list[float] | None:
         x, y, width, height = (number(element, name) for name in _PLACE)
         return [x, y, x + width, y + height]
     if (polygon := element.find("Shape/Polygon")) is not None:
-        return box_of_points(polygon.get("POINTS", ""), f"Polygon of {element.tag} {shown_id(element)}")
+        points = polygon.get("POINTS", "").strip()
+        return box_of_points(points, f"Polygon of {element.tag} {shown_id(element)}") if points else []
     if (circle := element.find("Shape/Circle")) is not None:
         radius = number(circle, "RADIUS")
         return _around(circle, radius, radius)

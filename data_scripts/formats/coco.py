@@ -102,6 +102,7 @@ def _record(image: dict[str, Any], annotations: list[dict[str, Any]] | None, nam
         "bboxes": [_box(annotation, f"annotations[{i}] of the image") for i, annotation in enumerate(annotations)],
         "labels": [_label(annotation, names) for annotation in annotations],
         "page_size": tuple(numbers([image.get("width"), image.get("height")], 2, "size of the image")),
+        "is_ordered": _order(annotations[0]) is not None,
     }
 
 

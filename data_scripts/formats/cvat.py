@@ -71,6 +71,7 @@ def _record(image: Element) -> Fields:
         "labels": [shape.get("label", "") for shape, _ in ordered],
         "texts": texts,
         "page_size": (number(image, "width"), number(image, "height")),
+        "is_ordered": bool(ranks),
     }
 
 

@@ -3,7 +3,7 @@
 A file of one page belongs to the image that the page's title names, or to that of its own name. Where a file holds
 many, they are NAME#page=1, NAME#page=2, ..., each of the image that it names, or of a page of NAME.pdf or NAME.tif. A
 region is a paragraph (`ocr_par`), else an area (`ocr_carea`), a float such as `ocr_photo`, or a run of lines outside of
-these.
+these. A text that an element holds itself and once more in the lines or words in it counts once; a line's is its own.
 """
 
 import codecs
@@ -13,9 +13,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import lru_cache
 from itertools import groupby, islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from lxml import etree
+from rapidfuzz.distance import Levenshtein
 
 from data_scripts.file_tree import FileTree, annotation_read
 from data_scripts.formats.format import Level, ListedPage
@@ -61,6 +62,8 @@ _ENCODINGS = re.compile(
     r"utf-?8|utf-?16([lb]e)?|(us-)?ascii|latin-?1|iso-?8859-\d+|(windows-|cp)125\d|koi8-[ru]"
     r"|gbk|gb2312|gb18030|big5|shift[-_]jis|euc-(jp|kr)"
 )
+# So alike is a text that was corrected to what it was, in texts of so many letters: shorter ones are alike by chance.
+_ALIKE, _ALIKE_LETTERS = 0.8, range(10, 10_000)
 _DOCTYPE = re.compile(r"<!DOCTYPE[^<>\[\]]*>", re.IGNORECASE)
 
 
@@ -145,15 +148,19 @@ def _is_line(element: Any) -> bool:
 def _list_regions(html_page: Any) -> list[LayoutBlock]:
     """The regions of the page; `RecordError` where one is broken, or a text is in none and would be lost."""
     regions = list(_regions(html_page, ""))
-    read, written = (len(_letters(text)) for text in ("".join(region.text for region in regions), _text(html_page)))
-    if read < written:
+    read = len(_letters("".join(region.text for region in regions)))
+    if read < len(_letters("".join(html_page.itertext()))) and read < (written := len(_letters(_text(html_page)))):
         raise RecordError(f"{written - read} of the page's {written} letters are in no line, word or region of hOCR")
     return regions
 
 
 def _regions(parent: Any, around: str) -> Iterator[LayoutBlock]:
-    """The regions in `parent`. Lines outside of them are one of the class `around`, or of their own class."""
-    for of_lines, group in groupby(parent, key=lambda child: _kind_of(child) if _is_line(child) else ""):
+    """The regions in `parent`. Lines outside of them are one of the class `around`, or of their own class.
+
+    What holds nothing of hOCR, such as a `<br>`, does not part lines.
+    """
+    children = [child for child in parent if any(map(_kind_of, child.iter()))]
+    for of_lines, group in groupby(children, key=lambda child: _kind_of(child) if _is_line(child) else ""):
         if of_lines:
             label = of_lines if of_lines in _REGIONS else around or of_lines
             yield LayoutBlock("region", "", None, parts=[_line(line) for line in group], label=label)
@@ -188,13 +195,48 @@ def _line(line: Any) -> LayoutBlock:
         if _kind_of(word) in _WORDS
     ]
     block = LayoutBlock("line", line.get("id", ""), _box_of(line), parts=words)
-    if _letters(block.text) != _letters(_text(line)):  # not all of it is in words
-        block.own_text = _text(line)
+    letters = _letters(block.text)
+    if letters != _letters("".join(line.itertext())):  # not all of it is in words, or some of it twice
+        written = _written(line)
+        if written.is_repeated or letters != _letters(written.text):
+            block.own_text = " ".join(written.text.split())
     return block
 
 
 def _text(element: Any) -> str:
-    return " ".join("".join(element.itertext()).split())
+    text = _written(element).text if len(element) else element.text or ""
+    return " ".join(text.split())
+
+
+class _Written(NamedTuple):
+    """The text of an element; its own, where `is_repeated` by the hOCR elements in it, of which it `has` some."""
+
+    text: str
+    has: bool
+    is_repeated: bool
+
+
+def _written(element: Any) -> _Written:
+    own, inner, whole, has = [element.text or ""], [], [element.text or ""], False
+    for child in element:
+        text, has_more, _ = _written(child)
+        text = " " if child.tag == "br" else text
+        is_inner = has_more or bool(_kind_of(child))
+        inner.append(text if is_inner else "")
+        own += [" " if is_inner else text, child.tail or ""]
+        whole += [text, child.tail or ""]
+        has = has or is_inner
+    is_repeated = has and _repeats(_letters("".join(own)), _letters("".join(inner)))
+    return _Written("".join(own if is_repeated else whole), has, is_repeated)
+
+
+def _repeats(own: str, inner: str) -> bool:
+    """Are these the letters of one text, the second perhaps as it was before it was corrected?"""
+    if own == inner:
+        return bool(own)
+    if len(own) not in _ALIKE_LETTERS or len(inner) not in _ALIKE_LETTERS:
+        return False
+    return Levenshtein.normalized_similarity(own, inner, score_cutoff=_ALIKE) > 0
 
 
 def _letters(text: str) -> str:

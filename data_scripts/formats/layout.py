@@ -38,7 +38,7 @@ class LayoutBlock:
     """A region, line or word (`level`). `parts` are the lines of a region, the words of a line, in reading order.
 
     `own_box` (xyxy) and `own_text` are what the annotation says of the block itself; where they are None and "", its
-    parts say it. A region has a `label`, which its parts share.
+    parts say it. The box of a shape without points is []. A region has a `label`, which its parts share.
     """
 
     level: str
@@ -56,14 +56,14 @@ class LayoutBlock:
         return _SEPARATORS[self.level].join(text for part in self.parts if (text := part.text))
 
     @property
-    def box(self) -> list[float]:
-        """Its box, or the one around its parts; `RecordError` where they have none."""
-        if self.own_box is not None:
+    def box(self) -> list[float] | None:
+        """Its box, or the one around its parts; None where they have none."""
+        if self.own_box:
             return self.own_box
-        boxes = [part.box for part in self.parts]
-        if not boxes:
-            raise RecordError(f"{self.level} {self.id[:60]!a} has no coordinates")
-        return box_around_all(boxes)
+        boxes = [box for part in self.parts if (box := part.box)]
+        # Empty ones are often at 0, 0.
+        whole = [box for box in boxes if box[0] < box[2] and box[1] < box[3]] or boxes
+        return box_around_all(whole) if whole else None
 
     @property
     def is_empty(self) -> bool:
@@ -96,23 +96,41 @@ def _rank(block: LayoutBlock, ranks: dict[str, int]) -> float:
     return min((_rank(part, ranks) for part in block.parts), default=math.inf)
 
 
+@dataclass
+class LayoutPage(PageRecord):
+    """A record with the regions that it is made of at `level`, as they can be sorted.
+
+    `is_ordered` is about the regions, `has_ordered_lines` about the lines in each.
+    """
+
+    regions: list[LayoutBlock] = field(default_factory=list)
+    level: Level = None
+    has_ordered_lines: bool = False
+
+
 def page_record(
     page: ListedPage,
     image: tuple[str, int | None],
     regions: list[LayoutBlock],
     level: Level,
     page_size: tuple[float, float] | None,
-) -> PageRecord:
-    """The record of a page with these regions, in reading order, at `level`; `image` is its path and number of page."""
+    **order: bool,
+) -> LayoutPage:
+    """The record of a page with these regions at `level`; `image` is its path and number of page.
+
+    `order` are `is_ordered` and `has_ordered_lines` of `LayoutPage`.
+    """
     regions = [region for region in regions if not region.is_empty]
+    place = {"id": page.id, "image_path": image[0], "page_number": image[1], "page_size": page_size}
+    return LayoutPage(**place, **block_fields(regions, level), **order, regions=regions, level=level)
+
+
+def block_fields(regions: list[LayoutBlock], level: Level) -> dict[str, Any]:
+    """Text, boxes, labels and texts of a page of these regions at `level`."""
     parts = [(region.label, part) for region in regions for part in region.at(level)]
-    return PageRecord(
-        id=page.id,
-        image_path=image[0],
-        page_number=image[1],
-        page_size=page_size,
-        text="\n\n".join(text for region in regions if (text := region.text)),
-        bboxes=[part.box for _, part in parts],
-        labels=[label for label, _ in parts],
-        texts=[part.text for _, part in parts],
-    )
+    return {
+        "text": "\n\n".join(text for region in regions if (text := region.text)),
+        "bboxes": [part.box for _, part in parts],
+        "labels": [label for label, _ in parts],
+        "texts": [part.text for _, part in parts],
+    }

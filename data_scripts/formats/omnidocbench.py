@@ -78,6 +78,7 @@ def _record(blocks: list[dict[str, Any]], info: dict[str, Any]) -> Fields:
         "labels": [string(block.get("category_type"), "category_type") for block in blocks],
         "texts": texts,
         "page_size": tuple(numbers([info.get("width"), info.get("height")], 2, "size in page_info")),
+        "is_ordered": True,
     }
 
 

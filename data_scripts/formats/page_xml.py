@@ -14,7 +14,16 @@ from data_scripts.file_tree import FileTree
 from data_scripts.formats.format import Level, ListedPage
 from data_scripts.formats.images import image_of_page, list_page_files
 from data_scripts.formats.layout import LayoutBlock, box_around, page_record, ranks_of
-from data_scripts.formats.xml_text import box_of_points, has_root, number, read_xml_page, shown_id
+from data_scripts.formats.xml_text import (
+    ESCAPE,
+    box_of_points,
+    has_root,
+    number,
+    read_xml_page,
+    shown_id,
+    states_order,
+    unescaped,
+)
 from data_scripts.label_map import by_class
 from ocr2_hf.document.records import PageRecord
 
@@ -36,7 +45,8 @@ LABELS = by_class(
 LEVELS = ("region", "line", "word")
 
 _CUSTOM_CHARS = 2000
-_STRUCTURE = re.compile(r"\bstructure\s*\{[^}]*\btype\s*:\s*([^;}]+?)\s*[;}]")
+_STRUCTURE = re.compile(rf"\bstructure\s*\{{[^}}]*\btype\s*:\s*((?:{ESCAPE}|[^;}}])+?)\s*[;}}]")
+_LINE_ORDER = re.compile(r"\breadingOrder\s*\{\s*index\s*:\s*(\d{1,9})\b")
 
 
 def recognise(annotations: FileTree) -> bool:
@@ -58,7 +68,9 @@ def read_page(page: ListedPage, level: Level) -> PageRecord:
     if xml_page.get("imageWidth") is not None or xml_page.get("imageHeight") is not None:
         size = number(xml_page, "imageWidth"), number(xml_page, "imageHeight")
     image = image_of_page(page, xml_page.get("imageFilename"))
-    return page_record(page, image, [region for _, region in ranked], level, size)
+    has_ordered_lines = any(_line_index(line) is not None for line in xml_page.iter("TextLine"))
+    order = {"is_ordered": bool(ids) and states_order(xml_page), "has_ordered_lines": has_ordered_lines}
+    return page_record(page, image, [region for _, region in ranked], level, size, **order)
 
 
 def _order(entry: Element) -> Iterator[str]:
@@ -97,7 +109,7 @@ def _repeats(text: str, nested: list[str]) -> bool:
 def _class(region: Element) -> str:
     name = region.get("type") if region.tag in ("TextRegion", "CustomRegion") else None
     if name in (None, "other") and (structure := _STRUCTURE.search(region.get("custom", "")[:_CUSTOM_CHARS])):
-        name = structure[1]
+        name = unescaped(structure[1])
     return name or region.tag
 
 
@@ -112,7 +124,11 @@ def _table_lines(table: Element) -> Iterator[LayoutBlock]:
 
 def _lines(region: Element, text: str) -> list[LayoutBlock]:
     """The lines in the order of the region's text, where that is theirs; else by their index, or as they stand."""
-    lines = [_line(line) for line in sorted(region.iterfind("TextLine"), key=_index)]
+    found = region.findall("TextLine")
+    indexes = [_line_index(line) for line in found]
+    if None not in indexes:
+        found = [found[i] for i in sorted(range(len(found)), key=indexes.__getitem__)]
+    lines = [_line(line) for line in found]
     wanted = [line.strip() for line in text.split("\n")]
     if sorted(wanted) != sorted(line.text for line in lines):
         return lines
@@ -120,6 +136,14 @@ def _lines(region: Element, text: str) -> list[LayoutBlock]:
     for place, line in enumerate(wanted):
         places.setdefault(line, []).append(place)
     return sorted(lines, key=lambda line: places[line.text].pop(0))
+
+
+def _line_index(line: Element) -> float | None:
+    """Its `index`, or that which Transkribus writes into `custom`; None where it has neither."""
+    if line.get("index") is not None:
+        return number(line, "index")
+    found = _LINE_ORDER.search(line.get("custom", "")[:_CUSTOM_CHARS])
+    return float(found[1]) if found else None
 
 
 def _line(line: Element) -> LayoutBlock:
@@ -138,7 +162,7 @@ def _box(element: Element) -> list[float] | None:
     if coords is None:
         return None
     what = f"Coords of {element.tag} {shown_id(element)}"
-    points = coords.findall("Point")  # before 2013
-    if points and coords.get("points") is None:
-        return box_around([(number(point, "x"), number(point, "y")) for point in points], what)
-    return box_of_points(coords.get("points", ""), what)
+    pairs = coords.findall("Point")  # before 2013
+    if pairs and coords.get("points") is None:
+        return box_around([(number(pair, "x"), number(pair, "y")) for pair in pairs], what)
+    return box_of_points(points, what) if (points := coords.get("points", "").strip()) else []

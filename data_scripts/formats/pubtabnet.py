@@ -60,7 +60,8 @@ def read_page(page: ListedPage, level: Level) -> PageRecord:
     if level == "region" and boxes:
         boxes, texts = [box_around_all(boxes)], [html]
     label = "table" if level == "region" else "cell"
-    return PageRecord(page.id, path, html, boxes, [label] * len(boxes), texts, page_number=page_number)
+    labels = [label] * len(boxes)
+    return PageRecord(page.id, path, html, boxes, labels, texts, page_number=page_number, is_ordered=True)
 
 
 def _structure(row: dict[str, Any]) -> tuple[list[str], list[dict[str, Any]]]:

@@ -6,6 +6,7 @@ reading order and have one length.
 
 import re
 import unicodedata
+from collections.abc import Container
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -28,6 +29,14 @@ class RecordError(ValueError):
     """A page cannot be used; the message is the reason, without the page's name."""
 
 
+class BadBoxes(RecordError):
+    """Boxes of a page are missing, empty or turned round: `reasons` by their indexes; the message is the first."""
+
+    def __init__(self, reasons: dict[int, str]):
+        super().__init__(next(iter(reasons.values())))
+        self.reasons = reasons
+
+
 @dataclass
 class PageRecord:
     """What an annotation says about one page, before its image is read.
@@ -35,7 +44,9 @@ class PageRecord:
     Values are as the annotation has them, possibly of a wrong type: `check_record` makes them trustworthy.
     `texts` None means that the texts of the regions are unknown. `page_size` is the (width, height) of the page that
     the boxes were drawn on, in their units; None where that is the image. `page_number` is the page of a file that may
-    have several (PDF, TIFF), from 1; None where it has one.
+    have several (PDF, TIFF), from 1; None where it has one. `is_ordered` says that the annotation states in which order
+    the regions are read; `upward`, where it does not, how they go up the page as it has them, None where they do not;
+    `is_sorted`, that they were put in another order.
     """
 
     id: str
@@ -48,6 +59,9 @@ class PageRecord:
     target: Any = None
     page_size: Any = None
     page_number: int | None = None
+    is_ordered: bool = False
+    upward: str | None = None
+    is_sorted: bool = False
 
 
 def check_record(record: PageRecord, width: int, height: int) -> tuple[PageRecord, int]:
@@ -85,6 +99,29 @@ def check_record(record: PageRecord, width: int, height: int) -> tuple[PageRecor
         page_size=None,
     )
     return checked, clamped
+
+
+def check_and_drop(record: PageRecord, width: int, height: int) -> tuple[PageRecord, int, list[str]]:
+    """As `check_record`, without the regions that `BadBoxes` is about; also the reason of each of them.
+
+    Raises `RecordError` too where these were all that the page has.
+    """
+    reasons: list[str] = []
+    while True:
+        try:
+            return *check_record(record, width, height), reasons
+        except BadBoxes as bad:
+            if len(bad.reasons) == len(record.bboxes) and not record.text:
+                raise
+            texts = record.texts or [""] * len(record.bboxes)
+            reasons += [f"{reason}; its text is {shown(texts[i])}" for i, reason in bad.reasons.items()]
+            record = _without(record, bad.reasons.keys())
+
+
+def _without(record: PageRecord, left_out: Container[int]) -> PageRecord:
+    keep = [i for i in range(len(record.bboxes)) if i not in left_out]
+    lists = {name: getattr(record, name) for name in ("bboxes", "labels", "texts")}
+    return replace(record, **{name: values and [values[i] for i in keep] for name, values in lists.items()})
 
 
 def _scaled(record: PageRecord, width: int, height: int) -> list:
@@ -183,7 +220,7 @@ def check_label(value: Any, where: str) -> str:
 def check_boxes(bboxes: list, width: int, height: int) -> tuple[list[list[float]], int]:
     """Boxes within the page (lists of four numbers) and how many were clamped.
 
-    Raises `RecordError` for the first bad one.
+    Raises `RecordError` for the first bad one, `BadBoxes` for all that are missing, empty or turned round.
     """
     _check_numbers(bboxes)
     if not bboxes:
@@ -193,10 +230,13 @@ def check_boxes(bboxes: list, width: int, height: int) -> tuple[list[list[float]
     slack = OUTSIDE_TOLERANCE * sides
     inside = boxes.clip(0, sides)
     page = f"the page of {width}x{height} pixels"
-    _reject_first(_is_empty(boxes), bboxes, "is empty or turned round: x0 < x1 and y0 < y1 is needed")
+    _refuse_bad(_is_empty(boxes), bboxes, "is empty or turned round: x0 < x1 and y0 < y1 is needed")
     far = ((boxes < -slack) | (boxes > sides + slack)).any(axis=1)
-    _reject_first(far, bboxes, f"leaves {page} by more than {OUTSIDE_TOLERANCE:.0%} of its side")
-    _reject_first(_is_empty(inside), bboxes, f"lies outside {page}")
+    if far.any():
+        i = int(far.argmax())
+        how_far = f"leaves {page} by more than {OUTSIDE_TOLERANCE:.0%} of its side"
+        raise RecordError(f"bboxes[{i}] {shown(bboxes[i])} {how_far}")
+    _refuse_bad(_is_empty(inside), bboxes, f"lies outside {page}")
     clamped = int((inside != boxes).any(axis=1).sum())
     return inside.tolist() if clamped else bboxes, clamped
 
@@ -208,6 +248,9 @@ def _is_empty(boxes: np.ndarray) -> np.ndarray:
 
 
 def _check_numbers(bboxes: list) -> None:
+    if None in bboxes:
+        absent = [i for i, box in enumerate(bboxes) if box is None]
+        raise BadBoxes({i: f"bboxes[{i}] is missing: the region has no coordinates" for i in absent})
     for i, box in enumerate(bboxes):
         if not isinstance(box, list) or len(box) != 4:
             raise RecordError(f"bboxes[{i}] is {shown(box)}, not a list of four numbers x0, y0, x1, y1")
@@ -219,10 +262,9 @@ def _check_numbers(bboxes: list) -> None:
                 raise RecordError(f"bboxes[{i}] holds {shown(value)}, not a pixel coordinate")
 
 
-def _reject_first(bad: np.ndarray, bboxes: list, what: str) -> None:
+def _refuse_bad(bad: np.ndarray, bboxes: list, what: str) -> None:
     if bad.any():
-        i = int(bad.argmax())
-        raise RecordError(f"bboxes[{i}] {shown(bboxes[i])} {what}")
+        raise BadBoxes({i: f"bboxes[{i}] {shown(bboxes[i])} {what}" for i in np.flatnonzero(bad).tolist()})
 
 
 def shown(value: Any) -> str:
