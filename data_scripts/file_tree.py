@@ -4,12 +4,15 @@ import hashlib
 import json
 import os
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ocr2_hf.document.page_files import PAGE_SUFFIXES
 from ocr2_hf.document.records import RecordError
 from ocr2_hf.errors import UsageError
 
@@ -27,6 +30,24 @@ class FileTree:
     def paths(self, suffix: str) -> list[str]:
         """The paths of the files that end in `suffix`."""
         return [f"{self.root}/{name}" for name in self.files if name.endswith(suffix)]
+
+    @cached_property
+    def image_ends(self) -> dict[str, list[str]]:
+        """Every end of an image's path ("a.png", "x/a.png"), in NFC -> the paths that end so."""
+        ends: dict[str, list[str]] = {}
+        for name in self._images():
+            parts = same_name(name).split("/")
+            for start in range(len(parts)):
+                ends.setdefault("/".join(parts[start:]), []).append(name)
+        return ends
+
+    @cached_property
+    def image_folders(self) -> set[str]:
+        """The names of the folders below `root` that have an image in them."""
+        return {same_name(name).split("/")[-2] for name in self._images() if "/" in name}
+
+    def _images(self) -> Iterator[str]:
+        return (name for name in self.files if name.lower().endswith(PAGE_SUFFIXES))
 
 
 def list_files(folder: Path) -> FileTree:
@@ -47,6 +68,11 @@ def _walk(folder: str, prefix: str) -> Iterable[tuple[str, tuple[int, int]]]:
             elif entry.is_file():
                 stat = entry.stat()
                 yield prefix + entry.name, (stat.st_size, stat.st_mtime_ns)
+
+
+def same_name(path: str) -> str:
+    """The path as it is compared with others, in NFC: macOS writes accents apart, others do not."""
+    return unicodedata.normalize("NFC", path)
 
 
 def file_name(page_id: str) -> str:

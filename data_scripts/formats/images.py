@@ -1,39 +1,42 @@
-"""Which image a page's annotation belongs to: by its name, or as the annotation says."""
+"""Which image a page's annotation belongs to: by its name, or as the annotation says.
+
+An annotation names its image in one of many ways, and `find_image` is the one rule for all of them: what it names is an
+image below the image folder, whatever the path says, or the page is rejected.
+"""
 
 import os
 import posixpath
 import re
-import unicodedata
-from pathlib import PurePosixPath
+from contextlib import suppress
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
-from data_scripts.file_tree import FileTree
+from data_scripts.file_tree import FileTree, same_name
 from data_scripts.formats.format import ListedPage
 from ocr2_hf.document.page_files import PAGE_SUFFIXES, SEVERAL_PAGES
-from ocr2_hf.document.records import RecordError
+from ocr2_hf.document.records import RecordError, shown
 
 PAGE_MARK = "#page="
 _NUMBERED = re.compile(rf"(.*){PAGE_MARK}([1-9]\d{{0,5}})", re.DOTALL)
+_LONGEST_NAME = 4096
+_SHOWN_IMAGES = 3
+_CLIMB = re.compile(r"\A(\.\.?[/\\]+)+")
 # What libraries and Transkribus put beside the pages of a book.
 _NO_PAGE = ("mets.xml", "metadata.xml")
 
 
-def images_by_stem(images: FileTree) -> dict[str, list[str]]:
-    """Path below the folder without its suffix -> the images and PDFs of that name.
+class SeveralImagesError(RecordError):
+    """What an annotation names could be one of several images."""
 
-    The paths are in NFC (`same_name`): macOS writes accents apart, others do not.
-    """
+
+def images_by_stem(images: FileTree) -> dict[str, list[str]]:
+    """Path below the folder without its suffix, as `same_name` has it -> the images and PDFs of that name."""
     named: dict[str, list[str]] = {}
     for image in images.files:
         stem, suffix = os.path.splitext(image)
         if suffix.lower() in PAGE_SUFFIXES:
             named.setdefault(same_name(stem), []).append(image)
     return named
-
-
-def same_name(path: str) -> str:
-    """The path as it is compared with others."""
-    return unicodedata.normalize("NFC", path)
 
 
 def paired_image(page: ListedPage) -> str:
@@ -46,24 +49,66 @@ def paired_image(page: ListedPage) -> str:
     return f"{page.image_root}/{page.images[0]}"
 
 
-def named_image(image_root: str, named: Any) -> tuple[str, int | None]:
-    """The path of the image that an annotation names, relative to `image_root`; for "doc.pdf#page=3" also the 3.
+def find_image(images: FileTree, named: Any, annotation: str, folder: str = "") -> str:
+    """The path below the image folder of the image that the file `annotation` names; "doc.pdf#page=3" keeps its page.
 
-    Raises `RecordError` where it is no image, is not there, or leaves the folder.
+    A path is meant as seen from that file. Where that is no image of the folder, the folder lies elsewhere than where
+    the annotation was made: of a path of any system, or a URL, the longest end that an image has is meant; of several
+    images with that end the one in `folder`, else the one that is not deeper than the end says.
+    Raises `RecordError` where there is none, where several could be meant, where the path climbs out of its folder, and
+    where the folder that it names is there without the image.
     """
-    if not isinstance(named, str) or not named.isprintable():
-        raise RecordError(f"image is {named!a}, not the path of a file in the image folder")
+    if not isinstance(named, str) or not named.isprintable() or len(named) > _LONGEST_NAME:
+        raise RecordError(f"image is {shown(named)}, not the path of a file in the image folder")
+    path, mark, number = named.partition(PAGE_MARK)
+    path = _slashed(path, images)
+    seen = posixpath.normpath(posixpath.join(posixpath.dirname(annotation), path)).removeprefix(f"{images.root}/")
+    if seen in images.files:
+        return seen + mark + number
+    parts = [part for part in posixpath.normpath(path).split("/") if part]
+    if ".." in parts:
+        raise RecordError(f"image {shown(named)} leaves the image folder {images.root}")
+    found = _by_end(images, same_name("/".join(parts)).split("/"), folder)
+    if found is None:
+        raise RecordError(f"no image {shown(named)} in {images.root}; --images names their folder")
+    return found + mark + number
+
+
+def _slashed(path: str, images: FileTree) -> str:
+    """The path as it is written here: those of Windows have backslashes, URLs have escapes."""
+    if path in images.files:
+        return path
+    if "://" in path:
+        with suppress(ValueError):
+            path = unquote(urlsplit(path).path)
+    return path.replace("\\", "/")
+
+
+def _by_end(images: FileTree, parts: list[str], folder: str) -> str | None:
+    """The one image that has the longest end of the path; None where none has an end of it."""
+    for start in range(len(parts)):
+        end = "/".join(parts[start:])
+        if not (same := images.image_ends.get(end)):
+            continue
+        near = [path for path in (posixpath.join(folder, end), end) if path in images.files]
+        if not near and len(same) > 1:
+            listed = ", ".join(same[:_SHOWN_IMAGES]) + (", ..." if len(same) > _SHOWN_IMAGES else "")
+            raise SeveralImagesError(f"image {shown(end)} could be any of {len(same)}: {listed}; name its folder too")
+        found = [*near, *same][0]
+        parent = parts[start - 1] if start else ""
+        is_elsewhere = parent in images.image_folders and parent not in found.split("/")[:-1]
+        return None if is_elsewhere else found
+    return None
+
+
+def named_image(image_root: str, found: str) -> tuple[str, int | None]:
+    """The path of an image below `image_root`; for "doc.pdf#page=3" also the 3. `RecordError` where it is no image."""
     number = None
-    if (numbered := _NUMBERED.fullmatch(named)) and numbered[1].lower().endswith(SEVERAL_PAGES):
-        named, number = numbered[1], int(numbered[2])
-    path = PurePosixPath(named)
-    if path.is_absolute() or ".." in path.parts or "\\" in named or ":" in named:
-        raise RecordError(f"image {named!a} leaves the image folder {image_root}")
-    if path.suffix.lower() not in PAGE_SUFFIXES:
-        raise RecordError(f"image {named!a} is none of {' '.join(PAGE_SUFFIXES)}")
-    if not os.path.isfile(f"{image_root}/{path}"):
-        raise RecordError(f"no image {named!a} in {image_root}; --images names their folder")
-    return f"{image_root}/{path}", number
+    if (numbered := _NUMBERED.fullmatch(found)) and numbered[1].lower().endswith(SEVERAL_PAGES):
+        found, number = numbered[1], int(numbered[2])
+    if not found.lower().endswith(PAGE_SUFFIXES):
+        raise RecordError(f"image {found!a} is none of {' '.join(PAGE_SUFFIXES)}")
+    return f"{image_root}/{found}", number
 
 
 def list_page_files(annotations: FileTree, images: FileTree, suffixes: tuple[str, ...]) -> list[ListedPage]:
@@ -79,26 +124,33 @@ def list_page_files(annotations: FileTree, images: FileTree, suffixes: tuple[str
         stem = posixpath.splitext(name)[0]
         same = same_name(stem)
         paired = named.get(same) or named.get(posixpath.splitext(same)[0], ())
-        pages.append(ListedPage(stem, f"{annotations.root}/{name}", images.root, tuple(paired)))
+        pages.append(ListedPage(stem, f"{annotations.root}/{name}", images.root, tuple(paired), image_tree=images))
     return sorted(pages, key=lambda page: page.id)
 
 
 def image_of_page(page: ListedPage, named: str | None) -> tuple[str, int | None]:
     """The path and page of the image that the annotation names; where that is not there, the one of its own name.
 
-    The name counts beside the annotation and in the image folder. It may be a path of another machine: then its last
-    part counts there.
+    Of a path that climbs out of the folder, what comes after that counts.
     Raises `RecordError` where there is no such image.
     """
-    named = (named or "").strip()
-    base = re.split(r"[/\\]", named)[-1]
-    for name in dict.fromkeys((named, base)):
-        for folder in dict.fromkeys((posixpath.dirname(page.id), "")):
-            try:
-                return named_image(page.image_root, posixpath.join(folder, name))
-            except RecordError:
-                continue
+    named, hint = (named or "").strip(), ""
+    for name in dict.fromkeys((named, _CLIMB.sub("", named))) if named else ():
+        try:
+            return named_image(page.image_root, find_named(page, name))
+        except RecordError as error:
+            hint = f": {error}" if isinstance(error, SeveralImagesError) else hint
     try:
         return paired_image(page), None
     except RecordError as error:
-        raise RecordError(f"{error}; the annotation names {named[:100]!a}") if named else error from None
+        raise RecordError(f"{error}; the annotation names {named[:100]!a}{hint}") if named else error from None
+
+
+def last_part(path: str) -> str:
+    """The name of the file at a path of any system."""
+    return re.split(r"[/\\]", path)[-1]
+
+
+def find_named(page: ListedPage, named: Any) -> str:
+    """`find_image` for a page of a file of its own, which was listed with the image folder's files."""
+    return find_image(page.image_tree, named, page.annotation, posixpath.dirname(page.id))

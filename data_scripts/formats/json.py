@@ -8,9 +8,9 @@ the boxes were drawn on, where the image has other pixels). Other keys are left 
 
 from typing import Any
 
-from data_scripts.file_tree import FileTree
+from data_scripts.file_tree import FileTree, same_name
 from data_scripts.formats.format import Level, ListedPage
-from data_scripts.formats.images import images_by_stem, named_image, paired_image, same_name
+from data_scripts.formats.images import find_named, images_by_stem, named_image, paired_image
 from data_scripts.formats.json_files import first_key_paths, parse_object, read_bytes
 from ocr2_hf.document.records import PageRecord, RecordError
 
@@ -35,17 +35,21 @@ def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
     """Every *.json as a page, with the images of its name."""
     named = images_by_stem(images)
     stems = [name.removesuffix(".json") for name in annotations.files if name.endswith(".json")]
-    return [
-        ListedPage(stem, f"{annotations.root}/{stem}.json", images.root, tuple(named.get(same_name(stem), ())))
-        for stem in sorted(stems)
-    ]
+    pages = []
+    for stem in sorted(stems):
+        paired = tuple(named.get(same_name(stem), ()))
+        pages.append(ListedPage(stem, f"{annotations.root}/{stem}.json", images.root, paired, image_tree=images))
+    return pages
 
 
 def read_page(page: ListedPage, level: Level = None) -> PageRecord:
     """The page's annotation with the path of its image; values are not yet checked (see `check_record`)."""
     annotation = parse_object(read_bytes(page.annotation))
     image = annotation.get("image")
-    path, page_number = (paired_image(page), None) if image is None else named_image(page.image_root, image)
+    if image is None:
+        path, page_number = paired_image(page), None
+    else:
+        path, page_number = named_image(page.image_root, find_named(page, image))
     return plain_record(annotation, page.id, path, page_number)
 
 

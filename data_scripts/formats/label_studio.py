@@ -18,8 +18,9 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from data_scripts.file_tree import FileTree
-from data_scripts.formats.entries import Fields, entry_id, find_image, list_entry, read_record, unique_pages
+from data_scripts.formats.entries import Fields, entry_id, list_entry, read_record, unique_pages
 from data_scripts.formats.format import ListedPage
+from data_scripts.formats.images import find_image
 from data_scripts.formats.json_files import are_all, first_key_paths, numbers, read_shared_json, string
 from data_scripts.formats.layout import box_around
 from ocr2_hf.document.records import RecordError, shown
@@ -55,10 +56,10 @@ def _task_page(path: str, number: int, task: Any, images: FileTree) -> ListedPag
     if not isinstance(task, dict) or not isinstance(task.get("data"), dict):
         fault = RecordError(f"entry {number} is {shown(task)}, not a task with data")
         return ListedPage(entry_id(path, number), path, images.root, (), fault)
-    return list_entry(path, number, images, _image_name(task["data"], images), partial(_record, task))
+    return list_entry(path, number, images, _image_name(task["data"], path, images), partial(_record, task))
 
 
-def _image_name(data: dict[str, Any], images: FileTree) -> Any:
+def _image_name(data: dict[str, Any], annotation: str, images: FileTree) -> Any:
     """The task's image as a path; of the names with and without an upload's prefix the one that is there."""
     key = next((key for key in _IMAGE_KEYS if key in data), None)
     address = data[key] if key else next((value for value in data.values() if isinstance(value, str)), None)
@@ -74,7 +75,7 @@ def _image_name(data: dict[str, Any], images: FileTree) -> Any:
     if uploaded is None:
         return path
     try:
-        return find_image(images, path)
+        return find_image(images, path, annotation)
     except RecordError:
         return (uploaded[1] or "") + uploaded[2]
 
