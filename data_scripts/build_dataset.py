@@ -19,6 +19,7 @@ if __name__ == "__main__":  # the package of this checkout, also where none or a
 from data_scripts.arguments import count, dataset_name, hub_id, pattern, script_parser, share
 from data_scripts.build_plan import make_plan
 from data_scripts.formats import FORMATS
+from ocr2_hf.document.records import BOX_UNITS
 from ocr2_hf.errors import WorkError, run_command
 
 
@@ -77,6 +78,8 @@ def parse_arguments(argv: list[str] | None, prog: str | None = None) -> argparse
     add("--format", choices=["auto", *FORMATS], default="auto", help="auto: recognised from the files")
     levels = sorted({level for module in FORMATS.values() for level in module.LEVELS})
     add("--level", choices=levels, help="what is a region, where the format has lines and words too")
+    units = "unit of the boxes where the format leaves it open; relative is 0 to 1, thousand 0 to 1000 (default pixel)"
+    add("--box_unit", choices=list(BOX_UNITS), help=units)
     add("--label_map", type=Path, metavar="FILE", help="YAML {class: label, class: null}; null leaves regions out")
     add("--split", choices=["hash", "folders"], default="hash", help="folders: train, validation (or val), test")
     add("--val", type=share, help="share of the pages for validation (default 0.05)")

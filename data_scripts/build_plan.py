@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 from data_scripts.file_tree import FileTree, digest_trees, list_files
-from data_scripts.formats import FORMATS, choose_format, choose_level
+from data_scripts.formats import FORMATS, choose_box_unit, choose_format, choose_level
 from data_scripts.formats.format import Level, ListedPage
 from data_scripts.label_map import LabelMap, load_label_map
 from ocr2_hf.document.page_files import IMAGE_SUFFIXES, PAGE_SUFFIXES, PDF_SUFFIX
@@ -21,7 +21,7 @@ from ocr2_hf.errors import UsageError
 
 FOLDERS = {"train": ("train",), "validation": ("validation", "val", "valid"), "test": ("test",)}
 # Count up when the same files would give other rows than before: built datasets are then built again.
-RECIPE = 2
+RECIPE = 3
 # Files of which earlier builds gave the same rows. Folders with others count one more: BMPs, GIFs and TIFFs of several
 # pages were rejected.
 _UNCHANGED = (".png", ".jpg", ".jpeg", PDF_SUFFIX)
@@ -32,7 +32,7 @@ class PageOptions:
     """How the pages of a build are read and checked.
 
     `level` is one that the format has, or None; `full_check` decodes every pixel; `tokenizer`, a folder or Hub id,
-    has every page measured in its tokens.
+    has every page measured in its tokens; `box_unit` is one that the format can have, or None.
     """
 
     format: str = "json"
@@ -40,6 +40,7 @@ class PageOptions:
     label_map: LabelMap = field(default_factory=dict)
     full_check: bool = False
     tokenizer: str | None = None
+    box_unit: str | None = None
 
 
 @dataclass
@@ -92,7 +93,8 @@ def make_plan(args: argparse.Namespace) -> BuildPlan:
             warn(f"{root} has {', '.join(named)} in it: --split folders would keep them apart")
     label_map = load_label_map(args.label_map) if args.label_map else {}
     level = choose_level(chosen, args.level)
-    options = PageOptions(chosen, level, label_map, args.check == "full", args.tokenizer)
+    unit = choose_box_unit(chosen, args.box_unit)
+    options = PageOptions(chosen, level, label_map, args.check == "full", args.tokenizer, box_unit=unit)
     digested = [tree for pair in trees.values() for tree in pair]
     if args.tokenizer and Path(args.tokenizer).is_dir():
         digested.append(list_files(Path(args.tokenizer)))

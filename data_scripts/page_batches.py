@@ -24,7 +24,7 @@ from data_scripts.page_image import MAX_BYTES, check_image, draw_page
 from ocr2_hf.data.load import FEATURES
 from ocr2_hf.document.atomic_files import write_whole
 from ocr2_hf.document.page_files import SEVERAL_PAGES
-from ocr2_hf.document.records import PageRecord, RecordError, check_record
+from ocr2_hf.document.records import PageRecord, RecordError, check_record, fits_unit
 from ocr2_hf.errors import WorkError
 
 if TYPE_CHECKING:
@@ -43,6 +43,9 @@ class BuildReport:
     regions: int = 0
     clamped: int = 0
     overlong: int = 0  # pages longer than the context, which can be split
+    boxed: int = 0  # pages with boxes of which nobody said the unit
+    in_percent: int = 0  # of these, pages of which the boxes could be so (`fits_unit`)
+    in_thousand: int = 0
     rejects: list[dict[str, str]] = field(default_factory=list)  # {id, file, reason}
 
     def reject(self, page: ListedPage, reason: Exception) -> None:
@@ -65,7 +68,7 @@ def read_batches(pages: list[ListedPage], split: str, options: PageOptions) -> I
 
     A table may be empty, where every page of the batch was rejected.
     """
-    read_page = page_reader(options.format, options.level, options.label_map)
+    read_page = page_reader(options.format, options.level, options.label_map, options.box_unit)
     read_images = partial(_read_images, full=options.full_check, lengths=tokenizer_lengths(options.tokenizer))
     batch, size, report = [], 0, BuildReport(split)
     for page in pages:
@@ -121,6 +124,10 @@ def _read_images(batch: list[_Item], report: BuildReport, full: bool, lengths: "
         report.clamped += clamped
         report.overlong += is_overlong
         report.regions += len(record.bboxes)
+        if item.record.box_unit is None and record.bboxes:
+            report.boxed += 1
+            report.in_percent += fits_unit(record.bboxes, width, height, "percent")
+            report.in_thousand += fits_unit(record.bboxes, width, height, "thousand")
     report.pages += len(rows)
     return _table(rows, buffer.slice(0, offsets[-1]), offsets)
 
@@ -181,10 +188,11 @@ def has_rejects(folder: str) -> bool:
 def read_reports(folder: str) -> dict[str, BuildReport]:
     """The reports in `folder`, added up by split; rejected pages sorted by id."""
     totals: dict[str, BuildReport] = {}
+    added = [name for name in asdict(BuildReport("")) if name != "split"]
     for path in sorted(Path(folder).iterdir()):
         part = BuildReport(**json.loads(path.read_text()))
         total = totals.setdefault(part.split, BuildReport(part.split))
-        for name in ("pages", "regions", "clamped", "overlong", "rejects"):
+        for name in added:
             setattr(total, name, getattr(total, name) + getattr(part, name))
     for total in totals.values():
         total.rejects.sort(key=lambda reject: reject["id"])

@@ -1,6 +1,7 @@
 """Annotation formats: the registry, which of them a folder's files are of, and what reads a page."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from data_scripts.file_tree import FileTree
 from data_scripts.formats import (
@@ -70,7 +71,18 @@ def choose_level(name: str, level: Level) -> Level:
     return level or next(iter(levels), None)
 
 
-def page_reader(name: str, level: Level, label_map: LabelMap) -> Callable[[ListedPage], PageRecord]:
+def choose_box_unit(name: str, unit: str | None) -> str | None:
+    """The unit of the format's boxes: `unit`, or the format's own; `UsageError` where that is fixed and another."""
+    fixed = FORMATS[name].BOX_UNIT
+    if fixed and unit not in (None, fixed):
+        raise UsageError(f"--box_unit {unit}: boxes of the format {name} are in {fixed}")
+    return unit or fixed
+
+
+def page_reader(
+    name: str, level: Level, label_map: LabelMap, box_unit: str | None = None
+) -> Callable[[ListedPage], PageRecord]:
     """Reads a page of the format at the level, its labels by the format's table and then the user's."""
+    unit = choose_box_unit(name, box_unit)
     read_page, table = FORMATS[name].read_page, FORMATS[name].LABELS | label_map
-    return lambda page: map_labels(read_page(page, level), table)
+    return lambda page: replace(map_labels(read_page(page, level), table), box_unit=unit)

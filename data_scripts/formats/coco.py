@@ -38,6 +38,7 @@ LABELS = by_class(
     figure_title="caption Caption",
 )
 LEVELS = ()
+BOX_UNIT = None
 
 _LISTS = ("images", "annotations", "categories")
 _HEAD_KEYS = {".images[].file_name", ".annotations[].image_id", ".annotations[].category_id", ".categories[].id"}

@@ -45,6 +45,10 @@ class Format(Protocol):
     def LEVELS(self) -> tuple[str, ...]:
         """The levels of `--level` that it has, the default first; empty where it has none."""
 
+    @property
+    def BOX_UNIT(self) -> str | None:
+        """The unit of its boxes (`BOX_UNITS`) where that is fixed; None where it is pixels or what --box_unit says."""
+
     def recognise(self, annotations: FileTree) -> bool:
         """Whether these files are of this format, judged by the head of a file."""
 

@@ -41,6 +41,7 @@ LABELS = by_class(
     separator="ocr_separator",
 )
 LEVELS = ("region", "line", "word")
+BOX_UNIT = None
 
 _SUFFIXES = (".hocr", ".html", ".htm", ".xhtml")
 _HINT = re.compile(r"ocr_page|ocr-system|ocr-capabilities")

@@ -17,6 +17,7 @@ from ocr2_hf.document.records import PageRecord, RecordError
 FILES = "*.json"
 LABELS: dict[str, str] = {}
 LEVELS = ()
+BOX_UNIT = None
 
 _REQUIRED = ("text", "bboxes", "labels")
 

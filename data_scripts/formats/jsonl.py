@@ -35,6 +35,7 @@ from ocr2_hf.document.records import PageRecord, RecordError, shown
 FILES = "*.jsonl, or *.json with a list of messages, conversations or pages"
 LABELS: dict[str, str] = {}
 LEVELS = ()
+BOX_UNIT = None
 
 _ROW_KEYS = {"[].messages", "[].conversations", "[].query", "[].bboxes"}
 _ASKERS, _ANSWERERS = ("user", "human"), ("assistant", "gpt")

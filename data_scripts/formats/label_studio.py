@@ -28,6 +28,7 @@ from ocr2_hf.document.records import RecordError, shown
 FILES = "*.json, a list of tasks with annotations and data"
 LABELS: dict[str, str] = {}
 LEVELS = ()
+BOX_UNIT = "percent"
 
 _HEAD_KEYS = {"[].annotations", "[].completions"}
 _IMAGE_KEYS = ("image", "ocr", "img")
@@ -139,7 +140,7 @@ def _shape(results: list[dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def _box(result: dict[str, Any], width: float, height: float) -> list[float]:
-    """The region's box in pixels of the image of `width` x `height` that was annotated."""
+    """The region's box in percent of the image of `width` x `height` that was annotated."""
     value = result["value"]
     if "points" in value:
         points = value["points"] if isinstance(value["points"], list) else []
@@ -149,20 +150,23 @@ def _box(result: dict[str, Any], width: float, height: float) -> list[float]:
         percent = [(x - a, y - b), (x + a, y + b)]
     else:
         return _rectangle(value, width, height)
-    return box_around([(x * width / 100, y * height / 100) for x, y in percent])
+    return box_around(percent)
 
 
 def _rectangle(value: dict[str, Any], width: float, height: float) -> list[float]:
-    """The box around a rectangle that is turned clockwise about its upper left corner, on the image's pixels."""
+    """The box around a rectangle that is turned clockwise about its upper left corner."""
     keys = ("x", "y", "width", "height")
     x, y, w, h = numbers([value.get(key) for key in keys], 4, f"rectangle's {', '.join(keys)}")
     (degrees,) = numbers([value.get("rotation") or 0], 1, "rotation")
-    x, y, w, h = x * width / 100, y * height / 100, w * width / 100, h * height / 100
     if not degrees:
         return [x, y, x + w, y + h]
+    if min(width, height) <= 0:
+        raise RecordError(f"size is {shown([width, height])}, not two numbers above 0")
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    # It is turned in pixels, of which a percent of the width has not as many as one of the height.
+    ratio = height / width
     corners = [(0, 0), (w, 0), (w, h), (0, h)]
-    return box_around([(x + a * cos - b * sin, y + a * sin + b * cos) for a, b in corners])
+    return box_around([(x + a * cos - b * ratio * sin, y + a / ratio * sin + b * cos) for a, b in corners])
 
 
 def _label(results: list[dict[str, Any]]) -> str:

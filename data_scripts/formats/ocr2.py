@@ -31,6 +31,7 @@ from ocr2_hf.document.records import RecordError, shown
 FILES = "*.json that ocr2 read wrote"
 LABELS: dict[str, str] = {}
 LEVELS = ()
+BOX_UNIT = None
 
 _HEAD_KEYS = {".file", ".pages", ".pages[].file", ".pages[].page"}
 

@@ -24,6 +24,7 @@ from ocr2_hf.document.records import PageRecord, RecordError
 FILES = "*.jsonl with html tokens and cells"
 LABELS = {"cell": "table_cell"}
 LEVELS = ("cell", "region")
+BOX_UNIT = None
 
 _HEAD_KEYS = {".html.cells", ".html.structure"}
 

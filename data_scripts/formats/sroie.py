@@ -24,6 +24,7 @@ from ocr2_hf.document.records import PageRecord, RecordError, shown
 FILES = "*.txt or *.csv of lines x1,y1,x2,y2,x3,y3,x4,y4,text"
 LABELS: dict[str, str] = {}
 LEVELS = ()
+BOX_UNIT = None
 
 _FACTS_FOLDERS = ("entities", "key")
 _FOLDERS = ("box", "img", "images", *_FACTS_FOLDERS)
