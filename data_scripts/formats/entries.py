@@ -57,7 +57,7 @@ def entry_id(annotation: str, number: int) -> str:
 def read_entry(page: ListedPage) -> Any:
     """What was left as the page's entry; `RecordError` where it is a fault."""
     if isinstance(page.entry, RecordError):
-        raise RecordError(str(page.entry))
+        raise type(page.entry)(str(page.entry))  # anew: a raised error keeps all frames that it went through
     return page.entry
 
 

@@ -19,8 +19,9 @@ from data_scripts.file_tree import FileTree
 from data_scripts.formats.entries import list_row, unique_pages
 from data_scripts.formats.format import Level, ListedPage
 from data_scripts.formats.images import named_image
-from data_scripts.formats.json import plain_record
+from data_scripts.formats.json import REQUIRED, plain_record
 from data_scripts.formats.json_files import (
+    UnknownFormatError,
     are_all,
     first_key_paths,
     list_rows,
@@ -28,6 +29,7 @@ from data_scripts.formats.json_files import (
     read_row,
     read_shared_json,
     string,
+    told_keys,
 )
 from ocr2_hf.document.model_tokens import IMAGE
 from ocr2_hf.document.records import PageRecord, RecordError, shown
@@ -37,6 +39,7 @@ LABELS: dict[str, str] = {}
 LEVELS = ()
 BOX_UNIT = None
 
+_CHAT_KEYS = ("messages", "conversations", "query", "response")
 _ROW_KEYS = {"[].messages", "[].conversations", "[].query", "[].bboxes"}
 _ASKERS, _ANSWERERS = ("user", "human"), ("assistant", "gpt")
 _UNFILLED = ("<bbox>", "<ref-object>", "<video>", "<audio>")
@@ -93,13 +96,15 @@ def _image(row: Any) -> str:
     """The one image that a row names, in its own keys or in its messages."""
     if not isinstance(row, dict):
         raise RecordError(f"row is {shown(row)}, not an object")
+    if not row.keys() & {*_CHAT_KEYS, *REQUIRED}:
+        raise UnknownFormatError(f"row is neither a chat nor a plain page; {told_keys(row)}")
     images = row.get("images")
     named = [row.get("image"), row.get("file_name"), *(images if isinstance(images, list) else [images])]
     for part in (part for message in _messages_of(row) or () for part in _parts_of(message)):
         named += [part.get("image"), part.get("image_url")]
     paths = list(dict.fromkeys(_path(name) for name in named if name is not None))
     if len(paths) != 1:
-        raise RecordError(f"row has {len(paths)} images, not one")
+        raise RecordError(f"row has {len(paths)} images, not one; {told_keys(row)}")
     return paths[0]
 
 
