@@ -33,12 +33,11 @@ class FileTree:
 
     @cached_property
     def image_ends(self) -> dict[str, list[str]]:
-        """Every end of an image's path ("a.png", "x/a.png"), in NFC -> the paths that end so."""
+        """Every end of an image's path, as `same_name` has it -> the paths that end so."""
         ends: dict[str, list[str]] = {}
         for name in self._images():
-            parts = same_name(name).split("/")
-            for start in range(len(parts)):
-                ends.setdefault("/".join(parts[start:]), []).append(name)
+            for end in path_ends(same_name(name)):
+                ends.setdefault(end, []).append(name)
         return ends
 
     @cached_property
@@ -68,6 +67,12 @@ def _walk(folder: str, prefix: str) -> Iterable[tuple[str, tuple[int, int]]]:
             elif entry.is_file():
                 stat = entry.stat()
                 yield prefix + entry.name, (stat.st_size, stat.st_mtime_ns)
+
+
+def path_ends(path: str) -> Iterator[str]:
+    """Every end of a path, the longest first: of "/x/a.png" these are "x/a.png" and "a.png"."""
+    parts = [part for part in path.split("/") if part]
+    return ("/".join(parts[start:]) for start in range(len(parts)))
 
 
 def same_name(path: str) -> str:

@@ -88,6 +88,8 @@ def read(tmp_path: Path, format: str, named: str, folder: str = "labels") -> tup
         ("images/images/train/a.png", "train/a.png"),
         ("c.png", "deep/down/c.png"),
         ("/data/x/c.png", "deep/down/c.png"),
+        ("images/c.png", "deep/down/c.png"),
+        ("down/images/c.png", "deep/down/c.png"),
         (r"..\images\train\a.png", "train/a.png"),
         ("../images/b.png", "b.png"),
         ("train/../b.png", "b.png"),
@@ -108,6 +110,8 @@ def test_an_image_is_found_however_it_is_named(tmp_path, format, named, image):
         ("a.png", "image 'a.png' could be any of 2: train/a.png, val/a.png; name its folder too"),
         (r"D:\x\a.png", "image 'a.png' could be any of 2"),
         ("val/c.png", "no image 'val/c.png' in"),
+        ("gqa/images/c.png", "the image of that name, train/c.png, lies in another folder"),
+        ("/home/me/val/c.png", "the image of that name, train/c.png, lies in another folder"),
         ("gone.png", "no image 'gone.png' in"),
         ("../secret.png", "leaves the image folder"),
         ("../../b.png", "leaves the image folder"),
@@ -155,8 +159,8 @@ def test_a_name_with_a_backslash_in_it_is_a_name(tmp_path):
 
 def test_a_folder_of_annotations_is_no_folder_of_images(tmp_path):
     write_json(tmp_path / "train/a.json", {})
-    tree = list_files(write_images(tmp_path, "scans/a.png"))
-    assert find_image(tree, "train/a.png", "/x/a.json") == "scans/a.png"
+    tree = list_files(write_images(tmp_path, "a.png"))
+    assert find_image(tree, "train/a.png", "/x/a.json") == "a.png"
 
 
 @pytest.mark.timeout(20)
@@ -169,6 +173,25 @@ def test_many_images_of_one_name_take_no_time(tmp_path):
         assert find_image(tree, f"D:\\scans\\{number}\\page.png", "/x/rows.jsonl") == f"{number}/page.png"
     with pytest.raises(RecordError, match=r"could be any of 50000: 0/page\.png"):
         find_image(tree, "page.png", "/x/rows.jsonl")
+
+
+def test_rows_that_name_one_image_by_the_paths_of_two_are_rejected(tmp_path):
+    """Folders were thrown together: what is called 1.png in two of them is there once."""
+    names = ["coco/1.png", "gqa/1.png", "coco/2.png", "./2.png", r"C:\x\coco\2.png", "2.png", "/data/x/3.png", "3.png"]
+    write_rows(tmp_path / "rows.jsonl", *(PLAIN | {"image": name} for name in names))
+    records, reasons = read_folder(write_images(tmp_path, "1.png", "2.png", "deep/3.png"), "jsonl")
+    assert list(records) == ["2", "2#2", "2#3", "2#4", "deep/3", "deep/3#2"]
+    assert reasons == {
+        f"rows.jsonl#{row}": f"image '{name}' is found as 1.png, and so is another: name its folder too"
+        for row, name in ((1, "coco/1.png"), (2, "gqa/1.png"))
+    }
+
+
+def test_of_rows_that_name_one_image_by_several_paths_those_with_its_own_stay(tmp_path):
+    names = ["coco/1.png", "/data/gqa/1.png", "1.png"]
+    write_rows(tmp_path / "rows.jsonl", *(PLAIN | {"image": name} for name in names))
+    records, reasons = read_folder(write_images(tmp_path, "coco/1.png"), "jsonl")
+    assert (list(records), list(reasons)) == (["coco/1", "coco/1#2"], ["rows.jsonl#2"])
 
 
 def test_pages_of_a_file_keep_their_number(tmp_path):

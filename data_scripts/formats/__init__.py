@@ -101,7 +101,8 @@ def page_reader(
             what = str(error)
             tried = known[what] = known.get(what) or _tried(name, page.annotation)
             raise RecordError(f"{what}; {tried}") from None
-        return replace(map_labels(record, table), box_unit=unit)
+        record = map_labels(record, table)
+        return replace(record, box_unit=unit) if unit else record
 
     return read
 

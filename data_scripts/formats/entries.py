@@ -33,17 +33,16 @@ def list_entry(annotation: str, number: int, images: FileTree, named: Any, read:
     return ListedPage(page_id, annotation, images.root, found, entry)
 
 
-def list_row(
-    path: str, row_id: str, images: FileTree, row: Any, name_image: Callable[[Any], Any], entry: Any
-) -> ListedPage:
+def list_row(path: str, row_id: str, images: FileTree, named: Any, entry: Any) -> ListedPage:
     """The page of a row, or what is wrong with it, of a file of rows; `row_id` where its image is not known.
 
-    `name_image` tells the image of the row as the annotation names it, `entry` where the row is to be read again.
+    `named` is the image as the row names it, or a `RecordError` that says why there is none; `entry` tells where the
+    row is to be read again.
     """
     try:
-        if isinstance(row, RecordError):
-            raise row
-        image = find_image(images, name_image(row), path)
+        if isinstance(named, RecordError):
+            raise named
+        image = find_image(images, named, path)
     except RecordError as error:
         return ListedPage(row_id, path, images.root, (), error)
     return ListedPage(image_id(image), path, images.root, (image,), entry)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from data_scripts.file_tree import FileTree, same_name
+from data_scripts.file_tree import FileTree, path_ends, same_name
 from data_scripts.formats.format import ListedPage
 from ocr2_hf.document.page_files import PAGE_SUFFIXES, SEVERAL_PAGES
 from ocr2_hf.document.records import RecordError, shown
@@ -20,6 +20,9 @@ PAGE_MARK = "#page="
 _NUMBERED = re.compile(rf"(.*){PAGE_MARK}([1-9]\d{{0,5}})", re.DOTALL)
 _LONGEST_NAME = 4096
 _SHOWN_IMAGES = 3
+_TOLD = 120
+_ABSOLUTE = re.compile("/|[A-Za-z]:/")
+_IMAGE_FOLDERS = {"images", "image", "imgs", "img"}
 _CLIMB = re.compile(r"\A(\.\.?[/\\]+)+")
 # What libraries and Transkribus put beside the pages of a book.
 _NO_PAGE = ("mets.xml", "metadata.xml")
@@ -56,49 +59,60 @@ def find_image(images: FileTree, named: Any, annotation: str, folder: str = "") 
     the annotation was made: of a path of any system, or a URL, the longest end that an image has is meant; of several
     images with that end the one in `folder`, else the one that is not deeper than the end says.
     Raises `RecordError` where there is none, where several could be meant, where the path climbs out of its folder, and
-    where the folder that it names is there without the image.
+    where the image of that name lies in another folder than the path says.
     """
     if not isinstance(named, str) or not named.isprintable() or len(named) > _LONGEST_NAME:
         raise RecordError(f"image is {shown(named)}, not the path of a file in the image folder")
     path, mark, number = named.partition(PAGE_MARK)
-    path = _slashed(path, images)
+    path = path if path in images.files else slashed(path)
     seen = posixpath.normpath(posixpath.join(posixpath.dirname(annotation), path)).removeprefix(f"{images.root}/")
     if seen in images.files:
         return seen + mark + number
-    parts = [part for part in posixpath.normpath(path).split("/") if part]
-    if ".." in parts:
-        raise RecordError(f"image {shown(named)} leaves the image folder {images.root}")
-    found = _by_end(images, same_name("/".join(parts)).split("/"), folder)
-    if found is None:
-        raise RecordError(f"no image {shown(named)} in {images.root}; --images names their folder")
-    return found + mark + number
+    path = same_name(posixpath.normpath(path))
+    if ".." in path.split("/"):
+        raise RecordError(f"image {_told(named)} leaves the image folder {images.root}")
+    for end in path_ends(path):
+        if end in images.image_ends:
+            found = _one_of(images, end, folder)
+            if _is_elsewhere(images, path, end, found, folder):
+                where = f"the image of that name, {found}, lies in another folder"
+                raise RecordError(f"no image {_told(named)} in {images.root}: {where}")
+            return found + mark + number
+    raise RecordError(f"no image {_told(named)} in {images.root}; --images names their folder")
 
 
-def _slashed(path: str, images: FileTree) -> str:
-    """The path as it is written here: those of Windows have backslashes, URLs have escapes."""
-    if path in images.files:
-        return path
+def slashed(path: str) -> str:
+    """A path of any system as it is written here: those of Windows have backslashes, URLs have escapes."""
     if "://" in path:
         with suppress(ValueError):
             path = unquote(urlsplit(path).path)
     return path.replace("\\", "/")
 
 
-def _by_end(images: FileTree, parts: list[str], folder: str) -> str | None:
-    """The one image that has the longest end of the path; None where none has an end of it."""
-    for start in range(len(parts)):
-        end = "/".join(parts[start:])
-        if not (same := images.image_ends.get(end)):
-            continue
-        near = [path for path in (posixpath.join(folder, end), end) if path in images.files]
-        if not near and len(same) > 1:
-            listed = ", ".join(same[:_SHOWN_IMAGES]) + (", ..." if len(same) > _SHOWN_IMAGES else "")
-            raise SeveralImagesError(f"image {shown(end)} could be any of {len(same)}: {listed}; name its folder too")
-        found = [*near, *same][0]
-        parent = parts[start - 1] if start else ""
-        is_elsewhere = parent in images.image_folders and parent not in found.split("/")[:-1]
-        return None if is_elsewhere else found
-    return None
+def _one_of(images: FileTree, end: str, folder: str) -> str:
+    """The image with that end; `SeveralImagesError` where it could be one of several."""
+    near = [path for path in (posixpath.join(folder, end), end) if path in images.files]
+    same = images.image_ends[end]
+    if not near and len(same) > 1:
+        listed = ", ".join(same[:_SHOWN_IMAGES]) + (", ..." if len(same) > _SHOWN_IMAGES else "")
+        raise SeveralImagesError(f"image {_told(end)} could be any of {len(same)}: {listed}; name its folder too")
+    return [*near, *same][0]
+
+
+def _is_elsewhere(images: FileTree, path: str, end: str, found: str, folder: str) -> bool:
+    """Whether the path says that the image lies in another folder than where it was found."""
+    says = [part for part in path.removesuffix(end).split("/") if part]
+    lies = same_name(found).removesuffix(end).split("/")
+    if says and says[-1] in images.image_folders and says[-1] not in lies:
+        return True
+    is_below = found not in (end, posixpath.join(folder, end))
+    # Absolute paths begin with folders of another machine, relative ones with those of the data (but for `images`).
+    return is_below and not _ABSOLUTE.match(path) and not set(says) <= _IMAGE_FOLDERS.union(lies)
+
+
+def _told(named: str) -> str:
+    """A path for a message: its end, where it is long."""
+    return ascii(named if len(named) <= _TOLD else f"...{named[-_TOLD:]}")
 
 
 def named_image(image_root: str, found: str) -> tuple[str, int | None]:
