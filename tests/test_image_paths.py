@@ -201,3 +201,37 @@ def test_pages_of_a_file_keep_their_number(tmp_path):
     tree = list_files(tmp_path)
     assert choose_format("auto", [tree]) == "jsonl"
     assert [page.images for page in FORMATS["jsonl"].list_pages(tree, tree)] == [("book.pdf#page=3",)]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "named", "image"),
+    [
+        ("page/0001.xml", "0001.png", "0001.png"),
+        ("book/page/0001.xml", "0001.png", "book/0001.png"),
+        ("book/page/0001.xml", "../0001.png", "book/0001.png"),
+        ("page/0001.xml", "C:\\export\\0001.tif", None),
+    ],
+)
+def test_pages_of_transkribus_lie_below_their_images(tmp_path, annotation, named, image):
+    """Its folder `page` is below that of the images; of another book one may have the same name."""
+    write_images(tmp_path, image or "0001.png", "other/9999.png")
+    path = tmp_path / annotation
+    path.parent.mkdir(parents=True)
+    path.write_text(page_xml(named))
+    records, reasons = read_folder(tmp_path, "page")
+    if image:
+        assert [record.image_path for record in records.values()] == [f"{tmp_path}/{image}"]
+    else:
+        assert not records and "no image page/0001 (" in reasons["page/0001"]
+
+
+def test_of_two_books_each_page_has_the_image_of_its_own(tmp_path):
+    for book in ("a", "b"):
+        write_images(tmp_path, f"{book}/0001.png")
+        (tmp_path / book / "page").mkdir()
+        (tmp_path / book / "page/0001.xml").write_text(page_xml("0001.png"))
+    records, reasons = read_folder(tmp_path, "page")
+    assert ({page: record.image_path for page, record in records.items()}, reasons) == (
+        {f"{book}/page/0001": f"{tmp_path}/{book}/0001.png" for book in ("a", "b")},
+        {},
+    )

@@ -57,7 +57,8 @@ def find_image(images: FileTree, named: Any, annotation: str, folder: str = "") 
 
     A path is meant as seen from that file. Where that is no image of the folder, the folder lies elsewhere than where
     the annotation was made: of a path of any system, or a URL, the longest end that an image has is meant; of several
-    images with that end the one in `folder`, else the one that is not deeper than the end says.
+    images with that end the one in `folder` or the nearest one around it. `folder` is that of the annotation in the
+    image folder, or where that has its like.
     Raises `RecordError` where there is none, where several could be meant, where the path climbs out of its folder, and
     where the image of that name lies in another folder than the path says.
     """
@@ -65,16 +66,18 @@ def find_image(images: FileTree, named: Any, annotation: str, folder: str = "") 
         raise RecordError(f"image is {shown(named)}, not the path of a file in the image folder")
     path, mark, number = named.partition(PAGE_MARK)
     path = path if path in images.files else slashed(path)
-    seen = posixpath.normpath(posixpath.join(posixpath.dirname(annotation), path)).removeprefix(f"{images.root}/")
+    seen = _below(images.root, posixpath.normpath(posixpath.join(posixpath.dirname(annotation), path)))
     if seen in images.files:
         return seen + mark + number
     path = same_name(posixpath.normpath(path))
     if ".." in path.split("/"):
         raise RecordError(f"image {_told(named)} leaves the image folder {images.root}")
+    folder = folder or posixpath.dirname(_below(images.root, annotation))
     for end in path_ends(path):
         if end in images.image_ends:
-            found = _one_of(images, end, folder)
-            if _is_elsewhere(images, path, end, found, folder):
+            near = _nearest(images, end, folder)
+            found = near or _only(images, end)
+            if _is_elsewhere(images, path.removesuffix(end), same_name(found).removesuffix(end), near is not None):
                 where = f"the image of that name, {found}, lies in another folder"
                 raise RecordError(f"no image {_told(named)} in {images.root}: {where}")
             return found + mark + number
@@ -89,25 +92,36 @@ def slashed(path: str) -> str:
     return path.replace("\\", "/")
 
 
-def _one_of(images: FileTree, end: str, folder: str) -> str:
-    """The image with that end; `SeveralImagesError` where it could be one of several."""
-    near = [path for path in (posixpath.join(folder, end), end) if path in images.files]
+def _below(root: str, path: str) -> str:
+    """The path below `root`; "" where it is not there."""
+    return path[len(root) + 1 :] if path.startswith(f"{root}/") else ""
+
+
+def _nearest(images: FileTree, end: str, folder: str) -> str | None:
+    """The image with that path, seen from `folder` or else from the nearest folder around it."""
+    while (path := posixpath.join(folder, end)) not in images.files:
+        if not folder:
+            return None
+        folder = posixpath.dirname(folder)
+    return path
+
+
+def _only(images: FileTree, end: str) -> str:
+    """The one image with that end; `SeveralImagesError` where there are more."""
     same = images.image_ends[end]
-    if not near and len(same) > 1:
+    if len(same) > 1:
         listed = ", ".join(same[:_SHOWN_IMAGES]) + (", ..." if len(same) > _SHOWN_IMAGES else "")
         raise SeveralImagesError(f"image {_told(end)} could be any of {len(same)}: {listed}; name its folder too")
-    return [*near, *same][0]
+    return same[0]
 
 
-def _is_elsewhere(images: FileTree, path: str, end: str, found: str, folder: str) -> bool:
-    """Whether the path says that the image lies in another folder than where it was found."""
-    says = [part for part in path.removesuffix(end).split("/") if part]
-    lies = same_name(found).removesuffix(end).split("/")
-    if says and says[-1] in images.image_folders and says[-1] not in lies:
+def _is_elsewhere(images: FileTree, says: str, lies: str, is_near: bool) -> bool:
+    """Whether the folders of the path say that the image lies in others than it does."""
+    said, known = [part for part in says.split("/") if part], set(lies.split("/"))
+    if said and said[-1] in images.image_folders and said[-1] not in known:
         return True
-    is_below = found not in (end, posixpath.join(folder, end))
     # Absolute paths begin with folders of another machine, relative ones with those of the data (but for `images`).
-    return is_below and not _ABSOLUTE.match(path) and not set(says) <= _IMAGE_FOLDERS.union(lies)
+    return not (is_near or _ABSOLUTE.match(says) or set(said) <= _IMAGE_FOLDERS | known)
 
 
 def _told(named: str) -> str:
