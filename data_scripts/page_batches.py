@@ -188,11 +188,10 @@ def has_rejects(folder: str) -> bool:
 def read_reports(folder: str) -> dict[str, BuildReport]:
     """The reports in `folder`, added up by split; rejected pages sorted by id."""
     totals: dict[str, BuildReport] = {}
-    added = [name for name in asdict(BuildReport("")) if name != "split"]
     for path in sorted(Path(folder).iterdir()):
         part = BuildReport(**json.loads(path.read_text()))
         total = totals.setdefault(part.split, BuildReport(part.split))
-        for name in added:
+        for name in ("pages", "regions", "clamped", "overlong", "rejects", "boxed", "in_percent", "in_thousand"):
             setattr(total, name, getattr(total, name) + getattr(part, name))
     for total in totals.values():
         total.rejects.sort(key=lambda reject: reject["id"])
