@@ -63,6 +63,13 @@ def test_shares_of_the_page_are_not_built_as_pixels(pages, write):
         build("units", pages)
 
 
+def test_lines_of_sroie_in_shares_have_as_many_digits_as_a_float(pages):
+    x0, y0, x1, y1 = (value / side for value, side in zip(BOXES["pixel"], (60, 40, 66, 44)))
+    sroie(write_images(pages, "a.png"), [x0 / 3, y0 / 3, x1 / 3, y1 / 3])
+    (row,) = build("units", pages, "--box_unit", "relative")
+    assert row["bboxes"] == [pytest.approx([2, 4 / 3, 30 / 3.3, 20 / 3.3], abs=1e-5)]
+
+
 def test_a_unit_that_is_fixed_stays(pages):
     write_images(pages, "a.png")
     box = {"id": "r", "type": "rectangle", "value": {"x": 10, "y": 10, "width": 40, "height": 40}}

@@ -28,7 +28,7 @@ BOX_UNIT = None
 
 _FACTS_FOLDERS = ("entities", "key")
 _FOLDERS = ("box", "img", "images", *_FACTS_FOLDERS)
-_LINE = re.compile(r"\s*" + r"(-?[0-9]{1,9}(?:\.[0-9]{1,9})?)\s*,\s*" * 8 + "(.*)", re.DOTALL)
+_LINE = re.compile(r"\s*" + r"(-?[0-9]{1,9}(?:\.[0-9]{1,20})?)\s*,\s*" * 8 + "(.*)", re.DOTALL)
 _HEAD_BYTES = 4096
 
 
