@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from data_scripts.file_tree import FileTree, digest_trees, list_files
-from data_scripts.formats import FORMATS, choose_format, choose_level
+from data_scripts.formats import FORMATS, choose_box_unit, choose_format, choose_level
 from data_scripts.formats.format import Level, ListedPage
 from data_scripts.label_map import LabelMap, load_label_map
 from data_scripts.page_splits import NAMES, Splits, split_by_hash, split_by_names, split_by_rank
@@ -34,7 +34,8 @@ class PageOptions:
     """How the pages of a build are read and checked.
 
     `level` is one that the format has, or None; `full_check` decodes every pixel; `tokenizer`, a folder or Hub id,
-    has every page measured in its tokens. `bad_boxes` (`BAD_BOXES`) is what becomes of them, `order` one of `ORDERS`.
+    has every page measured in its tokens. `bad_boxes` (`BAD_BOXES`) is what becomes of them, `order` one of `ORDERS`,
+    `box_unit` one that the format can have, or None.
     """
 
     format: str = "json"
@@ -44,6 +45,7 @@ class PageOptions:
     tokenizer: str | None = None
     bad_boxes: str = BAD_BOXES[0]
     order: str = ORDERS[0]
+    box_unit: str | None = None
 
 
 @dataclass
@@ -120,7 +122,7 @@ def make_plan(args: argparse.Namespace) -> BuildPlan:
             warn(f"{root} has {', '.join(named)} in it: --split folders reads each with the images beside it")
     label_map = load_label_map(args.label_map) if args.label_map else {}
     level = choose_level(chosen, args.level)
-    more = {"bad_boxes": args.bad_boxes, "order": args.order}
+    more = {"bad_boxes": args.bad_boxes, "order": args.order, "box_unit": choose_box_unit(chosen, args.box_unit)}
     options = PageOptions(chosen, level, label_map, args.check == "full", args.tokenizer, **more)
     digested = [tree for pair in trees.values() for tree in pair]
     if args.tokenizer and Path(args.tokenizer).is_dir():

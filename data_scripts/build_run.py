@@ -25,6 +25,7 @@ from data_scripts.annotation_folder import AnnotationFolder
 from data_scripts.build_plan import DROPPED, UPWARD, BuildPlan, warn
 from data_scripts.page_batches import BuildReport, read_reports, tokenizer_lengths
 from ocr2_hf.data.load import NAMESPACE, built_datasets
+from ocr2_hf.document.records import BOX_UNITS
 from ocr2_hf.errors import WorkError
 
 SHOWN_REJECTS = 5
@@ -139,10 +140,19 @@ def build(plan: BuildPlan, folder: BuildFolder, stop_at_reject: bool, max_bad: f
     for file, name in ((DROPPED, "dropped"), (UPWARD, "upward")):
         if listed := [line for part in report.values() for line in getattr(part, name)]:
             write_rejects(listed, shards / file)
+    _warn_of_units(list(report.values()))
     _drop_empty_splits(builder, shards)
     summary = _summary(plan, report)
     (shards / SUMMARY_FILE).write_text(json.dumps(summary, indent=1) + "\n")
     folder.publish(shards, plan.digest)
+
+
+def _warn_of_units(parts: list[BuildReport]) -> None:
+    boxed = sum(part.boxed for part in parts)
+    fitting = {unit: sum(getattr(part, f"in_{unit}") for part in parts) for unit in ("percent", "thousand")}
+    if unit := next((unit for unit, pages in fitting.items() if pages == boxed > 0), None):
+        reach = f"the boxes of all pages that have some ({boxed}) lie within 0 and {BOX_UNITS[unit]}"
+        warn(f"{reach}, and the pages are larger: where boxes are no pixels, build with --box_unit {unit}")
 
 
 def _end_with(parent: int) -> None:

@@ -4,13 +4,16 @@ import hashlib
 import json
 import os
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from stat import S_ISDIR, S_ISLNK, S_ISREG
 from typing import Any
 
+from ocr2_hf.document.page_files import PAGE_SUFFIXES
 from ocr2_hf.document.records import RecordError
 from ocr2_hf.errors import UsageError
 
@@ -38,8 +41,29 @@ class FileTree:
 
     def once(self) -> "FileTree":
         """The tree without the folders of `again`: every file once."""
-        files = {name: stat for name, stat in self.files.items() if not name.startswith(self.again)}
-        return FileTree(self.root, files) if self.again else self
+        if not self.again:
+            return self
+        return FileTree(self.root, {name: stat for name, stat in self.files.items() if self._is_once(name)})
+
+    @cached_property
+    def image_ends(self) -> dict[str, list[str]]:
+        """Every end of an image's path, as `same_name` has it -> the paths that end so, each image once."""
+        ends: dict[str, list[str]] = {}
+        for name in self._images():
+            for end in path_ends(same_name(name)):
+                ends.setdefault(end, []).append(name)
+        return ends
+
+    @cached_property
+    def image_folders(self) -> set[str]:
+        """The names of the folders below `root`, each once, that have an image in them."""
+        return {same_name(name).split("/")[-2] for name in self._images() if "/" in name}
+
+    def _images(self) -> Iterator[str]:
+        return (name for name in self.files if name.lower().endswith(PAGE_SUFFIXES) and self._is_once(name))
+
+    def _is_once(self, name: str) -> bool:
+        return not name.startswith(self.again)
 
 
 def list_files(folder: Path) -> FileTree:
@@ -86,6 +110,17 @@ def _stat(entry: os.DirEntry) -> os.stat_result:
 
 def _identity(found: os.stat_result) -> _Identity:
     return found.st_dev, found.st_ino
+
+
+def path_ends(path: str) -> Iterator[str]:
+    """Every end of a path, the longest first: of "/x/a.png" these are "x/a.png" and "a.png"."""
+    parts = [part for part in path.split("/") if part]
+    return ("/".join(parts[start:]) for start in range(len(parts)))
+
+
+def same_name(path: str) -> str:
+    """The path as it is compared with others, in NFC: macOS writes accents apart, others do not."""
+    return unicodedata.normalize("NFC", path)
 
 
 def file_name(page_id: str) -> str:

@@ -25,7 +25,7 @@ from ocr2_hf.data.load import FEATURES
 from ocr2_hf.data.tasks import is_silent, regions_without_text
 from ocr2_hf.document.atomic_files import write_whole
 from ocr2_hf.document.page_files import SEVERAL_PAGES
-from ocr2_hf.document.records import PageRecord, RecordError, check_and_drop, check_record
+from ocr2_hf.document.records import PageRecord, RecordError, check_and_drop, check_record, fits_unit
 from ocr2_hf.errors import WorkError
 
 if TYPE_CHECKING:
@@ -46,6 +46,9 @@ class BuildReport:
     overlong: int = 0  # pages longer than the context, which can be split
     pages_without_text: int = 0
     regions_without_text: int = 0
+    boxed: int = 0  # pages with boxes of which nobody said the unit
+    in_percent: int = 0  # of these, pages of which the boxes could be so (`fits_unit`)
+    in_thousand: int = 0
     rejects: list[dict[str, str]] = field(default_factory=list)  # {id, file, reason}
     dropped: list[dict[str, str]] = field(default_factory=list)  # likewise, a line a box
     upward: list[dict[str, str]] = field(default_factory=list)  # likewise, pages whose lines go up
@@ -75,7 +78,7 @@ def read_batches(pages: list[ListedPage], split: str, options: PageOptions) -> I
 
     A table may be empty, where every page of the batch was rejected.
     """
-    read_page = page_reader(options.format, options.level, options.label_map, options.order)
+    read_page = page_reader(options.format, options.level, options.label_map, options.order, options.box_unit)
     read_images = partial(_read_images, options=options, lengths=tokenizer_lengths(options.tokenizer))
     batch, size, report = [], 0, BuildReport(split)
     for page in pages:
@@ -138,6 +141,10 @@ def _read_images(
         report.pages_without_text += is_silent(rows[-1])
         report.regions_without_text += regions_without_text(rows[-1])
         report.regions += len(record.bboxes)
+        if item.record.box_unit is None and record.bboxes:
+            report.boxed += 1
+            report.in_percent += fits_unit(record.bboxes, width, height, "percent")
+            report.in_thousand += fits_unit(record.bboxes, width, height, "thousand")
     report.pages += len(rows)
     return _table(rows, buffer.slice(0, offsets[-1]), offsets)
 

@@ -5,9 +5,10 @@ from typing import get_type_hints
 
 import pytest
 
-from data_scripts.formats import FORMATS
+from data_scripts.formats import FORMATS, choose_box_unit
 from data_scripts.formats.format import Format
-from ocr2_hf.document.records import check_label
+from ocr2_hf.document.records import BOX_UNITS, check_label
+from ocr2_hf.errors import UsageError
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -19,6 +20,19 @@ def test_a_format_has_all_that_the_protocol_asks(name):
     for known, label in module.LABELS.items():
         assert isinstance(known, str) and check_label(label, known) == label
     assert isinstance(module.LEVELS, tuple) and all(isinstance(level, str) for level in module.LEVELS)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_unit_of_its_boxes_is_its_own_or_the_users(name):
+    fixed = FORMATS[name].BOX_UNIT
+    assert fixed is None or BOX_UNITS[fixed]
+    assert choose_box_unit(name, None) == fixed
+    for unit in BOX_UNITS:
+        if fixed in (None, unit):
+            assert choose_box_unit(name, unit) == unit
+        else:
+            with pytest.raises(UsageError, match=f"--box_unit {unit}: boxes of the format {name} are in {fixed}"):
+                choose_box_unit(name, unit)
 
 
 @pytest.mark.parametrize("function", ["recognise", "list_pages", "read_page"])

@@ -5,7 +5,15 @@ import math
 import pytest
 
 from ocr2_hf.data.load import FEATURES
-from ocr2_hf.document.records import BadBoxes, PageRecord, RecordError, check_and_drop, check_boxes, check_record
+from ocr2_hf.document.records import (
+    BOX_UNITS,
+    BadBoxes,
+    PageRecord,
+    RecordError,
+    check_and_drop,
+    check_boxes,
+    check_record,
+)
 
 
 def record(**changes) -> PageRecord:
@@ -68,6 +76,44 @@ def test_only_bad_boxes_are_dropped():
     assert check_and_drop(record(**alone), 100, 100)[0].bboxes == []
     with pytest.raises(BadBoxes, match="is empty or turned round"):
         check_and_drop(record(text="", **alone), 100, 100)
+
+
+@pytest.mark.parametrize(
+    ("unit", "box"),
+    [
+        ("pixel", [20, 30, 50, 60]),
+        ("relative", [0.1, 0.3, 0.25, 0.6]),
+        ("percent", [10, 30, 25, 60]),
+        ("thousand", [100, 300, 250, 600]),
+    ],
+)
+@pytest.mark.parametrize("page_size", [None, (400, 200)])
+def test_boxes_of_any_unit_become_pixels(unit, box, page_size):
+    if page_size and unit == "pixel":
+        box = [2 * value for value in box]
+    assert unit in BOX_UNITS
+    checked, clamped = check_record(record(bboxes=[box], box_unit=unit, page_size=page_size), 200, 100)
+    assert (checked.bboxes, clamped, checked.box_unit) == ([pytest.approx([20, 30, 50, 60])], 0, None)
+
+
+def test_shares_of_a_page_that_was_drawn_on_in_another_shape_are_refused():
+    with pytest.raises(RecordError, match=r"boxes were drawn on a page of 100x200.*; it is turned"):
+        check_record(record(bboxes=[[0.1, 0.3, 0.25, 0.6]], box_unit="relative", page_size=(100, 200)), 200, 100)
+
+
+@pytest.mark.parametrize(
+    "boxes", [[[0.1, 0.2, 0.9, 0.95]], [[0, 0, 1, 1]], [[0.5, 0.5, 1.004, 1], [0.1, 0.1, 0.2, 0.2]]]
+)
+def test_boxes_within_0_and_1_are_not_taken_for_pixels(boxes):
+    share = record(bboxes=boxes, labels=["text"] * len(boxes))
+    with pytest.raises(
+        RecordError, match=r"within 0 and 1, such as \[0.*200x100 pixels\? build with --box_unit relative"
+    ):
+        check_record(share, 200, 100)
+    share.box_unit = "pixel"
+    assert check_record(share, 200, 100)[0].bboxes == boxes
+    assert check_record(record(bboxes=[[0, 0, 1, 1]]), 1, 1)[0].bboxes == [[0, 0, 1, 1]]
+    assert check_record(record(bboxes=[[0, 0, 1, 1.5]]), 200, 100)[0].bboxes == [[0, 0, 1, 1.5]]
 
 
 @pytest.mark.parametrize(

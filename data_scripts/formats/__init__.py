@@ -1,6 +1,7 @@
 """Annotation formats: the registry, which of them a folder's files are of, and what reads a page."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from data_scripts.file_tree import FileTree
 from data_scripts.formats import (
@@ -18,9 +19,10 @@ from data_scripts.formats import (
 )
 from data_scripts.formats import json as json_format
 from data_scripts.formats.format import Format, Level, ListedPage
+from data_scripts.formats.json_files import UnknownFormatError, head_keys
 from data_scripts.label_map import LabelMap, map_labels
 from data_scripts.record_order import ORDERS, in_order
-from ocr2_hf.document.records import PageRecord
+from ocr2_hf.document.records import PageRecord, RecordError
 from ocr2_hf.errors import UsageError, WorkError
 
 # In the order in which "auto" asks them: the plain format, which takes any JSON, last.
@@ -47,12 +49,18 @@ def choose_format(name: str, annotations: list[FileTree]) -> str:
     folders = ", ".join(tree.root for tree in annotations)
     if not found:
         wanted = "".join(f"\n  {candidate:<14}{FORMATS[candidate].FILES}" for candidate in candidates)
-        raise WorkError(f"no annotations in {folders}: the files that are read are{wanted}")
+        raise WorkError(f"no annotations in {folders}: the files that are read are{wanted}{_seen(name, annotations)}")
     several = [format for format in found if not _is_taken_for(format, found[0], annotations)]
     if len(several) > 1:
         listed = ", ".join(several)
         raise WorkError(f"{folders} has files of several formats ({listed}): name one with --format, or part them")
     return found[0]
+
+
+def _seen(name: str, annotations: list[FileTree]) -> str:
+    """What the first JSON file is that is not of the format `name`; "" where there is none."""
+    path = next((path for tree in annotations for end in (".json", ".jsonl") for path in tree.paths(end)), None)
+    return f"\n{path}: {head_keys(path)}; {_tried(name, path)}" if path else ""
 
 
 def _is_taken_for(format: str, first: str, annotations: list[FileTree]) -> bool:
@@ -71,10 +79,42 @@ def choose_level(name: str, level: Level) -> Level:
     return level or next(iter(levels), None)
 
 
+def choose_box_unit(name: str, unit: str | None) -> str | None:
+    """The unit of the format's boxes: `unit`, or the format's own; `UsageError` where that is fixed and another."""
+    fixed = FORMATS[name].BOX_UNIT
+    if fixed and unit not in (None, fixed):
+        raise UsageError(f"--box_unit {unit}: boxes of the format {name} are in {fixed}")
+    return unit or fixed
+
+
 def page_reader(
-    name: str, level: Level, label_map: LabelMap, order: str = ORDERS[0]
+    name: str, level: Level, label_map: LabelMap, order: str = ORDERS[0], box_unit: str | None = None
 ) -> Callable[[ListedPage], PageRecord]:
     """Reads a page of the format at the level, in `order` (`ORDERS`), its labels by the format's table and then the
     user's."""
+    unit = choose_box_unit(name, box_unit)
     read_page, table = FORMATS[name].read_page, FORMATS[name].LABELS | label_map
-    return lambda page: map_labels(in_order(read_page(page, level), order), table)
+    known: dict[str, str] = {}  # what is wrong -> what else was tried: many files are wrong in the same way
+
+    def read(page: ListedPage) -> PageRecord:
+        try:
+            record = read_page(page, level)
+        except UnknownFormatError as error:
+            what = str(error)
+            tried = known[what] = known.get(what) or _tried(name, page.annotation)
+            raise RecordError(f"{what}; {tried}") from None
+        record = map_labels(in_order(record, order), table)
+        return replace(record, box_unit=unit) if unit else record
+
+    return read
+
+
+def _tried(name: str, annotation: str) -> str:
+    """Which format a JSON file is of that is not of the format `name`, or which were tried."""
+    folder, _, file = annotation.rpartition("/")
+    alone = FileTree(folder, {file: (0, 0)})
+    tried = [other for other, format in FORMATS.items() if "json" in format.FILES]
+    others = (other for other in tried if other not in (name, "json"))
+    if found := next((other for other in others if FORMATS[other].recognise(alone)), None):
+        return f"the file looks like {found}: name that --format, or move the file to another folder"
+    return f"formats tried: {', '.join(tried)}"

@@ -34,6 +34,7 @@ LABELS = by_class(
     separator="GraphicalElement",
 )
 LEVELS = ("region", "line", "word")
+BOX_UNIT = None
 
 _SPACES = ("TopMargin", "PrintSpace", "LeftMargin", "RightMargin", "BottomMargin")
 _PLACE = ("HPOS", "VPOS", "WIDTH", "HEIGHT")

@@ -17,7 +17,7 @@ from typing import Any
 from data_scripts.file_tree import FileTree
 from data_scripts.formats.entries import Fields, list_entry, read_record, unique_pages
 from data_scripts.formats.format import ListedPage
-from data_scripts.formats.json_files import are_all, first_key_paths, numbers, read_shared_json, string
+from data_scripts.formats.json_files import are_all, first_key_paths, numbers, read_shared_json, string, told_keys
 from data_scripts.formats.layout import box_around
 from data_scripts.label_map import by_class
 from ocr2_hf.document.records import RecordError, shown
@@ -38,6 +38,7 @@ LABELS = by_class(
     figure_title="caption Caption",
 )
 LEVELS = ()
+BOX_UNIT = None
 
 _LISTS = ("images", "annotations", "categories")
 _HEAD_KEYS = {".images[].file_name", ".annotations[].image_id", ".annotations[].category_id", ".categories[].id"}
@@ -60,7 +61,8 @@ def _file_pages(path: str, images: FileTree) -> list[ListedPage]:
     lists = read_shared_json(path, dict, _without_polygons)
     for name in _LISTS:
         if not are_all(dict, lists.get(name)):
-            raise WorkError(f"{path}: {name} is no list of objects, so it is no COCO file; move it to another folder")
+            what = f"{name} is no list of objects, so it is no COCO file"
+            raise WorkError(f"{path}: {what}; {told_keys(lists)}; move it to another folder")
     names = {_id(category.get("id")): category.get("name") for category in lists["categories"]}
     regions = defaultdict(list)
     for annotation in lists["annotations"]:

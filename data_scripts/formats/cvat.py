@@ -28,6 +28,7 @@ LABELS = {
     "page_footer": "footer",
 }
 LEVELS = ()
+BOX_UNIT = None
 
 _MAX_WORK = 10**7
 _NO_REGIONS = ("polyline", "points", "tag")

@@ -8,10 +8,8 @@ from typing import Any
 
 from data_scripts.file_tree import FileTree
 from data_scripts.formats.format import Level, ListedPage
-from data_scripts.formats.images import PAGE_MARK, named_image
-from ocr2_hf.document.records import PageRecord, RecordError, shown
-
-_LONGEST_NAME = 4096
+from data_scripts.formats.images import PAGE_MARK, find_image, named_image
+from ocr2_hf.document.records import PageRecord, RecordError
 
 Fields = dict[str, Any]  # of a `PageRecord`, but for id and image
 
@@ -24,7 +22,7 @@ def list_entry(annotation: str, number: int, images: FileTree, named: Any, read:
     """
     page_id, found = entry_id(annotation, number), ()
     try:
-        found = (find_image(images, named),)
+        found = (find_image(images, named, annotation),)
         page_id = image_id(found[0])
         path, page_number = named_image(images.root, found[0])
         fields = read()
@@ -35,17 +33,16 @@ def list_entry(annotation: str, number: int, images: FileTree, named: Any, read:
     return ListedPage(page_id, annotation, images.root, found, entry)
 
 
-def list_row(
-    path: str, row_id: str, images: FileTree, row: Any, name_image: Callable[[Any], Any], entry: Any
-) -> ListedPage:
+def list_row(path: str, row_id: str, images: FileTree, named: Any, entry: Any) -> ListedPage:
     """The page of a row, or what is wrong with it, of a file of rows; `row_id` where its image is not known.
 
-    `name_image` tells the image of the row as the annotation names it, `entry` where the row is to be read again.
+    `named` is the image as the row names it, or a `RecordError` that says why there is none; `entry` tells where the
+    row is to be read again.
     """
     try:
-        if isinstance(row, RecordError):
-            raise row
-        image = find_image(images, name_image(row))
+        if isinstance(named, RecordError):
+            raise named
+        image = find_image(images, named, path)
     except RecordError as error:
         return ListedPage(row_id, path, images.root, (), error)
     return ListedPage(image_id(image), path, images.root, (image,), entry)
@@ -59,7 +56,7 @@ def entry_id(annotation: str, number: int) -> str:
 def read_entry(page: ListedPage) -> Any:
     """What was left as the page's entry; `RecordError` where it is a fault."""
     if isinstance(page.entry, RecordError):
-        raise RecordError(str(page.entry))
+        raise type(page.entry)(str(page.entry))  # anew: a raised error keeps all frames that it went through
     return page.entry
 
 
@@ -83,21 +80,3 @@ def image_id(image: str) -> str:
     """The id of the page of an image: its path without the suffix, for one of several pages with its number."""
     path, mark, number = image.partition(PAGE_MARK)
     return os.path.splitext(path)[0] + mark + number
-
-
-def find_image(images: FileTree, named: Any) -> str:
-    """The path below the image folder of the image that an annotation names; "doc.pdf#page=3" keeps its page.
-
-    The folder may lie elsewhere than where the annotation was made: of a path or URL, the longest end that is there
-    is meant. Raises `RecordError` where there is none.
-    """
-    if not isinstance(named, str) or not named.isprintable() or len(named) > _LONGEST_NAME:
-        raise RecordError(f"image is {shown(named)}, not the path of a file in the image folder")
-    path, mark, number = named.partition(PAGE_MARK)
-    parts = [part for part in path.split("/") if part not in ("", ".")]
-    if ".." in parts:
-        raise RecordError(f"image {shown(named)} leaves the image folder {images.root}")
-    for start in range(len(parts)):
-        if (end := "/".join(parts[start:])) in images.files:
-            return end + mark + number
-    raise RecordError(f"no image {shown(named)} in {images.root}; --images names their folder")

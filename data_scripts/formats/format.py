@@ -18,6 +18,7 @@ class ListedPage:
     without its suffix, or what the format numbers its pages by. `annotation` is the path of the file. `images` are the
     files that could be its image, relative to `image_root`: none or several is a fault that `read_page` reports.
     `entry` is the page's piece of a file that holds many pages, as far as the format parsed it when it listed them.
+    `image_tree` are the files of the image folder, where the page's own file, which is parsed later, may name one.
     """
 
     id: str
@@ -25,6 +26,7 @@ class ListedPage:
     image_root: str
     images: tuple[str, ...]
     entry: Any = None
+    image_tree: FileTree | None = None
 
 
 @runtime_checkable
@@ -42,6 +44,10 @@ class Format(Protocol):
     @property
     def LEVELS(self) -> tuple[str, ...]:
         """The levels of `--level` that it has, the default first; empty where it has none."""
+
+    @property
+    def BOX_UNIT(self) -> str | None:
+        """The unit of its boxes (`BOX_UNITS`) where that is fixed; None where it is pixels or what --box_unit says."""
 
     def recognise(self, annotations: FileTree) -> bool:
         """Whether these files are of this format, judged by the head of a file."""

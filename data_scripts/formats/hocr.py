@@ -20,7 +20,7 @@ from rapidfuzz.distance import Levenshtein
 
 from data_scripts.file_tree import FileTree, annotation_read
 from data_scripts.formats.format import Level, ListedPage
-from data_scripts.formats.images import image_of_page, list_page_files
+from data_scripts.formats.images import image_of_page, last_part, list_page_files
 from data_scripts.formats.layout import LayoutBlock, page_record
 from data_scripts.formats.xml_text import BrokenXML, heads, parse_number, parse_xml, read_bytes
 from data_scripts.label_map import by_class
@@ -42,6 +42,7 @@ LABELS = by_class(
     separator="ocr_separator",
 )
 LEVELS = ("region", "line", "word")
+BOX_UNIT = None
 
 _SUFFIXES = (".hocr", ".html", ".htm", ".xhtml")
 _HINT = re.compile(r"ocr_page|ocr-system|ocr-capabilities")
@@ -112,9 +113,7 @@ def read_page(page: ListedPage, level: Level) -> PageRecord:
 
 def _is_own(path: str, named: str | None, html_pages: list[tuple[Any, str | None]]) -> bool:
     """Whether the image is of one page, as a single page names it."""
-    return (
-        os.path.basename(path) == os.path.basename(named or "") and [name for _, name in html_pages].count(named) == 1
-    )
+    return os.path.basename(path) == last_part(named or "") and [name for _, name in html_pages].count(named) == 1
 
 
 @lru_cache(maxsize=1)  # the pages of a book follow one another

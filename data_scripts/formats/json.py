@@ -8,17 +8,27 @@ the boxes were drawn on, where the image has other pixels). Other keys are left 
 
 from typing import Any
 
-from data_scripts.file_tree import FileTree
+from data_scripts.file_tree import FileTree, same_name
 from data_scripts.formats.format import Level, ListedPage
-from data_scripts.formats.images import images_by_stem, named_image, paired_image, same_name
-from data_scripts.formats.json_files import first_key_paths, parse_object, read_bytes
+from data_scripts.formats.images import find_named, images_by_stem, named_image, paired_image
+from data_scripts.formats.json_files import (
+    TooLargeError,
+    UnknownFormatError,
+    first_key_paths,
+    head_keys,
+    parse_json,
+    read_bytes,
+    told_keys,
+)
 from ocr2_hf.document.records import PageRecord, RecordError
 
 FILES = "*.json"
 LABELS: dict[str, str] = {}
 LEVELS = ()
+BOX_UNIT = None
 
-_REQUIRED = ("text", "bboxes", "labels")
+REQUIRED = ("text", "bboxes", "labels")
+_NEEDED = f"it needs {', '.join(REQUIRED)}"
 
 
 def recognise(annotations: FileTree) -> bool:
@@ -35,26 +45,43 @@ def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
     """Every *.json as a page, with the images of its name."""
     named = images_by_stem(images)
     stems = [name.removesuffix(".json") for name in annotations.files if name.endswith(".json")]
-    return [
-        ListedPage(stem, f"{annotations.root}/{stem}.json", images.root, tuple(named.get(same_name(stem), ())))
-        for stem in sorted(stems)
-    ]
+    pages = []
+    for stem in sorted(stems):
+        paired = tuple(named.get(same_name(stem), ()))
+        pages.append(ListedPage(stem, f"{annotations.root}/{stem}.json", images.root, paired, image_tree=images))
+    return pages
 
 
 def read_page(page: ListedPage, level: Level = None) -> PageRecord:
     """The page's annotation with the path of its image; values are not yet checked (see `check_record`)."""
-    annotation = parse_object(read_bytes(page.annotation))
+    annotation = _parse(page.annotation)
     image = annotation.get("image")
-    path, page_number = (paired_image(page), None) if image is None else named_image(page.image_root, image)
+    if image is None:
+        path, page_number = paired_image(page), None
+    else:
+        path, page_number = named_image(page.image_root, find_named(page, image))
     return plain_record(annotation, page.id, path, page_number)
+
+
+def _parse(path: str) -> dict[str, Any]:
+    """The annotation's object; `UnknownFormatError` for what cannot be one page."""
+    try:
+        annotation = parse_json(read_bytes(path))
+    except TooLargeError as error:
+        raise UnknownFormatError(f"{error} of one page; {head_keys(path)}") from None
+    if not isinstance(annotation, dict):
+        kind = type(annotation).__name__
+        raise UnknownFormatError(f"annotation is a JSON {kind}, not an object; {told_keys(annotation)}")
+    if not annotation.keys() & set(REQUIRED):
+        raise UnknownFormatError(f"annotation is no plain page: {_NEEDED}; {told_keys(annotation)}")
+    return annotation
 
 
 def plain_record(annotation: dict[str, Any], page_id: str, image_path: str, page_number: int | None) -> PageRecord:
     """The record of an annotation of the plain format."""
-    absent = [key for key in _REQUIRED if key not in annotation]
-    if absent:
-        raise RecordError(f"annotation has no {', '.join(absent)}; it needs {', '.join(_REQUIRED)}")
-    fields = {name: annotation.get(name) for name in (*_REQUIRED, "texts", "prompt", "target")}
+    if absent := [key for key in REQUIRED if key not in annotation]:
+        raise RecordError(f"annotation has no {', '.join(absent)}; {_NEEDED}; {told_keys(annotation)}")
+    fields = {name: annotation.get(name) for name in (*REQUIRED, "texts", "prompt", "target")}
     sides = annotation.get("width"), annotation.get("height")
     page_size = None if sides == (None, None) else sides
     return PageRecord(page_id, image_path, page_number=page_number, page_size=page_size, **fields)

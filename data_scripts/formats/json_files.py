@@ -30,8 +30,36 @@ _FARTHEST = 1e9
 HEAD_BYTES = 2**16
 _DEEPEST = 6
 
+_SHOWN_KEYS = 12
+
 # A string may be cut off by the end of the head: it is taken whole, or every quote in it would be tried again.
 _TOKEN = re.compile(r'"((?:[^"\\]|\\.)*+)(?:"(\s*+:)?|\\?\Z)|[{}\[\]]', re.DOTALL)
+
+
+class TooLargeError(RecordError):
+    """An annotation has more bytes than are read."""
+
+
+class UnknownFormatError(RecordError):
+    """An annotation has none of the keys of its format; the message says which it has."""
+
+
+def told_keys(value: Any) -> str:
+    """What a JSON value has in it, for a message: its keys, or those of the first entry of a list."""
+    if isinstance(value, list) and value:
+        return f"of its {len(value):,} entries the first is: {told_keys(value[0])}"
+    if not isinstance(value, dict) or not value:
+        return f"it is {shown(value)}"
+    more = f" and {len(value) - _SHOWN_KEYS} more" if len(value) > _SHOWN_KEYS else ""
+    return f"its keys are {', '.join(map(shown, list(value)[:_SHOWN_KEYS]))}{more}"
+
+
+def head_keys(path: str) -> str:
+    """`told_keys` of a file that is not parsed, as far as its head has them."""
+    found = sorted(keys for paths in first_key_paths([path]) for keys in paths)
+    first = [keys[1:] for keys in found if keys.count(".") == 1 and keys.startswith(".")]
+    of_entries = [keys[3:] for keys in found if keys.count(".") == 1 and keys.startswith("[].")]
+    return told_keys(dict.fromkeys(first or of_entries)) if first or of_entries else "its beginning has no keys"
 
 
 def parse_json(data: bytes, shrink: Callable[[dict], Any] | None = None) -> Any:
@@ -57,7 +85,7 @@ def read_bytes(path: str, limit: int = MAX_PAGE_BYTES) -> bytes:
     """The file's bytes; `RecordError` where it cannot be read or is too large."""
     with annotation_read(), open(path, "rb") as file:
         if (size := os.fstat(file.fileno()).st_size) > limit:
-            raise RecordError(f"annotation of {size:,} bytes is over the limit of {limit:,} bytes")
+            raise TooLargeError(f"annotation of {size:,} bytes is over the limit of {limit:,} bytes")
         return file.read()
 
 
@@ -68,7 +96,8 @@ def read_shared_json(path: str, kind: type, shrink: Callable[[dict], Any] | None
     except RecordError as error:
         raise WorkError(f"{path}: {error}") from None
     if not isinstance(value, kind):
-        raise WorkError(f"{path}: annotation is a JSON {type(value).__name__}, not a {kind.__name__}")
+        what = f"annotation is a JSON {type(value).__name__}, not a {kind.__name__}"
+        raise WorkError(f"{path}: {what}; {head_keys(path)}; move it to another folder, or name its --format")
     return value
 
 

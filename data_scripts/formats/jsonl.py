@@ -10,6 +10,7 @@ A page's id is its image's path without suffix; the second row of an image has "
 """
 
 import json
+import posixpath
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,9 +19,10 @@ from typing import Any
 from data_scripts.file_tree import FileTree
 from data_scripts.formats.entries import list_row, unique_pages
 from data_scripts.formats.format import Level, ListedPage
-from data_scripts.formats.images import named_image
-from data_scripts.formats.json import plain_record
+from data_scripts.formats.images import named_image, slashed
+from data_scripts.formats.json import REQUIRED, plain_record
 from data_scripts.formats.json_files import (
+    UnknownFormatError,
     are_all,
     first_key_paths,
     list_rows,
@@ -28,6 +30,7 @@ from data_scripts.formats.json_files import (
     read_row,
     read_shared_json,
     string,
+    told_keys,
 )
 from ocr2_hf.document.model_tokens import IMAGE
 from ocr2_hf.document.records import PageRecord, RecordError, shown
@@ -35,7 +38,9 @@ from ocr2_hf.document.records import PageRecord, RecordError, shown
 FILES = "*.jsonl, or *.json with a list of messages, conversations or pages"
 LABELS: dict[str, str] = {}
 LEVELS = ()
+BOX_UNIT = None
 
+_KEYS = frozenset(("messages", "conversations", "query", "response", *REQUIRED))
 _ROW_KEYS = {"[].messages", "[].conversations", "[].query", "[].bboxes"}
 _ASKERS, _ANSWERERS = ("user", "human"), ("assistant", "gpt")
 _UNFILLED = ("<bbox>", "<ref-object>", "<video>", "<audio>")
@@ -50,6 +55,7 @@ def recognise(annotations: FileTree) -> bool:
 def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
     """Every row of every *.jsonl, and of every *.json that is a list of rows, as a page."""
     pages: list[ListedPage] = []
+    named: dict[str, str | RecordError] = {}  # row -> its image as it names it
     for name in annotations.files:
         path = f"{annotations.root}/{name}"
         if name.endswith(".jsonl"):
@@ -58,14 +64,42 @@ def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
             rows = _list_entries(path)
         else:
             continue
-        pages += [list_row(path, f"{name}#{number}", images, row, _image, entry) for number, entry, row in rows]
-    return unique_pages(_numbered(pages))
+        for number, entry, row in rows:
+            row_id = f"{name}#{number}"
+            named[row_id] = _image_or_fault(row)
+            pages.append(list_row(path, row_id, images, named[row_id], entry))
+    return unique_pages(_numbered(_sure(pages, named)))
 
 
 def _list_entries(path: str) -> Iterator[tuple[int, bytes, Any]]:
     """(number from 1, the row as JSON again, the row): its text is kept because any text can go to another process."""
     for number, row in enumerate(read_shared_json(path, list), 1):
         yield number, json.dumps(row).encode(), row
+
+
+def _sure(pages: list[ListedPage], named: dict[str, str]) -> Iterator[ListedPage]:
+    """The pages; faults where an image is found by paths that cannot be of one: another of its name may be missing.
+
+    Rows that name it by an end of its own path stay. `named` has the rows in the pages' order.
+    """
+    of_image: dict[tuple[str, ...], set[Any]] = {}
+    for page, name in zip(pages, named.values()):
+        of_image.setdefault(page.images, set()).add(name)
+    unsure = {images for images, names in of_image.items() if images and not _are_of_one(names)}
+    for page, (row_id, name) in zip(pages, named.items()):
+        if page.images not in unsure or _are_of_one({name, *page.images}, page.images[0]):
+            yield page
+            continue
+        what = f"image {name!a} is found as {page.images[0]}, and so is another: name its folder too"
+        yield replace(page, id=row_id, images=(), entry=RecordError(what))
+
+
+def _are_of_one(names: set[str], whole: str = "") -> bool:
+    """Whether these can be paths of one image: all are ends of the `whole`, or of the longest."""
+    if len(names) == 1:
+        return True
+    paths = [posixpath.normpath(slashed(name)).lstrip("./") for name in names]
+    return all(f"/{whole or max(paths, key=len)}".endswith(f"/{path}") for path in paths)
 
 
 def _numbered(pages: list[ListedPage]) -> Iterator[ListedPage]:
@@ -88,17 +122,26 @@ def read_page(page: ListedPage, level: Level = None) -> PageRecord:
     return PageRecord(page.id, path, "", prompt=prompt, target=target, page_number=page_number)
 
 
+def _image_or_fault(row: Any) -> str | RecordError:
+    try:
+        return row if isinstance(row, RecordError) else _image(row)
+    except RecordError as error:
+        return error
+
+
 def _image(row: Any) -> str:
     """The one image that a row names, in its own keys or in its messages."""
     if not isinstance(row, dict):
         raise RecordError(f"row is {shown(row)}, not an object")
+    if _KEYS.isdisjoint(row):
+        raise UnknownFormatError(f"row is neither a chat nor a plain page; {told_keys(row)}")
     images = row.get("images")
     named = [row.get("image"), row.get("file_name"), *(images if isinstance(images, list) else [images])]
     for part in (part for message in _messages_of(row) or () for part in _parts_of(message)):
         named += [part.get("image"), part.get("image_url")]
     paths = list(dict.fromkeys(_path(name) for name in named if name is not None))
     if len(paths) != 1:
-        raise RecordError(f"row has {len(paths)} images, not one")
+        raise RecordError(f"row has {len(paths)} images, not one; {told_keys(row)}")
     return paths[0]
 
 

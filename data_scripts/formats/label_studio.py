@@ -18,8 +18,9 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from data_scripts.file_tree import FileTree
-from data_scripts.formats.entries import Fields, entry_id, find_image, list_entry, read_record, unique_pages
+from data_scripts.formats.entries import Fields, entry_id, list_entry, read_record, unique_pages
 from data_scripts.formats.format import ListedPage
+from data_scripts.formats.images import find_image
 from data_scripts.formats.json_files import are_all, first_key_paths, numbers, read_shared_json, string
 from data_scripts.formats.layout import box_around
 from ocr2_hf.document.records import RecordError, shown
@@ -27,6 +28,7 @@ from ocr2_hf.document.records import RecordError, shown
 FILES = "*.json, a list of tasks with annotations and data"
 LABELS: dict[str, str] = {}
 LEVELS = ()
+BOX_UNIT = "percent"
 
 _HEAD_KEYS = {"[].annotations", "[].completions"}
 _IMAGE_KEYS = ("image", "ocr", "img")
@@ -55,10 +57,10 @@ def _task_page(path: str, number: int, task: Any, images: FileTree) -> ListedPag
     if not isinstance(task, dict) or not isinstance(task.get("data"), dict):
         fault = RecordError(f"entry {number} is {shown(task)}, not a task with data")
         return ListedPage(entry_id(path, number), path, images.root, (), fault)
-    return list_entry(path, number, images, _image_name(task["data"], images), partial(_record, task))
+    return list_entry(path, number, images, _image_name(task["data"], path, images), partial(_record, task))
 
 
-def _image_name(data: dict[str, Any], images: FileTree) -> Any:
+def _image_name(data: dict[str, Any], annotation: str, images: FileTree) -> Any:
     """The task's image as a path; of the names with and without an upload's prefix the one that is there."""
     key = next((key for key in _IMAGE_KEYS if key in data), None)
     address = data[key] if key else next((value for value in data.values() if isinstance(value, str)), None)
@@ -74,7 +76,7 @@ def _image_name(data: dict[str, Any], images: FileTree) -> Any:
     if uploaded is None:
         return path
     try:
-        return find_image(images, path)
+        return find_image(images, path, annotation)
     except RecordError:
         return (uploaded[1] or "") + uploaded[2]
 
@@ -138,7 +140,7 @@ def _shape(results: list[dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def _box(result: dict[str, Any], width: float, height: float) -> list[float]:
-    """The region's box in pixels of the image of `width` x `height` that was annotated."""
+    """The region's box in percent of the image of `width` x `height` that was annotated."""
     value = result["value"]
     if "points" in value:
         points = value["points"] if isinstance(value["points"], list) else []
@@ -148,20 +150,23 @@ def _box(result: dict[str, Any], width: float, height: float) -> list[float]:
         percent = [(x - a, y - b), (x + a, y + b)]
     else:
         return _rectangle(value, width, height)
-    return box_around([(x * width / 100, y * height / 100) for x, y in percent])
+    return box_around(percent)
 
 
 def _rectangle(value: dict[str, Any], width: float, height: float) -> list[float]:
-    """The box around a rectangle that is turned clockwise about its upper left corner, on the image's pixels."""
+    """The box around a rectangle that is turned clockwise about its upper left corner."""
     keys = ("x", "y", "width", "height")
     x, y, w, h = numbers([value.get(key) for key in keys], 4, f"rectangle's {', '.join(keys)}")
     (degrees,) = numbers([value.get("rotation") or 0], 1, "rotation")
-    x, y, w, h = x * width / 100, y * height / 100, w * width / 100, h * height / 100
     if not degrees:
         return [x, y, x + w, y + h]
+    if min(width, height) <= 0:
+        raise RecordError(f"size is {shown([width, height])}, not two numbers above 0")
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    # It is turned in pixels, of which a percent of the width has not as many as one of the height.
+    ratio = height / width
     corners = [(0, 0), (w, 0), (w, h), (0, h)]
-    return box_around([(x + a * cos - b * sin, y + a * sin + b * cos) for a, b in corners])
+    return box_around([(x + a * cos - b * ratio * sin, y + a / ratio * sin + b * cos) for a, b in corners])
 
 
 def _label(results: list[dict[str, Any]]) -> str:

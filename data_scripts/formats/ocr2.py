@@ -17,12 +17,14 @@ from data_scripts.formats.format import ListedPage
 from data_scripts.formats.images import PAGE_MARK
 from data_scripts.formats.json_files import (
     MAX_FILE_BYTES,
+    UnknownFormatError,
     are_all,
     first_key_paths,
     numbers,
     parse_object,
     read_bytes,
     string,
+    told_keys,
 )
 from ocr2_hf.document.grounding import parse_regions, plain_text
 from ocr2_hf.document.page_files import PDF_SUFFIX, SEVERAL_PAGES
@@ -31,6 +33,7 @@ from ocr2_hf.document.records import RecordError, shown
 FILES = "*.json that ocr2 read wrote"
 LABELS: dict[str, str] = {}
 LEVELS = ()
+BOX_UNIT = None
 
 _HEAD_KEYS = {".file", ".pages", ".pages[].file", ".pages[].page"}
 
@@ -64,9 +67,11 @@ def _file_pages(root: str, name: str, images: FileTree) -> list[ListedPage]:
 
 
 def _parse(path: str) -> list[dict[str, Any]]:
-    pages = parse_object(read_bytes(path, MAX_FILE_BYTES)).get("pages")
+    written = parse_object(read_bytes(path, MAX_FILE_BYTES))
+    pages = written.get("pages")
     if not pages or not are_all(dict, pages):
-        raise RecordError(f"pages is {shown(pages)}, not a list of objects: ocr2 read did not write the file")
+        why = f"pages is {shown(pages)}, not a list of objects: ocr2 read did not write the file"
+        raise UnknownFormatError(f"{why}; {told_keys(written)}")
     return pages
 
 

@@ -29,6 +29,7 @@ LABELS = by_class(
     image_footnote="figure_footnote",
 )
 LEVELS = ()
+BOX_UNIT = None
 
 _KEPT = ("category_type", "poly", "order", "text", "latex", "html", "layout_dets", "page_info")
 _PAGE_INFO = ("image_path", "width", "height")

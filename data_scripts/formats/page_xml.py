@@ -43,6 +43,7 @@ LABELS = by_class(
     separator="SeparatorRegion",
 )
 LEVELS = ("region", "line", "word")
+BOX_UNIT = None
 
 _CUSTOM_CHARS = 2000
 _STRUCTURE = re.compile(rf"\bstructure\s*\{{[^}}]*\btype\s*:\s*((?:{ESCAPE}|[^;}}])+?)\s*[;}}]")

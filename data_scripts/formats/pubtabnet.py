@@ -9,7 +9,6 @@ Source: the PubTabNet repository of IBM.
 """
 
 from html import escape
-from operator import methodcaller
 from typing import Any
 
 from data_scripts.file_tree import FileTree
@@ -24,6 +23,7 @@ from ocr2_hf.document.records import PageRecord, RecordError
 FILES = "*.jsonl with html tokens and cells"
 LABELS = {"cell": "table_cell"}
 LEVELS = ("cell", "region")
+BOX_UNIT = None
 
 _HEAD_KEYS = {".html.cells", ".html.structure"}
 
@@ -37,10 +37,14 @@ def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
     """Every row of every *.jsonl as a page."""
     names = [name for name in annotations.files if name.endswith(".jsonl")]
     return unique_pages(
-        list_row(f"{annotations.root}/{name}", f"{name}#{number}", images, row, methodcaller("get", "filename"), place)
+        list_row(f"{annotations.root}/{name}", f"{name}#{number}", images, _image(row), place)
         for name in names
         for number, place, row in list_rows(f"{annotations.root}/{name}")
     )
+
+
+def _image(row: dict[str, Any] | RecordError) -> Any:
+    return row if isinstance(row, RecordError) else row.get("filename")
 
 
 def read_page(page: ListedPage, level: Level) -> PageRecord:

@@ -24,10 +24,11 @@ from ocr2_hf.document.records import PageRecord, RecordError, shown
 FILES = "*.txt or *.csv of lines x1,y1,x2,y2,x3,y3,x4,y4,text"
 LABELS: dict[str, str] = {}
 LEVELS = ()
+BOX_UNIT = None
 
 _FACTS_FOLDERS = ("entities", "key")
 _FOLDERS = ("box", "img", "images", *_FACTS_FOLDERS)
-_LINE = re.compile(r"\s*" + r"(-?[0-9]{1,9}(?:\.[0-9]{1,9})?)\s*,\s*" * 8 + "(.*)", re.DOTALL)
+_LINE = re.compile(r"\s*" + r"(-?[0-9]{1,9}(?:\.[0-9]{1,20})?)\s*,\s*" * 8 + "(.*)", re.DOTALL)
 _HEAD_BYTES = 4096
 
 

@@ -20,6 +20,12 @@ OUTSIDE_TOLERANCE = 0.01
 # Sides of a page that was drawn on and of its image may differ in their ratio by so much, through rounding and margins.
 SHAPE_TOLERANCE = 0.02
 
+# How long a side of the page is in each unit of boxes; None in pixels, where every page has its own.
+BOX_UNITS: dict[str, int | None] = {"pixel": None, "relative": 1, "percent": 100, "thousand": 1000}
+
+# A page is large for a unit of boxes where its sides have so many times more pixels than the unit.
+_LARGE = 1.25
+
 _FARTHEST = 1e9
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -43,10 +49,11 @@ class PageRecord:
 
     Values are as the annotation has them, possibly of a wrong type: `check_record` makes them trustworthy.
     `texts` None means that the texts of the regions are unknown. `page_size` is the (width, height) of the page that
-    the boxes were drawn on, in their units; None where that is the image. `page_number` is the page of a file that may
-    have several (PDF, TIFF), from 1; None where it has one. `is_ordered` says that the annotation states in which order
-    the regions are read; `upward`, where it does not, how they go up the page as it has them, None where they do not;
-    `is_sorted`, that they were put in another order.
+    the boxes were drawn on; None where that is the image. `page_number` is the page of a file that may have several
+    (PDF, TIFF), from 1; None where it has one. `is_ordered` says that the annotation states in which order the regions
+    are read; `upward`, where it does not, how they go up the page as it has them, None where they do not; `is_sorted`,
+    that they were put in another order. `box_unit` is one of `BOX_UNITS`, where pixels are those of `page_size`; None
+    where nobody says: then boxes are in pixels, and refused where they cannot be.
     """
 
     id: str
@@ -62,6 +69,7 @@ class PageRecord:
     is_ordered: bool = False
     upward: str | None = None
     is_sorted: bool = False
+    box_unit: str | None = None
 
 
 def check_record(record: PageRecord, width: int, height: int) -> tuple[PageRecord, int]:
@@ -97,6 +105,7 @@ def check_record(record: PageRecord, width: int, height: int) -> tuple[PageRecor
         prompt=None if record.prompt is None else _check_tagged_text(record.prompt, "prompt"),
         target=None if record.target is None else _check_target(record.target),
         page_size=None,
+        box_unit=None,
     )
     return checked, clamped
 
@@ -125,23 +134,59 @@ def _without(record: PageRecord, left_out: Container[int]) -> PageRecord:
 
 
 def _scaled(record: PageRecord, width: int, height: int) -> list:
-    """The record's boxes in pixels of the image of `width` x `height`; as they are where they were drawn on it.
+    """The record's boxes in pixels of the image of `width` x `height`; as they are where they are so already.
 
-    Raises `RecordError` where the page that they were drawn on has another shape: it is turned, or another page.
+    Raises `RecordError` where the page that they were drawn on has another shape: it is turned, or another page; and
+    where boxes of no unit must be shares of the page.
     """
-    if record.page_size is None:
+    drawn = width, height
+    if record.page_size is not None:
+        drawn = _drawn_size(record, width, height)
+    if record.box_unit is None:
+        _refuse_shares(record.bboxes, *drawn)
+    elif side := BOX_UNITS[record.box_unit]:
+        drawn = side, side
+    if drawn == (width, height):
         return record.bboxes
+    _check_numbers(record.bboxes)
+    ratios = list(zip((width, height) * 2, drawn * 2))
+    return [[value * side / drawn for value, (side, drawn) in zip(box, ratios, strict=True)] for box in record.bboxes]
+
+
+def _drawn_size(record: PageRecord, width: int, height: int) -> tuple[float, float]:
+    """The size of the page that was drawn on, which must have the image's shape."""
     drawn_width, drawn_height = (_side(value) for value in record.page_size)
     stretch = (width / drawn_width) / (height / drawn_height)
     if abs(stretch - 1) > SHAPE_TOLERANCE:
         turned = "; it is turned" if abs(stretch * (drawn_width / drawn_height) ** 2 - 1) <= SHAPE_TOLERANCE else ""
         drawn = f"{drawn_width:g}x{drawn_height:g}"
         raise RecordError(f"boxes were drawn on a page of {drawn}, the image has {width}x{height} pixels{turned}")
-    if (drawn_width, drawn_height) == (width, height):
-        return record.bboxes
-    sides = (width / drawn_width, height / drawn_height) * 2
-    _check_numbers(record.bboxes)
-    return [[value * side for value, side in zip(box, sides, strict=True)] for box in record.bboxes]
+    return drawn_width, drawn_height
+
+
+def _refuse_shares(bboxes: list, width: float, height: float) -> None:
+    """`RecordError` where all boxes of the page lie within 0 and 1: no page is annotated in its first pixel alone."""
+    if min(width, height) > 1 and all(map(_is_share, bboxes)) and any(box[0] < box[2] for box in bboxes):
+        page = f"the page of {width:g}x{height:g} pixels"
+        how = "build with --box_unit relative, or with --box_unit pixel where they are pixels"
+        raise RecordError(f"all bboxes are within 0 and 1, such as {shown(bboxes[0])}: shares of {page}? {how}")
+
+
+def fits_unit(bboxes: list[list[float]], width: int, height: int, unit: str) -> bool:
+    """Whether boxes in pixels stay within a corner of a large page, where boxes in `unit` would be if taken for pixels.
+
+    Of one page that says little, of every page of a dataset it says that they are hardly pixels.
+    """
+    side = BOX_UNITS[unit]
+    return min(width, height) > _LARGE * side and max(map(max, bboxes)) <= side
+
+
+def _is_share(box: Any) -> bool:
+    return (
+        isinstance(box, list)
+        and len(box) == 4
+        and all(type(value) in (int, float) and abs(value) <= 1 + OUTSIDE_TOLERANCE for value in box)
+    )
 
 
 def _side(value: Any) -> float:

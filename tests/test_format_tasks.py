@@ -1,0 +1,133 @@
+"""Which tasks the pages of each format train, as the README's table says."""
+
+import json
+import re
+
+import pytest
+
+from data_scripts.formats import FORMATS
+from helpers.format_folders import build, write_images
+from helpers.xml_pages import alto, place
+from ocr2_hf.data.tasks import PROMPTS, suits
+
+SIDES = {"width": 60, "height": 40}
+TABLE = "<table><tr><td>1</td></tr></table>"
+PAGE = "http://schema.primaresearch.org/PAGE/gts/pagecontent/2019-07-15"
+PLAIN = {"text": "Word", "bboxes": [[5, 5, 50, 20]], "labels": ["text"], "image": "a.png"}
+CHAT = {"messages": [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}], "images": ["a.png"]}
+REGIONS = [
+    {"label": "text", "box": [5, 5, 50, 20], "text": "Word"},
+    {"label": "table", "box": [5, 21, 50, 30], "text": TABLE},
+]
+READ = {"file": "a.png", "page": 1, "regions": REGIONS, "text": f"Word\n\n{TABLE}"} | SIDES
+BLOCKS = [
+    {"category_type": "text_block", "poly": [5, 5, 50, 5, 50, 20, 5, 20], "order": 1, "text": "Word"},
+    {"category_type": "table", "poly": [5, 21, 50, 21, 50, 30, 5, 30], "order": 2, "html": TABLE},
+]
+COCO = {
+    "annotations": [{"image_id": 1, "category_id": 1, "bbox": [5, 5, 9, 9]}],
+    "categories": [{"id": 1, "name": "x"}],
+}
+CELLS = {
+    "structure": {"tokens": ["<tr>", "<td>", "</td>", "</tr>"]},
+    "cells": [{"tokens": ["1"], "bbox": [5, 5, 9, 9]}],
+}
+SHAPE = {"x": 10, "y": 10, "width": 50, "height": 20}
+COORDS = '<Coords points="5,5 50,5 50,20 5,20"/>'
+REGION = f"<TextRegion>{COORDS}<TextEquiv><Unicode>Word</Unicode></TextEquiv></TextRegion>"
+WORD = f'<TextLine {place(5, 5, 45, 15)}><String CONTENT="Word" {place(5, 5, 45, 15)}/></TextLine>'
+BLOCK = f"<TextBlock {place(5, 5, 45, 15)}>{WORD}</TextBlock>"
+OCR_LINE = '<span class="ocr_line" title="bbox 5 5 50 20">Word</span>'
+
+
+def task(text):
+    """A task of Label Studio with one region of this text."""
+    shape = {"id": "r", "type": "rectanglelabels", "value": SHAPE | {"rectanglelabels": ["table"]}}
+    written = {"id": "r", "type": "textarea", "value": {"text": [text]}}
+    results = [shape | {"original_width": 60, "original_height": 40}, written]
+    return {"data": {"image": "a.png"}, "annotations": [{"result": results}]}
+
+
+def cvat(text):
+    attribute = f'<attribute name="text">{text}</attribute>' if text else ""
+    box = f'<box label="text" xtl="5" ytl="5" xbr="50" ybr="20">{attribute}</box>'
+    return f'<annotations><image name="a.png" width="60" height="40">{box}</image></annotations>'
+
+
+# Format -> [(files of one page, options of the build, tasks that it trains)].
+EVERY = {
+    "json": [
+        ({"a.json": PLAIN}, (), "ocr markdown"),
+        ({"a.json": PLAIN | {"texts": ["Word"]}}, (), "ocr markdown locate"),
+        ({"a.json": PLAIN | {"texts": [TABLE], "labels": ["table"]}}, (), "ocr markdown locate table"),
+        ({"a.json": PLAIN | {"text": "", "bboxes": [], "labels": [], "prompt": "Q", "target": "A"}}, (), "custom"),
+    ],
+    "jsonl": [
+        ({"a.jsonl": PLAIN | {"texts": ["Word"]}}, (), "ocr markdown locate"),
+        ({"a.jsonl": CHAT}, (), "custom"),
+    ],
+    "ocr2": [({"a.json": {"file": "a.png", "pages": [READ]}}, (), "ocr markdown locate table")],
+    "alto": [
+        ({"a.xml": alto(BLOCK, size='WIDTH="60" HEIGHT="40"')}, (), "ocr markdown locate"),
+    ],
+    "page": [
+        (
+            {"a.xml": f'<PcGts xmlns="{PAGE}"><Page imageWidth="60" imageHeight="40">{REGION}</Page></PcGts>'},
+            (),
+            "ocr markdown locate",
+        )
+    ],
+    "hocr": [({"a.html": f"<html><div class='ocr_page'>{OCR_LINE}</div></html>"}, (), "ocr markdown locate")],
+    "coco": [({"a.json": {"images": [{"id": 1, "file_name": "a.png"} | SIDES]} | COCO}, (), "markdown")],
+    "pubtabnet": [
+        ({"a.jsonl": {"filename": "a.png", "html": CELLS}}, (), "ocr markdown locate"),
+        ({"a.jsonl": {"filename": "a.png", "html": CELLS}}, ("--level", "region"), "ocr markdown locate table"),
+    ],
+    "sroie": [
+        ({"a.txt": "5,5,50,5,50,20,5,20,Word\n"}, (), "ocr markdown locate"),
+        ({"a.txt": "5,5,50,5,50,20,5,20,Word\n", "a.json": {"total": "9"}}, (), "ocr markdown locate custom"),
+    ],
+    "omnidocbench": [
+        (
+            {"a.json": [{"layout_dets": BLOCKS, "page_info": {"image_path": "a.png"} | SIDES}]},
+            (),
+            "ocr markdown locate table",
+        )
+    ],
+    "label_studio": [
+        ({"a.json": [task("Word")]}, (), "ocr markdown locate"),
+        ({"a.json": [task(TABLE)]}, (), "ocr markdown locate table"),
+    ],
+    "cvat": [
+        ({"a.xml": cvat("Word")}, (), "ocr markdown locate"),
+        ({"a.xml": cvat("")}, (), "markdown"),
+    ],
+}
+
+
+@pytest.fixture
+def rows_of_readme(repo):
+    """Format -> the tasks in its row of the README's table."""
+    table = re.findall(r"^\| `(\w+)` \|.*\|([^|]*)\|$", (repo / "data_scripts/README.md").read_text(), re.MULTILINE)
+    return {format: set(re.findall(r"`(\w+)`", tasks)) & set(PROMPTS) for format, tasks in table if format in FORMATS}
+
+
+def test_the_readme_says_of_every_format_which_tasks_it_trains(rows_of_readme):
+    assert set(rows_of_readme) == set(EVERY) == set(FORMATS)
+    for format, cases in EVERY.items():
+        trained = {task for _, _, tasks in cases for task in tasks.split()}
+        if format == "jsonl":
+            trained |= rows_of_readme["json"]
+            rows_of_readme[format] |= rows_of_readme["json"]
+        assert rows_of_readme[format] == trained, format
+
+
+@pytest.mark.parametrize(("format", "case"), [(format, case) for format, cases in EVERY.items() for case in cases])
+def test_pages_of_a_format_suit_these_tasks_and_no_others(tmp_path, datasets_cache, format, case):
+    files, options, tasks = case
+    folder = write_images(tmp_path / "pages", "a.png")
+    for name, content in files.items():
+        text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
+        (folder / name).write_text(text, encoding="utf-8")
+    (row,) = build("tasks", folder, "--format", format, *options)
+    assert {task for task in PROMPTS if suits(task, row)} == set(tasks.split())
