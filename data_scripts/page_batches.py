@@ -1,8 +1,8 @@
 """Checked pages as Arrow tables with their images embedded, and the account of what was checked.
 
 The image files of a batch are read into one buffer, where they are checked and from where they are written:
-no file is read twice or copied. A batch is bounded in bytes, so memory does not grow with the size of the
-pages.
+no file is read twice or copied. A batch is bounded in bytes, so memory does not grow with the number of pages; a page
+larger than that is a batch of its own.
 """
 
 import json

@@ -7,6 +7,7 @@ import io
 import struct
 import zlib
 
+import pyarrow as pa
 from PIL import Image
 
 from ocr2_hf.document.page_files import PDF_SUFFIX, check_size, explained, is_pdf, is_turned, list_pages, page_frames
@@ -129,7 +130,7 @@ def _is_cut_off(image: Image.Image, data: memoryview) -> bool:
 
 def _open(data: memoryview) -> Image.Image:
     with explained(f"image is not opened as one of {', '.join(_FORMATS)}"):
-        return Image.open(io.BytesIO(data), formats=_FORMATS)
+        return Image.open(pa.BufferReader(data), formats=_FORMATS)  # BytesIO would copy the page
 
 
 def draw_page(path: str, number: int | None) -> bytes | None:
