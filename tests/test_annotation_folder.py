@@ -34,7 +34,9 @@ def read_all(folder, **limits):
     return list(read_batches(json_format.list_pages(tree, tree), "train", PageOptions()))
 
 
-@pytest.mark.parametrize("suffix", [".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif", ".PNG"])
+@pytest.mark.parametrize(
+    "suffix", [".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif", ".PNG", ".jp2", ".j2k"]
+)
 def test_an_annotation_pairs_with_the_image_of_its_name(tmp_path, suffix):
     write_page(tmp_path, "a.b", suffix=suffix, prompt="Read.", target="{}")
     record = read_one(tmp_path)
@@ -105,6 +107,12 @@ def test_a_broken_annotation_is_refused_with_the_reason(tmp_path, content, messa
     path = write_page(tmp_path, "a")
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(RecordError, match=message):
+        read_one(tmp_path)
+
+
+def test_an_image_that_is_not_read_is_named(tmp_path):
+    write_page(tmp_path, "a", b"any", ".heic")
+    with pytest.raises(RecordError, match=r"image 'a\.heic' is none of \.png .*: convert it"):
         read_one(tmp_path)
 
 
@@ -210,6 +218,7 @@ def test_reports_of_several_processes_add_up(tmp_path):
             write_report(tmp_path / "reports", report)
     total = read_reports(tmp_path / "reports")["train"]
     assert (total.pages, total.regions, [reject["id"] for reject in total.rejects]) == (3, 3, ["p002"])
+
 
 def large_pages(folder, count):
     """`count` pages that are one grey A4 scan of noise at 600 dpi: 33 MiB each, and linked, so that they are cheap."""
