@@ -194,4 +194,5 @@ def _summary(splits: list[str], report: dict[str, BuildReport]) -> dict[str, Any
         "rejected": sum(len(part.rejects) for part in report.values()),
         "clamped": sum(part.clamped for part in report.values()),
         "overlong": sum(part.overlong for part in report.values()),
+        "odd": dict(sorted(file for part in report.values() for file in part.odd.items())),
     }

@@ -23,7 +23,7 @@ from data_scripts.formats.format import ListedPage
 from data_scripts.page_image import MAX_BYTES, check_image, draw_page
 from ocr2_hf.data.load import FEATURES
 from ocr2_hf.document.atomic_files import write_whole
-from ocr2_hf.document.page_files import SEVERAL_PAGES
+from ocr2_hf.document.page_files import SEVERAL_PAGES, noticed
 from ocr2_hf.document.records import PageRecord, RecordError, check_record
 from ocr2_hf.errors import WorkError
 
@@ -44,6 +44,7 @@ class BuildReport:
     clamped: int = 0
     overlong: int = 0  # pages longer than the context, which can be split
     rejects: list[dict[str, str]] = field(default_factory=list)  # {id, file, reason}
+    odd: dict[str, str] = field(default_factory=dict)  # image file -> what is odd about it, though it is read
 
     def reject(self, page: ListedPage, reason: Exception) -> None:
         """Add a rejected page."""
@@ -52,12 +53,14 @@ class BuildReport:
 
 @dataclass
 class _Item:
-    """A page whose image is to be read; `size` in bytes. `image` is the page as PNG where it is drawn beforehand."""
+    """A page whose image is to be read; `size` in bytes. `image` is the page as PNG where it is drawn beforehand; `odd`
+    is what Pillow warns of."""
 
     page: ListedPage
     record: PageRecord
     size: int
-    image: bytes | None = None
+    odd: list[str]
+    image: bytes | None
 
 
 def read_batches(pages: list[ListedPage], split: str, options: PageOptions) -> Iterator[tuple[pa.Table, BuildReport]]:
@@ -83,9 +86,11 @@ def read_batches(pages: list[ListedPage], split: str, options: PageOptions) -> I
 
 
 def _item(page: ListedPage, record: PageRecord) -> _Item:
-    path = record.image_path
-    image = draw_page(path, record.page_number) if path.lower().endswith(SEVERAL_PAGES) else None
-    return _Item(page, record, _file_size(path) if image is None else len(image), image)
+    path, image, odd = record.image_path, None, []
+    if path.lower().endswith(SEVERAL_PAGES):
+        with noticed(odd):
+            image = draw_page(path, record.page_number)
+    return _Item(page, record, _file_size(path) if image is None else len(image), odd, image)
 
 
 def _file_size(path: str) -> int:
@@ -110,7 +115,8 @@ def _read_images(batch: list[_Item], report: BuildReport, full: bool, lengths: "
                 _read_into(place, item.record.image_path)
             else:
                 place[:] = item.image
-            width, height = check_image(place, full)
+            with noticed(item.odd):
+                width, height = check_image(place, full)
             record, clamped = check_record(item.record, width, height)
             is_overlong = lengths is not None and lengths.is_over(record, width, height)
         except (RecordError, WorkError) as error:
@@ -118,6 +124,8 @@ def _read_images(batch: list[_Item], report: BuildReport, full: bool, lengths: "
             continue
         offsets.append(offsets[-1] + item.size)
         rows.append(vars(record) | {"width": width, "height": height})
+        if item.odd:
+            report.odd[item.record.image_path] = "; ".join(item.odd)
         report.clamped += clamped
         report.overlong += is_overlong
         report.regions += len(record.bboxes)
@@ -186,6 +194,7 @@ def read_reports(folder: str) -> dict[str, BuildReport]:
         total = totals.setdefault(part.split, BuildReport(part.split))
         for name in ("pages", "regions", "clamped", "overlong", "rejects"):
             setattr(total, name, getattr(total, name) + getattr(part, name))
+        total.odd |= part.odd
     for total in totals.values():
         total.rejects.sort(key=lambda reject: reject["id"])
     return totals

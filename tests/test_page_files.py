@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from data_scripts import build_plan, page_image
 from data_scripts.formats import images
 from helpers.commands import ROOT
-from helpers.page_folders import LOCKED_PDF, turned, write_tiff
+from helpers.page_folders import LOCKED_PDF, deep_tiff, turned, write_tiff
 from ocr2_hf.document import page_files as pages
 from ocr2_hf.document.page_files import is_pdf, list_pages, to_rgb
 from ocr2_hf.errors import UsageError, WorkError
@@ -64,16 +64,6 @@ def test_transparent_parts_are_white(mode):
 def test_sixteen_bit_grey_keeps_its_shades(tmp_path):
     Image.fromarray(np.array([[0, 32768, 65535]], dtype=np.uint16)).save(tmp_path / "page.png")
     assert np.asarray(only_page(tmp_path / "page.png"))[0, :, 0].tolist() == [0, 128, 255]
-
-
-def deep_tiff(values: np.ndarray, photometric: int = 1) -> bytes:
-    """An uncompressed TIFF of one row of grey; `values` [N] of any type, `photometric` 0 where white is 0."""
-    data, kind = values.tobytes(), {"u": 1, "i": 2, "f": 3}[values.dtype.kind]
-    short = {258: values.itemsize * 8, 259: 1, 262: photometric, 277: 1, 339: kind}
-    long = {256: len(values), 257: 1, 273: 8, 278: 1, 279: len(data)}
-    tags = [struct.pack("<HHLHH", tag, 3, 1, value, 0) for tag, value in short.items()]
-    tags += [struct.pack("<HHLL", tag, 4, 1, value) for tag, value in long.items()]
-    return struct.pack("<2sHL", b"II", 42, 8 + len(data)) + data + b"".join([b"\n\0", *sorted(tags), bytes(4)])
 
 
 SHADES = np.linspace(0, 1, 5)

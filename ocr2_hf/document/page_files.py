@@ -40,7 +40,13 @@ Pages = str | Iterable[int]
 _TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 _NEW_SUBFILE_TYPE = 254  # a TIFF's tag for what a frame is; bits, by the TIFF 6.0 specification
 _REDUCED, _MASK = 1, 4
+_PILLOW = r"PIL\."  # the modules of Pillow
 _SCALABLE = ("L", "LA", "RGB", "RGBA", "CMYK", "YCbCr")  # modes whose pixels can be averaged as they are
+
+# Pillow warns of oddities and of large pages without naming the file, each time that it is opened. A build names odd
+# files (`noticed`), and our own limit decides, not Pillow's warning at half of its. What -W says comes first.
+for _category in (UserWarning, Image.DecompressionBombWarning):
+    warnings.filterwarnings("ignore", category=_category, module=_PILLOW, append=True)
 
 
 @dataclass(frozen=True)
@@ -232,6 +238,16 @@ def check_size(width: float, height: float) -> None:
         raise ValueError(f"{width:.0f} x {height:.0f} is more than {MAX_PIXELS:,} pixels: scale it down")
     if max(width, height) > MAX_RATIO * min(width, height):
         raise ValueError(f"{width:.0f} x {height:.0f} is no page: one side is more than {MAX_RATIO} times the other")
+
+
+@contextmanager
+def noticed(odd: list[str]) -> Iterator[None]:
+    """Add to `odd` what Pillow warns of while it reads a file, each warning once."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        yield
+    messages = (" ".join(str(warning.message).split()) for warning in caught)
+    odd += dict.fromkeys(message for message in messages if message not in odd)
 
 
 @contextmanager
