@@ -17,6 +17,8 @@ from data_scripts.formats.format import ListedPage
 from data_scripts.page_batches import has_rejects, read_batches, write_report
 from ocr2_hf.data.load import FEATURES
 
+_EMPTY = FEATURES.arrow_schema.empty_table()
+
 
 @dataclass
 class AnnotationFolderConfig(datasets.BuilderConfig):
@@ -53,3 +55,6 @@ class AnnotationFolder(datasets.ArrowBasedBuilder):
                 return
             if table.num_rows:
                 yield Key(0, number), table
+            if table.num_rows == 1:
+                # `datasets` gathers tables of one row up to a thousand, however large, until another table comes.
+                yield Key(0, number), _EMPTY

@@ -24,6 +24,8 @@ from data_scripts.record_order import ORDERS
 from ocr2_hf.document.records import BOX_UNITS
 from ocr2_hf.errors import WorkError, run_command
 
+SHOWN_ODD = 20
+
 
 def main(argv: list[str] | None = None, prog: str | None = None) -> int:
     """Build, print the summary, and push where that is asked for; `prog` is what --help calls the program.
@@ -151,8 +153,19 @@ def print_summary(name: str, state: str, folder: Path) -> None:
     if summary["overlong"]:
         print(f"{'overlong':<12}{summary['overlong']:>9}   over the context: split or dropped in training (overlong)")
     print(f"split by {RULES[summary['split_by']]}")
+    _print_odd(summary["odd"], folder)
     print(f"rejected pages and reasons: {folder / 'rejects.jsonl'}")
     print(f'load it with: ocr2_hf.load_dataset("{name}")')
+
+
+def _print_odd(files: dict[str, str], folder: Path) -> None:
+    """Image files that are read though something is odd about them, each once."""
+    if files:
+        print(f"{'odd files':<12}{len(files):>9}   read, but Pillow warns of them")
+    for file, warning in list(files.items())[:SHOWN_ODD]:
+        print(f"  {file}: {warning}")
+    if len(files) > SHOWN_ODD:
+        print(f"  and {len(files) - SHOWN_ODD} more: see {folder / 'summary.json'}")
 
 
 if __name__ == "__main__":

@@ -225,4 +225,5 @@ def _summary(plan: BuildPlan, report: dict[str, BuildReport]) -> dict[str, Any]:
             "pages": sum(part.pages_without_text for part in report.values()),
             "regions": sum(part.regions_without_text for part in report.values()),
         },
+        "odd": dict(sorted(file for part in report.values() for file in part.odd.items())),
     }

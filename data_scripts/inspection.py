@@ -15,7 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from data_scripts.duplicates import Pair, near_duplicates
+from data_scripts.duplicates import ALIKE, COPY, FORM, Pair, near_duplicates
 from data_scripts.file_tree import file_name
 from data_scripts.reading_order import is_right_to_left, upward_steps
 from data_scripts.token_lengths import TokenLengths
@@ -29,6 +29,9 @@ SHOWN_LABELS, SHOWN_PAIRS = 30, 5
 _QUANTILES = (0.5, 0.95)
 _COLORS = {"train": BLUE, "validation": ORANGE, "test": GREEN}
 _BINS = 30
+_PAIRS = {COPY: "near_duplicates", FORM: "forms_filled_in_twice", ALIKE: "alike_without_text"}  # kind -> summary.json
+_MEANINGS = """text: the share of the characters of both pages that they have in common, in order
+look: how alike thumbnails of the two are, 1 is the same; pages of one form are above 0.97 too"""
 
 
 @dataclass
@@ -96,7 +99,8 @@ def inspect(splits: dict[str, Dataset], lengths: TokenLengths, tokenizer: str, a
     out = args.output_dir
     parts = {name: part.as_dict(lengths.context) for name, part in counts.items()}
     settings = {"dataset": args.name, "tokenizer": tokenizer, "context": lengths.context}
-    write_json(out / "summary.json", settings | {"splits": parts, "near_duplicates": len(pairs)})
+    found = {key: sum(pair.kind == kind for pair in pairs) for kind, key in _PAIRS.items()}
+    write_json(out / "summary.json", settings | {"splits": parts} | found)
     write_whole(out / "duplicates.jsonl", "".join(json.dumps(asdict(pair)) + "\n" for pair in pairs))
     _draw_histograms(counts, lengths.context, tokenizer, out / "lengths.png")
     for name, dataset in splits.items():
@@ -142,13 +146,27 @@ def _print_tables(counts: Mapping[str, SplitCounts], context: int) -> None:
 def _print_pairs(pairs: list[Pair], splits: int, path: Path) -> None:
     if splits < 2:
         return
-    print(f"\nnear-duplicate pages across splits: {len(pairs)}" + (f", listed in {path}" if pairs else ""))
+    kinds = {kind: [pair for pair in pairs if pair.kind == kind] for kind in _PAIRS}
+    copies, forms, alike = kinds.values()
+    print(f"\nnear-duplicate pages across splits: {len(copies)}" + (f", listed in {path}" if pairs else ""))
+    _print_some(copies)
+    if copies:
+        print("keep the pages of one document in one split: ocr2 build --group_by, or remove the copies")
+    if alike:
+        print(f"pairs alike in look, with too little text to tell a copy from a form: {len(alike)}; look at them")
+        _print_some(alike)
+    if forms:
+        print(f"pairs of one form, filled in differently (no copies): {len(forms)}")
+        _print_some(forms)
+    if pairs:
+        print(_MEANINGS)
+
+
+def _print_some(pairs: list[Pair]) -> None:
     for pair in pairs[:SHOWN_PAIRS]:
         text = "" if pair.text is None else f"text {pair.text:.0%}, "
         pages = f"{pair.first_split} {pair.first_id} | {pair.second_split} {pair.second_id}"
         print(f"  {pages}: {text}look {pair.look:.2f}")
-    if pairs:
-        print("keep the pages of one document in one split: ocr2 build --group_by, or remove the copies")
 
 
 def _draw_histograms(counts: Mapping[str, SplitCounts], context: int, tokenizer: str, path: Path) -> None:

@@ -1,8 +1,8 @@
 """Checked pages as Arrow tables with their images embedded, and the account of what was checked.
 
 The image files of a batch are read into one buffer, where they are checked and from where they are written:
-no file is read twice or copied. A batch is bounded in bytes, so memory does not grow with the size of the
-pages.
+no file is read twice or copied. A batch is bounded in bytes, so memory does not grow with the number of pages; a page
+larger than that is a batch of its own.
 """
 
 import json
@@ -24,7 +24,7 @@ from data_scripts.page_image import MAX_BYTES, check_image, draw_page
 from ocr2_hf.data.load import FEATURES
 from ocr2_hf.data.tasks import is_silent, regions_without_text
 from ocr2_hf.document.atomic_files import write_whole
-from ocr2_hf.document.page_files import SEVERAL_PAGES
+from ocr2_hf.document.page_files import SEVERAL_PAGES, noticed
 from ocr2_hf.document.records import PageRecord, RecordError, check_and_drop, check_record, fits_unit
 from ocr2_hf.errors import WorkError
 
@@ -53,6 +53,7 @@ class BuildReport:
     dropped: list[dict[str, str]] = field(default_factory=list)  # likewise, a line a box
     upward: list[dict[str, str]] = field(default_factory=list)  # likewise, pages whose lines go up
     sorted: int = 0  # pages that were put in another order
+    odd: dict[str, str] = field(default_factory=dict)  # image file -> what is odd about it, though it is read
 
     def reject(self, page: ListedPage, reason: Exception) -> None:
         """Add a rejected page."""
@@ -65,12 +66,14 @@ def _told(page: ListedPage, reason: str) -> dict[str, str]:
 
 @dataclass
 class _Item:
-    """A page whose image is to be read; `size` in bytes. `image` is the page as PNG where it is drawn beforehand."""
+    """A page whose image is to be read; `size` in bytes. `image` is the page as PNG where it is drawn beforehand; `odd`
+    is what Pillow warns of."""
 
     page: ListedPage
     record: PageRecord
     size: int
-    image: bytes | None = None
+    odd: list[str]
+    image: bytes | None
 
 
 def read_batches(pages: list[ListedPage], split: str, options: PageOptions) -> Iterator[tuple[pa.Table, BuildReport]]:
@@ -96,9 +99,11 @@ def read_batches(pages: list[ListedPage], split: str, options: PageOptions) -> I
 
 
 def _item(page: ListedPage, record: PageRecord) -> _Item:
-    path = record.image_path
-    image = draw_page(path, record.page_number) if path.lower().endswith(SEVERAL_PAGES) else None
-    return _Item(page, record, _file_size(path) if image is None else len(image), image)
+    path, image, odd = record.image_path, None, []
+    if path.lower().endswith(SEVERAL_PAGES):
+        with noticed(odd):
+            image = draw_page(path, record.page_number)
+    return _Item(page, record, _file_size(path) if image is None else len(image), odd, image)
 
 
 def _file_size(path: str) -> int:
@@ -125,7 +130,8 @@ def _read_images(
                 _read_into(place, item.record.image_path)
             else:
                 place[:] = item.image
-            width, height = check_image(place, options.full_check)
+            with noticed(item.odd):
+                width, height = check_image(place, options.full_check)
             record, clamped, dropped = _check(item.record, width, height, options.bad_boxes)
             is_overlong = lengths is not None and lengths.is_over(record, width, height)
         except (RecordError, WorkError) as error:
@@ -133,6 +139,8 @@ def _read_images(
             continue
         offsets.append(offsets[-1] + item.size)
         rows.append(vars(record) | {"width": width, "height": height})
+        if item.odd:
+            report.odd[item.record.image_path] = "; ".join(item.odd)
         report.clamped += clamped
         report.upward += [_told(item.page, record.upward)] if record.upward else []
         report.sorted += record.is_sorted
@@ -214,8 +222,9 @@ def read_reports(folder: str) -> dict[str, BuildReport]:
     for path in sorted(Path(folder).iterdir()):
         part = BuildReport(**json.loads(path.read_text()))
         total = totals.setdefault(part.split, BuildReport(part.split))
-        for name in asdict(part).keys() - {"split"}:
+        for name in asdict(part).keys() - {"split", "odd"}:
             setattr(total, name, getattr(total, name) + getattr(part, name))
+        total.odd |= part.odd
     for total in totals.values():
         for rows in (total.rejects, total.dropped, total.upward):
             rows.sort(key=lambda row: row["id"])

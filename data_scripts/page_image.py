@@ -7,6 +7,7 @@ import io
 import struct
 import zlib
 
+import pyarrow as pa
 from PIL import Image
 
 from ocr2_hf.document.page_files import PDF_SUFFIX, check_size, explained, is_pdf, is_turned, list_pages, page_frames
@@ -16,9 +17,10 @@ MAX_BYTES = 256 * 2**20
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8"
+_JPEG_END = b"\xff\xd9"  # of JPEG 2000 too
 _PNG_METADATA = (b"Raw profile type", b"XML:com.adobe.xmp")  # keywords of text chunks that may hold EXIF or XMP
 _FRAME_MARKERS = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF")
+_FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "JPEG2000")
 _DECODED = ("BMP", "GIF")  # they have no checksum, and no end that every program writes
 _TIFF_BLOCKS = ((273, 279), (324, 325))  # tags of (offsets, byte counts) of strips, of tiles
 _EXAMPLES = {"PDF": "doc.pdf#page=3", "TIFF": "scan.tif#page=2"}
@@ -27,8 +29,8 @@ _EXAMPLES = {"PDF": "doc.pdf#page=3", "TIFF": "scan.tif#page=2"}
 def check_image(data: memoryview, full: bool = False) -> tuple[int, int]:
     """(width, height) in pixels as displayed, that is after EXIF rotation, of the image file in `data`.
 
-    PNG is checked by the CRC of every chunk, JPEG by its frame header and end marker, TIFF and WebP by Pillow and the
-    extent of their data. BMP and GIF are decoded, with `full` every file. Raises `WorkError` with the reason.
+    PNG is checked by the CRC of every chunk, JPEG by its frame header and end marker, TIFF, WebP, JPEG 2000 by Pillow
+    and the extent of their data. BMP and GIF are decoded, with `full` every file. Raises `WorkError` with the reason.
     """
     if not len(data):
         raise WorkError("image file is empty")
@@ -96,10 +98,14 @@ def _check_jpeg(data: memoryview) -> tuple[int, int, bool]:
         has_metadata |= marker == 0xE1  # APP1: EXIF or XMP
         position += 2 + struct.unpack_from(">H", data, position + 2)[0]
     height, width = struct.unpack_from(">HH", data, position + 5)
-    # The end marker cannot occur inside compressed pixels; cameras may append data after it.
-    if b"\xff\xd9" not in bytes(data[-64:]) and b"\xff\xd9" not in bytes(data[position:]):
+    if not _has_end(data, position):
         raise WorkError(f"JPEG is cut off after {len(data)} bytes: no end marker")
     return width, height, has_metadata
+
+
+def _has_end(data: memoryview, start: int) -> bool:
+    """Is there an end marker of a JPEG? It cannot occur inside compressed pixels; cameras may append data after it."""
+    return any(_JPEG_END in bytes(part) for part in (data[-64:], data[start:]))
 
 
 def _check_other(data: memoryview) -> tuple[int, int]:
@@ -121,6 +127,8 @@ def _is_cut_off(image: Image.Image, data: memoryview) -> bool:
     """Do the pixels end after the file? `verify` does not look."""
     if image.format == "WEBP":
         return struct.unpack_from("<I", data, 4)[0] + 8 > len(data)
+    if image.format == "JPEG2000":
+        return not _has_end(data, 0)
     if image.format != "TIFF":
         return False
     blocks = [zip(image.tag_v2.get(a, ()), image.tag_v2.get(b, ()), strict=False) for a, b in _TIFF_BLOCKS]
@@ -129,7 +137,7 @@ def _is_cut_off(image: Image.Image, data: memoryview) -> bool:
 
 def _open(data: memoryview) -> Image.Image:
     with explained(f"image is not opened as one of {', '.join(_FORMATS)}"):
-        return Image.open(io.BytesIO(data), formats=_FORMATS)
+        return Image.open(pa.BufferReader(data), formats=_FORMATS)  # BytesIO would copy the page
 
 
 def draw_page(path: str, number: int | None) -> bytes | None:

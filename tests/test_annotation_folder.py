@@ -4,16 +4,21 @@ import json
 import os
 import unicodedata
 
+import numpy as np
 import pytest
+from datasets import Image as Undecoded
+from PIL import Image
 
 from data_scripts import page_batches
+from data_scripts.bench_build import build_pages, fresh
+from data_scripts.build_dataset import main as build
 from data_scripts.build_plan import PageOptions
 from data_scripts.file_tree import list_files
 from data_scripts.formats import choose_format
 from data_scripts.formats import json as json_format
 from data_scripts.page_batches import read_batches, read_reports, write_report
 from helpers.page_folders import image_bytes, write_page, write_pages
-from ocr2_hf.data.load import FEATURES
+from ocr2_hf.data.load import FEATURES, load_dataset
 from ocr2_hf.document.records import RecordError
 from ocr2_hf.errors import WorkError
 
@@ -29,7 +34,9 @@ def read_all(folder, **limits):
     return list(read_batches(json_format.list_pages(tree, tree), "train", PageOptions()))
 
 
-@pytest.mark.parametrize("suffix", [".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif", ".PNG"])
+@pytest.mark.parametrize(
+    "suffix", [".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif", ".PNG", ".jp2", ".j2k"]
+)
 def test_an_annotation_pairs_with_the_image_of_its_name(tmp_path, suffix):
     write_page(tmp_path, "a.b", suffix=suffix, prompt="Read.", target="{}")
     record = read_one(tmp_path)
@@ -100,6 +107,12 @@ def test_a_broken_annotation_is_refused_with_the_reason(tmp_path, content, messa
     path = write_page(tmp_path, "a")
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(RecordError, match=message):
+        read_one(tmp_path)
+
+
+def test_an_image_that_is_not_read_is_named(tmp_path):
+    write_page(tmp_path, "a", b"any", ".heic")
+    with pytest.raises(RecordError, match=r"image 'a\.heic' is none of \.png .*: convert it"):
         read_one(tmp_path)
 
 
@@ -205,3 +218,33 @@ def test_reports_of_several_processes_add_up(tmp_path):
             write_report(tmp_path / "reports", report)
     total = read_reports(tmp_path / "reports")["train"]
     assert (total.pages, total.regions, [reject["id"] for reject in total.rejects]) == (3, 3, ["p002"])
+
+
+def large_pages(folder, count):
+    """`count` pages that are one grey A4 scan of noise at 600 dpi: 33 MiB each, and linked, so that they are cheap."""
+    folder.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (7016, 4960), dtype=np.uint8)
+    Image.fromarray(pixels).save(folder / "scan", "PNG", compress_level=1)
+    for number in range(count):
+        write_page(folder, f"p{number:03d}", None)
+        (folder / f"p{number:03d}.png").hardlink_to(folder / "scan")
+    assert (folder / "scan").stat().st_size > page_batches.BATCH_BYTES / 2
+    (folder / "scan").unlink()
+    return folder
+
+
+def test_memory_does_not_grow_with_large_pages(tmp_path):
+    """A batch of one page was gathered by `datasets` until there were a thousand."""
+    _, one = fresh(build_pages, large_pages(tmp_path / "one", 1), tmp_path / "cache-one", 1)
+    _, eight = fresh(build_pages, large_pages(tmp_path / "eight", 8), tmp_path / "cache-eight", 1)
+    assert eight - one < 100 * 2**20  # 500 MiB before
+
+
+@pytest.mark.slow
+def test_more_large_pages_than_one_arrow_array_holds(tmp_path, datasets_cache):
+    """They stopped with 'offset overflow while concatenating arrays'."""
+    folder = large_pages(tmp_path / "pages", 66)
+    assert build(["scans", "--annotations", str(folder), "--val", "0", "--test", "0"]) == 0
+    scans = load_dataset("scans", "train").cast_column("image", Undecoded(decode=False))
+    assert scans.num_rows == 66 and sum(len(row["bytes"]) for row in scans["image"]) > 2**31
+    assert scans[65]["image"]["bytes"] == (folder / "p065.png").read_bytes()

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import datasets
+import numpy as np
 import psutil
 import pytest
 from PIL import ExifTags, Image
@@ -14,7 +15,8 @@ from data_scripts import build_plan
 from data_scripts.build_dataset import main
 from data_scripts.file_tree import FileTree
 from data_scripts.formats import FORMATS
-from helpers.page_folders import image_bytes, run_script, start_script, write_page, write_pages
+from helpers.commands import python
+from helpers.page_folders import deep_tiff, image_bytes, run_script, start_script, write_page, write_pages
 from ocr2_hf.data.load import built_datasets, load_dataset
 from ocr2_hf.errors import UsageError, run_command
 
@@ -60,6 +62,32 @@ def test_real_letters_split_by_their_names(real_pages, datasets_cache):
             assert (row["width"], row["height"]) == (975, 1500)
             for key, value in annotation.items():
                 assert row[key] == value
+
+
+DECODE = """
+from ocr2_hf import load_dataset
+from ocr2_hf.document.page_files import to_rgb
+for row in load_dataset("letters", "train"):
+    print(row["id"], to_rgb(row["image"]).size)
+"""
+
+
+def test_an_odd_file_is_named_once_and_never_warned_of(pages):
+    """Pillow warned of it each time that it was opened, in the build and in training, and named no file."""
+    odd = deep_tiff(np.full(64, 255, np.uint8))[:-4]  # it ends before the address of the next frame
+    for name in ("a", "b"):
+        write_page(pages, name, odd, ".tif", bboxes=[[5, 0, 50, 1]])
+    write_page(pages, "c", bboxes=[[5, 0, 50, 1]])
+    built = run_script("build_dataset", "letters", "--annotations", pages, "--val", 0, "--test", 0)
+    assert (built.returncode, built.stderr.count("Warn"), built.stderr.count(".tif")) == (0, 0, 0), built.stderr
+    lines = built.stdout.splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("odd files"))
+    assert lines[start].split()[2] == "2"
+    warning = "Corrupt EXIF data. Expecting to read 4 bytes but only got 0."
+    assert lines[start + 1 : start + 3] == [f"  {pages}/{name}.tif: {warning}" for name in ("a", "b")]
+    assert built.stdout.count("Corrupt") == 2
+    read = python("-c", DECODE)
+    assert (read.stdout, read.stderr) == ("a (64, 1)\nb (64, 1)\nc (60, 40)\n", "")
 
 
 def test_an_unchanged_second_call_builds_nothing(pages, capsys):
@@ -165,7 +193,7 @@ def test_when_every_page_is_rejected_nothing_is_built(pages, capsys):
     status, error = refusal(capsys, pages, "--max_bad", 1)
     assert status == 1
     assert "all 7 pages are rejected" in error
-    assert "p0.json: no image p0 (.png .jpg .jpeg .tif .tiff .webp .bmp .gif .pdf) in" in error
+    assert "p0.json: no image p0 (.png .jpg .jpeg .tif .tiff .webp .bmp .gif .jp2 .j2k .jpf .jpx .pdf) in" in error
     assert "and 2 more" in error
 
 
@@ -180,7 +208,7 @@ def test_when_every_page_is_rejected_nothing_is_built(pages, capsys):
         ({"text": "a\u0007"}, "text has the control character U+0007 at offset 1"),
         (
             {"file": b"no image at all"},
-            "image is not opened as one of PNG, JPEG, TIFF, WEBP, BMP, GIF: not a readable image",
+            "image is not opened as one of PNG, JPEG, TIFF, WEBP, BMP, GIF, JPEG2000: not a readable image",
         ),
     ],
 )

@@ -10,7 +10,7 @@ from datasets import Dataset
 from PIL import Image, ImageDraw, ImageFilter
 
 from data_scripts.build_dataset import main as build
-from data_scripts.duplicates import near_duplicates
+from data_scripts.duplicates import ALIKE, COPY, FORM, near_duplicates
 from data_scripts.inspect_dataset import main
 from data_scripts.token_lengths import TokenLengths
 from helpers.page_folders import image_bytes, run_script, write_page
@@ -102,7 +102,57 @@ def test_the_same_text_on_another_scan_is_found_and_another_text_is_not():
 def test_a_form_filled_in_twice_is_no_duplicate():
     train = pages(("a", page_image(1), "x" * 80))
     assert found(train, pages(("b", page_image(1), "y" * 80))) == []
-    assert found(train, pages(("c", page_image(1), ""))) == [("a", "c")]
+    (pair,) = near_duplicates({"train": train, "test": pages(("c", page_image(1), ""))})
+    assert (pair.first_id, pair.second_id, pair.kind) == ("a", "c", ALIKE)
+
+
+def receipt(seed: int) -> str:
+    """A receipt of one shop: what is printed on each, and what this customer bought."""
+    rng = np.random.default_rng(seed)
+    prices, count = rng.integers(100, 900, 3) / 100, rng.integers(1, 4, 3)
+    items = [f"{WORDS[item]} {price:.2f} {n} {price * n:.2f}" for item, price, n in zip((5, 6, 8), prices, count)]
+    total = float(prices @ count)
+    return "\n".join(
+        [
+            "GROCER WAN SHENG 002043319-W\nNO. 2, JALAN TEMENGGUNG 19/9, 43200 CHERAS\nGST REG NO: 001335787520",
+            f"TAX INVOICE {rng.integers(10**6, 10**7)}\nDATE: {rng.integers(1, 29)}-03-2018",
+            *items,
+            f"TOTAL (EXCLUDING GST): {total / 1.06:.2f}\nGST PAYABLE: {total - total / 1.06:.2f}\nTOTAL: {total:.2f}",
+            "GOODS SOLD ARE NOT RETURNABLE OR EXCHANGEABLE\nTHANK YOU, PLEASE COME AGAIN",
+        ]
+    )
+
+
+def claim(name: str, town: str) -> str:
+    return f"Claim for travel expenses. I, {name}, of {town}, ask that what I paid be paid back to me within the month."
+
+
+def kinds(train: list[str], test: list[str]) -> dict[tuple[str, str], str]:
+    """The kind of each pair of pages that look the same and have these texts."""
+    rows = [
+        pages(*((f"{number}", page_image(1), text) for number, text in enumerate(texts))) for texts in (train, test)
+    ]
+    return {(pair.first_id, pair.second_id): pair.kind for pair in near_duplicates(dict(zip(("train", "test"), rows)))}
+
+
+@pytest.mark.parametrize("count", [1, 20])
+def test_receipts_of_one_shop_are_a_form_and_no_copies(count):
+    found = kinds([receipt(seed) for seed in range(count)], [receipt(100 + seed) for seed in range(count)])
+    assert len(found) == count * count and set(found.values()) == {FORM}
+
+
+def test_forms_without_numbers_are_told_by_their_names():
+    names = ["Ada Lovelace", "Karl Gauss", "Emmy Noether", "Leonhard Euler", "Sofia Kowalewski", "Pierre Fermat"]
+    towns = ["London", "Brunswick", "Erlangen", "Basel", "Moscow", "Toulouse"]
+    texts = [claim(*person) for person in zip(names, towns)]
+    assert set(kinds(texts[:3], texts[3:]).values()) == {FORM}
+
+
+def test_a_copy_among_forms_is_found_though_it_is_misread():
+    train = [receipt(seed) for seed in range(20)]
+    misread = receipt(3).replace("SHENG", "SHEMG").replace("GST PAYABLE", "G5T PAYABLE").replace("9", "g", 1)
+    found = kinds(train, [receipt(100), misread])
+    assert [pair for pair, kind in found.items() if kind == COPY] == [("3", "1")]
 
 
 def test_pages_of_one_split_are_not_compared():
@@ -137,9 +187,10 @@ def test_counts_lengths_and_duplicates_of_a_dataset(letters, capsys):
     assert train["tokens"]["median"] == sorted(length for _, length in lengths)[2]
     assert train["pages_over_context"] == 0
     (pair,) = [json.loads(line) for line in (letters / "duplicates.jsonl").read_text().splitlines()]
-    assert (pair["first_id"], pair["second_id"], pair["text"]) == ("p2", "p2", 1.0)
+    assert (pair["first_id"], pair["second_id"], pair["text"], pair["kind"]) == ("p2", "p2", 1.0, "copy")
     output = capsys.readouterr().out
-    assert "near-duplicate pages across splits: 1" in output and "train p2 | test p2" in output
+    assert "near-duplicate pages across splits: 1" in output and "train p2 | test p2: text 100%, look 1.00" in output
+    assert "text: the share of the characters" in output and "look: how alike" in output
     assert [line.split() for line in output.splitlines() if line.startswith("  title")] == [["title", "4", "2"]]
     assert Image.open(letters / "lengths.png").size[0] > 1000
 

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from data_scripts import build_plan, page_image
 from data_scripts.formats import images
 from helpers.commands import ROOT
-from helpers.page_folders import LOCKED_PDF, turned, write_tiff
+from helpers.page_folders import LOCKED_PDF, deep_tiff, turned, write_tiff
 from ocr2_hf.document import page_files as pages
 from ocr2_hf.document.page_files import is_pdf, list_pages, to_rgb
 from ocr2_hf.errors import UsageError, WorkError
@@ -22,7 +22,7 @@ def only_page(path):
     return page.load()
 
 
-@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "webp", "bmp", "gif"])
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "webp", "bmp", "gif", "jp2", "j2k"])
 def test_one_image_is_one_page(tmp_path, suffix):
     Image.new("RGB", (30, 20), "red").save(tmp_path / f"page.{suffix}")
     image = only_page(tmp_path / f"page.{suffix}")
@@ -64,6 +64,48 @@ def test_transparent_parts_are_white(mode):
 def test_sixteen_bit_grey_keeps_its_shades(tmp_path):
     Image.fromarray(np.array([[0, 32768, 65535]], dtype=np.uint16)).save(tmp_path / "page.png")
     assert np.asarray(only_page(tmp_path / "page.png"))[0, :, 0].tolist() == [0, 128, 255]
+
+
+SHADES = np.linspace(0, 1, 5)
+BLACK_TO_WHITE = [0, 64, 128, 191, 255]
+
+
+@pytest.mark.parametrize(
+    ("values", "photometric"),
+    [
+        ((SHADES * 65535).astype("<u2"), 1),
+        (((1 - SHADES) * 65535).astype("<u2"), 0),
+        (((1 - SHADES) * 4095).astype("<u2"), 0),
+        ((SHADES * 4095).astype("<u2"), 1),
+        ((SHADES * 1023).astype("<u2"), 1),
+        (SHADES.astype("<f4"), 1),
+        ((SHADES * 255).astype("<f4"), 1),
+        (np.array([-0.01, 0.25, 0.5, 0.75, 1.02], "<f4"), 1),
+        (np.array([0, 0.25, 0.5, 0.75, np.nan], "<f4"), 1),
+        ((SHADES * 32767).astype("<i2"), 1),
+        ((SHADES * 65535 - 32768).astype("<i2"), 1),
+        ((SHADES * 65535).astype("<i4"), 1),
+        ((SHADES * (2**31 - 1)).astype("<i4"), 1),
+        ((SHADES * (2**32 - 1)).astype("<u4"), 1),
+    ],
+    ids=[
+        *("16 bits", "white is 0", "12 bits, white is 0", "12 bits in 16", "10 bits in 16", "0 to 1", "floats to 255"),
+        *("overshoot", "no number", "signed, upper half", "signed", "16 bits in 32", "signed 32 bits", "32 bits"),
+    ],
+)
+def test_deep_grey_of_a_tiff_keeps_its_shades(tmp_path, values, photometric):
+    path = tmp_path / "page.tif"
+    path.write_bytes(deep_tiff(values, photometric))
+    assert np.asarray(only_page(path))[0, :, 0].tolist() == pytest.approx(BLACK_TO_WHITE, abs=1.5)
+    with Image.open(path) as image:  # as it comes from a built dataset
+        assert np.asarray(to_rgb(image))[0, :, 0].tolist() == pytest.approx(BLACK_TO_WHITE, abs=1.5)
+        assert np.asarray(only_page(image))[0, :, 0].tolist() == pytest.approx(BLACK_TO_WHITE, abs=1.5)
+
+
+def test_a_turned_page_of_deep_grey_is_upright(tmp_path):
+    grey = np.array([[0, 32768, 65535]], dtype=np.uint16)
+    Image.fromarray(grey).save(tmp_path / "page.png", exif=turned(6))
+    assert np.asarray(only_page(tmp_path / "page.png"))[:, 0, 0].tolist() == [0, 128, 255]
 
 
 def test_a_multi_page_tiff_and_an_animation(tmp_path):

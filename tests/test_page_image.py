@@ -31,7 +31,7 @@ def png_header(width: int, height: int) -> bytes:
 
 
 @pytest.mark.parametrize("full", [False, True])
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF"])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "JPEG2000"])
 def test_good_images_give_their_size(kind, full):
     assert check(image_bytes(61, 43, kind), full) == (61, 43)
 
@@ -44,7 +44,7 @@ def test_the_size_is_as_displayed_after_exif_rotation(kind, orientation):
     assert check(content) == shown.size == ((43, 61) if orientation > 4 else (61, 43))
 
 
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF"])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "JPEG2000"])
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.9, 0.99])
 def test_a_cut_off_image_is_refused(kind, share):
     content = image_bytes(200, 100, kind)
@@ -75,10 +75,13 @@ def test_pixels_that_do_not_decode_are_found_by_the_full_check_alone():
     ("content", "message"),
     [
         (b"", "image file is empty"),
-        (b"%PDF-1.7 and more", "image is not opened as one of PNG, JPEG, TIFF, WEBP, BMP, GIF: not a readable image"),
+        (
+            b"%PDF-1.7 and more",
+            "image is not opened as one of PNG, JPEG, TIFF, WEBP, BMP, GIF, JPEG2000: not a readable image",
+        ),
         (
             image_bytes(kind="PPM"),
-            "image is not opened as one of PNG, JPEG, TIFF, WEBP, BMP, GIF: not a readable image",
+            "image is not opened as one of PNG, JPEG, TIFF, WEBP, BMP, GIF, JPEG2000: not a readable image",
         ),
         (image_bytes()[:20], "cut off"),
         (png_header(60, 40) + png_chunk(b"IEND", b""), "PNG is cut off"),

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from data_scripts.file_tree import FileTree, path_ends, same_name
 from data_scripts.formats.format import ListedPage
-from ocr2_hf.document.page_files import PAGE_SUFFIXES, SEVERAL_PAGES
+from ocr2_hf.document.page_files import PAGE_SUFFIXES, SEVERAL_PAGES, UNREAD_SUFFIXES
 from ocr2_hf.document.records import RecordError, shown
 
 PAGE_MARK = "#page="
@@ -46,6 +46,9 @@ def paired_image(page: ListedPage) -> str:
     """The path of the one image that has the page's name; `RecordError` where there is none, or several."""
     if not page.images:
         suffixes = " ".join(PAGE_SUFFIXES)
+        for unread in (f"{page.id}{suffix}" for suffix in UNREAD_SUFFIXES):
+            if os.path.exists(f"{page.image_root}/{unread}"):
+                raise RecordError(f"image {unread!a} is none of {suffixes}: convert it")
         raise RecordError(f"no image {page.id} ({suffixes}) in {page.image_root}; --images names their folder")
     if len(page.images) > 1:
         raise RecordError(f"several images: {', '.join(page.images)}; keep one, or name it under the key image")

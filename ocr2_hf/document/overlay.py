@@ -1,44 +1,61 @@
 """A page with its regions drawn on it, for a person to look at: boxes, labels and reading order."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from zlib import crc32
 
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
+from ocr2_hf.document.chips import Box, ChipPlaces
+from ocr2_hf.document.dialect import CAPTION, EQUATION, IMAGES, TABLE, TABLE_CAPTION
 from ocr2_hf.document.grounding import Region
 
 # Okabe and Ito's palette without its yellow, which white paper swallows: colour-blind readers can tell these apart.
 BLUE, RED, GREEN, PINK, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
 PALETTE = (BLUE, RED, GREEN, PINK, ORANGE, SKY)
+# Those that are often on one page differ.
+_COLORS = {"text": BLUE, "title": RED, "sub_title": ORANGE, TABLE: GREEN, CAPTION: SKY, TABLE_CAPTION: SKY}
+_COLORS |= dict.fromkeys(IMAGES, PINK) | {EQUATION: GREEN}
 
 _FILL = 26  # of 255: the ink stays readable
 _SMALLEST_FONT = 9
+_TIGHT = 0.7  # of the usual font, where there is little room
 # Sides of a picture for people, in pixels: between them text can be read, and it is no heavy file.
 _SMALLEST_PICTURE, _LARGEST_PICTURE = 800, 1600
 
 
 def draw_overlay(image: Image.Image, regions: Sequence[Region]) -> Image.Image:
-    """A copy of `image` in RGB with every region's box, one colour per label, numbered in reading order.
+    """A copy of `image` in RGB with every region's box, numbered in reading order; a label has one colour everywhere.
 
-    Boxes are in pixels of the image; where they are many or small only the numbers are drawn beside them.
+    Boxes are in pixels of the image. Labels are written where there are several and room. A number that would hide
+    text is left out.
     """
     page = image.convert("RGB")
     layer = Image.new("RGBA", page.size, (0, 0, 0, 0))
     draw = ImageDraw.Draw(layer)
     line = max(1, round(max(page.size) / 600))
-    font = ImageFont.load_default(max(_SMALLEST_FONT, round(max(page.size) / 110)))
-    colors: dict[str, str] = {}
     frames = []
     for region in regions:
-        color = colors.setdefault(region.label, PALETTE[len(colors) % len(PALETTE)])
         left, top, right, bottom = map(round, region.box)
         frames.append((left - line, top - line, right + line, bottom + line))  # around the ink, not over it
         if left <= right and top <= bottom:  # what a model writes may be turned round
+            color = label_color(region.label)
             draw.rectangle(frames[-1], fill=(*ImageColor.getrgb(color), _FILL), outline=color, width=line)
-    for number, (region, frame) in enumerate(zip(regions, frames, strict=True), 1):
-        _tag(draw, f"{number} {region.label}", frame, colors[region.label], font)
+    places = ChipPlaces(page, frames)
+    has_labels = len({region.label for region in regions}) > 1
+    for number, (region, frame) in enumerate(zip(regions, frames, strict=True)):
+        chips = _chips(number + 1, region.label if has_labels else "", frame[2] - frame[0], max(page.size))
+        taken = places.take(number, [chip.size for chip in chips])
+        if taken is not None:
+            _draw_chip(draw, chips[taken[0]], taken[1], label_color(region.label))
     page.paste(layer, mask=layer.getchannel("A"))
     return page
+
+
+def label_color(label: str) -> str:
+    """The colour of a label, the same in every picture."""
+    others = PALETTE[1:]  # most of a page is text
+    return _COLORS.get(label) or others[crc32(label.encode(errors="replace")) % len(others)]
 
 
 def example_picture(image: Image.Image, regions: Sequence[Region]) -> Image.Image:
@@ -51,20 +68,30 @@ def example_picture(image: Image.Image, regions: Sequence[Region]) -> Image.Imag
     return picture
 
 
-def _tag(
-    draw: ImageDraw.ImageDraw,
-    text: str,
-    frame: tuple[int, int, int, int],
-    color: str,
-    font: ImageFont.FreeTypeFont,
-) -> None:
-    """`text`, a number and a label, on a plate above the frame, or inside it where there is no room above; the number
-    alone where the frame is narrower."""
-    pad = max(2, round(font.size / 5))
-    if draw.textlength(text, font) + 2 * pad > frame[2] - frame[0]:
-        text = text.partition(" ")[0]
-    width, height = draw.textlength(text, font) + 2 * pad, font.size + 2 * pad
-    left = max(frame[0], 0)
-    top = frame[1] - height if frame[1] >= height else max(frame[1], 0)
-    draw.rectangle((left, top, left + width, top + height), fill=color)
-    draw.text((left + pad, top + height / 2), text, fill="white", font=font, anchor="lm")
+@dataclass(frozen=True)
+class _Chip:
+    """A text on a plate of a `size` in pixels."""
+
+    text: str
+    font: ImageFont.FreeTypeFont
+    size: tuple[float, float]
+
+
+def _chips(number: int, label: str, room: int, side: int) -> list[_Chip]:
+    """The chips that a region may have on a page so long, the best first: with its label where `room` is as wide."""
+    font = max(_SMALLEST_FONT, round(side / 110))
+    named = [_chip(f"{number} {label}", font)] if label else []
+    numbered = [_chip(str(number), size) for size in (font, max(_SMALLEST_FONT, round(font * _TIGHT)))]
+    return [chip for chip in named if chip.size[0] <= room] + numbered
+
+
+def _chip(text: str, font_size: int) -> _Chip:
+    font = ImageFont.load_default(font_size)
+    pad = max(2, round(font_size / 5))
+    return _Chip(text, font, (font.getlength(text) + 2 * pad, font_size + pad))
+
+
+def _draw_chip(draw: ImageDraw.ImageDraw, chip: _Chip, place: Box, color: str) -> None:
+    left, top, right, bottom = place
+    draw.rectangle((left, top, right - 1, bottom - 1), fill=color)
+    draw.text(((left + right) / 2, (top + bottom) / 2), chip.text, fill="white", font=chip.font, anchor="mm")

@@ -13,16 +13,19 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-import numpy as np
 import pypdfium2
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from ocr2_hf.document.shades import is_deep_grey, to_eight_bits
 from ocr2_hf.errors import UsageError, WorkError
 
 PDF_SUFFIX = ".pdf"
 _TIFF_SUFFIXES = (".tif", ".tiff")
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", *_TIFF_SUFFIXES, ".webp", ".bmp", ".gif")
+_JPEG_2000_SUFFIXES = (".jp2", ".j2k", ".jpf", ".jpx")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", *_TIFF_SUFFIXES, ".webp", ".bmp", ".gif", *_JPEG_2000_SUFFIXES)
 PAGE_SUFFIXES = (*IMAGE_SUFFIXES, PDF_SUFFIX)
+# Images that are not read: a page that has none but such a one is refused with its name.
+UNREAD_SUFFIXES = (".heic", ".heif", ".avif", ".jxl", ".djvu", ".svg", ".ppm", ".pgm", ".pbm", ".psd", ".dng", ".jxr")
 SEVERAL_PAGES = (*_TIFF_SUFFIXES, PDF_SUFFIX)  # files called so may have several pages
 
 PDF_DPI = 144  # what the authors of the model render at
@@ -37,7 +40,13 @@ Pages = str | Iterable[int]
 _TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 _NEW_SUBFILE_TYPE = 254  # a TIFF's tag for what a frame is; bits, by the TIFF 6.0 specification
 _REDUCED, _MASK = 1, 4
+_PILLOW = r"PIL\."  # the modules of Pillow
 _SCALABLE = ("L", "LA", "RGB", "RGBA", "CMYK", "YCbCr")  # modes whose pixels can be averaged as they are
+
+# Pillow warns of oddities and of large pages without naming the file, each time that it is opened. A build names odd
+# files (`noticed`), and our own limit decides, not Pillow's warning at half of its. What -W says comes first.
+for _category in (UserWarning, Image.DecompressionBombWarning):
+    warnings.filterwarnings("ignore", category=_category, module=_PILLOW, append=True)
 
 
 @dataclass(frozen=True)
@@ -78,7 +87,7 @@ class PageSource:
         with explained(self.name):
             if isinstance(self.source, Image.Image):
                 check_size(*self.source.size)
-                return _shrunk(self.source.copy(), most)
+                return _shrunk(to_rgb(self.source), most)  # a plain copy of a TIFF loses its tags
             return (_render if is_pdf(self.source) else _decode)(self.source, self.frame, most)
 
 
@@ -207,10 +216,11 @@ def _shrunk(image: Image.Image, most: int) -> LoadedPage:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """The image upright (EXIF) and in RGB, transparent parts white, 16-bit grey scaled to 8 bits."""
+    """The image upright (EXIF) and in RGB, transparent parts white, deeper grey scaled to 8 bits."""
+    tags = getattr(image, "tag_v2", {})  # of a TIFF; copies do not have them
     image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I;16"):  # Pillow would clip it to white
-        image = Image.fromarray((np.asarray(image) / 257).round().astype(np.uint8))
+    if is_deep_grey(image):
+        image = to_eight_bits(image, tags)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
@@ -228,6 +238,16 @@ def check_size(width: float, height: float) -> None:
         raise ValueError(f"{width:.0f} x {height:.0f} is more than {MAX_PIXELS:,} pixels: scale it down")
     if max(width, height) > MAX_RATIO * min(width, height):
         raise ValueError(f"{width:.0f} x {height:.0f} is no page: one side is more than {MAX_RATIO} times the other")
+
+
+@contextmanager
+def noticed(odd: list[str]) -> Iterator[None]:
+    """Add to `odd` what Pillow warns of while it reads a file, each warning once."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        yield
+    messages = (" ".join(str(warning.message).split()) for warning in caught)
+    odd += dict.fromkeys(message for message in messages if message not in odd)
 
 
 @contextmanager

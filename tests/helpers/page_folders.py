@@ -2,6 +2,7 @@
 
 import io
 import json
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -29,6 +30,16 @@ def write_tiff(path: Path, *frames: tuple[Image.Image, int], **options: Any) -> 
             image.save(file, "TIFF", tiffinfo={254: kind}, **options)
             file.newFrame()
     return path
+
+
+def deep_tiff(values: np.ndarray, photometric: int = 1) -> bytes:
+    """An uncompressed TIFF of one row of grey; `values` [N] of any type, `photometric` 0 where white is 0."""
+    data, kind = values.tobytes(), {"u": 1, "i": 2, "f": 3}[values.dtype.kind]
+    short = {258: values.itemsize * 8, 259: 1, 262: photometric, 277: 1, 339: kind}
+    long = {256: len(values), 257: 1, 273: 8, 278: 1, 279: len(data)}
+    tags = [struct.pack("<HHLHH", tag, 3, 1, value, 0) for tag, value in short.items()]
+    tags += [struct.pack("<HHLL", tag, 4, 1, value) for tag, value in long.items()]
+    return struct.pack("<2sHL", b"II", 42, 8 + len(data)) + data + b"".join([b"\n\0", *sorted(tags), bytes(4)])
 
 
 def write_page(folder: Path, name: str, file: bytes | None = b"", suffix: str = ".png", **changes: Any) -> Path:
