@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from stat import S_ISDIR, S_ISLNK, S_ISREG
 from typing import Any
@@ -28,7 +29,8 @@ _Identity = tuple[int, int]
 class FileTree:
     """`files`, sorted, maps a path below `root` to (size in bytes, modification time in ns).
 
-    `again` are the sub-folders, each with a / behind it, that are links to a folder listed under another name too.
+    `again` are the sub-folders, each with a / behind it, that are links to a folder listed under another name too; what
+    is below one of them is not named once more.
     """
 
     root: str
@@ -41,29 +43,30 @@ class FileTree:
 
     def once(self) -> "FileTree":
         """The tree without the folders of `again`: every file once."""
-        if not self.again:
-            return self
-        return FileTree(self.root, {name: stat for name, stat in self.files.items() if self._is_once(name)})
+        files = {name: stat for name, stat in self.files.items() if not name.startswith(self.again)}
+        return FileTree(self.root, files) if self.again else self
 
     @cached_property
     def image_ends(self) -> dict[str, list[str]]:
-        """Every end of an image's path, as `same_name` has it -> the paths that end so, each image once."""
+        """Every end of an image's path, as `same_name` has it -> the paths that end so.
+
+        Of an image in a folder of `again` these are only the ends with the folder's name: the others are those of the
+        same image where it is listed first, and would make it two.
+        """
         ends: dict[str, list[str]] = {}
         for name in self._images():
-            for end in path_ends(same_name(name)):
+            again = next((folder for folder in self.again if name.startswith(folder)), None)
+            for end in islice(path_ends(same_name(name)), again and again.count("/")):
                 ends.setdefault(end, []).append(name)
         return ends
 
     @cached_property
     def image_folders(self) -> set[str]:
-        """The names of the folders below `root`, each once, that have an image in them."""
+        """The names of the folders below `root` that have an image in them."""
         return {same_name(name).split("/")[-2] for name in self._images() if "/" in name}
 
     def _images(self) -> Iterator[str]:
-        return (name for name in self.files if name.lower().endswith(PAGE_SUFFIXES) and self._is_once(name))
-
-    def _is_once(self, name: str) -> bool:
-        return not name.startswith(self.again)
+        return (name for name in self.files if name.lower().endswith(PAGE_SUFFIXES))
 
 
 def list_files(folder: Path) -> FileTree:
@@ -76,8 +79,11 @@ def list_files(folder: Path) -> FileTree:
         raise UsageError(f"no folder {folder}")
     places: dict[_Identity, list[tuple[int, str]]] = {}
     found = dict(_walk(str(folder), "", 0, frozenset({_identity(folder.stat())}), places))
-    again = (prefix for where in places.values() for _, prefix in sorted(where)[1:])
-    return FileTree(str(folder.resolve()), dict(sorted(found.items())), tuple(sorted(again)))
+    again: list[str] = []
+    for prefix in sorted(prefix for where in places.values() for _, prefix in sorted(where)[1:]):
+        if not (again and prefix.startswith(again[-1])):
+            again.append(prefix)
+    return FileTree(str(folder.resolve()), dict(sorted(found.items())), tuple(again))
 
 
 def _walk(

@@ -3,10 +3,14 @@
 import os
 from pathlib import Path
 
+import pytest
+
 from data_scripts.build_dataset import main
 from data_scripts.file_tree import FileTree, list_files
+from data_scripts.formats.images import find_image
 from helpers.page_folders import write_page
 from ocr2_hf.data.load import load_dataset
+from ocr2_hf.document.records import RecordError
 from ocr2_hf.errors import run_command
 
 
@@ -45,6 +49,41 @@ def test_a_folder_that_is_here_twice_counts_once_for_annotations(tmp_path, datas
     assert build(tmp_path) == 0
     assert load_dataset("linked", "train")["id"] == ["2024/a"]
     assert f"{tmp_path}/2023/ is a folder that is here under another name too" in capsys.readouterr().err
+
+
+def test_a_linked_folder_is_told_once_for_all_that_is_in_it(tmp_path, datasets_cache, capsys):
+    write_page(tmp_path / "2024" / "may" / "first", "a")
+    (tmp_path / "2023").symlink_to("2024")
+    assert list_files(tmp_path).again == ("2023/",)
+    assert build(tmp_path) == 0
+    assert capsys.readouterr().err.count("under another name too") == 1
+
+
+@pytest.mark.parametrize(
+    ("named", "image"),
+    [
+        ("C:\\scans\\a.png", "real/deep/a.png"),
+        ("deep/a.png", "real/deep/a.png"),
+        ("real/deep/a.png", "real/deep/a.png"),
+        ("link/deep/a.png", "link/deep/a.png"),
+        ("/elsewhere/link/deep/a.png", "link/deep/a.png"),
+    ],
+)
+def test_an_image_that_is_here_under_two_names_is_one(tmp_path, named, image):
+    write_page(tmp_path / "images" / "real" / "deep", "a")
+    (tmp_path / "images" / "link").symlink_to("real")
+    tree = list_files(tmp_path / "images")
+    assert find_image(tree, named, f"{tmp_path}/annotations/all.jsonl") == image
+
+
+def test_another_image_of_the_name_is_still_another(tmp_path):
+    for folder in ("real", "other/link"):
+        write_page(tmp_path / "images" / folder, "a")
+    (tmp_path / "images" / "link").symlink_to("real")
+    tree = list_files(tmp_path / "images")
+    for named in ("a.png", "/elsewhere/a.png"):
+        with pytest.raises(RecordError, match=r"could be any of 2: other/link/a\.png, real/a\.png"):
+            find_image(tree, named, f"{tmp_path}/annotations/all.jsonl")
 
 
 def test_images_may_be_one_folder_under_two_names(tmp_path, datasets_cache):

@@ -8,7 +8,7 @@ import pytest
 from data_scripts.formats import FORMATS
 from helpers.format_folders import build, write_images
 from helpers.xml_pages import alto, place
-from ocr2_hf.data.tasks import PROMPTS, suits
+from ocr2_hf.data.tasks import PROMPTS, is_silent, suits
 
 SIDES = {"width": 60, "height": 40}
 TABLE = "<table><tr><td>1</td></tr></table>"
@@ -107,19 +107,25 @@ EVERY = {
 
 @pytest.fixture
 def rows_of_readme(repo):
-    """Format -> the tasks in its row of the README's table."""
+    """Format -> what its row of the README's table says of tasks."""
     table = re.findall(r"^\| `(\w+)` \|.*\|([^|]*)\|$", (repo / "data_scripts/README.md").read_text(), re.MULTILINE)
-    return {format: set(re.findall(r"`(\w+)`", tasks)) & set(PROMPTS) for format, tasks in table if format in FORMATS}
+    return {format: tasks for format, tasks in table if format in FORMATS}
 
 
 def test_the_readme_says_of_every_format_which_tasks_it_trains(rows_of_readme):
-    assert set(rows_of_readme) == set(EVERY) == set(FORMATS)
+    told = {format: set(re.findall(r"`(\w+)`", row)) & set(PROMPTS) for format, row in rows_of_readme.items()}
+    assert set(told) == set(EVERY) == set(FORMATS)
     for format, cases in EVERY.items():
         trained = {task for _, _, tasks in cases for task in tasks.split()}
         if format == "jsonl":
-            trained |= rows_of_readme["json"]
-            rows_of_readme[format] |= rows_of_readme["json"]
-        assert rows_of_readme[format] == trained, format
+            trained |= told["json"]
+            told[format] |= told["json"]
+        assert told[format] == trained, format
+
+
+def test_the_readme_says_which_formats_may_have_boxes_alone(rows_of_readme):
+    alone = {format for format, cases in EVERY.items() if any(tasks == "markdown" for _, _, tasks in cases)}
+    assert alone == {format for format, row in rows_of_readme.items() if "`markdown` with a prompt of your own" in row}
 
 
 @pytest.mark.parametrize(("format", "case"), [(format, case) for format, cases in EVERY.items() for case in cases])
@@ -131,3 +137,4 @@ def test_pages_of_a_format_suit_these_tasks_and_no_others(tmp_path, datasets_cac
         (folder / name).write_text(text, encoding="utf-8")
     (row,) = build("tasks", folder, "--format", format, *options)
     assert {task for task in PROMPTS if suits(task, row)} == set(tasks.split())
+    assert is_silent(row) == (tasks == "markdown")  # refused in training without a prompt of the recipe's own
