@@ -1,11 +1,13 @@
 """Boxes in other units than pixels, from the annotation to the rows."""
 
+import json
 import re
 
 import pytest
 
 from helpers.format_folders import build, write_images, write_json, write_rows
 from helpers.page_folders import image_bytes, write_page
+from ocr2_hf.data.load import built_datasets
 from ocr2_hf.errors import UsageError, WorkError
 
 # One box at (6, 4) to (30, 20) of a page of 60x40.
@@ -54,6 +56,17 @@ def test_every_format_that_leaves_the_unit_open_is_built_in_it(pages, write, uni
     write(write_images(pages, "a.png"), BOXES[unit])
     (row,) = build("units", pages, "--box_unit", unit)
     assert row["bboxes"] == [pytest.approx(BOXES["pixel"], abs=1e-5)]
+
+
+def test_boxes_in_shares_are_sorted_and_bad_ones_dropped_like_others(pages):
+    boxes = [[0.1, 0.5, 0.5, 0.9], [0.5, 0.5, 0.4, 0.6], [0.1, 0.1, 0.5, 0.3]]
+    regions = {"bboxes": boxes, "labels": ["text"] * 3, "texts": ["low", "bad", "high"], "text": "low\nbad\nhigh"}
+    write_page(pages, "a", image_bytes(100, 100), **regions)
+    (row,) = build("units", pages, "--box_unit", "relative", "--order", "position")
+    assert (row["text"], row["texts"]) == ("high\nlow\nbad", ["high", "low"])
+    assert row["bboxes"] == [pytest.approx(box, abs=1e-4) for box in ([10, 10, 50, 30], [10, 50, 50, 90])]
+    counted = json.loads((built_datasets()["units"] / "summary.json").read_text())
+    assert [counted[name] for name in ("upward", "sorted", "dropped", "clamped")] == [1, 1, 1, 0]
 
 
 @pytest.mark.parametrize("write", [coco, plain, row, cells, sroie])

@@ -110,6 +110,9 @@ def test_boxes_within_0_and_1_are_not_taken_for_pixels(boxes):
         RecordError, match=r"within 0 and 1, such as \[0.*200x100 pixels\? build with --box_unit relative"
     ):
         check_record(share, 200, 100)
+    beside_bad = record(bboxes=[*boxes, None], labels=["text"] * (len(boxes) + 1))
+    with pytest.raises(RecordError, match="all bboxes are within 0 and 1"):
+        check_and_drop(beside_bad, 200, 100)
     share.box_unit = "pixel"
     assert check_record(share, 200, 100)[0].bboxes == boxes
     assert check_record(record(bboxes=[[0, 0, 1, 1]]), 1, 1)[0].bboxes == [[0, 0, 1, 1]]
