@@ -102,6 +102,14 @@ def test_deep_grey_of_a_tiff_keeps_its_shades(tmp_path, values, photometric):
         assert np.asarray(only_page(image))[0, :, 0].tolist() == pytest.approx(BLACK_TO_WHITE, abs=1.5)
 
 
+def test_a_tiff_of_pixels_that_pillow_does_not_know_is_told_from_a_file_that_is_no_image(tmp_path):
+    (tmp_path / "page.tif").write_bytes(deep_tiff(SHADES.astype("<f8")))
+    with pytest.raises(
+        WorkError, match=r"page\.tif: a TIFF whose pixels are of a kind that is not read: save it as RGB"
+    ):
+        only_page(tmp_path / "page.tif")
+
+
 def test_a_turned_page_of_deep_grey_is_upright(tmp_path):
     grey = np.array([[0, 32768, 65535]], dtype=np.uint16)
     Image.fromarray(grey).save(tmp_path / "page.png", exif=turned(6))

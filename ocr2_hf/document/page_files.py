@@ -40,6 +40,7 @@ Pages = str | Iterable[int]
 _TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 _NEW_SUBFILE_TYPE = 254  # a TIFF's tag for what a frame is; bits, by the TIFF 6.0 specification
 _REDUCED, _MASK = 1, 4
+_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two of BigTIFF
 _PILLOW = r"PIL\."  # the modules of Pillow
 _SCALABLE = ("L", "LA", "RGB", "RGBA", "CMYK", "YCbCr")  # modes whose pixels can be averaged as they are
 
@@ -109,11 +110,21 @@ def list_pages(source: Source, pages: Pages | None = None) -> list[PageSource]:
             with pypdfium2.PdfDocument(path) as document:
                 frames = range(len(document))
         else:
-            with Image.open(path) as image:
+            with _opened(path) as image:
                 frames = page_frames(image)
     if not frames:
         raise WorkError(f"{source}: the document has no pages")
     return [PageSource(source, number, frames[number]) for number in _chosen(ranges, len(frames), source)]
+
+
+def _opened(path: Path) -> Image.Image:
+    try:
+        return Image.open(path)
+    except UnidentifiedImageError:
+        with open(path, "rb") as file:
+            if file.read(4) not in _TIFF_STARTS:
+                raise
+    raise WorkError(f"{path}: a TIFF whose pixels are of a kind that is not read: save it as RGB or grey of 8 bits")
 
 
 def page_frames(image: Image.Image) -> list[int]:
