@@ -14,7 +14,7 @@ from pathlib import Path
 from stat import S_ISDIR, S_ISLNK, S_ISREG
 from typing import Any
 
-from ocr2_hf.document.page_files import PAGE_SUFFIXES
+from ocr2_hf.document.page_files import PAGE_SUFFIXES, UNREAD_SUFFIXES
 from ocr2_hf.document.records import RecordError
 from ocr2_hf.errors import UsageError
 
@@ -66,7 +66,8 @@ class FileTree:
         return {same_name(name).split("/")[-2] for name in self._images() if "/" in name}
 
     def _images(self) -> Iterator[str]:
-        return (name for name in self.files if name.lower().endswith(PAGE_SUFFIXES))
+        """Also those that are not read: whoever names one is told so, not that it is missing."""
+        return (name for name in self.files if name.lower().endswith(PAGE_SUFFIXES + UNREAD_SUFFIXES))
 
 
 def list_files(folder: Path) -> FileTree:

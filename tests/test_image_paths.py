@@ -157,6 +157,14 @@ def test_a_name_with_a_backslash_in_it_is_a_name(tmp_path):
     assert find_image(tree, r"a\b.png", "/x/a.json") == r"a\b.png"
 
 
+def test_an_image_that_is_not_read_is_not_missing(tmp_path):
+    write_rows(tmp_path / "p.jsonl", PLAIN | {"image": "C:\\scans\\a.heic"})
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "a.heic").write_bytes(b"any")
+    _, reasons = read_folder(tmp_path, "jsonl")
+    assert reasons["deep/a"].startswith("image 'deep/a.heic' is none of .png ")
+
+
 def test_a_folder_of_annotations_is_no_folder_of_images(tmp_path):
     write_json(tmp_path / "train/a.json", {})
     tree = list_files(write_images(tmp_path, "a.png"))
