@@ -55,7 +55,8 @@ def map_labels(record: PageRecord, table: LabelMap) -> PageRecord:
     lists = [record.bboxes, labels] + ([] if record.texts is None else [record.texts])
     if not all(isinstance(values, list) for values in lists) or len(set(map(len, lists))) > 1:
         return record
-    mapped = [_mapped(label, table) if isinstance(label, str) else label for label in labels]
+    known = {label: _mapped(label, table) for label in {label for label in labels if isinstance(label, str)}}
+    mapped = [known[label] if isinstance(label, str) else label for label in labels]
     keep = [i for i, label in enumerate(mapped) if label is not None]
     kept = [[values[i] for i in keep] for values in (record.bboxes, mapped)]
     texts = None if record.texts is None else [record.texts[i] for i in keep]
