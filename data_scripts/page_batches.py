@@ -130,8 +130,7 @@ def _read_images(
                 _read_into(place, item.record.image_path)
             else:
                 place[:] = item.image
-            with noticed(item.odd):
-                width, height = check_image(place, options.full_check)
+            width, height = check_image(place, options.full_check, item.odd)
             record, clamped, dropped = _check(item.record, width, height, options.bad_boxes)
             is_overlong = lengths is not None and lengths.is_over(record, width, height)
         except (RecordError, WorkError) as error:

@@ -10,7 +10,16 @@ import zlib
 import pyarrow as pa
 from PIL import Image
 
-from ocr2_hf.document.page_files import PDF_SUFFIX, check_size, explained, is_pdf, is_turned, list_pages, page_frames
+from ocr2_hf.document.page_files import (
+    PDF_SUFFIX,
+    check_size,
+    explained,
+    is_pdf,
+    is_turned,
+    list_pages,
+    noticed,
+    page_frames,
+)
 from ocr2_hf.errors import WorkError
 
 MAX_BYTES = 256 * 2**20
@@ -26,12 +35,14 @@ _TIFF_BLOCKS = ((273, 279), (324, 325))  # tags of (offsets, byte counts) of str
 _EXAMPLES = {"PDF": "doc.pdf#page=3", "TIFF": "scan.tif#page=2"}
 
 
-def check_image(data: memoryview, full: bool = False) -> tuple[int, int]:
+def check_image(data: memoryview, full: bool = False, odd: list[str] | None = None) -> tuple[int, int]:
     """(width, height) in pixels as displayed, that is after EXIF rotation, of the image file in `data`.
 
     PNG is checked by the CRC of every chunk, JPEG by its frame header and end marker, TIFF, WebP, JPEG 2000 by Pillow
-    and the extent of their data. BMP and GIF are decoded, with `full` every file. Raises `WorkError` with the reason.
+    and the extent of their data. BMP and GIF are decoded, with `full` every file. What Pillow warns of is added to
+    `odd`. Raises `WorkError` with the reason.
     """
+    odd = [] if odd is None else odd
     if not len(data):
         raise WorkError("image file is empty")
     try:
@@ -40,7 +51,8 @@ def check_image(data: memoryview, full: bool = False) -> tuple[int, int]:
         elif data[:2] == _JPEG:
             width, height, has_metadata = _check_jpeg(data)
         else:
-            width, height, has_metadata = *_check_other(data), True
+            with noticed(odd):
+                width, height, has_metadata = *_check_other(data), True
     except (struct.error, IndexError):
         raise WorkError("image is cut off in its header") from None
     if width < 1 or height < 1:
@@ -50,10 +62,10 @@ def check_image(data: memoryview, full: bool = False) -> tuple[int, int]:
     except ValueError as error:
         raise WorkError(f"image of {error}") from None
     if full:
-        with explained("pixels of the image"):
+        with noticed(odd), explained("pixels of the image"):
             _open(data).load()
     if has_metadata:
-        with explained("EXIF data of the image"):
+        with noticed(odd), explained("EXIF data of the image"):
             return (height, width) if is_turned(_open(data)) else (width, height)
     return width, height
 
