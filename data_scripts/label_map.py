@@ -57,6 +57,8 @@ def map_labels(record: PageRecord, table: LabelMap) -> PageRecord:
         return record
     known = {label: _mapped(label, table) for label in {label for label in labels if isinstance(label, str)}}
     mapped = [known[label] if isinstance(label, str) else label for label in labels]
+    if mapped == labels and None not in mapped:
+        return record
     keep = [i for i, label in enumerate(mapped) if label is not None]
     kept = [[values[i] for i in keep] for values in (record.bboxes, mapped)]
     texts = None if record.texts is None else [record.texts[i] for i in keep]
