@@ -284,6 +284,8 @@ def test_a_dataset_without_any_text_is_told_whenever_it_is(pages, capsys):
     for _ in range(2):
         assert build(pages, "--val", 0, "--test", 0) == 0
         assert "warning: no page has any text: it cannot be trained for a task that" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("processes", [1, 2])
 def test_bad_boxes_are_dropped_counted_and_listed_or_their_page_is_rejected(pages, capsys, processes):
     write_pages(pages, 3)
