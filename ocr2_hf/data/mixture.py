@@ -108,7 +108,7 @@ class PageMixture(TorchDataset):
             becomes = f"all of them within {-(-size // count)} epochs"
             if count > size:
                 becomes = f"runs out and is repeated, {count / size:.1f} times in all"
-            elif size - count < 1:
+            elif count == size:
                 becomes = "runs out, and the epoch ends"
             lines.append(f"  {name:<{width}}  {self.shares[name]:>6.1%}  {count:>7,} of {size:,} pages: {becomes}")
         return "\n".join(lines)
@@ -117,8 +117,9 @@ class PageMixture(TorchDataset):
         """Tokens [examples] in this epoch; see `PageTasks.drawn_lengths`."""
         lengths = []
         for source, (pages, count) in enumerate(zip(self._pages, self.counts.values(), strict=True)):
-            for number in range(-(-count // len(pages))):
-                run, epoch = self._run(source, number)
+            size = len(pages)
+            for number in range(-(-count // size)):
+                run, epoch = self._drawn(source, number, np.arange(min(size, count - number * size)))
                 lengths.append(pages.drawn_lengths(epoch)[run])
         return np.concatenate(lengths)
 
@@ -147,17 +148,16 @@ class PageMixture(TorchDataset):
         """The source of an example, its page there, and the epoch that it is drawn as."""
         source = int(np.searchsorted(self._starts, index, side="right")) - 1
         number, place = divmod(index - self._starts[source], len(self._pages[source]))
-        run, epoch = self._run(source, number)
-        return source, int(run[place]), epoch
+        page, epoch = self._drawn(source, number, place)
+        return source, int(page), epoch
 
-    def _run(self, source: int, number: int) -> tuple[np.ndarray, int]:
-        """One run of an epoch through the pages of a source, all or some of them, and the epoch that it is drawn as."""
-        size, count = len(self._pages[source]), list(self.counts.values())[source]
-        rest = min(size, count - number * size)
-        run = np.arange(rest)
-        if rest < size:
-            run = self._orders[source][(self.epoch * rest + run) % size]
-        return run, self.epoch * -(-count // size) + number
+    def _drawn(self, source: int, number: int, places: int | np.ndarray) -> tuple[int | np.ndarray, int]:
+        """The pages at these places of one of an epoch's runs through a source, all or some of its pages, and the epoch
+        that the run is drawn as."""
+        size, count = len(self._pages[source]), self._starts[source + 1] - self._starts[source]
+        rest = count - number * size
+        pages = places if rest >= size else self._orders[source][(self.epoch * rest + places) % size]
+        return pages, self.epoch * -(-count // size) + number
 
 
 def sources_of(pages: PageTasks | PageMixture) -> dict[str, PageTasks]:

@@ -95,7 +95,6 @@ class OCR2Trainer(Trainer):
         self.processor = complete_processor(processor)
         self._means = torch.zeros(len(TERMS))  # each term of this process, summed since the last log row
         self._steps = 0
-        self._by_source = None
         super().__init__(
             model=model,
             args=args,
@@ -110,8 +109,8 @@ class OCR2Trainer(Trainer):
             for name, pages in sources_of(self.train_dataset).items():
                 pages.check_texts(name or "train_dataset")
             self.add_callback(EpochOfPages(self.train_dataset))
-        if isinstance(self.train_dataset, PageMixture):
-            self._by_source = SourceLosses(self.train_dataset.sources)
+        mixed = isinstance(self.train_dataset, PageMixture)
+        self._by_source = SourceLosses(self.train_dataset.sources) if mixed else None
         if args.early_stopping_patience is not None:
             self.add_callback(EarlyStopping(args.early_stopping_patience))
         self.guard = None
