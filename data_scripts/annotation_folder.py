@@ -15,7 +15,7 @@ from datasets.builder import Key
 from data_scripts.build_plan import PageOptions
 from data_scripts.formats.format import ListedPage
 from data_scripts.page_batches import has_rejects, read_batches, write_report
-from ocr2_hf.data.load import FEATURES
+from ocr2_hf.data.columns import FEATURES
 
 _EMPTY = FEATURES.arrow_schema.empty_table()
 

@@ -21,7 +21,7 @@ from data_scripts.build_plan import PageOptions
 from data_scripts.formats import page_reader
 from data_scripts.formats.format import ListedPage
 from data_scripts.page_image import MAX_BYTES, check_image, draw_page
-from ocr2_hf.data.load import FEATURES
+from ocr2_hf.data.columns import FEATURES
 from ocr2_hf.data.tasks import is_silent, regions_without_text
 from ocr2_hf.document.atomic_files import write_whole
 from ocr2_hf.document.page_files import SEVERAL_PAGES, noticed

@@ -18,7 +18,8 @@ from data_scripts.formats import choose_format
 from data_scripts.formats import json as json_format
 from data_scripts.page_batches import read_batches, read_reports, write_report
 from helpers.page_folders import image_bytes, write_page, write_pages
-from ocr2_hf.data.load import FEATURES, load_dataset
+from ocr2_hf.data.columns import FEATURES
+from ocr2_hf.data.load import load_dataset
 from ocr2_hf.document.records import RecordError
 from ocr2_hf.errors import WorkError
 

@@ -10,7 +10,7 @@ from helpers.tiny_pages import page_dataset, page_row, processor, text_model
 from ocr2_hf import OCR2Trainer
 from ocr2_hf.data.augment import Augmentation
 from ocr2_hf.data.collator import Example, TrainingCollator
-from ocr2_hf.data.load import FEATURES
+from ocr2_hf.data.columns import FEATURES
 from ocr2_hf.data.page_tasks import PageTasks
 from ocr2_hf.document.grounding import parse_regions
 from ocr2_hf.recipe import OCR2TrainingArguments

@@ -17,7 +17,7 @@ from helpers.tiny_pages import page_dataset, page_row, processor
 from helpers.trainings import QUICK
 from ocr2_hf import OCR2Trainer
 from ocr2_hf.data.collator import TrainingCollator
-from ocr2_hf.data.load import FEATURES
+from ocr2_hf.data.columns import FEATURES
 from ocr2_hf.data.page_tasks import PageTasks
 from ocr2_hf.data.tasks import build_target
 from ocr2_hf.recipe import OCR2TrainingArguments

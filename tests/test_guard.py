@@ -13,7 +13,7 @@ from helpers.launches import launcher
 from helpers.tiny_pages import page_row, processor, text_model
 from ocr2_hf import OCR2Trainer
 from ocr2_hf.commands import train
-from ocr2_hf.data.load import FEATURES
+from ocr2_hf.data.columns import FEATURES
 from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.modeling.adapters import apply_policy
 from ocr2_hf.modeling.load import load_model

@@ -14,7 +14,8 @@ from data_scripts.duplicates import ALIKE, COPY, FORM, near_duplicates
 from data_scripts.inspect_dataset import main
 from data_scripts.token_lengths import TokenLengths
 from helpers.page_folders import image_bytes, run_script, write_page
-from ocr2_hf.data.load import FEATURES, load_dataset
+from ocr2_hf.data.columns import FEATURES
+from ocr2_hf.data.load import load_dataset
 from ocr2_hf.errors import run_command
 
 WORDS = [

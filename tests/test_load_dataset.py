@@ -8,7 +8,8 @@ from PIL import Image
 
 from data_scripts.build_dataset import main
 from helpers.page_folders import image_bytes, write_pages
-from ocr2_hf.data.load import FEATURES, built_datasets, load_dataset
+from ocr2_hf.data.columns import FEATURES
+from ocr2_hf.data.load import built_datasets, load_dataset
 from ocr2_hf.errors import UsageError
 
 BOXES = [[[1.0, 2.0, 3.0, 4.0]], []]

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from helpers.tiny_pages import page_dataset, page_row, plain_pages, processor, text_model
 from helpers.trainings import QUICK, rows
 from ocr2_hf import DatasetMixture, OCR2Trainer
-from ocr2_hf.data.load import FEATURES
+from ocr2_hf.data.columns import FEATURES
 from ocr2_hf.data.mixture import PageMixture
 from ocr2_hf.data.page_tasks import PageTasks
 from ocr2_hf.data.shares import STOPPING_STRATEGIES, apportioned, epoch_counts

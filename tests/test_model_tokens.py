@@ -14,7 +14,7 @@ from helpers.real_checkpoint import BOS, EOS, PAD
 from helpers.recorded_reader import RecordedReader, layout
 from helpers.tiny_pages import page_row, processor
 from ocr2_hf.data.collator import PromptEncoder, PromptError, TargetEncoder, control_tokens
-from ocr2_hf.data.load import FEATURES
+from ocr2_hf.data.columns import FEATURES
 from ocr2_hf.data.page_tasks import PageTasks
 from ocr2_hf.document.grounding import TAGS
 from ocr2_hf.document.model_tokens import find_model_token

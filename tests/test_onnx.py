@@ -23,7 +23,7 @@ from helpers.cache_name import CACHE
 from helpers.tiny_pages import page_dataset, page_row
 from ocr2_hf.commands import evaluate, export, read
 from ocr2_hf.data.collator import GenerationCollator, TrainingCollator, coordinate_token_ids
-from ocr2_hf.data.load import FEATURES
+from ocr2_hf.data.columns import FEATURES
 from ocr2_hf.data.page_tasks import PageTasks
 from ocr2_hf.errors import WorkError, run_command
 from ocr2_hf.modeling.adapters import apply_policy, write_portable_adapter

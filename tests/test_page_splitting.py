@@ -7,7 +7,7 @@ from torch.utils.data import DataLoader
 
 from helpers.tiny_pages import page_row, processor
 from ocr2_hf.data.collator import IGNORED, TrainingCollator
-from ocr2_hf.data.load import FEATURES
+from ocr2_hf.data.columns import FEATURES
 from ocr2_hf.data.page_splitting import PageSection, find_sections, section_row
 from ocr2_hf.data.page_tasks import PageTasks
 from ocr2_hf.document.grounding import encode_box, parse_regions

@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader
 
 from helpers.tiny_pages import page_dataset, page_row, processor
 from ocr2_hf.data.collator import TrainingCollator
-from ocr2_hf.data.load import FEATURES
+from ocr2_hf.data.columns import FEATURES
 from ocr2_hf.data.page_tasks import PageTasks
 from ocr2_hf.errors import WorkError
 

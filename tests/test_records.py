@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from ocr2_hf.data.load import FEATURES
+from ocr2_hf.data.columns import FEATURES
 from ocr2_hf.document.records import (
     BOX_UNITS,
     BadBoxes,

@@ -8,8 +8,8 @@ from PIL import Image
 from helpers.tiny_pages import noise, processor
 from ocr2_hf.data.augment import Augmentation
 from ocr2_hf.data.collator import TargetEncoder, TrainingCollator
+from ocr2_hf.data.columns import FEATURES
 from ocr2_hf.data.images import ImageSettings, crop_box, crop_table, crop_tiles
-from ocr2_hf.data.load import FEATURES
 from ocr2_hf.data.page_tasks import PageTasks
 from ocr2_hf.data.tasks import PROMPTS, build_example, suits
 from ocr2_hf.modeling.tiny import build_tiny_model

@@ -11,8 +11,8 @@ from transformers.trainer_utils import set_seed
 
 from helpers.tiny_pages import page_dataset, page_row, processor
 from ocr2_hf import OCR2Trainer
+from ocr2_hf.data.columns import FEATURES
 from ocr2_hf.data.images import ImageSettings
-from ocr2_hf.data.load import FEATURES
 from ocr2_hf.data.page_tasks import PageTasks
 from ocr2_hf.data.token_batches import JITTER, TokenBatches
 from ocr2_hf.modeling.adapters import apply_policy

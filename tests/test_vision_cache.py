@@ -24,7 +24,7 @@ from helpers.signals import kill_when
 from helpers.tiny_pages import page_dataset, page_row, processor
 from ocr2_hf import OCR2Trainer, load_dataset
 from ocr2_hf.data.collator import TrainingCollator
-from ocr2_hf.data.load import FEATURES
+from ocr2_hf.data.columns import FEATURES
 from ocr2_hf.data.page_tasks import PageTasks
 from ocr2_hf.data.vision_features import VisionFeatures, feature_bytes, write_shard
 from ocr2_hf.errors import UsageError, WorkError

@@ -9,8 +9,8 @@ from PIL import Image, ImageDraw
 
 from ocr2_hf.benchmark.workload import PageMix
 from ocr2_hf.data.collator import TargetEncoder
+from ocr2_hf.data.columns import FEATURES
 from ocr2_hf.data.images import ImageSettings
-from ocr2_hf.data.load import FEATURES
 from ocr2_hf.data.tasks import build_target
 from ocr2_hf.errors import UsageError
 

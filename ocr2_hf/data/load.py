@@ -2,67 +2,54 @@
 
 import re
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import datasets
-from datasets import Dataset, DatasetDict, Features, Image, IterableDataset, IterableDatasetDict, List, Value
+from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
+from datasets.exceptions import DatasetGenerationError
 from datasets.packaged_modules.cache.cache import Cache
 
+from ocr2_hf.data.columns import as_page_records
 from ocr2_hf.document.hub_names import HUB_ID
 from ocr2_hf.errors import UsageError
 
 # Built datasets lie in the datasets cache as if they came from a Hub user of this name.
 NAMESPACE = "local"
 
-# The columns of a page record (`ocr2_hf.document.records`) as a built dataset has them: one row a page.
-FEATURES = Features(
-    {
-        "id": Value("string"),
-        "image": Image(),
-        "width": Value("int32"),
-        "height": Value("int32"),
-        "text": Value("string"),
-        "bboxes": List(List(Value("float32"), length=4)),
-        "labels": List(Value("string")),
-        "texts": List(Value("string")),
-        "prompt": Value("string"),
-        "target": Value("string"),
-    }
-)
-REQUIRED = ("image", "text", "bboxes", "labels")
+# Files that `datasets` reads as rows, and the builder; a metadata file goes with the images beside it.
+_METADATA = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
+_ROW_FILES = (*((name, "imagefolder") for name in _METADATA), ("*.parquet", "parquet"))
 
 Loaded = Dataset | DatasetDict | IterableDataset | IterableDatasetDict
 
 
-def load_dataset(name: str, split: str | None = None, streaming: bool = False) -> Loaded:
-    """Load the page records of a built dataset ("letters") or of a Hub dataset ("org/letters").
+def load_dataset(
+    name: str, split: str | None = None, streaming: bool = False, columns: Mapping[str, str] | None = None
+) -> Loaded:
+    """Load page records: of a built dataset ("letters"), of the Hub ("org/letters"), or of a folder of Parquet files or
+    of images with a metadata file ("imagefolder").
 
     A built dataset is memory-mapped and needs no network. Without `split` the result maps the names of the
     splits to datasets; `split` may be a slice such as "train[:10]". With `streaming` the datasets are
-    iterable. The rows have the columns of `FEATURES`; optional columns that a Hub dataset lacks
-    are filled in.
+    iterable. The rows have the columns of `FEATURES`; others than built datasets need image and text alone, what they
+    lack is filled in, and `columns` tells what they call these: {"image": "scan", "text": "transcription"}.
 
     Raises `UsageError` for an unknown name or split, a raw annotation folder, or rows that are no page
     records.
     """
     folder = built_datasets().get(name)
     if folder is not None:
-        loaded = _load_built(name, folder, split, streaming)
-    elif Path(name).is_dir():
-        suggested = re.sub(r"[^a-z0-9_-]+", "_", Path(name).resolve().name.lower()).strip("_-") or "pages"
-        raise UsageError(
-            f"{name} is a folder of files, not a built dataset: run build_dataset first, with\n"
-            f"  ocr2 build {suggested} --annotations {shlex.quote(name)}\n"
-            f"and then load it by its name, {suggested!r}"
-        )
+        return _load_built(name, folder, split, streaming)
+    if Path(name).is_dir():
+        loaded = _load_folder(name, split, streaming)
     elif HUB_ID.fullmatch(name):
-        loaded = _load_from_hub(name, split, streaming)
+        loaded = _load_rows(name, f"{name!r} from the Hub", split, streaming)
     else:
         raise UsageError(f"no dataset is built under the name {name!r}; {_known_names()}")
     if isinstance(loaded, dict):
-        return type(loaded)({key: _as_page_records(part, f"{name} ({key})") for key, part in loaded.items()})
-    return _as_page_records(loaded, name)
+        return type(loaded)({key: as_page_records(part, f"{name} ({key})", columns) for key, part in loaded.items()})
+    return as_page_records(loaded, name, columns)
 
 
 def built_datasets() -> dict[str, Path]:
@@ -91,70 +78,29 @@ def _load_built(name: str, folder: Path, split: str | None, streaming: bool) -> 
         raise UsageError(f"dataset {name!r} has no split {split!r}; it has: {known} ({error})") from None
 
 
-def _load_from_hub(name: str, split: str | None, streaming: bool) -> Loaded:
+def _load_folder(name: str, split: str | None, streaming: bool) -> Loaded:
+    """Rows of a folder that `datasets` reads as they are."""
+    kind = next((kind for files, kind in _ROW_FILES if any(Path(name).rglob(files))), None)
+    if kind is not None:
+        return _load_rows(kind, f"the {kind} {name}", split, streaming, data_dir=name)
+    suggested = re.sub(r"[^a-z0-9_-]+", "_", Path(name).resolve().name.lower()).strip("_-") or "pages"
+    raise UsageError(
+        f"{name} is a folder of files, not a built dataset: run build_dataset first, with\n"
+        f"  ocr2 build {suggested} --annotations {shlex.quote(name)}\n"
+        f"and then load it by its name, {suggested!r}"
+    )
+
+
+def _load_rows(path: str, told: str, split: str | None, streaming: bool, **where: str) -> Loaded:
     try:
-        return datasets.load_dataset(name, split=split, streaming=streaming)
-    except (FileNotFoundError, ConnectionError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UsageError(f"cannot load {name!r} from the Hub: {reason}; {_known_names()}") from error
+        return datasets.load_dataset(path, split=split, streaming=streaming, **where)
+    except (OSError, ValueError, DatasetGenerationError) as error:
+        cause = error.__cause__ if isinstance(error, DatasetGenerationError) else error
+        reason = (str(cause).strip() or type(cause).__name__).splitlines()[0]
+        raise UsageError(f"cannot load {told}: {reason}; {_known_names()}") from error
 
 
 def _known_names() -> str:
     if names := ", ".join(built_datasets()):
         return f"built datasets: {names}"
     return "no dataset is built yet: run ocr2 build"
-
-
-def _as_page_records(dataset: Dataset | IterableDataset, name: str) -> Dataset | IterableDataset:
-    """The dataset with every column of FEATURES in its type; further columns stay."""
-    features = dataset.features
-    if features is None:
-        raise UsageError(f"dataset {name} does not tell its columns when streamed: load it without streaming")
-    if absent := [key for key in REQUIRED if key not in features]:
-        raise UsageError(f"dataset {name} has no column {', '.join(absent)}; its columns are: {', '.join(features)}")
-    for key, wanted in FEATURES.items():
-        if key in features and not _fits(features[key], wanted):
-            raise UsageError(f"dataset {name}: column {key} is {features[key]}, not {wanted}")
-    missing = Features({key: feature for key, feature in FEATURES.items() if key not in features})
-    if missing:
-        dataset = _fill_columns(dataset, missing)
-    for key, feature in FEATURES.items():
-        if dataset.features[key] != feature:
-            dataset = dataset.cast_column(key, feature)
-    return dataset
-
-
-def _fits(found: Any, wanted: Any) -> bool:
-    """Can a column of feature `found` be cast to `wanted`? Numbers to numbers, strings to strings."""
-    if type(found) is not type(wanted):
-        return False
-    if isinstance(wanted, List):
-        return _fits(found.feature, wanted.feature)
-    if isinstance(wanted, Value):
-        return found.dtype == "null" or ("string" in found.dtype) == ("string" in wanted.dtype)
-    return True
-
-
-def _fill_columns(dataset: Dataset | IterableDataset, missing: Features) -> Dataset | IterableDataset:
-    def fill(row: dict, index: int) -> dict:
-        return {key: _default(key, row, index) for key in missing}
-
-    if isinstance(dataset, IterableDataset):
-        return dataset.map(fill, with_indices=True, features=Features({**dataset.features, **missing}))
-    # Mapped apart and set beside: mapping the whole rows would write every image to disk again.
-    filled = dataset.map(fill, with_indices=True, features=missing, remove_columns=dataset.column_names)
-    return datasets.concatenate_datasets([dataset, filled], axis=1)
-
-
-# Its code is part of the fingerprint by which caches and evaluations know a dataset again.
-def _default(column: str, row: dict, index: int) -> object:
-    match column:
-        case "id":
-            return f"{index:08d}"
-        case "width":
-            return row["image"].width
-        case "height":
-            return row["image"].height
-        case "texts":
-            return [""] * len(row["bboxes"])
-    return None

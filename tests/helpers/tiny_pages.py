@@ -8,7 +8,7 @@ from datasets import Dataset
 from PIL import Image, ImageDraw
 
 from ocr2_hf.data.collator import coordinate_token_ids
-from ocr2_hf.data.load import FEATURES
+from ocr2_hf.data.columns import FEATURES
 from ocr2_hf.modeling.adapters import apply_policy
 from ocr2_hf.modeling.model import OCR2Model
 from ocr2_hf.modeling.tiny import build_tiny_model, build_tiny_processor
