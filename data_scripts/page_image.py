@@ -13,9 +13,9 @@ from PIL import Image
 from ocr2_hf.document.page_files import (
     PDF_SUFFIX,
     check_size,
+    displayed_size,
     explained,
     is_pdf,
-    is_turned,
     list_pages,
     noticed,
     page_frames,
@@ -66,7 +66,7 @@ def check_image(data: memoryview, full: bool = False, odd: list[str] | None = No
             _open(data).load()
     if has_metadata:
         with noticed(odd), explained("EXIF data of the image"):
-            return (height, width) if is_turned(_open(data)) else (width, height)
+            return displayed_size(_open(data))
     return width, height
 
 
@@ -131,8 +131,7 @@ def _check_other(data: memoryview) -> tuple[int, int]:
             image.load()
         else:
             image.verify()
-        # As stored: the size that Pillow gives for a TIFF is turned already, for other files it is not.
-        return (image.tag_v2[256], image.tag_v2[257]) if image.format == "TIFF" else image.size
+        return image.size
 
 
 def _is_cut_off(image: Image.Image, data: memoryview) -> bool:

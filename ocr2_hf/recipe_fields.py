@@ -16,6 +16,7 @@ import torch
 from accelerate.utils import DistributedType
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     ConfigDict,
     NonNegativeFloat,
     NonNegativeInt,
@@ -29,13 +30,16 @@ from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
 from ocr2_hf.data.augment import augment_problems
 from ocr2_hf.data.collator import ROLES
+from ocr2_hf.data.column_names import BROUGHT, parse_columns
 from ocr2_hf.data.shares import STOPPING_STRATEGIES, STOPPING_STRATEGY
 from ocr2_hf.data.tasks import PROMPTS
 from ocr2_hf.decoding import NO_REPEAT_NGRAM, NO_REPEAT_WINDOW
 from ocr2_hf.document.hub_names import BASE_MODEL
 from ocr2_hf.document.model_tokens import prompt_problem
+from ocr2_hf.errors import UsageError
 from ocr2_hf.evaluation.registry import training_metrics
 
+ColumnName = Literal[BROUGHT]
 TaskName = Literal[tuple(PROMPTS)]
 Role = Literal[ROLES]
 
@@ -68,6 +72,14 @@ def _augmentation(value: str | dict[str, Any]) -> str | dict[str, Any]:
     if problems := augment_problems(value):
         raise ValueError("; ".join(problems))
     return value
+
+
+def _columns(value: Any) -> Any:
+    """A mapping, or what the command line has: image=scan,text=label."""
+    try:
+        return parse_columns(value) if isinstance(value, str) else value
+    except UsageError as error:
+        raise ValueError(str(error).removeprefix("columns: ")) from None
 
 
 def _prompt(value: str) -> str:
@@ -153,6 +165,11 @@ class DataArguments:
         "same as `dataset`.",
     )
     eval_split: str = _changeable("validation", "Split to evaluate on.")
+    columns: Annotated[dict[ColumnName, str], BeforeValidator(_columns)] = _key(
+        {},
+        "What a dataset of the Hub or a folder calls its columns, where not image and text: image=scan,text=label.",
+        whole_run=True,
+    )
     guard_dataset: str | None = _key(
         None,
         "General pages that the model must not unlearn to read: their CER is measured on the base and at every "

@@ -1,16 +1,19 @@
 """Datasets by name: built ones, those of the Hub, and everything that is neither."""
 
 import io
+import json
+import re
 
 import datasets
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from data_scripts.build_dataset import main
 from helpers.page_folders import image_bytes, write_pages
-from ocr2_hf.data.columns import FEATURES
+from ocr2_hf.data.column_names import BROUGHT, parse_columns
+from ocr2_hf.data.columns import FEATURES, has_boxes
 from ocr2_hf.data.load import built_datasets, load_dataset
-from ocr2_hf.errors import UsageError
+from ocr2_hf.errors import UsageError, WorkError
 
 BOXES = [[[1.0, 2.0, 3.0, 4.0]], []]
 
@@ -135,8 +138,11 @@ def test_the_splits_of_a_hub_dataset_are_filled_in_too(datasets_cache, on_hub):
 
 
 def test_columns_that_are_no_page_records_are_named(datasets_cache, on_hub):
-    on_hub(hub_rows().remove_columns(["bboxes", "labels"]))
-    with pytest.raises(UsageError, match="org/pages has no column bboxes, labels; its columns are: image, text"):
+    on_hub(hub_rows().remove_columns(["labels"]))
+    with pytest.raises(UsageError, match="org/pages has no column labels; its columns are: image, text, bboxes"):
+        load_dataset("org/pages", "train")
+    on_hub(hub_rows().remove_columns(["text", "bboxes", "labels"]))
+    with pytest.raises(UsageError, match="has no column text; its columns are: image; --columns image=NAME"):
         load_dataset("org/pages", "train")
     on_hub(hub_rows(labels=(datasets.List(datasets.ClassLabel(names=["a"])), [[0], []])))
     with pytest.raises(UsageError, match=r"column labels is List\(ClassLabel.*, not List\(Value"):
@@ -147,3 +153,146 @@ def test_columns_that_are_no_page_records_are_named(datasets_cache, on_hub):
     on_hub(hub_rows(bboxes=(datasets.Value("string"), ["1 2 3 4", ""])))
     with pytest.raises(UsageError, match=r"column bboxes is Value\('string'\), not "):
         load_dataset("org/pages", "train")
+
+
+def text_rows(**columns) -> datasets.Dataset:
+    """Two rows of image and text, and further columns."""
+    return hub_rows(**columns).remove_columns(["bboxes", "labels"])
+
+
+def test_the_names_that_columns_take_are_those_of_page_records():
+    assert {*BROUGHT, "id", "width", "height"} == set(FEATURES)
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_image_and_text_are_enough(datasets_cache, on_hub, streaming):
+    rows = text_rows()
+    on_hub(rows.to_iterable_dataset() if streaming else rows)
+    loaded = load_dataset("org/pages", "train", streaming=streaming)
+    assert {key: loaded.features[key] for key in FEATURES} == FEATURES
+    first, _ = loaded
+    assert (first["text"], first["bboxes"], first["labels"], first["texts"]) == ("a", [], [], [])
+    assert (first["id"], first["width"], first["height"]) == ("00000000", 60, 40)
+    assert first["image"].size == (60, 40)
+    assert not has_boxes(load_dataset("org/pages", "train"))
+
+
+def test_a_question_and_its_answer_are_enough(datasets_cache, on_hub):
+    string = datasets.Value("string")
+    on_hub(text_rows(prompt=(string, ["Total?", "Sum?"]), target=(string, ["1", "2"])).remove_columns("text"))
+    assert [row["target"] for row in load_dataset("org/pages", "train")] == ["1", "2"]
+    assert set(load_dataset("org/pages", "train")["text"]) == {""}
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_columns_of_other_names(datasets_cache, on_hub, streaming):
+    rows = text_rows(scan=(datasets.Image(), [{"bytes": image_bytes(7, 9), "path": None}] * 2)).rename_column(
+        "text", "tr"
+    )
+    on_hub(rows.to_iterable_dataset() if streaming else rows)
+    names = {"image": "scan", "text": "tr"}
+    row = next(iter(load_dataset("org/pages", "train", streaming, names)))
+    assert (row["text"], row["width"], row["height"], row["image"].size) == ("a", 7, 9, (7, 9))
+    with pytest.raises(UsageError, match="org/pages has no column scam; its columns are: image, tr, scan"):
+        load_dataset("org/pages", "train", streaming, {"image": "scam", "text": "tr"})
+
+
+def test_names_of_columns_may_change_places(datasets_cache, on_hub):
+    on_hub(text_rows(prompt=(datasets.Value("string"), ["x", "y"])))
+    row = load_dataset("org/pages", "train", columns={"text": "prompt", "prompt": "text"})[0]
+    assert (row["text"], row["prompt"]) == ("x", "a")
+
+
+def test_rows_without_a_text_are_refused_and_without_boxes_are_pages_of_text(datasets_cache, on_hub):
+    string = datasets.Value("string")
+    on_hub(text_rows(text=(string, ["a", None])))
+    with pytest.raises(WorkError, match=r"org/pages: row 1 has no text \(null\): leave out such rows"):
+        load_dataset("org/pages", "train")
+    on_hub(text_rows(image=(datasets.Image(), [None, None])))
+    with pytest.raises(WorkError, match=r"org/pages: row 0 has no image \(null\)"):
+        load_dataset("org/pages", "train")
+    boxes, labels = hub_rows().features["bboxes"], hub_rows().features["labels"]
+    on_hub(hub_rows(bboxes=(boxes, [BOXES[0], None]), labels=(labels, [["title"], None])))
+    first, second = load_dataset("org/pages", "train")
+    assert (first["bboxes"], first["labels"], first["texts"]) == (BOXES[0], ["title"], [""])
+    assert (second["bboxes"], second["labels"], second["texts"]) == ([], [], [])
+
+
+def test_a_streamed_row_without_text_is_refused_when_it_comes(datasets_cache, on_hub):
+    on_hub(text_rows(text=(datasets.Value("string"), ["a", None])).to_iterable_dataset())
+    with pytest.raises(WorkError, match="row 1 has no text"):
+        list(load_dataset("org/pages", "train", streaming=True))
+
+
+def test_ids_may_be_numbers(datasets_cache, on_hub):
+    on_hub(text_rows(id=(datasets.Value("int64"), [7, 8])))
+    assert load_dataset("org/pages", "train")["id"][:] == ["7", "8"]
+
+
+def test_sizes_are_as_displayed(datasets_cache, on_hub):
+    """Also where a PNG or JPEG is turned by its EXIF data."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    images = []
+    for kind in ("PNG", "JPEG", "TIFF", "WEBP"):
+        buffer = io.BytesIO()
+        Image.new("RGB", (30, 20)).save(buffer, kind, exif=exif)
+        images.append({"bytes": buffer.getvalue(), "path": None})
+    rows = datasets.Dataset.from_dict({"image": images, "text": list("abcd")})
+    on_hub(rows.cast_column("image", datasets.Image()))
+    loaded = load_dataset("org/pages", "train")
+    assert [(row["width"], row["height"]) for row in loaded] == [row["image"].size for row in loaded] == [(20, 30)] * 4
+
+
+@pytest.fixture
+def imagefolder(tmp_path, datasets_cache):
+    """Three pages with their text in metadata.jsonl."""
+    folder = tmp_path / "scans" / "train"
+    folder.mkdir(parents=True)
+    for number in range(3):
+        (folder / f"{number}.png").write_bytes(image_bytes(60 + number, 40))
+    lines = [json.dumps({"file_name": f"{number}.png", "text": f"page {number}"}) for number in range(3)]
+    (folder / "metadata.jsonl").write_text("\n".join(lines))
+    return tmp_path / "scans"
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_folder_of_images_with_metadata_is_taken_as_it_is(imagefolder, streaming):
+    rows = list(load_dataset(str(imagefolder), "train", streaming))
+    assert [(row["text"], row["width"], row["image"].size) for row in rows] == [
+        (f"page {number}", 60 + number, (60 + number, 40)) for number in range(3)
+    ]
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_folder_of_parquet_files_is_taken_as_it_is(imagefolder, tmp_path, streaming):
+    (tmp_path / "shards").mkdir()
+    rows = load_dataset(str(imagefolder), "train").select_columns(["image", "text"]).rename_column("text", "tr")
+    rows.to_parquet(tmp_path / "shards" / "train-00000-of-00001.parquet")
+    loaded = load_dataset(str(tmp_path / "shards"), "train", streaming, {"text": "tr"})
+    assert [row["text"] for row in loaded] == ["page 0", "page 1", "page 2"]
+    with pytest.raises(UsageError, match=r'cannot load the parquet .*shards: .* split:? "?test'):
+        load_dataset(str(tmp_path / "shards"), "test", streaming)
+
+
+def test_metadata_that_leaves_its_folder_is_refused(imagefolder, tmp_path):
+    (tmp_path / "secret.png").write_bytes(image_bytes(60, 40))
+    (imagefolder / "train" / "metadata.jsonl").write_text('{"file_name": "../../secret.png", "text": "x"}')
+    with pytest.raises(UsageError, match=r"cannot load the imagefolder .*Invalid metadata file_name"):
+        load_dataset(str(imagefolder), "train")
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("image", "'image' is no COLUMN=NAME, as in image=scan,text=transcription"),
+        ("image=", "'image=' is no COLUMN=NAME"),
+        ("picture=scan", "a COLUMN is one of image, text, bboxes, labels, texts, prompt, target"),
+        ("text=a,text=b", "names text twice"),
+        ("text=a,prompt=a", "names a twice"),
+    ],
+)
+def test_columns_that_cannot_be_meant(value, message):
+    with pytest.raises(UsageError, match=re.escape(message)):
+        parse_columns(value)
+    assert parse_columns("image=scan, text=a b") == {"image": "scan", "text": "a b"}

@@ -73,10 +73,11 @@ def check(recipe: "Recipe", args: "OCR2TrainingArguments", pushes: bool) -> None
 def train(recipe: "Recipe", args: "OCR2TrainingArguments") -> "Accelerator":
     """Build the trainer and run it, or the stages one after the other; what is returned outlives them."""
     from ocr2_hf.training.job import build_trainer, run
-    from ocr2_hf.training.launch_checks import check_context
+    from ocr2_hf.training.launch_checks import check_context, check_pages
     from ocr2_hf.training.stages import run_stages
 
     check_context(recipe)
+    check_pages(recipe)
     if recipe.stages:
         return run_stages(recipe, args)
     trainer = build_trainer(recipe, args)

@@ -12,7 +12,7 @@ import fsspec
 from datasets import Dataset, Features, Image, IterableDataset, List, Value
 from PIL import Image as PillowImage
 
-from ocr2_hf.document.page_files import is_turned
+from ocr2_hf.document.page_files import displayed_size
 from ocr2_hf.errors import UsageError, WorkError
 
 # The columns of a page record (`ocr2_hf.document.records`) as a built dataset has them: one row a page.
@@ -34,7 +34,7 @@ Rows = Dataset | IterableDataset
 
 _NAMED_BY = "--columns image=NAME,text=NAME names others"
 # What a file has in it that may turn its image. Pillow decodes every PNG that it is asked for the orientation of.
-_MAY_TURN = (b"eXIf", b"Exif", b"EXIF", b"Raw profile type", b"Orientation", b"II*\0", b"MM\0*")
+_MAY_TURN = (b"eXIf", b"Exif", b"EXIF", b"Raw profile type", b"Orientation")
 _LISTS, _CHECKED = ("bboxes", "labels", "texts"), ("image", "text")
 
 
@@ -61,6 +61,11 @@ def as_page_records(dataset: Rows, name: str, columns: Mapping[str, str] | None 
         if dataset.features[key] != feature:
             dataset = dataset.cast_column(key, feature)
     return dataset
+
+
+def has_boxes(dataset: Dataset) -> bool:
+    """Whether any page record has."""
+    return any(map(any, (rows["bboxes"] for rows in dataset.select_columns("bboxes").iter(1000))))
 
 
 def _renamed(dataset: Rows, name: str, columns: Mapping[str, str]) -> Rows:
@@ -136,6 +141,4 @@ def _size(image: Mapping[str, Any]) -> tuple[int, int]:
         with fsspec.open(image["path"], "rb") as file:
             data = file.read()
     with PillowImage.open(io.BytesIO(data)) as opened:
-        width, height = opened.size
-        turned = any(mark in data for mark in _MAY_TURN) and is_turned(opened)
-    return (height, width) if turned else (width, height)
+        return displayed_size(opened) if any(mark in data for mark in _MAY_TURN) else opened.size

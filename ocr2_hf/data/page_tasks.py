@@ -16,10 +16,13 @@ from torch.utils.data import Dataset as TorchDataset
 
 from ocr2_hf.data.augment import Augmentation
 from ocr2_hf.data.collator import NO_TEXT, Example, PromptEncoder, TargetEncoder
+from ocr2_hf.data.columns import has_boxes
 from ocr2_hf.data.images import crop_table, crop_tiles
 from ocr2_hf.data.page_splitting import PageSection, section_row, split_page
 from ocr2_hf.data.tasks import (
     CHOOSING,
+    PROMPTS,
+    box_tasks,
     build_example,
     chosen_table,
     has_text,
@@ -30,10 +33,10 @@ from ocr2_hf.data.tasks import (
     suits,
 )
 from ocr2_hf.data.vision_features import VisionFeatures
-from ocr2_hf.document.grounding import has_tags
+from ocr2_hf.document.grounding import GROUNDING, has_tags
 from ocr2_hf.document.model_tokens import find_model_token
 from ocr2_hf.document.page_files import to_rgb
-from ocr2_hf.errors import WorkError
+from ocr2_hf.errors import UsageError, WorkError
 
 COLUMNS = ("id", "text", "bboxes", "labels", "texts", "width", "height", "prompt", "target")
 
@@ -259,6 +262,17 @@ class PageTasks(TorchDataset):
         if len(tasks) == 1:
             return tasks[0]
         return random.Random(f"{self.seed}/{epoch}/{row}").choices(tasks, weights)[0]
+
+
+def check_boxes(datasets: Mapping[str, Dataset], tasks: Mapping[str, float], prompts: Mapping[str, str]) -> None:
+    """`UsageError` where tasks ask for boxes and no page of the `datasets`, by name, has any."""
+    if (asking := box_tasks(tasks, prompts)) and not any(map(has_boxes, datasets.values())):
+        plain = PROMPTS["markdown"].replace(GROUNDING, "").replace("\n", "\\n")
+        raise UsageError(
+            f"{', '.join(datasets)}: no page has boxes, and the recipe asks for them (tasks: {', '.join(asking)}); "
+            "build it with boxes, or train text alone: --tasks '{ocr: 1}', or markdown without boxes: "
+            f"--tasks '{{markdown: 1}}' --prompts '{{markdown: \"{plain}\"}}'"
+        )
 
 
 class ProcessShare(TorchDataset):

@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 from ocr2_hf.document.dialect import TABLE, heading, is_heading, without_mark
-from ocr2_hf.document.grounding import Region, encode_box, encode_regions, grounding_tag
+from ocr2_hf.document.grounding import GROUNDING, Region, encode_box, encode_regions, grounding_tag
 from ocr2_hf.document.model_tokens import IMAGE
 
 PROMPTS = {
     "ocr": "<image>\nFree OCR.",
-    "markdown": "<image>\n<|grounding|>Convert the document to markdown.",
+    "markdown": f"<image>\n{GROUNDING}Convert the document to markdown.",
     "locate": "<image>\nLocate <|ref|>TEXT<|/ref|> in the image.",
     "table": "<image>\n提取表格内容",  # "extract the table's content"
     "custom": "<image>\n",
@@ -67,9 +67,10 @@ def build_example(task: str, row: Row, prompts: Mapping[str, str] | None = None,
     prompt = (prompts or {}).get(task, PROMPTS[task])
     if task in ("ocr", "markdown"):
         regions, text = marked_page(row)
-        # A page without boxes is answered with its text alone: there is nothing to point at.
-        boxed = task == "markdown" and regions
-        return prompt, encode_regions(regions, row["width"], row["height"]) if boxed else text
+        if task == "markdown" and regions:
+            return prompt, encode_regions(regions, row["width"], row["height"])
+        # Text of which nobody knows where it stands: to ask for boxes and answer without would teach to leave them out.
+        return prompt.replace(GROUNDING, "") if text else prompt, text
     if task == "custom":
         return prompt + row["prompt"].removeprefix(IMAGE).removeprefix("\n"), row["target"]
     if task == "table":
@@ -78,6 +79,12 @@ def build_example(task: str, row: Row, prompts: Mapping[str, str] | None = None,
     values = encode_box(region.box, row["width"], row["height"])
     text = without_mark(region.label, region.text)
     return prompt.replace("TEXT", text), grounding_tag(text, values)
+
+
+def box_tasks(tasks: Mapping[str, float], prompts: Mapping[str, str] | None = None) -> list[str]:
+    """Those of a mix of tasks (task -> weight) that ask for boxes."""
+    asked = PROMPTS | dict(prompts or {})
+    return [task for task, weight in tasks.items() if weight > 0 and (task in CHOOSING or GROUNDING in asked[task])]
 
 
 def build_target(task: str, row: Row, seed: int = 0) -> str:

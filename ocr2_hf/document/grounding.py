@@ -19,7 +19,8 @@ from typing import Any
 from ocr2_hf.document.dialect import EQUATION, IMAGE_CAPTION, IMAGES, TABLE, TABLE_CAPTION, VERSION_2, Dialect
 
 COORDINATE_MAX = 999
-TAGS = ("<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>", "<|grounding|>")
+GROUNDING = "<|grounding|>"  # in a prompt: answer with boxes
+TAGS = ("<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>", GROUNDING)
 
 Box = tuple[float, float, float, float]
 Span = tuple[int, int]  # of characters, its end not included

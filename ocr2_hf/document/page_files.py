@@ -215,7 +215,7 @@ def _shrunk(image: Image.Image, most: int) -> LoadedPage:
     """The page in at most so many pixels. JPEGs are decoded that small; `image` is used up."""
     if image.format != "JPEG":
         image.load()  # which turns a TIFF upright
-    size = image.size[::-1] if is_turned(image) else image.size
+    size = displayed_size(image)
     share = math.sqrt(most / math.prod(size))
     if share < 1:
         if image.mode not in _SCALABLE:
@@ -238,9 +238,10 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def is_turned(image: Image.Image) -> bool:
-    """Whether the image is displayed with width and height swapped, by its EXIF tag."""
-    return image.getexif().get(ExifTags.Base.Orientation) in _TURNED
+def displayed_size(image: Image.Image) -> tuple[int, int]:
+    """(width, height) in pixels of an open image file as displayed, after EXIF rotation."""
+    is_turned = image.getexif().get(ExifTags.Base.Orientation) in _TURNED
+    return image.size[::-1] if is_turned and image.format != "TIFF" else image.size  # Pillow turns a TIFF's itself
 
 
 def check_size(width: float, height: float) -> None:

@@ -9,7 +9,7 @@ from torch import nn
 from ocr2_hf.data.collator import PromptEncoder
 from ocr2_hf.data.images import ImageSettings
 from ocr2_hf.data.load import built_datasets, load_dataset
-from ocr2_hf.data.page_tasks import PageTasks
+from ocr2_hf.data.page_tasks import PageTasks, check_boxes
 from ocr2_hf.data.shares import shares_of
 from ocr2_hf.data.tasks import PROMPTS
 from ocr2_hf.data.token_batches import TokenStatistics
@@ -135,7 +135,9 @@ def page_statistics(recipe: Recipe, args: OCR2TrainingArguments, images: ImageSe
     if args.max_patches is not None:
         processor.image_processor.max_patches = args.max_patches
     options = (processor, args.tasks, args.prompts, args.max_length, args.seed, args.overlong)
-    sources = {name: PageTasks(load_dataset(name, split=recipe.data.train_split), *options) for name in names}
+    pages = {name: load_dataset(name, recipe.data.train_split) for name in names}
+    check_boxes(pages, args.tasks, args.prompts)
+    sources = {name: PageTasks(each, *options) for name, each in pages.items()}
     for name, pages in sources.items():
         pages.check_texts(name)
     return TokenStatistics.joined([TokenStatistics.of(pages, images) for pages in sources.values()])

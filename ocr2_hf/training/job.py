@@ -13,6 +13,7 @@ from transformers.trainer_utils import set_seed
 from ocr2_hf.data.load import load_dataset
 from ocr2_hf.data.mixture import DatasetMixture, PageMixture, sources_of
 from ocr2_hf.data.page_tasks import PageTasks
+from ocr2_hf.data.shares import shares_of
 from ocr2_hf.document.atomic_files import write_json
 from ocr2_hf.errors import WorkError
 from ocr2_hf.modeling.adapters import apply_policy, base_of, continue_adapter, counts_table, same_adapter
@@ -21,6 +22,7 @@ from ocr2_hf.modeling.model_files import BASE_FOLDER
 from ocr2_hf.modeling.tiny import TINY_SIZES
 from ocr2_hf.publishing.contents import POLICY_FILE
 from ocr2_hf.recipe import RECIPE_FILE, OCR2TrainingArguments, Recipe
+from ocr2_hf.recipe_fields import DataArguments
 from ocr2_hf.training.callbacks import HubSaves
 from ocr2_hf.training.generated_evaluation import Sample, context_of
 from ocr2_hf.training.run_folder import mark_complete, mark_incomplete, resume_from
@@ -36,12 +38,12 @@ def build_trainer(recipe: Recipe, args: OCR2TrainingArguments) -> OCR2Trainer:
     """
     set_seed(args.seed)
     data = recipe.data
-    pages = {"train_dataset": load_pages(data.dataset, data.train_split, data.stopping_strategy)}
+    pages = {"train_dataset": load_pages(data, data.dataset, data.train_split)}
     if args.eval_strategy != "no":
-        pages["eval_dataset"] = load_pages(data.eval_dataset or data.dataset, data.eval_split, data.stopping_strategy)
+        pages["eval_dataset"] = load_pages(data, data.eval_dataset or data.dataset, data.eval_split)
     model, processor = load_to_train(recipe, args)
     if data.guard_dataset is not None:
-        pages["guard_dataset"] = load_dataset(data.guard_dataset, split=data.guard_split)
+        pages["guard_dataset"] = load_dataset(data.guard_dataset, data.guard_split, columns=data.columns)
     with args.main_process_first(desc="measuring pages"):
         trainer = OCR2Trainer(model, args, processor=processor, **pages)
     if recipe.training("push_to_hub") and recipe.training("hub_strategy") == "every_save":
@@ -51,11 +53,12 @@ def build_trainer(recipe: Recipe, args: OCR2TrainingArguments) -> OCR2Trainer:
     return trainer
 
 
-def load_pages(dataset: str | Mapping[str, float], split: str, stopping_strategy: str) -> Dataset | DatasetMixture:
-    """The pages that a recipe's `dataset` names."""
+def load_pages(data: DataArguments, dataset: str | Mapping[str, float], split: str) -> Dataset | DatasetMixture:
+    """The pages that one of a recipe's datasets names."""
+    loaded = {name: load_dataset(name, split, columns=data.columns) for name in shares_of(dataset)}
     if isinstance(dataset, str):
-        return load_dataset(dataset, split=split)
-    return DatasetMixture({name: load_dataset(name, split=split) for name in dataset}, dataset, stopping_strategy)
+        return loaded[dataset]
+    return DatasetMixture(loaded, dataset, data.stopping_strategy)
 
 
 def load_to_train(recipe: Recipe, args: OCR2TrainingArguments):

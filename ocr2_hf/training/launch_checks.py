@@ -18,6 +18,9 @@ from transformers import Trainer
 from transformers.integrations.integration_utils import get_available_reporting_integrations
 from transformers.training_args import OptimizerNames, ParallelMode
 
+from ocr2_hf.data.load import load_dataset
+from ocr2_hf.data.page_tasks import check_boxes
+from ocr2_hf.data.shares import shares_of
 from ocr2_hf.errors import UsageError
 from ocr2_hf.modeling.load import context_length
 from ocr2_hf.publishing.contents import STATE_FILE
@@ -52,6 +55,14 @@ def check_context(recipe: Recipe) -> None:
             f"max_length: {longest} is more than the {context} tokens that {recipe.model.model} can read; set at most "
             f"{context}, and overlong: split for longer pages"
         )
+
+
+def check_pages(recipe: Recipe) -> None:
+    """Raise `UsageError` where the recipe, or a stage, asks for boxes that its pages do not have."""
+    data = recipe.data
+    pages = {name: load_dataset(name, data.train_split, columns=data.columns) for name in shares_of(data.dataset)}
+    for get in _each_stage(recipe):
+        check_boxes(pages, get("tasks"), get("prompts"))
 
 
 def _refuse(problems: Sequence[str]) -> None:

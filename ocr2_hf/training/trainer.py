@@ -15,7 +15,7 @@ from transformers import DeepseekOcr2ForConditionalGeneration, ProgressCallback,
 from ocr2_hf.data.augment import Augmentation
 from ocr2_hf.data.collator import TrainingCollator, coordinate_token_ids
 from ocr2_hf.data.mixture import DatasetMixture, PageMixture, sources_of
-from ocr2_hf.data.page_tasks import PageTasks, ProcessShare
+from ocr2_hf.data.page_tasks import PageTasks, ProcessShare, check_boxes
 from ocr2_hf.data.token_batches import TokenBatches
 from ocr2_hf.errors import Preempted, WorkError
 from ocr2_hf.modeling.adapters import Count, base_of, group_of, trainable_counts, write_portable_adapter
@@ -106,8 +106,10 @@ class OCR2Trainer(Trainer):
         )
         self.model_accepts_loss_kwargs = True
         if self.train_dataset is not None:
-            for name, pages in sources_of(self.train_dataset).items():
-                pages.check_texts(name or "train_dataset")
+            sources = {name or "train_dataset": pages for name, pages in sources_of(self.train_dataset).items()}
+            check_boxes({name: pages.records for name, pages in sources.items()}, args.tasks, args.prompts)
+            for name, pages in sources.items():
+                pages.check_texts(name)
             self.add_callback(EpochOfPages(self.train_dataset))
         mixed = isinstance(self.train_dataset, PageMixture)
         self._by_source = SourceLosses(self.train_dataset.sources) if mixed else None
