@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from data_scripts.arguments import count, script_parser, share
 from data_scripts.file_tree import file_name
+from ocr2_hf.data.column_names import COLUMNS_HELP, parse_columns
 from ocr2_hf.document.atomic_files import whole_folder
 from ocr2_hf.document.page_files import to_rgb
 from ocr2_hf.errors import UsageError, WorkError, run_command
@@ -42,7 +43,7 @@ def main(argv: list[str] | None = None, prog: str | None = None) -> int:
 
     counts: Counter[str] = Counter()
     with whole_folder(args.out_dir) as beside:
-        for split, rows in dict(load_dataset(args.name)).items():
+        for split, rows in dict(load_dataset(args.name, columns=args.columns)).items():
             for number, row in enumerate(tqdm(rows, desc=f"cutting {split}", unit=" pages")):
                 counts += cut_page(row, f"{number:06d}-{file_name(row['id'])}", beside, split, args)
         if not counts["crops"]:
@@ -55,7 +56,8 @@ def parse_arguments(argv: list[str] | None, prog: str | None = None) -> argparse
     """The arguments of a crop; status 2 where they are wrong."""
     parser = script_parser(__doc__, prog)
     add = parser.add_argument
-    add("name", help="a built dataset, or one on the Hub (ORG/NAME)")
+    add("name", help="a built dataset, one on the Hub (ORG/NAME), or a folder of Parquet files or images with metadata")
+    add("--columns", type=parse_columns, metavar="image=NAME,...", help=COLUMNS_HELP)
     add("out_dir", type=Path, help="a new folder; takes images/SPLIT and annotations/SPLIT")
     add("--margin", type=share, default=0.1, help="kept around a region, as a share of its shorter side (default 0.1)")
     add("--min_side", type=count, default=8, help="pixels below which a region is left out (default 8)")

@@ -14,6 +14,7 @@ if __name__ == "__main__":  # the package of this checkout, also where none or a
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from data_scripts.arguments import count, script_parser
+from ocr2_hf.data.column_names import COLUMNS_HELP, parse_columns
 from ocr2_hf.document.hub_names import BASE_MODEL
 from ocr2_hf.errors import WorkError, run_command
 
@@ -26,7 +27,7 @@ def main(argv: list[str] | None = None, prog: str | None = None) -> int:
     args = parse_arguments(argv, prog)
     from ocr2_hf.data.load import load_dataset  # loads datasets, which a wrong call does not need
 
-    splits = dict(load_dataset(args.name))
+    splits = dict(load_dataset(args.name, columns=args.columns))
     from data_scripts.inspection import inspect  # loads torch and transformers
     from data_scripts.token_lengths import choose_lengths
 
@@ -42,7 +43,8 @@ def parse_arguments(argv: list[str] | None, prog: str | None = None) -> argparse
     """The arguments of an inspection; status 2 where they are wrong."""
     parser = script_parser(__doc__, prog)
     add = parser.add_argument
-    add("name", help="a built dataset, or one on the Hub (ORG/NAME)")
+    add("name", help="a built dataset, one on the Hub (ORG/NAME), or a folder of Parquet files or images with metadata")
+    add("--columns", type=parse_columns, metavar="image=NAME,...", help=COLUMNS_HELP)
     add("--output_dir", type=Path, required=True)
     add("--limit", type=count, default=12, help="pages of each split that are drawn, evenly spaced (default 12)")
     add("--tokenizer", metavar="DIR|ID", help=f"whose tokens are counted (default {BASE_MODEL})")

@@ -23,7 +23,8 @@ from ocr2_hf.commands.arguments import (
     positive_integer,
 )
 from ocr2_hf.commands.omnidocbench import add_omnidocbench_arguments, score_omnidocbench
-from ocr2_hf.commands.scoring import compare_evaluations, load_pages, score_predictions, write_results
+from ocr2_hf.commands.scoring import compare_evaluations, dataset_settings, load_pages, score_predictions, write_results
+from ocr2_hf.data.column_names import COLUMNS_HELP, parse_columns
 from ocr2_hf.data.tasks import PROMPTS
 from ocr2_hf.document.predictions import PREDICTIONS_FILE
 
@@ -50,13 +51,15 @@ def _evaluate_model(args: argparse.Namespace, output: Path) -> None:
     from ocr2_hf.reading.references import PageImages
     from ocr2_hf.reading.resume_log import fingerprint, start_or_resume
 
-    dataset = load_pages(args.dataset, args.split, args.limit)
+    pages = dataset_settings(vars(args))
+    dataset = load_pages(**pages, limit=args.limit)
     task = args.task or default_task(args.model, dataset)
     guard = loop_guard(args)
     processes = Processes.join()
     reader = DocumentReader.from_pretrained(args.model, processes.device, **guard, max_seconds=None)
     settings = {
-        **{key: getattr(args, key) for key in ("model", "dataset", "split", "max_new_tokens", "batch_size")},
+        **{key: getattr(args, key) for key in ("model", "max_new_tokens", "batch_size")},
+        **pages,
         **{key: getattr(reader, key) for key in guard},
         "model_files": fingerprint(args.model),
         "dataset_fingerprint": dataset._fingerprint,
@@ -84,6 +87,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         help="built dataset or Hub id; beside --predictions it gives references and images by the pages' ids",
     )
     parser.add_argument("--split", default="test")
+    parser.add_argument("--columns", type=parse_columns, metavar="image=NAME,...", help=COLUMNS_HELP)
     parser.add_argument("--task", choices=PROMPTS, help="default: the model's recipe's, else by the dataset")
     parser.add_argument("--limit", type=positive_integer, help="at most so many pages")
     parser.add_argument("--output_dir", required=True)

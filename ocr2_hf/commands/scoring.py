@@ -1,7 +1,9 @@
 """What `ocr2 evaluate` does once pages are read: score a file of predictions, compare two, write the results."""
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ocr2_hf.document.atomic_files import write_json
 from ocr2_hf.document.predictions import PREDICTIONS_FILE, Prediction, read_predictions, write_predictions
@@ -23,10 +25,10 @@ def score_predictions(args: argparse.Namespace, output: Path) -> None:
     else:
         from ocr2_hf.reading.references import PageImages, add_references, task_of
 
-        dataset = load_pages(args.dataset, args.split)
+        dataset = load_pages(**dataset_settings(vars(args)))
         task = args.task or task_of(lines, dataset)
         lines, images = add_references(lines, dataset, task)[: args.limit], PageImages(dataset)
-        settings = {"predictions": str(source), "dataset": args.dataset, "split": args.split, "task": task}
+        settings = {"predictions": str(source)} | dataset_settings(vars(args)) | {"task": task}
         title = f"{source} on {args.dataset}, {args.split}, {task}"
     copy = output / PREDICTIONS_FILE
     if args.dataset or copy.resolve() != source.resolve():
@@ -60,14 +62,20 @@ def write_results(
     print(f"{metrics['pages']} pages; report: {output / 'report.html'}")
 
 
-def load_pages(name: str, split: str, limit: int | None = None):
+def load_pages(dataset: str, split: str, columns: Mapping[str, str] | None = None, limit: int | None = None):
     """The first `limit` pages of a dataset's split. Raises WorkError when it has none."""
     from ocr2_hf.data.load import load_dataset  # here, so that scoring a file needs no datasets and no torch
 
-    dataset = load_dataset(name, split)
-    if not len(dataset):
-        raise WorkError(f"the split {split!r} of {name} has no pages")
-    return dataset.select(range(min(limit or len(dataset), len(dataset))))
+    pages = load_dataset(dataset, split, columns=columns)
+    if not len(pages):
+        raise WorkError(f"the split {split!r} of {dataset} has no pages")
+    return pages.select(range(min(limit or len(pages), len(pages))))
+
+
+def dataset_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Of an evaluation's settings those that name its pages, as `load_pages` takes them. Raises KeyError."""
+    columns = {"columns": settings["columns"]} if settings.get("columns") else {}
+    return {"dataset": settings["dataset"], "split": settings["split"]} | columns
 
 
 def _images_of(folder: Path) -> Images | None:
@@ -78,7 +86,7 @@ def _images_of(folder: Path) -> Images | None:
     from ocr2_hf.reading.references import PageImages
 
     try:
-        return PageImages(load_pages(settings["dataset"], settings["split"]))
+        return PageImages(load_pages(**dataset_settings(settings)))
     except (UsageError, WorkError, KeyError) as error:
         print(f"the report shows pages without their images: {error}")
         return None

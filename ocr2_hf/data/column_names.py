@@ -6,6 +6,8 @@ from ocr2_hf.errors import UsageError
 # them.
 BROUGHT = ("image", "text", "bboxes", "labels", "texts", "prompt", "target")
 
+COLUMNS_HELP = "what a dataset of others calls its columns: image=scan,text=transcription"
+
 
 def parse_columns(value: str) -> dict[str, str]:
     """Column of a page record -> its name elsewhere, from "image=scan,text=transcription". Raises `UsageError`."""

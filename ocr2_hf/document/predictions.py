@@ -81,9 +81,19 @@ class Prediction:
         regions = {key: [region.to_dict() for region in values[key]] for key in _REGIONS if key in values}
         return self.extra | values | regions
 
+    def scored_regions(self) -> tuple[list[Region], list[Region]]:
+        """The predicted regions and those of the reference, which can be held against each other.
+
+        None of either where the reference is text alone: nobody knows where on the page that stands.
+        """
+        if not self.reference_regions and self.reference.strip():
+            return [], []
+        return self.regions or [], self.reference_regions or []
+
     def boxes(self) -> tuple[list, list]:
-        """The boxes [N, 4] of the predicted regions, and of the reference's."""
-        return [region.box for region in self.regions or ()], [region.box for region in self.reference_regions or ()]
+        """The boxes [N, 4] and [M, 4] of `scored_regions`."""
+        predicted, reference = self.scored_regions()
+        return [region.box for region in predicted], [region.box for region in reference]
 
     def told_regions(self) -> dict[str, list[Region]]:
         """By field, the regions that prediction and reference tell, where the line has none of its own and says how

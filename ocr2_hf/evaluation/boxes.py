@@ -102,8 +102,8 @@ class Detections:
         self._labels = {region.label: _Label() for line in lines for region in line.reference_regions or ()}
         for number, line in enumerate(lines):
             boxes = defaultdict(lambda: ([], []))
-            for side, regions in enumerate((line.regions, line.reference_regions)):
-                for region in regions or ():
+            for side, regions in enumerate(line.scored_regions()):
+                for region in regions:
                     boxes[region.label][side].append(region.box)
             for label in boxes.keys() & self._labels.keys():
                 self._labels[label].add_page(number, *boxes[label])

@@ -121,7 +121,7 @@ def measure_labels(line: Prediction) -> dict[str, Measures]:
     The text of a reference region is compared with that of the predicted region, of any label, that its box is matched
     to; it is lost where there is none.
     """
-    sides = line.regions or [], line.reference_regions or []
+    sides = line.scored_regions()
     iou = box_iou(*line.boxes())
     partner = {r: p for p, r, _ in pair_boxes(iou)}
     said, wanted = ([normalize_text(region.text) for region in side] for side in sides)

@@ -130,10 +130,12 @@ def stacked_terms(sums: Mapping[str, Tensor], counts: Mapping[str, Tensor]) -> T
 
 
 def named_losses(totals: Tensor, weights: Mapping[str, float]) -> dict[str, float]:
-    """The loss and its terms by their names in the log, of `totals` [2 terms]: what `stacked_terms` add up to."""
+    """The loss and its terms by their names in the log, of `totals` [2 terms]: what `stacked_terms` add up to. A term
+    of which there was nothing, such as boxes on pages of text alone, has no name there."""
     sums, counts = (dict(zip(TERMS, half, strict=True)) for half in totals.double().chunk(2))
     means = term_means(sums, counts)
-    losses = {"loss": weighted_sum(means, weights)} | {TERMS[name].log_name: mean for name, mean in means.items()}
+    told = {TERMS[name].log_name: mean for name, mean in means.items() if counts[name]}
+    losses = {"loss": weighted_sum(means, weights)} | told
     return {name: value.item() for name, value in losses.items()}
 
 

@@ -121,7 +121,8 @@ def example_of(evaluation: Evaluation) -> tuple[bytes, str]:
     from ocr2_hf.data.load import load_dataset
     from ocr2_hf.reading.references import PageImages
 
-    images = PageImages(load_dataset(evaluation.settings["dataset"], split=evaluation.settings["split"]))
+    settings = evaluation.settings
+    images = PageImages(load_dataset(settings["dataset"], settings["split"], columns=settings.get("columns")))
     lines = [line for line in read_predictions(evaluation.folder / PREDICTIONS_FILE) if not line.missing]
     if not lines:
         raise WorkError(f"{evaluation.folder / PREDICTIONS_FILE} has no pages")

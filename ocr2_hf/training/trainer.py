@@ -94,6 +94,7 @@ class OCR2Trainer(Trainer):
             processor.image_processor.max_patches = args.max_patches  # saved with the processor
         self.processor = complete_processor(processor)
         self._means = torch.zeros(len(TERMS))  # each term of this process, summed since the last log row
+        self._items = torch.zeros(len(TERMS))  # what it is a mean over, of all processes, since then
         self._steps = 0
         super().__init__(
             model=model,
@@ -204,6 +205,7 @@ class OCR2Trainer(Trainer):
             return (outputs.loss, outputs) if return_outputs else outputs.loss
         means = term_means(outputs.sums, dict(zip(TERMS, num_items_in_batch, strict=True)))
         self._means = self._means.to(outputs.loss.device) + torch.stack([m.detach().float() for m in means.values()])
+        self._items = self._items.to(outputs.loss.device) + num_items_in_batch
         if self._by_source is not None:
             self._by_source.add(sources, outputs.sums, outputs.counts)
         loss = weighted_sum(means, term_weights(self.args)) * self.accelerator.num_processes
@@ -215,15 +217,17 @@ class OCR2Trainer(Trainer):
         return super()._prepare_inputs(inputs | {"token_weights": inputs["token_weights"].view(torch.int32)})
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add to rows of training each term (`loss_text`, `loss_box`), a mean over the optimizer steps since the last
-        row; of a mixture, what each source's pages cost since then; and the costs (`Costs.row`)."""
+        """Add to rows of training each term (`loss_text`, `loss_box`) that there was something to measure of, a mean
+        over the optimizer steps since the last row; of a mixture, what each source's pages cost since then; and the
+        costs (`Costs.row`)."""
         if "loss" in logs and self._steps:
             means = (self.accelerator.reduce(self._means, reduction="sum") / self._steps).tolist()
-            named = {term.log_name: mean for term, mean in zip(TERMS.values(), means, strict=True)}
+            measured = zip(TERMS.values(), means, self._items.tolist(), strict=True)
+            named = {term.log_name: mean for term, mean, items in measured if items}
             logs = {"loss": logs["loss"]} | named | logs | self.costs.row(self.state)
             if self._by_source is not None:
                 logs |= self._by_source.told(self.accelerator, term_weights(self.args))
-            self._means, self._steps = torch.zeros_like(self._means), 0
+            self._means, self._items, self._steps = torch.zeros_like(self._means), torch.zeros_like(self._items), 0
         super().log(logs, start_time)
 
     # --- learning rates
