@@ -47,7 +47,8 @@ def main(argv: list[str] | None = None, prog: str | None = None) -> int:
             for number, row in enumerate(tqdm(rows, desc=f"cutting {split}", unit=" pages")):
                 counts += cut_page(row, f"{number:06d}-{file_name(row['id'])}", beside, split, args)
         if not counts["crops"]:
-            raise WorkError(f"{args.name} has no region with text to cut out ({_told(counts)})")
+            why = f"left out: {_told(counts)}" if counts else "no page has boxes"
+            raise WorkError(f"{args.name} has no region with text to cut out; {why}")
     print(f"{counts.pop('crops')} crops in {args.out_dir}; left out: {_told(counts) or 'none'}")
     return 0
 

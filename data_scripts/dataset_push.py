@@ -10,6 +10,7 @@ from typing import Any
 from datasets import Dataset, DatasetDict
 from huggingface_hub import DatasetCard, upload_file
 
+from ocr2_hf.data.columns import has_boxes
 from ocr2_hf.data.load import built_datasets, load_dataset
 from ocr2_hf.publishing.contents import CARD
 from ocr2_hf.publishing.hub import hub_errors
@@ -24,6 +25,8 @@ COLUMNS = {
     "texts": "the regions' texts, empty where unknown",
     "prompt, target": "what to ask about the page and what to answer, where the annotations say",
 }
+# Columns that may say nothing of any page.
+BOXES, QUESTION = ("bboxes", "labels", "texts"), ("prompt", "target")
 LONGEST_TEXT, MOST_REGIONS = 400, 3
 
 _TEXT = """
@@ -63,7 +66,7 @@ def push_dataset(name: str, repo: str, license_id: str, private: bool) -> None:
     A push that was broken off is completed by the next: what is there already is not sent again. Raises `WorkError`
     where the Hub cannot be reached or refuses, `UsageError` where `repo` is no name that it takes.
     """
-    splits = DatasetDict(load_dataset(name))
+    splits = without_empty_columns(DatasetDict(load_dataset(name)))
     summary = json.loads((built_datasets()[name] / "summary.json").read_text())
     with hub_errors(repo, "the dataset is built, run again to push"):
         splits.push_to_hub(repo, private=private or None, commit_message=f"Upload {name}")
@@ -88,7 +91,9 @@ def write_card(card: DatasetCard, splits: dict[str, Dataset], repo: str, license
     card.text = _TEXT.format(
         name=repo.partition("/")[2],
         counts=_counts(splits, summary),
-        columns=_table(("column", "holds"), COLUMNS.items()),
+        columns=_table(
+            ("column", "holds"), [row for row in COLUMNS.items() if row[0].split(", ")[0] in first.features]
+        ),
         repo=repo,
         split=split,
         example=json.dumps(_example(first), indent=2, ensure_ascii=False).replace("```", "` ` `"),
@@ -96,11 +101,21 @@ def write_card(card: DatasetCard, splits: dict[str, Dataset], repo: str, license
     )
 
 
+def without_empty_columns(splits: DatasetDict) -> DatasetDict:
+    """The splits without the columns that say nothing of any page; `load_dataset` fills them in again."""
+    unboxed = () if any(map(has_boxes, splits.values())) else BOXES
+    unasked = [key for key in QUESTION if all(value is None for part in splits.values() for value in part[key])]
+    return splits.remove_columns([*unboxed, *unasked])
+
+
 def _counts(splits: dict[str, Dataset], summary: dict[str, Any]) -> str:
     rows = [(name, len(part), summary["splits"][name]["regions"]) for name, part in splits.items()]
     left_out = summary["rejected"]
     note = f"\n\n{left_out} pages of the source failed the checks and are not in it." if left_out else ""
-    return _table(("split", "pages", "regions"), rows) + note
+    heads = ("split", "pages", "regions")
+    if not any(regions for _, _, regions in rows):
+        heads, rows = heads[:2], [row[:2] for row in rows]
+    return _table(heads, rows) + note
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple]) -> str:
@@ -112,7 +127,7 @@ def _example(dataset: Dataset) -> dict[str, Any]:
     """The first row, its image as words, long lists and texts cut."""
     row = dataset.remove_columns("image")[0]
     shown = {"id": row["id"], "image": f"{row['width']}x{row['height']} pixels", "text": _short(row["text"])}
-    for name in ("bboxes", "labels", "texts"):
+    for name in (name for name in BOXES if name in row):
         values = [_short(value) if isinstance(value, str) else value for value in row[name][:MOST_REGIONS]]
         shown[name] = values + (["..."] if len(row[name]) > MOST_REGIONS else [])
     return shown

@@ -107,15 +107,23 @@ def inspect(splits: dict[str, Dataset], lengths: TokenLengths, tokenizer: str, a
         _draw_pages(dataset, name, args.limit, out / "overlays")
     _print_tables(counts, lengths.context)
     _print_pairs(pairs, len(splits), out / "duplicates.jsonl")
-    print(f"\npages drawn with their boxes: {out / 'overlays'}\nlengths: {out / 'lengths.png'}")
+    drawn = "pages drawn with their boxes" if _regions(counts) else "no page has boxes: pages with their texts"
+    print(f"\n{drawn}: {out / 'overlays'}\nlengths: {out / 'lengths.png'}")
+
+
+def _regions(counts: Mapping[str, SplitCounts]) -> int:
+    return sum(part.regions for part in counts.values())
 
 
 def _draw_pages(dataset: Dataset, split: str, limit: int, folder: Path) -> None:
-    """Write up to `limit` pages, evenly spaced, with their regions."""
+    """Write up to `limit` pages, evenly spaced, with their regions; of one without any its text beside it."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = sorted(set(np.linspace(0, len(dataset) - 1, min(limit, len(dataset))).round().astype(int).tolist()))
     for row in tqdm(dataset.select(rows), desc=f"drawing {split}", unit=" pages"):
-        draw_overlay(to_rgb(row["image"]), page_regions(row)).save(folder / f"{split}-{file_name(row['id'])}.png")
+        name = f"{split}-{file_name(row['id'])}"
+        draw_overlay(to_rgb(row["image"]), page_regions(row)).save(folder / f"{name}.png")
+        if row["text"] and not row["bboxes"]:
+            write_whole(folder / f"{name}.txt", row["text"])
 
 
 def _print_tables(counts: Mapping[str, SplitCounts], context: int) -> None:
@@ -126,9 +134,10 @@ def _print_tables(counts: Mapping[str, SplitCounts], context: int) -> None:
         print(f"{title:<28}" + "".join(f"{value:>{width}}" for value in values))
 
     line("", columns)
-    titles = {"pages": "pages", "without_text": "  without text", "without_regions": "  without regions"}
-    titles["upward"] = "  whose regions go up"
-    for name, title in (titles | {"regions": "regions"}).items():
+    titles = {"pages": "pages", "without_text": "  without text"}
+    if _regions(counts):
+        titles |= {"without_regions": "  without regions", "upward": "  whose regions go up", "regions": "regions"}
+    for name, title in titles.items():
         line(title, [f"{getattr(part, name):,}" for part in counts.values()])
     labels = sum((part.labels for part in counts.values()), start=Counter())
     for label, _ in labels.most_common(SHOWN_LABELS):

@@ -66,9 +66,9 @@ def main(argv: list[str] | None = None, prog: str | None = None) -> int:
     fonts = [load_fonts(font, letters(words), words.face) for font in args.font or [None]]
     args.draw(random.Random(0), *args.size, fonts[0], words)  # refuses a page too small before there is a folder
     try:
-        prepare_folder(args.out_dir, page_settings(args), args.pages)
+        prepare_folder(args.out_dir, page_settings(args), args.pages, annotation_file(args, 0).suffix)
         for number in tqdm(range(args.pages), desc="drawing", unit=" pages"):
-            if not (args.out_dir / "annotations" / f"{number:06d}.json").exists():
+            if not annotation_file(args, number).exists():
                 draw_page(args, fonts, number)
     except OSError as error:
         raise WorkError(f"cannot write {args.out_dir}: {error}") from error
@@ -100,6 +100,7 @@ def parse_arguments(argv: list[str] | None, prog: str | None = None) -> argparse
         default=0.0,
         help="0 to 1: rotation, blur, noise, JPEG, paper colour, and stamps on some (default 0)",
     )
+    add("--text_only", action="store_true", help="image and text alone: NAME.txt instead of the regions in NAME.json")
     args = parser.parse_args(argv)
     args.draw, size = KINDS[args.kind]
     args.size = args.size or size
@@ -110,20 +111,29 @@ def page_settings(args: argparse.Namespace) -> dict[str, Any]:
     """All that a page of a given number depends on."""
     font = " ".join(hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in args.font or []) or "pillow"
     named = {name: getattr(args, name) for name in ("kind", "language", "seed")}
-    return named | {"size": "{}x{}".format(*args.size), "font": font, "damage": args.damage}
+    text_only = {"text_only": True} if args.text_only else {}
+    return named | {"size": "{}x{}".format(*args.size), "font": font, "damage": args.damage} | text_only
 
 
-def prepare_folder(folder: Path, settings: dict[str, Any], pages: int) -> None:
+def annotation_file(args: argparse.Namespace, number: int) -> Path:
+    """Where the annotation of a page goes."""
+    return args.out_dir / "annotations" / f"{number:06d}{'.txt' if args.text_only else '.json'}"
+
+
+def prepare_folder(folder: Path, settings: dict[str, Any], pages: int, suffix: str) -> None:
     """Make the folder, or see that it was begun with these settings; `UsageError` where it was not."""
     marker = folder / SETTINGS_FILE
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file, not a folder")
     if marker.is_file():
         made = json.loads(marker.read_text())
-        other = [f"{key} {made.get(key)}, not {settings[key]}" for key in settings if made.get(key) != settings[key]]
+        keys = dict.fromkeys([*settings, *made])
+        other = [
+            f"{key} {made.get(key)}, not {settings.get(key)}" for key in keys if made.get(key) != settings.get(key)
+        ]
         if other:
             raise UsageError(f"{folder} was made with other settings ({'; '.join(other)}): name another folder")
-        there = sum(1 for _ in folder.glob("annotations/*.json"))
+        there = sum(1 for _ in folder.glob(f"annotations/*{suffix}"))
         if there > pages:
             raise UsageError(f"{folder} already has {there} pages, more than --pages {pages}: name another folder")
     elif folder.is_dir() and any(path.suffix != PARTIAL for path in folder.iterdir()):
@@ -146,7 +156,9 @@ def draw_page(args: argparse.Namespace, fonts: list[Fonts], number: int) -> None
         image = damage_image(image, rng, args.damage)
     with whole_file(args.out_dir / "images" / f"{number:06d}.png") as beside:
         image.save(beside, "PNG", compress_level=1 if args.damage else 6)  # noise takes long to compress, and in vain
-    write_whole(args.out_dir / "annotations" / f"{number:06d}.json", json.dumps(page.annotation(), indent=1))
+    annotation = page.annotation()
+    written = annotation["text"] if args.text_only else json.dumps(annotation, indent=1)
+    write_whole(annotation_file(args, number), written)
 
 
 if __name__ == "__main__":

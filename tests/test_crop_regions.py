@@ -77,5 +77,5 @@ def test_refusals(pages, capsys):
     write_page(pages / "empty", "a", texts=[""])
     assert build("empty", "--annotations", pages / "empty", "--val", 0, "--test", 0) == 0
     assert crop("empty", pages / "none") == 1
-    assert "no region with text to cut out (1 without text)" in capsys.readouterr().err
+    assert "no region with text to cut out; left out: 1 without text" in capsys.readouterr().err
     assert not (pages / "none").exists()

@@ -341,7 +341,7 @@ def test_a_job_loads_every_source_and_tells_of_them(tmp_path, monkeypatch, caplo
     pages = {"letters": page_dataset(), "general": lines_of("general", 5)}
     asked = []
 
-    def load(name, split):
+    def load(name, split, columns):
         asked.append((name, split))
         return pages[name]
 

@@ -220,7 +220,7 @@ def test_the_commands_read_and_evaluate_it(pair, slips, tmp_path, monkeypatch):
     page = DocumentReader.from_pretrained(source).read(slips[0], max_new_tokens=40)
     assert (tmp_path / "pages" / f"{slips[0].stem}.md").read_text(encoding="utf-8") == page.markdown + "\n"
     rows = page_dataset(((190, 190), (150, 190)), (1, 1))
-    monkeypatch.setattr(evaluate, "load_pages", lambda *_: rows)
+    monkeypatch.setattr(evaluate, "load_pages", lambda *_, **__: rows)
     words = ["--model", str(graphs), "--dataset", "pages", "--output_dir", str(tmp_path / "scores")]
     assert run_command(evaluate.main, [*words, "--max_new_tokens", "8"]) == 0
     assert (tmp_path / "scores" / "metrics.json").is_file()

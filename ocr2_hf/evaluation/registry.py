@@ -22,7 +22,7 @@ from ocr2_hf.evaluation.text import character_error_rate, exact_match, normalize
 DEFINITIONS = 3
 
 PERCENT, DECIMAL, SECONDS, RATE, COUNT = "{:.1%}", "{:.3f}", "{:.2f} s", "{:.2f}", "{:,.0f}"
-Place = Literal["print", "headline", "histogram", "breakdown", "card"]
+Place = Literal["headline", "histogram", "breakdown", "card"]
 _ARROWS = {"higher": "\N{UPWARDS ARROW}", "lower": "\N{DOWNWARDS ARROW}"}
 
 
@@ -38,7 +38,7 @@ class Metric:
     its name in the list of pages, "" where that does not show it. `training` says whether and how training measures it:
     in the losses' forward pass, by reading pages, or by reading those of the guard.
 
-    `places`: where else it stands. print: a terminal's table, measured or not; headline, histogram, breakdown: of the
+    `places`: where else it stands. headline, histogram, breakdown: of the
     report; card: what the Hub is told.
 
     `module`: the value of (predictions, references) for `evaluate`, where that is not the one counted from texts;
@@ -94,13 +94,13 @@ _cost = partial(Metric, group="Cost", measure=measures.measure_cost)
 _ROWS = (
     _text("text_accuracy", "Text accuracy", PERCENT, "higher", "1 - character errors, at least 0",
           "character_edits", "characters", turn=lambda errors: np.maximum(0.0, 1.0 - errors),
-          places={"headline", "print"}),
+          places={"headline"}),
     _text("cer", "Character errors", PERCENT, "lower", "characters to change / characters of the reference",
           "character_edits", "characters", short="CER", training="reading", module=character_error_rate,
-          places={"histogram", "print", "card", "breakdown"}),
+          places={"histogram", "card", "breakdown"}),
     _text("wer", "Word errors", PERCENT, "lower", "words to change / words of the reference",
           "word_edits", "words", needs="words", short="WER", module=word_error_rate,
-          places={"headline", "print", "card", "breakdown"}),
+          places={"headline", "card", "breakdown"}),
     _text("normalized_edit_distance", "Edit distance", DECIMAL, "lower", "edits / longer text, mean over pages",
           "distance", "pages", training="reading", module=normalized_edit_distance, places={"card"}),
     _text("exact_match", "Pages without error", PERCENT, "higher", "pages whose text is exactly the reference",
@@ -111,7 +111,7 @@ _ROWS = (
           "blanks and line breaks count as well", "strict_exact", "pages", group=""),
     _boxes("bbox_iou", "Box IoU", DECIMAL, "higher", "overlap with the matched box, mean over reference boxes",
            "iou", "boxes", short="IoU", training="reading",
-           places={"headline", "histogram", "print", "card", "breakdown"}),
+           places={"headline", "histogram", "card", "breakdown"}),
     _boxes("box_f1_50", "Box F1 at 0.5", DECIMAL, "higher", "a box is found when its IoU is at least 0.5",
            "found_50", "mean_boxes", short="F1", places={"headline", "card", "breakdown"}),
     _boxes("box_precision_50", "Precision at 0.5", DECIMAL, "higher", "predicted boxes that are right",
@@ -155,7 +155,7 @@ _ROWS = (
            "missing"),
     _cost("inference_time", "Time per page", SECONDS, "lower", "a batch's time / its pages",
           "seconds", "pages_with_seconds", "pages_with_seconds", short="time",
-          places={"headline", "histogram", "print", "breakdown"}),
+          places={"headline", "histogram", "breakdown"}),
     _cost("pages_per_second", "Pages per second", RATE, "higher", "of one process",
           "pages_with_seconds", "seconds", "pages_with_seconds"),
     _cost("tokens_per_page", "Tokens per page", COUNT, "lower", "generated tokens, the end token included",
@@ -200,11 +200,11 @@ def measure_pages(lines: Sequence[Prediction], cdm_command: str | None = None) -
 
 def metrics_table(columns: Mapping[str, Mapping[str, Any]]) -> str:
     """Metrics beside each other as lines of text, a column per name; in "change" numbers have a sign. An arrow points
-    to a metric's better values."""
+    to a metric's better values; what was measured in none is left out."""
     rows = [f"{'':26}" + "".join(f"{name:>12}" for name in columns)] if any(columns) else []
     for metric in shown_metrics():
         values = {column: metrics.get(metric.name) for column, metrics in columns.items()}
-        if "print" in metric.places or any(value is not None for value in values.values()):
+        if any(value is not None for value in values.values()):
             cells = (f"{metric.shown(value, column == 'change'):>12}" for column, value in values.items())
             rows.append(f"{metric.directed_label:26}" + "".join(cells))
     return "\n".join(rows)

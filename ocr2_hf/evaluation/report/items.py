@@ -69,7 +69,7 @@ def _side(line: Prediction) -> dict[str, Any]:
     measures = measure_page(line)
     scores = summarize([line], [measures])
     partners = {p: {"partner": r, "iou": iou} for p, r, iou in match_boxes(*line.boxes())}
-    alone = {"partner": None, "iou": 0.0}
+    alone = {"partner": None, "iou": 0.0 if line.scored_regions()[0] else None}
     return {
         "scores": {metric.name: scores[metric.name] for metric in listed_metrics()},
         "marks": [mark for mark, quantity in _MARKS.items() if measures[quantity]],

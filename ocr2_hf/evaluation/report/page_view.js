@@ -74,7 +74,8 @@ function toggles() {
   const box = (kind, key) => make("label", { class: `check ${kind}` },
     make("input", { type: "checkbox", id: kind, checked: true, change: (event) => showBoxes(kind, event.target.checked) }),
     make("span", { class: "swatch", "aria-hidden": "true" }), `${kind} boxes`, make("kbd", {}, key));
-  return make("div", { class: "toggles" }, box("predicted", "P"), box("reference", "R"),
+  const has = { predicted: report.items.some((item) => item.sides.some((side) => side.regions.length)), reference: report.items.some((item) => item.regions.length) };
+  return make("div", { class: "toggles" }, has.predicted ? box("predicted", "P") : "", has.reference ? box("reference", "R") : "",
     make("label", { class: "check" }, make("input", { type: "checkbox", id: "large", change: (event) => document.body.classList.toggle("large", event.target.checked) }), "large image", make("kbd", {}, "L")),
     make("span", { class: "legend" }, make("del", {}, "not on the page"), " ", make("ins", {}, "not predicted")));
 }
@@ -112,7 +113,8 @@ function overlay(boxes, width, height) {
 
 function rectangle(box) {
   const [x0, y0, x1, y1] = box.box;
-  const told = box.pair !== null && box.iou > 0 ? `IoU ${box.iou.toFixed(2)}` : box.kind === "predicted" ? "on no reference box" : "not found";
+  const alone = box.iou === null ? "reference boxes not known" : box.kind === "predicted" ? "on no reference box" : "not found";
+  const told = box.pair !== null && box.iou > 0 ? `IoU ${box.iou.toFixed(2)}` : alone;
   const node = draw("rect", { class: `box ${box.kind}`, x: x0, y: y0, width: Math.max(x1 - x0, 0), height: Math.max(y1 - y0, 0),
     tabindex: -1, role: "img", "aria-label": `${box.kind} ${box.label}, ${told}. ${limited(box.text, 300)}`,
     "data-label": box.label, "data-pair": box.pair });

@@ -42,8 +42,8 @@ function plural(count, word, many = `${word}s`) {
 const KEYS = [
   ["J", "next page", () => turnPage(1)],
   ["K", "previous page", () => turnPage(-1)],
-  ["P", "predicted boxes on and off", () => document.getElementById("predicted").click()],
-  ["R", "reference boxes on and off", () => document.getElementById("reference").click()],
+  ["P", "predicted boxes on and off", () => document.getElementById("predicted")?.click()],
+  ["R", "reference boxes on and off", () => document.getElementById("reference")?.click()],
   ["L", "large image on and off", () => document.getElementById("large").click()],
   ["B", "to the boxes; arrow keys go from one to the next", () => document.querySelector(".box[tabindex='0']")?.focus()],
   ["T", "theme", () => nextTheme()],
