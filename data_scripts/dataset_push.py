@@ -88,12 +88,11 @@ def write_card(card: DatasetCard, splits: dict[str, Dataset], repo: str, license
     card.data.task_categories = ["image-to-text"]
     card.data.tags = ["ocr", "document-layout", "ocr2_hf"]
     split, first = next(iter(splits.items()))
+    columns = [(names, holds) for names, holds in COLUMNS.items() if names.split(", ")[0] in first.features]
     card.text = _TEXT.format(
         name=repo.partition("/")[2],
         counts=_counts(splits, summary),
-        columns=_table(
-            ("column", "holds"), [row for row in COLUMNS.items() if row[0].split(", ")[0] in first.features]
-        ),
+        columns=_table(("column", "holds"), columns),
         repo=repo,
         split=split,
         example=json.dumps(_example(first), indent=2, ensure_ascii=False).replace("```", "` ` `"),

@@ -127,10 +127,8 @@ def prepare_folder(folder: Path, settings: dict[str, Any], pages: int, suffix: s
         raise UsageError(f"{folder} is a file, not a folder")
     if marker.is_file():
         made = json.loads(marker.read_text())
-        keys = dict.fromkeys([*settings, *made])
-        other = [
-            f"{key} {made.get(key)}, not {settings.get(key)}" for key in keys if made.get(key) != settings.get(key)
-        ]
+        pairs = {key: (made.get(key), settings.get(key)) for key in [*settings, *made]}
+        other = [f"{key} {old}, not {new}" for key, (old, new) in pairs.items() if old != new]
         if other:
             raise UsageError(f"{folder} was made with other settings ({'; '.join(other)}): name another folder")
         there = sum(1 for _ in folder.glob(f"annotations/*{suffix}"))
