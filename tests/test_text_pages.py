@@ -87,7 +87,7 @@ def test_a_recipe_or_a_later_stage_that_wants_boxes_is_refused_before_the_model(
     recipe.write_text("model: nowhere\ntasks: {ocr: 1}\n")
     check_pages(load_recipe(recipe, columns))
     recipe.write_text(
-        "model: nowhere\ntasks: {ocr: 1}\nstages:\n- {name: a, share: 1}\n- {name: b, share: 1, tasks: {locate: 1}}\n"
+        "model: nowhere\ntasks: {ocr: 1}\nstages:\n- {name: a, share: 0.5}\n- {name: b, share: 0.5, tasks: {locate: 1}}\n"
     )
     with pytest.raises(UsageError, match=r"no page has boxes, and the recipe asks for them \(tasks: locate\)"):
         check_pages(load_recipe(recipe, columns))
