@@ -86,9 +86,8 @@ def test_a_recipe_or_a_later_stage_that_wants_boxes_is_refused_before_the_model(
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("model: nowhere\ntasks: {ocr: 1}\n")
     check_pages(load_recipe(recipe, columns))
-    recipe.write_text(
-        "model: nowhere\ntasks: {ocr: 1}\nstages:\n- {name: a, share: 0.5}\n- {name: b, share: 0.5, tasks: {locate: 1}}\n"
-    )
+    stages = "stages: [{name: a, share: 0.5}, {name: b, share: 0.5, tasks: {locate: 1}}]\n"
+    recipe.write_text("model: nowhere\ntasks: {ocr: 1}\n" + stages)
     with pytest.raises(UsageError, match=r"no page has boxes, and the recipe asks for them \(tasks: locate\)"):
         check_pages(load_recipe(recipe, columns))
     with pytest.raises(UsageError, match="has no column text; its columns are: image, said; --columns"):
