@@ -64,7 +64,9 @@ def _find_columns(annotations: FileTree) -> None:
         if not search.missing:
             return
         with suppress(RecordError):  # of this page alone, and told when it is read
-            search.see(parse_json(read_bytes(path)))
+            value = parse_json(read_bytes(path))
+            for entry in value if isinstance(value, list) else [value]:
+                search.see(entry)
     search.check()
 
 

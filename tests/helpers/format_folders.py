@@ -53,7 +53,9 @@ def read_folder(
     for page in pages:
         try:
             record = read_page(page)
-            size = check_image(memoryview(record.image_bytes or Path(record.image_path).read_bytes()))
+            embedded = record.image_bytes
+            image = Path(record.image_path).read_bytes() if embedded is None else embedded
+            size = check_image(memoryview(image))
             records[page.id] = check_record(record, *size)[0]
         except (RecordError, WorkError) as error:
             reasons[page.id] = str(error)
