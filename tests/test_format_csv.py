@@ -94,7 +94,7 @@ def test_every_line_that_a_missing_quote_swallows_is_counted(tmp_path):
 
 
 def test_a_row_beyond_the_limit_is_rejected_and_the_next_is_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(csv_files, "MAX_ROW_BYTES", 100)
+    monkeypatch.setattr(csv_files, "MAX_PAGE_BYTES", 100)
     monkeypatch.setattr("csv.field_size_limit", lambda limit: None)  # it is the process's
     records, reasons = read(tmp_path, f'file_name,text\na.png,{"x" * 250}\na.png,"{"y" * 80}\n{"z" * 80}"\nb.png,B\n')
     assert list(records) == ["b"]

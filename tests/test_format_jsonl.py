@@ -145,6 +145,10 @@ def test_a_json_list_of_rows_is_read_too(tmp_path):
         (chat("Q", "A", image="../a.png"), "leaves the image folder"),
         (chat("Q", "A", image=5), "image is 5, not a string"),
         (chat("Q", "A", image="https://x.org/b/gone.png"), "which is not fetched: download it first; --images names"),
+        (
+            chat("Q", "A", image={"bytes": "iVBO", "path": None}),
+            "image is {'bytes': 'iVBO', 'path': None}, not a string",
+        ),
         (deepseek(["a.png", "b.png"]), "row has 2 images, not one"),
         (deepseek(["a.png"]) | {"image": "b.png"}, "row has 2 images, not one"),
         (deepseek(["a.png"], "<|%s|>x"), "messages are of ['user|>x', 'assistant|>x']: one question"),
@@ -174,7 +178,7 @@ def test_broken_lines_are_named_by_their_number(tmp_path):
 
 
 def test_a_line_beyond_the_limit_is_rejected_and_the_next_is_read(tmp_path, monkeypatch):
-    monkeypatch.setattr("data_scripts.formats.json_files.MAX_ROW_BYTES", 500)
+    monkeypatch.setattr("data_scripts.formats.json_files.MAX_PAGE_BYTES", 500)
     records, reasons = read(tmp_path, chat("Q", "A" * 1200), chat("Q", "A", image="b.png"))
     assert list(records) == ["b"] and list(reasons) == ["train.jsonl#1"]
     assert reasons["train.jsonl#1"].endswith("bytes is over the limit of 500 bytes")

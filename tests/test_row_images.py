@@ -1,10 +1,12 @@
 """Images that lie in the row, in base64: the dataset holds their bytes."""
 
+import json
 from base64 import b64encode
 
 import pytest
 
 from data_scripts import build_dataset
+from data_scripts.formats import json_files
 from helpers.format_folders import build, read_folder, write_images, write_json, write_rows
 from helpers.page_folders import image_bytes
 from ocr2_hf import load_dataset
@@ -106,6 +108,24 @@ def test_it_is_bounded_before_it_is_decoded(tmp_path, monkeypatch):
     _, reasons = read_folder(tmp_path, "jsonl")
     assert "image is not opened" in reasons["t.jsonl:1"]
     assert reasons["t.jsonl:2"] == "image in base64 is over the limit of 268,435,456 bytes: write it to a file"
+
+
+def test_a_row_with_an_image_may_be_longer_than_others_but_not_what_else_is_in_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(json_files, "MAX_PAGE_BYTES", 200)
+    monkeypatch.setattr(json_files, "MAX_ROW_BYTES", 20_000)
+    assert 200 < len(data_url()) < 20_000
+    rows = [{"image": data_url().replace("/", "\\/"), "text": "x"}, {"image": data_url(), "text": "x" * 200}]
+    lines = [json.dumps(row).replace("\\\\", "\\") for row in [*rows, {"image": data_url(), "text": "x" * 20_000}]]
+    (tmp_path / "t.jsonl").write_text("\n".join(lines))
+    records, reasons = read_folder(tmp_path, "jsonl")
+    assert list(records) == ["t.jsonl:1"] and records["t.jsonl:1"].image_bytes == PNG
+    assert reasons["t.jsonl#2"].endswith(" bytes is over the limit of 200 bytes")
+    assert reasons["t.jsonl#3"].endswith(" bytes is over the limit of 20,000 bytes")
+
+
+def test_a_table_may_have_it_too(tmp_path):
+    (tmp_path / "t.csv").write_text(f'image,text\n"{data_url()}",x\n')
+    assert read_folder(tmp_path, "csv")[0]["t.csv:2"].image_bytes == PNG
 
 
 def test_an_address_is_a_local_file_or_is_to_be_downloaded(tmp_path, datasets_cache):

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, NamedTuple
 from data_scripts.file_tree import annotation_read, first_heads
 from data_scripts.formats.entries import read_entry
 from data_scripts.formats.format import ListedPage
-from data_scripts.formats.json_files import HEAD_BYTES, MAX_ROW_BYTES, skip_rest
+from data_scripts.formats.json_files import HEAD_BYTES, MAX_PAGE_BYTES, skip_rest
 from ocr2_hf.document.records import RecordError
 from ocr2_hf.errors import WorkError
 
@@ -40,13 +40,13 @@ class TableLines:
         return self
 
     def __next__(self) -> str:
-        line = self._file.readline(MAX_ROW_BYTES)
+        line = self._file.readline(MAX_PAGE_BYTES)
         if not line:
             raise StopIteration
         self.number += 1
         self.end += len(line) + skip_rest(self._file, line)
-        if (size := self.end - self.start) > MAX_ROW_BYTES:
-            raise RecordError(f"{size:,} bytes are over the limit of {MAX_ROW_BYTES:,} bytes")
+        if (size := self.end - self.start) > MAX_PAGE_BYTES:
+            raise RecordError(f"{size:,} bytes are over the limit of {MAX_PAGE_BYTES:,} bytes")
         try:
             return line.decode("utf-8-sig" if self.number == 1 else "utf-8")
         except UnicodeDecodeError as error:
@@ -73,7 +73,7 @@ def _names(text: str, delimiter: str) -> tuple[str, ...]:
 
 
 def _reader(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
-    csv.field_size_limit(MAX_ROW_BYTES)  # of the process; the lines have it too
+    csv.field_size_limit(MAX_PAGE_BYTES)  # of the process; the lines have it too
     return csv.reader(lines, delimiter=delimiter, strict=True)
 
 

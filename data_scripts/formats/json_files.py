@@ -22,7 +22,7 @@ Place = tuple[int, int]
 
 # A page of 10,000 words with a box each takes 1 MB.
 MAX_PAGE_BYTES = 16 * 2**20
-# A row may have its image in itself: one of 48 MiB in base64, which as a file would be a very large scan.
+# A row of a page may have its image in itself: one of 36 MiB in base64, more than an uncompressed A4 page of 300 dpi.
 MAX_ROW_BYTES = 64 * 2**20
 # The largest known file of many pages, the COCO file of PubLayNet, has 1.7 GB.
 MAX_FILE_BYTES = 2 * 2**30
@@ -36,6 +36,9 @@ SHOWN_KEYS = 12
 
 # A string may be cut off by the end of the head: it is taken whole, or every quote in it would be tried again.
 _TOKEN = re.compile(r'"((?:[^"\\]|\\.)*+)(?:"(\s*+:)?|\\?\Z)|[{}\[\]]', re.DOTALL)
+
+# An image in a row; JSON may write a / as \/.
+_BASE64 = re.compile(rb";base64,[A-Za-z0-9+/=\\]+")
 
 
 class TooLargeError(RecordError):
@@ -191,6 +194,10 @@ def skip_rest(file: BinaryIO, line: bytes) -> int:
 def _row_or_fault(line: bytes, size: int) -> dict[str, Any] | RecordError:
     if size > len(line):
         return RecordError(f"row of {size:,} bytes is over the limit of {MAX_ROW_BYTES:,} bytes")
+    if size > MAX_PAGE_BYTES:  # bytes of an image are one string, other bytes may be millions of objects
+        size -= sum(found.end() - found.start() for found in _BASE64.finditer(line))
+        if size > MAX_PAGE_BYTES:
+            return RecordError(f"row of {size:,} bytes is over the limit of {MAX_PAGE_BYTES:,} bytes")
     try:
         return parse_object(line)
     except RecordError as error:

@@ -125,5 +125,5 @@ def _image(row: Any, columns: dict[str, str]) -> str:
 def _path(name: Any) -> str:
     """The path of an image, also where it is in an object, as `datasets` and OpenAI have it."""
     if isinstance(name, dict):
-        name = name.get("path", name.get("url"))
+        name = name.get("path") or name.get("url") or name
     return string(name, "image")
