@@ -87,6 +87,7 @@ def test_questions_about_one_image_stay_in_one_split_and_others_are_parted(tmp_p
         ("data:image/png;base64,iVBO*Rw0KGgo=", "image 'data:image/png;base64,iVBO*Rw0KGgo='... is no base64"),
         ("data:image/png;base64,iVBORw0KGgo", "... is no base64: Incorrect padding"),
         ("data:image/png;base64,iVBO\nRw0KGgo=", "is no base64"),
+        ("data:image/png;base64,\u00e9", "is no base64: string argument should contain only ASCII characters"),
         ("data:image/svg+xml,<svg/>", "image 'data:image/svg+xml,<svg/>'... is not data:image/...;base64,..."),
         ("data:image/png;base64", "is not data:image/...;base64,..."),
         (data_url()[: len(data_url(b"")) + 176], "is cut off after"),
@@ -99,6 +100,12 @@ def test_what_is_no_image_is_refused(tmp_path, url, reason):
     records, reasons = read_folder(tmp_path, "jsonl")
     assert list(records) == ["train.jsonl:1"] and list(reasons) == ["train.jsonl:2"]
     assert reason in reasons["train.jsonl:2"]
+
+
+def test_half_a_character_in_it_is_no_base64(tmp_path):
+    (tmp_path / "t.jsonl").write_text('{"image": "data:image/png;base64,\\ud800", "text": "x"}')
+    (reason,) = read_folder(tmp_path, "jsonl")[1].values()
+    assert reason.startswith("image 'data:image/png;base64,\\ud800'... is no base64: ")
 
 
 def test_it_is_bounded_before_it_is_decoded(tmp_path, monkeypatch):

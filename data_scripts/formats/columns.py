@@ -7,7 +7,7 @@ from data_scripts.formats.json_files import SHOWN_KEYS
 from ocr2_hf.document.records import shown
 from ocr2_hf.errors import UsageError
 
-IMAGE_KEYS = ("image", "file_name")
+_IMAGE_KEYS = ("image", "file_name")
 _TEXT_KEYS = ("text", "bboxes", "target")
 
 
@@ -27,7 +27,7 @@ def image_keys(row: Mapping[str, Any], columns: Mapping[str, str]) -> list[str]:
     """The keys of a renamed row that may name its image: the one of `columns`, or all that `imagefolder` takes."""
     if "image" in columns:
         return ["image"] if "image" in row else []
-    return [key for key in row if key in IMAGE_KEYS or key.endswith("_file_name")]
+    return [key for key in row if key in _IMAGE_KEYS or key.endswith("_file_name")]
 
 
 def is_page_row(keys: Iterable[str], columns: Mapping[str, str]) -> bool:

@@ -40,7 +40,7 @@ def row_pages(annotations: FileTree, images: FileTree, rows: Iterable[ListedRow]
         image = _image_or_fault(renamed(row, columns), annotations.columns)
         if is_data_url(image):
             # No "#": pages whose ids are one up to there stay in one split.
-            page_id = first.setdefault(sha256(image.encode()).digest(), f"{name}:{number}")
+            page_id = first.setdefault(sha256(image.encode(errors="replace")).digest(), f"{name}:{number}")
             page, image = ListedPage(page_id, path, images.root, (), entry), None
         else:
             page = list_row(path, row_id, images, image, entry)
