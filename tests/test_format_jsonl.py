@@ -64,6 +64,7 @@ CHATS = {
     "transformers, path": {"messages": chat(parts("Q?", path="a.png"), "A.")["messages"]},
     "deepseek": deepseek(["a.png"]),
     "deepseek, one image": deepseek("a.png"),
+    "deepseek, vl": chat("<image_placeholder>Q?", "A."),
     "deepseek, as datasets writes it": deepseek([{"bytes": None, "path": "a.png"}]) | {"query": None, "images": None},
     "deepseek, full-width bars": deepseek(["a.png"], "<｜%s｜>"),
     "capitals": deepseek(["a.png"], "%s"),
@@ -79,9 +80,10 @@ def test_a_chat_of_one_question_becomes_a_custom_row(tmp_path, row):
     assert (record.prompt, record.target, record.text, record.bboxes) == ("Q?", "A.", "", [])
 
 
-def test_a_system_message_stands_before_the_question(tmp_path):
+@pytest.mark.parametrize("role", ["system", "developer", "<|System|>"])
+def test_a_system_message_stands_before_the_question(tmp_path, role):
     row = chat("<image>\nQ?", "A.")
-    row["messages"].insert(0, {"role": "system", "content": "You read receipts."})
+    row["messages"].insert(0, {"role": role, "content": "You read receipts."})
     assert read(tmp_path, row)[0]["a"].prompt == "You read receipts.\nQ?"
     row = {"system": "Be brief.", "query": "Q?", "response": "A.", "images": ["a.png"]}
     assert read(tmp_path, row)[0]["a"].prompt == "Be brief.\nQ?"

@@ -2,8 +2,8 @@
 
 `{"messages": [{role, content}], "images": [path]}` of ms-swift, or its older `{query, response, images}`; contents that
 are lists of parts `{type, text}` and `{type, image}`, as OpenAI and Unsloth have them; messages with `images` of their
-own and the roles `<|User|>` and `<|Assistant|>`, as DeepSeek and Janus have them; `{"conversations": [{from, value}],
-"image"}` of LLaVA. `<image>` is left out of the question, the text of a system message stands before it.
+own and the roles `<|User|>` and `<|Assistant|>`, as DeepSeek has them; `{"conversations": [{from, value}], "image"}` of
+LLaVA. `<image>` is left out of the question, the text of a system message stands before it.
 """
 
 from collections.abc import Iterator
@@ -20,6 +20,7 @@ _MARKS = "<|｜> "  # of a role that is written as the token it becomes
 _TEXT_PARTS = ("text", "input_text", "output_text")
 _IMAGE_PARTS = ("image", "image_url", "input_image")
 _IMAGE_KEYS = ("image", "image_url", "url", "path")  # of a part
+_PLACEHOLDER = "<image_placeholder>"  # what Janus and DeepSeek-VL write for `<image>`
 _UNFILLED = ("<bbox>", "<ref-object>", "<video>", "<audio>")
 
 Message = dict[str, Any]
@@ -43,7 +44,7 @@ def messages_of(row: dict[str, Any]) -> list[Message] | None:
 def question(messages: list[Message]) -> tuple[str, str]:
     """(prompt, answer) of a chat of one round."""
     roles = [_role(message) for message in messages]
-    texts = [_content(message) for message in messages]
+    texts = [_content(message).replace(_PLACEHOLDER, IMAGE) for message in messages]
     first = next((i for i, role in enumerate(roles) if role not in _SYSTEM), len(roles))
     if len(roles) != first + 2 or roles[first] not in _ASKERS or roles[first + 1] not in _ANSWERERS:
         raise RecordError(f"messages are of {shown(roles)}: one question and its answer are needed")
