@@ -21,6 +21,7 @@ from data_scripts.build_plan import BAD_BOXES, DROPPED, UPWARD, make_plan, warn
 from data_scripts.formats import FORMATS
 from data_scripts.page_splits import RULES
 from data_scripts.record_order import ORDERS
+from ocr2_hf.data.column_names import parse_columns
 from ocr2_hf.document.records import BOX_UNITS
 from ocr2_hf.errors import WorkError, run_command
 
@@ -81,6 +82,8 @@ def parse_arguments(argv: list[str] | None, prog: str | None = None) -> argparse
     add("--annotations", type=Path, required=True, help="their folder, or the parent of annotations/ and images/")
     add("--images", type=Path, help="image folder (default: images/ in or beside the annotations, or their folder)")
     add("--format", choices=["auto", *FORMATS], default="auto", help="auto: recognised from the files")
+    renamed = "names of the columns of csv, jsonl and json, as in image=scan,text=transcription"
+    add("--columns", type=parse_columns, default={}, metavar="KEY=NAME,...", help=renamed)
     levels = sorted({level for module in FORMATS.values() for level in module.LEVELS})
     add("--level", choices=levels, help="what is a region, where the format has lines and words too")
     units = "unit of the boxes where the format leaves it open; relative is 0 to 1, thousand 0 to 1000 (default pixel)"

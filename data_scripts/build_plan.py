@@ -3,13 +3,13 @@
 import argparse
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from data_scripts.file_tree import FileTree, digest_trees, list_files
-from data_scripts.formats import FORMATS, choose_box_unit, choose_format, choose_level
+from data_scripts.formats import FORMATS, check_columns, choose_box_unit, choose_format, choose_level
 from data_scripts.formats.format import Level, ListedPage
 from data_scripts.label_map import LabelMap, load_label_map
 from data_scripts.page_splits import NAMES, Splits, split_by_hash, split_by_names, split_by_rank
@@ -22,7 +22,7 @@ BAD_BOXES = ("drop", "reject")
 DROPPED = "dropped.jsonl"  # of these regions, beside the rejects
 UPWARD = "upward.jsonl"  # and of pages whose lines go up in their file
 # Count up when the same files would give other rows than before: built datasets are then built again.
-RECIPE = 3
+RECIPE = 4
 # Files of which earlier builds gave the same rows. Folders with others count one more: BMPs, GIFs and TIFFs of several
 # pages were rejected.
 _UNCHANGED = (".png", ".jpg", ".jpeg", PDF_SUFFIX)
@@ -111,11 +111,13 @@ def make_plan(args: argparse.Namespace) -> BuildPlan:
     given = args.annotations, args.images
     folders = find_split_folders(*given) if by_folder else {"": find_folders(*given)}
     listed = {folder: list_files(folder) for folder in {each for pair in folders.values() for each in pair}}
-    trees = {split: (listed[annotations].once(), listed[images]) for split, (annotations, images) in folders.items()}
+    named = {folder: replace(tree.once(), columns=args.columns) for folder, tree in listed.items()}
+    trees = {split: (named[annotations], listed[images]) for split, (annotations, images) in folders.items()}
     for tree in {annotations: listed[annotations] for annotations, _ in folders.values()}.values():
         for link in tree.again:
             warn(f"{tree.root}/{link} is a folder that is here under another name too: its annotations count once")
     chosen = choose_format(args.format, [annotations for annotations, _ in trees.values()])
+    check_columns(chosen, args.columns)
     if not by_folder:
         root = folders[""][0]
         if named := [name for names in NAMES.values() for name in names if (root / name / "annotations").is_dir()]:
@@ -177,6 +179,7 @@ def _hashed(pages: list[ListedPage], args: argparse.Namespace, by_rank: bool) ->
 def _digest(args: argparse.Namespace, options: PageOptions, trees: list[FileTree]) -> str:
     choices = {name: getattr(args, name) for name in ("split", "val", "test", "on_error", "max_bad")}
     choices |= {"group_by": args.group_by.pattern if args.group_by else None, "recipe": recipe_number(trees)}
+    choices["columns"] = args.columns
     return digest_trees(trees, choices | asdict(options))
 
 

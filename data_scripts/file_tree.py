@@ -7,7 +7,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -30,12 +30,13 @@ class FileTree:
     """`files`, sorted, maps a path below `root` to (size in bytes, modification time in ns).
 
     `again` are the sub-folders, each with a / behind it, that are links to a folder listed under another name too; what
-    is below one of them is not named once more.
+    is below one of them is not named once more. `columns` are those of pages that have another name in these files.
     """
 
     root: str
     files: dict[str, tuple[int, int]]
     again: tuple[str, ...] = ()
+    columns: dict[str, str] = field(default_factory=dict)
 
     def paths(self, suffix: str) -> list[str]:
         """The paths of the files that end in `suffix`."""

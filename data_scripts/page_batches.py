@@ -66,8 +66,8 @@ def _told(page: ListedPage, reason: str) -> dict[str, str]:
 
 @dataclass
 class _Item:
-    """A page whose image is to be read; `size` in bytes. `image` is the page as PNG where it is drawn beforehand; `odd`
-    is what Pillow warns of."""
+    """A page whose image is to be read; `size` in bytes. `image` is that of a page that is drawn beforehand, or that
+    lies in its annotation; `odd` is what Pillow warns of."""
 
     page: ListedPage
     record: PageRecord
@@ -99,8 +99,8 @@ def read_batches(pages: list[ListedPage], split: str, options: PageOptions) -> I
 
 
 def _item(page: ListedPage, record: PageRecord) -> _Item:
-    path, image, odd = record.image_path, None, []
-    if path.lower().endswith(SEVERAL_PAGES):
+    path, image, odd = record.image_path, record.image_bytes, []
+    if image is None and path.lower().endswith(SEVERAL_PAGES):
         with noticed(odd):
             image = draw_page(path, record.page_number)
     return _Item(page, record, _file_size(path) if image is None else len(image), odd, image)

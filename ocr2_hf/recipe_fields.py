@@ -30,7 +30,7 @@ from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
 from ocr2_hf.data.augment import augment_problems
 from ocr2_hf.data.collator import ROLES
-from ocr2_hf.data.column_names import BROUGHT, parse_columns
+from ocr2_hf.data.column_names import COLUMNS, parse_columns
 from ocr2_hf.data.shares import STOPPING_STRATEGIES, STOPPING_STRATEGY
 from ocr2_hf.data.tasks import PROMPTS
 from ocr2_hf.decoding import NO_REPEAT_NGRAM, NO_REPEAT_WINDOW
@@ -39,7 +39,7 @@ from ocr2_hf.document.model_tokens import prompt_problem
 from ocr2_hf.errors import UsageError
 from ocr2_hf.evaluation.registry import training_metrics
 
-ColumnName = Literal[BROUGHT]
+ColumnName = Literal[COLUMNS]
 TaskName = Literal[tuple(PROMPTS)]
 Role = Literal[ROLES]
 

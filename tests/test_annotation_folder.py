@@ -98,7 +98,7 @@ def test_an_image_outside_the_folder_or_missing_is_refused(tmp_path, named, mess
         ('{"text": "a", "bboxes": [], "bboxes": []}', "annotation has the key 'bboxes' twice"),
         ('{"bboxes": [[NaN, 1, 2, 3]]}', "annotation holds NaN, which is not JSON"),
         ('{"text": "a", "bboxes": [[-Infinity, 1, 2, 3]]}', "annotation holds -Infinity, which is not JSON"),
-        ('{"text": "a"}', "annotation has no bboxes, labels; it needs text, bboxes, labels"),
+        ('{"text": "a", "texts": ["a"]}', "annotation has no bboxes, labels; it needs text, or bboxes and labels"),
         ("[" * 100_000, "annotation is broken JSON"),
         (f'{{"text": {"1" * 5000}}}', "annotation is broken JSON"),
         (b'{"text": "\xff"}', "annotation is broken JSON"),

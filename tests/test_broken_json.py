@@ -7,6 +7,7 @@ import json
 import pickle
 import random
 import tempfile
+from base64 import b64encode
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from data_scripts.formats import FORMATS, choose_format, page_reader
 from data_scripts.formats.json_files import parse_json
 from data_scripts.page_splits import split_by_hash
 from helpers.format_folders import write_images
+from helpers.page_folders import image_bytes
 from ocr2_hf.document.records import PageRecord, RecordError, check_record
 from ocr2_hf.errors import WorkError
 
@@ -79,6 +81,9 @@ CHAT = {
 PARTS = [{"type": "image", "image": "b.png"}, {"type": "text", "text": "Q"}]
 LLAVA = {"image": "b.png", "conversations": [{"from": "human", "value": PARTS}, {"from": "gpt", "value": "A"}]}
 QUERY = {"query": "Q", "response": "A", "images": [{"path": "a.png"}], "history": [], "system": "S"}
+DEEPSEEK = {"messages": [{"role": "<|User|>", "content": "<image>\nQ", "images": ["a.png"]}]}
+DEEPSEEK["messages"].append({"role": "<|Assistant|>", "content": "A"})
+EMBEDDED = {"image": f"data:image/png;base64,{b64encode(image_bytes(WIDTH, HEIGHT)).decode()}", "text": "page"}
 
 # Format -> (name of its file, its rows or its one value).
 GOOD: dict[str, tuple[str, list[Any]]] = {
@@ -88,7 +93,7 @@ GOOD: dict[str, tuple[str, list[Any]]] = {
     "omnidocbench": ("bench.json", [[BENCH_PAGE]]),
     "ocr2": ("a.json", [{"file": "scans/a.png", "pages": [READ_PAGE]}]),
     "pubtabnet": ("tables.jsonl", [TABLE, TABLE | {"filename": "b.png"}]),
-    "jsonl": ("rows.jsonl", [CHAT, LLAVA, QUERY, PLAIN | {"image": "a.png"}]),
+    "jsonl": ("rows.jsonl", [CHAT, LLAVA, QUERY, DEEPSEEK, EMBEDDED, PLAIN | {"image": "a.png"}]),
     "sroie": ("a.txt", ["1,2,30,2,30,20,1,20,TOTAL, 9.00", "5,5,50,5,50,30,5,30,x"]),
 }
 VALUES = [None, True, 0, -1, 1.5, 1e400, 10**400, -(10**20), "", "a", "\x00", "\ud800", "../b.png", "b.png", [], [[]]]
@@ -137,7 +142,7 @@ def read_one(page: Any, format_name: str, level: str | None) -> Any:
         assert str(error)
         str(error).encode()
         return error
-    assert checked.image_path in (f"{page.image_root}/a.png", f"{page.image_root}/b.png")
+    assert checked.image_bytes or checked.image_path in (f"{page.image_root}/a.png", f"{page.image_root}/b.png")
     assert len(checked.bboxes) == len(checked.labels) == len(checked.texts)
     assert all(0 <= x0 < x1 <= WIDTH and 0 <= y0 < y1 <= HEIGHT for x0, y0, x1, y1 in checked.bboxes)
     texts = [checked.id, checked.text, *checked.labels, *checked.texts, checked.prompt or "", checked.target or ""]

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from helpers.format_folders import build, read_folder, write_images, write_json, write_rows
-from ocr2_hf.data.tasks import build_example
+from ocr2_hf.data.tasks import PROMPTS, build_example
 
 PLAIN = {"text": "page", "bboxes": [[5, 5, 50, 20]], "labels": ["text"], "texts": ["page"]}
 
@@ -29,6 +29,12 @@ def read(tmp_path, *rows):
     return read_folder(folder_with(tmp_path, *rows), "jsonl")
 
 
+def deepseek(images, marks="<|%s|>"):
+    """A chat as notebooks for DeepSeek-OCR make it."""
+    asked = {"role": marks % "User", "content": "<image>\nQ? ", "images": images}
+    return {"messages": [asked, {"role": marks % "Assistant", "content": "A.", "images": None}]}
+
+
 LLAVA = [{"from": "human", "value": "<image>\nQ?"}, {"from": "gpt", "value": "A."}]
 CHATS = {
     "ms-swift": chat("<image>Q?", "A."),
@@ -43,6 +49,25 @@ CHATS = {
             [{"type": "text", "text": "Q?"}, {"type": "image_url", "image_url": {"url": "file:///data/a.png"}}], "A."
         )["messages"]
     },
+    "openai, a url of its own": {
+        "messages": chat([{"type": "image_url", "image_url": "a.png"}, {"type": "text", "text": "Q?"}], "A.")[
+            "messages"
+        ]
+    },
+    "openai, responses": {
+        "messages": chat(
+            [{"type": "input_text", "text": "Q?"}, {"type": "input_image", "image_url": "https://x.org/data/a.png"}],
+            [{"type": "output_text", "text": "A."}],
+        )["messages"]
+    },
+    "transformers": {"messages": chat(parts("Q?", url="a.png", image=None), "A.")["messages"]},
+    "transformers, path": {"messages": chat(parts("Q?", path="a.png"), "A.")["messages"]},
+    "deepseek": deepseek(["a.png"]),
+    "deepseek, one image": deepseek("a.png"),
+    "deepseek, vl": chat("<image_placeholder>Q?", "A."),
+    "deepseek, as datasets writes it": deepseek([{"bytes": None, "path": "a.png"}]) | {"query": None, "images": None},
+    "deepseek, full-width bars": deepseek(["a.png"], "<｜%s｜>"),
+    "capitals": deepseek(["a.png"], "%s"),
     "llava": {"id": "x", "image": "a.png", "conversations": LLAVA},
 }
 
@@ -55,12 +80,21 @@ def test_a_chat_of_one_question_becomes_a_custom_row(tmp_path, row):
     assert (record.prompt, record.target, record.text, record.bboxes) == ("Q?", "A.", "", [])
 
 
-def test_a_system_message_stands_before_the_question(tmp_path):
+@pytest.mark.parametrize("role", ["system", "developer", "<|System|>"])
+def test_a_system_message_stands_before_the_question(tmp_path, role):
     row = chat("<image>\nQ?", "A.")
-    row["messages"].insert(0, {"role": "system", "content": "You read receipts."})
+    row["messages"].insert(0, {"role": role, "content": "You read receipts."})
     assert read(tmp_path, row)[0]["a"].prompt == "You read receipts.\nQ?"
     row = {"system": "Be brief.", "query": "Q?", "response": "A.", "images": ["a.png"]}
     assert read(tmp_path, row)[0]["a"].prompt == "Be brief.\nQ?"
+
+
+@pytest.mark.parametrize("task", ["ocr", "markdown"])
+def test_a_question_that_is_the_models_own_prompt_stays_as_it_is(tmp_path, datasets_cache, task):
+    row = chat(f"{PROMPTS[task]} ", "# A\n\n| b |")
+    row["messages"][0]["role"] = "<|User|>"
+    (built,) = build("chats", folder_with(tmp_path, row))
+    assert build_example("custom", built) == (PROMPTS[task], "# A\n\n| b |")
 
 
 def test_grounding_tags_are_kept_and_the_row_trains_the_task_custom(tmp_path, datasets_cache):
@@ -111,11 +145,20 @@ def test_a_json_list_of_rows_is_read_too(tmp_path):
         (chat([{"type": "text", "text": 5}], "A"), "text in messages is 5, not a string"),
         (chat("Q", "A", image="gone.png"), "no image 'gone.png' in"),
         (chat("Q", "A", image="../a.png"), "leaves the image folder"),
-        (chat("Q", "A", image="data:image/png;base64,iVBOR/w0KGgo="), "no image 'data:image/png;base64"),
         (chat("Q", "A", image=5), "image is 5, not a string"),
+        (chat("Q", "A", image="https://x.org/b/gone.png"), "which is not fetched: download it first; --images names"),
+        (
+            chat("Q", "A", image={"bytes": "iVBO", "path": None}),
+            "image is {'bytes': 'iVBO', 'path': None}, not a string",
+        ),
+        (deepseek(["a.png", "b.png"]), "row has 2 images, not one"),
+        (deepseek(["a.png"]) | {"image": "b.png"}, "row has 2 images, not one"),
+        (deepseek(["a.png"], "<|%s|>x"), "messages are of ['user|>x', 'assistant|>x']: one question"),
+        (chat("Q", "A", messages=[{"role": 1, "content": "Q"}]), "messages are of [1]"),
+        (chat([{"type": "input_file"}], "A"), "messages have the part {'type': 'input_file'}, neither text nor image"),
         (chat("Q", "A", messages="Q"), "messages is 'Q', not a list of objects"),
         ({"query": "Q", "response": "A", "history": [["Q", "A"]], "image": "a.png"}, "row has a history"),
-        ({"image": "a.png", "text": "x"}, "annotation has no bboxes, labels"),
+        ({"image": "a.png", "text": "x", "labels": []}, "annotation has no bboxes"),
         (PLAIN, "row has 0 images, not one"),
         (PLAIN | {"image": "a.png", "bboxes": [["1", 2, 3, 4]]}, "bboxes[0] holds '1', not a number"),
         ([], "annotation is a JSON list, not an object"),

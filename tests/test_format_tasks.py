@@ -14,6 +14,7 @@ SIDES = {"width": 60, "height": 40}
 TABLE = "<table><tr><td>1</td></tr></table>"
 PAGE = "http://schema.primaresearch.org/PAGE/gts/pagecontent/2019-07-15"
 PLAIN = {"text": "Word", "bboxes": [[5, 5, 50, 20]], "labels": ["text"], "image": "a.png"}
+BOXES = {"bboxes": [[5, 5, 50, 20]], "labels": ["text"]}
 CHAT = {"messages": [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}], "images": ["a.png"]}
 REGIONS = [
     {"label": "text", "box": [5, 5, 50, 20], "text": "Word"},
@@ -58,13 +59,22 @@ def cvat(text):
 EVERY = {
     "json": [
         ({"a.json": PLAIN}, (), "ocr markdown"),
+        ({"a.json": {"text": "Word"}}, (), "ocr markdown"),
+        ({"a.json": BOXES}, (), "markdown"),
         ({"a.json": PLAIN | {"texts": ["Word"]}}, (), "ocr markdown locate"),
         ({"a.json": PLAIN | {"texts": [TABLE], "labels": ["table"]}}, (), "ocr markdown locate table"),
         ({"a.json": PLAIN | {"text": "", "bboxes": [], "labels": [], "prompt": "Q", "target": "A"}}, (), "custom"),
     ],
     "jsonl": [
         ({"a.jsonl": PLAIN | {"texts": ["Word"]}}, (), "ocr markdown locate"),
+        ({"a.jsonl": {"text": "Word", "file_name": "a.png"}}, (), "ocr markdown"),
+        ({"a.jsonl": BOXES | {"image": "a.png"}}, (), "markdown"),
         ({"a.jsonl": CHAT}, (), "custom"),
+    ],
+    "csv": [
+        ({"a.csv": "file_name,text\na.png,Word\n"}, (), "ocr markdown"),
+        ({"a.tsv": "scan\tsaid\na.png\tWord\n"}, ("--columns", "image=scan,text=said"), "ocr markdown"),
+        ({"a.csv": "image;prompt;target\na.png;Q;A\n"}, (), "custom"),
     ],
     "ocr2": [({"a.json": {"file": "a.png", "pages": [READ]}}, (), "ocr markdown locate table")],
     "alto": [

@@ -42,6 +42,7 @@ def page_xml(named: str) -> str:
 FILES = {
     "json": ("p.json", lambda named: json.dumps(PLAIN | {"image": named})),
     "jsonl": ("p.jsonl", lambda named: json.dumps(PLAIN | {"image": named})),
+    "csv": ("p.csv", lambda named: f'file_name,text\n"{named}",x\n'),
     "ocr2": ("p.json", lambda named: json.dumps({"file": named, "pages": [{"file": named} | READ]})),
     "coco": ("p.json", lambda named: json.dumps({"images": [{"id": 1, "file_name": named} | SIDES]} | COCO)),
     "omnidocbench": (

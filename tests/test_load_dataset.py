@@ -2,7 +2,6 @@
 
 import io
 import json
-import re
 
 import datasets
 import pytest
@@ -10,7 +9,6 @@ from PIL import ExifTags, Image
 
 from data_scripts.build_dataset import main
 from helpers.page_folders import image_bytes, write_pages
-from ocr2_hf.data.column_names import BROUGHT, parse_columns
 from ocr2_hf.data.columns import FEATURES, has_boxes
 from ocr2_hf.data.load import built_datasets, load_dataset
 from ocr2_hf.errors import UsageError, WorkError
@@ -160,10 +158,6 @@ def text_rows(**columns) -> datasets.Dataset:
     return hub_rows(**columns).remove_columns(["bboxes", "labels"])
 
 
-def test_the_names_that_columns_take_are_those_of_page_records():
-    assert {*BROUGHT, "id", "width", "height"} == set(FEATURES)
-
-
 @pytest.mark.parametrize("streaming", [False, True])
 def test_image_and_text_are_enough(datasets_cache, on_hub, streaming):
     rows = text_rows()
@@ -280,19 +274,3 @@ def test_metadata_that_leaves_its_folder_is_refused(imagefolder, tmp_path):
     (imagefolder / "train" / "metadata.jsonl").write_text('{"file_name": "../../secret.png", "text": "x"}')
     with pytest.raises(UsageError, match=r"cannot load the imagefolder .*Invalid metadata file_name"):
         load_dataset(str(imagefolder), "train")
-
-
-@pytest.mark.parametrize(
-    ("value", "message"),
-    [
-        ("image", "'image' is no COLUMN=NAME, as in image=scan,text=transcription"),
-        ("image=", "'image=' is no COLUMN=NAME"),
-        ("picture=scan", "a COLUMN is one of image, text, bboxes, labels, texts, prompt, target"),
-        ("text=a,text=b", "names text twice"),
-        ("text=a,prompt=a", "names a twice"),
-    ],
-)
-def test_columns_that_cannot_be_meant(value, message):
-    with pytest.raises(UsageError, match=re.escape(message)):
-        parse_columns(value)
-    assert parse_columns("image=scan, text=a b") == {"image": "scan", "text": "a b"}

@@ -20,12 +20,12 @@ TASKS = [{"annotations": [], "data": {}}]
 BENCHMARK = [{"layout_dets": [], "page_info": {}}]
 READ = {"file": "x.png", "pages": [{"file": "x.png", "page": 1}]}
 TRIED = "formats tried: coco, pubtabnet, omnidocbench, label_studio, ocr2, jsonl, json"
-NEEDED = "it needs text, bboxes, labels"
+NEEDED = "it needs text, or bboxes and labels, or prompt and target"
 
 
 def test_the_formats_that_are_tried_are_all_that_are_read_from_json():
     assert TRIED.removeprefix("formats tried: ").split(", ") == [
-        name for name in FORMATS if name not in ("alto", "page", "hocr", "cvat", "sroie")
+        name for name in FORMATS if name not in ("alto", "page", "hocr", "cvat", "sroie", "csv")
     ]
 
 
@@ -94,7 +94,7 @@ def test_a_file_of_another_format_is_told_by_the_formats_name(tmp_path, file, fo
 
 
 def test_unknown_rows_are_told_by_their_keys(tmp_path):
-    rows = [{"file_name": "a.png", "ground_truth": "{}"}, {"img": "a.png"}, {"file_name": "a.png", "text": "x"}]
+    rows = [{"file_name": "a.png", "ground_truth": "{}"}, {"img": "a.png"}, {"file_name": "a.png", "labels": []}]
     write_rows(tmp_path / "metadata.jsonl", *rows)
     records, reasons = read_folder(write_images(tmp_path, "a.png"), "jsonl")
     assert not records
@@ -102,7 +102,7 @@ def test_unknown_rows_are_told_by_their_keys(tmp_path):
         "metadata.jsonl#1": "row is neither a chat nor a plain page; its keys are 'file_name', 'ground_truth'; "
         + TRIED,
         "metadata.jsonl#2": "row is neither a chat nor a plain page; its keys are 'img'; " + TRIED,
-        "a": "annotation has no bboxes, labels; it needs text, bboxes, labels; its keys are 'file_name', 'text'",
+        "a": f"annotation has no bboxes; {NEEDED}; its keys are 'file_name', 'labels'",
     }
 
 

@@ -17,6 +17,7 @@ from data_scripts.formats import (
     pubtabnet,
     sroie,
 )
+from data_scripts.formats import csv as csv_format
 from data_scripts.formats import json as json_format
 from data_scripts.formats.format import Format, Level, ListedPage
 from data_scripts.formats.json_files import UnknownFormatError, head_keys
@@ -37,9 +38,12 @@ FORMATS: dict[str, Format] = {
     "omnidocbench": omnidocbench,
     "label_studio": label_studio,
     "ocr2": ocr2,
+    "csv": csv_format,
     "jsonl": jsonl,
     "json": json_format,
 }
+# Those whose columns can have other names.
+_WITH_COLUMNS = ("csv", "jsonl", "json")
 
 
 def choose_format(name: str, annotations: list[FileTree]) -> str:
@@ -85,6 +89,12 @@ def choose_box_unit(name: str, unit: str | None) -> str | None:
     if fixed and unit not in (None, fixed):
         raise UsageError(f"--box_unit {unit}: boxes of the format {name} are in {fixed}")
     return unit or fixed
+
+
+def check_columns(name: str, columns: dict[str, str]) -> None:
+    """`UsageError` where columns are named of a format that has none."""
+    if columns and name not in _WITH_COLUMNS:
+        raise UsageError(f"--columns: files of the format {name} have no columns; {', '.join(_WITH_COLUMNS)} have")
 
 
 def page_reader(

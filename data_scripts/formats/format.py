@@ -19,6 +19,7 @@ class ListedPage:
     files that could be its image, relative to `image_root`: none or several is a fault that `read_page` reports.
     `entry` is the page's piece of a file that holds many pages, as far as the format parsed it when it listed them.
     `image_tree` are the files of the image folder, where the page's own file, which is parsed later, may name one.
+    `columns` are those of the page that have another name in its annotation.
     """
 
     id: str
@@ -27,6 +28,7 @@ class ListedPage:
     images: tuple[str, ...]
     entry: Any = None
     image_tree: FileTree | None = None
+    columns: dict[str, str] | None = None
 
 
 @runtime_checkable

@@ -22,6 +22,7 @@ _LONGEST_NAME = 4096
 _SHOWN_IMAGES = 3
 _TOLD = 120
 _ABSOLUTE = re.compile("/|[A-Za-z]:/")
+_ADDRESS = re.compile("https?://", re.IGNORECASE)
 _IMAGE_FOLDERS = {"images", "image", "imgs", "img"}
 _CLIMB = re.compile(r"\A(\.\.?[/\\]+)+")
 # What libraries and Transkribus put beside the pages of a book.
@@ -84,7 +85,8 @@ def find_image(images: FileTree, named: Any, annotation: str, folder: str = "") 
                 where = f"the image of that name, {found}, lies in another folder"
                 raise RecordError(f"no image {_told(named)} in {images.root}: {where}")
             return found + mark + number
-    raise RecordError(f"no image {_told(named)} in {images.root}; --images names their folder")
+    fetched = ", which is not fetched: download it first" if _ADDRESS.match(named) else ""
+    raise RecordError(f"no image {_told(named)} in {images.root}{fetched}; --images names their folder")
 
 
 def slashed(path: str) -> str:

@@ -1,14 +1,17 @@
 """The plain annotation folder: NAME.json pairs with NAME.png (or another image, or a PDF).
 
-The JSON is an object with `text` (the page), `bboxes` (pixel xyxy), `labels`, and optionally `texts` (of
-the regions), `prompt` and `target` (for the task `custom`), `image` (the image's path in the image folder, where it
+The JSON is an object with `text` (the page), or `bboxes` (pixel xyxy) and `labels`, or both, or `prompt` and `target`
+(for the task `custom`). It may have `texts` (of the regions), `image` (the image's path in the image folder, where it
 does not have the annotation's name; "doc.pdf#page=3" is a page of several), and `width` and `height` (of the page that
 the boxes were drawn on, where the image has other pixels). Other keys are left alone.
 """
 
+from contextlib import suppress
 from typing import Any
 
 from data_scripts.file_tree import FileTree, same_name
+from data_scripts.formats.columns import ColumnSearch, renamed
+from data_scripts.formats.data_urls import image_of, is_data_url
 from data_scripts.formats.format import Level, ListedPage
 from data_scripts.formats.images import find_named, images_by_stem, named_image, paired_image
 from data_scripts.formats.json_files import (
@@ -27,8 +30,8 @@ LABELS: dict[str, str] = {}
 LEVELS = ()
 BOX_UNIT = None
 
-REQUIRED = ("text", "bboxes", "labels")
-_NEEDED = f"it needs {', '.join(REQUIRED)}"
+PAGE_KEYS = ("text", "bboxes", "labels", "prompt", "target")
+_NEEDED = "it needs text, or bboxes and labels, or prompt and target"
 
 
 def recognise(annotations: FileTree) -> bool:
@@ -42,46 +45,81 @@ def is_sure(annotations: FileTree) -> bool:
 
 
 def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
-    """Every *.json as a page, with the images of its name."""
+    """Every *.json as a page, with the images of its name; `UsageError` where a column that was named is in none."""
+    _find_columns(annotations)
     named = images_by_stem(images)
     stems = [name.removesuffix(".json") for name in annotations.files if name.endswith(".json")]
+    more = {"image_tree": images, "columns": annotations.columns or None}
     pages = []
     for stem in sorted(stems):
         paired = tuple(named.get(same_name(stem), ()))
-        pages.append(ListedPage(stem, f"{annotations.root}/{stem}.json", images.root, paired, image_tree=images))
+        pages.append(ListedPage(stem, f"{annotations.root}/{stem}.json", images.root, paired, **more))
     return pages
+
+
+def _find_columns(annotations: FileTree) -> None:
+    """Parse files until the columns that the user named are found: mostly the first has them."""
+    search = ColumnSearch(annotations.columns)
+    for path in annotations.paths(".json"):
+        if not search.missing:
+            return
+        with suppress(RecordError):  # of this page alone, and told when it is read
+            value = parse_json(read_bytes(path))
+            for entry in value if isinstance(value, list) else [value]:
+                search.see(entry)
+    search.check()
 
 
 def read_page(page: ListedPage, level: Level = None) -> PageRecord:
     """The page's annotation with the path of its image; values are not yet checked (see `check_record`)."""
-    annotation = _parse(page.annotation)
+    annotation = _parse(page.annotation, page.columns)
     image = annotation.get("image")
     if image is None:
-        path, page_number = paired_image(page), None
-    else:
-        path, page_number = named_image(page.image_root, find_named(page, image))
-    return plain_record(annotation, page.id, path, page_number)
+        return plain_record(annotation, page.id, paired_image(page))
+    if is_data_url(image):
+        return plain_record(annotation, page.id, page.annotation, image_bytes=image_of(image))
+    return plain_record(annotation, page.id, *named_image(page.image_root, find_named(page, image)))
 
 
-def _parse(path: str) -> dict[str, Any]:
+def _parse(path: str, columns: dict[str, str] | None) -> dict[str, Any]:
     """The annotation's object; `UnknownFormatError` for what cannot be one page."""
     try:
-        annotation = parse_json(read_bytes(path))
+        annotation = renamed(parse_json(read_bytes(path)), columns)
     except TooLargeError as error:
         raise UnknownFormatError(f"{error} of one page; {head_keys(path)}") from None
     if not isinstance(annotation, dict):
         kind = type(annotation).__name__
         raise UnknownFormatError(f"annotation is a JSON {kind}, not an object; {told_keys(annotation)}")
-    if not annotation.keys() & set(REQUIRED):
+    if annotation.keys().isdisjoint(PAGE_KEYS):
         raise UnknownFormatError(f"annotation is no plain page: {_NEEDED}; {told_keys(annotation)}")
     return annotation
 
 
-def plain_record(annotation: dict[str, Any], page_id: str, image_path: str, page_number: int | None) -> PageRecord:
-    """The record of an annotation of the plain format."""
-    if absent := [key for key in REQUIRED if key not in annotation]:
+def plain_record(
+    annotation: dict[str, Any],
+    page_id: str,
+    image_path: str,
+    page_number: int | None = None,
+    image_bytes: bytes | None = None,
+) -> PageRecord:
+    """The record of an annotation of the plain format: of text, of boxes, of both, or of a question and its answer."""
+    given = {key: annotation[key] for key in (*PAGE_KEYS, "texts") if annotation.get(key) is not None}
+    if absent := _absent(given):
         raise RecordError(f"annotation has no {', '.join(absent)}; {_NEEDED}; {told_keys(annotation)}")
-    fields = {name: annotation.get(name) for name in (*REQUIRED, "texts", "prompt", "target")}
     sides = annotation.get("width"), annotation.get("height")
     page_size = None if sides == (None, None) else sides
-    return PageRecord(page_id, image_path, page_number=page_number, page_size=page_size, **fields)
+    image = {"image_path": image_path, "page_number": page_number, "image_bytes": image_bytes}
+    return PageRecord(page_id, **image, page_size=page_size, **{"text": "", **given})
+
+
+def _absent(given: dict[str, Any]) -> list[str]:
+    """What is missing to what is given for a page to be known."""
+    needed: tuple[str, ...] = ()
+    if not given.keys().isdisjoint(("bboxes", "labels", "texts")):
+        needed = ("text", "bboxes", "labels") if "texts" in given else ("bboxes", "labels")
+    elif "text" not in given:
+        needed = ("prompt", "target")
+    absent = [key for key in needed if key not in given]
+    # Boxes that are none say nothing: to take such a page for a blank one would teach silence.
+    is_known = given.get("bboxes") or "text" in given or "target" in given
+    return absent or ([] if is_known else ["text"])

@@ -22,6 +22,8 @@ Place = tuple[int, int]
 
 # A page of 10,000 words with a box each takes 1 MB.
 MAX_PAGE_BYTES = 16 * 2**20
+# A row of a page may have its image in itself: one of 36 MiB in base64, more than an uncompressed A4 page of 300 dpi.
+MAX_ROW_BYTES = 64 * 2**20
 # The largest known file of many pages, the COCO file of PubLayNet, has 1.7 GB.
 MAX_FILE_BYTES = 2 * 2**30
 
@@ -30,10 +32,13 @@ _FARTHEST = 1e9
 HEAD_BYTES = 2**16
 _DEEPEST = 6
 
-_SHOWN_KEYS = 12
+SHOWN_KEYS = 12
 
 # A string may be cut off by the end of the head: it is taken whole, or every quote in it would be tried again.
 _TOKEN = re.compile(r'"((?:[^"\\]|\\.)*+)(?:"(\s*+:)?|\\?\Z)|[{}\[\]]', re.DOTALL)
+
+# An image in a row; JSON may write a / as \/.
+_BASE64 = re.compile(rb";base64,[A-Za-z0-9+/=\\]+")
 
 
 class TooLargeError(RecordError):
@@ -50,8 +55,8 @@ def told_keys(value: Any) -> str:
         return f"of its {len(value):,} entries the first is: {told_keys(value[0])}"
     if not isinstance(value, dict) or not value:
         return f"it is {shown(value)}"
-    more = f" and {len(value) - _SHOWN_KEYS} more" if len(value) > _SHOWN_KEYS else ""
-    return f"its keys are {', '.join(map(shown, list(value)[:_SHOWN_KEYS]))}{more}"
+    more = f" and {len(value) - SHOWN_KEYS} more" if len(value) > SHOWN_KEYS else ""
+    return f"its keys are {', '.join(map(shown, list(value)[:SHOWN_KEYS]))}{more}"
 
 
 def head_keys(path: str) -> str:
@@ -167,10 +172,10 @@ def list_rows(path: str) -> Iterator[tuple[int, Place, dict[str, Any] | RecordEr
     try:
         with open(path, "rb") as file:
             for number in count(1):
-                line = file.readline(MAX_PAGE_BYTES)
+                line = file.readline(MAX_ROW_BYTES)
                 if not line:
                     return
-                size = len(line) + _skip_rest(file, line)
+                size = len(line) + skip_rest(file, line)
                 if line.strip():
                     yield number, (offset, size), _row_or_fault(line, size)
                 offset += size
@@ -178,17 +183,21 @@ def list_rows(path: str) -> Iterator[tuple[int, Place, dict[str, Any] | RecordEr
         raise WorkError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _skip_rest(file: BinaryIO, line: bytes) -> int:
+def skip_rest(file: BinaryIO, line: bytes) -> int:
     """Go to the end of a line of which `line` is the beginning; how many bytes that are."""
     skipped = 0
-    while not line.endswith(b"\n") and (line := file.readline(MAX_PAGE_BYTES)):
+    while not line.endswith(b"\n") and (line := file.readline(MAX_ROW_BYTES)):
         skipped += len(line)
     return skipped
 
 
 def _row_or_fault(line: bytes, size: int) -> dict[str, Any] | RecordError:
     if size > len(line):
-        return RecordError(f"row of {size:,} bytes is over the limit of {MAX_PAGE_BYTES:,} bytes")
+        return RecordError(f"row of {size:,} bytes is over the limit of {MAX_ROW_BYTES:,} bytes")
+    if size > MAX_PAGE_BYTES:  # bytes of an image are one string, other bytes may be millions of objects
+        size -= sum(found.end() - found.start() for found in _BASE64.finditer(line))
+        if size > MAX_PAGE_BYTES:
+            return RecordError(f"row of {size:,} bytes is over the limit of {MAX_PAGE_BYTES:,} bytes")
     try:
         return parse_object(line)
     except RecordError as error:

@@ -52,7 +52,8 @@ class PageRecord:
     the boxes were drawn on; None where that is the image. `page_number` is the page of a file that may have several
     (PDF, TIFF), from 1; None where it has one. `is_ordered` says that the annotation states in which order the regions
     are read; `upward`, where it does not, how they go up the page as it has them, None where they do not; `is_sorted`,
-    that they were put in another order. `box_unit` is one of `BOX_UNITS`, where pixels are those of `page_size`; None
+    that they were put in another order. `image_bytes` is the image file where that lies in the annotation; `image_path`
+    then says where. `box_unit` is one of `BOX_UNITS`, where pixels are those of `page_size`; None
     where nobody says: then boxes are in pixels, and refused where they cannot be.
     """
 
@@ -70,6 +71,7 @@ class PageRecord:
     upward: str | None = None
     is_sorted: bool = False
     box_unit: str | None = None
+    image_bytes: bytes | None = None
 
 
 def check_record(record: PageRecord, width: int, height: int) -> tuple[PageRecord, int]:

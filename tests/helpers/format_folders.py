@@ -1,6 +1,7 @@
 """Folders of one annotation format, read page by page or built, for the tests of the formats."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from data_scripts.page_image import check_image
 from helpers.page_folders import image_bytes
 from ocr2_hf import load_dataset
 from ocr2_hf.document.records import PageRecord, RecordError, check_record
+from ocr2_hf.errors import WorkError
 
 
 def write_images(folder: Path, *names: str, size: tuple[int, int] = (60, 40)) -> Path:
@@ -33,10 +35,14 @@ def write_rows(path: Path, *rows: Any) -> Path:
 
 
 def read_folder(
-    folder: Path, format_name: str, images: Path | None = None, level: str | None = None
+    folder: Path,
+    format_name: str,
+    images: Path | None = None,
+    level: str | None = None,
+    columns: dict[str, str] | None = None,
 ) -> tuple[dict[str, PageRecord], dict[str, str]]:
     """(checked records, reasons of the rejected pages) by id, of a folder that "auto" takes for that format."""
-    tree = list_files(folder)
+    tree = replace(list_files(folder), columns=columns or {})
     assert choose_format("auto", [tree]) == format_name
     module = FORMATS[format_name]
     read_page = page_reader(format_name, level or next(iter(module.LEVELS), None), {})
@@ -47,9 +53,11 @@ def read_folder(
     for page in pages:
         try:
             record = read_page(page)
-            size = check_image(memoryview(Path(record.image_path).read_bytes()))
+            embedded = record.image_bytes
+            image = Path(record.image_path).read_bytes() if embedded is None else embedded
+            size = check_image(memoryview(image))
             records[page.id] = check_record(record, *size)[0]
-        except RecordError as error:
+        except (RecordError, WorkError) as error:
             reasons[page.id] = str(error)
     return records, reasons
 
