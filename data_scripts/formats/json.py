@@ -9,6 +9,7 @@ the boxes were drawn on, where the image has other pixels). Other keys are left 
 from typing import Any
 
 from data_scripts.file_tree import FileTree, same_name
+from data_scripts.formats.foreign import foreign_file, foreign_keys
 from data_scripts.formats.format import Level, ListedPage
 from data_scripts.formats.images import find_named, images_by_stem, named_image, paired_image
 from data_scripts.formats.json_files import (
@@ -28,6 +29,7 @@ LEVELS = ()
 BOX_UNIT = None
 
 REQUIRED = ("text", "bboxes", "labels")
+_MARKS = {f".{key}" for key in REQUIRED}
 _NEEDED = f"it needs {', '.join(REQUIRED)}"
 
 
@@ -37,8 +39,9 @@ def recognise(annotations: FileTree) -> bool:
 
 
 def is_sure(annotations: FileTree) -> bool:
-    """True where the head of a JSON file has the boxes of a page."""
-    return any(".bboxes" in paths for paths in first_key_paths(annotations.paths(".json")))
+    """True where the head of a JSON file has a key of a page, and is of no other program."""
+    all_paths = first_key_paths(annotations.paths(".json"))
+    return any(_MARKS & paths and not foreign_keys(paths) for paths in all_paths)
 
 
 def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
@@ -72,7 +75,7 @@ def _parse(path: str) -> dict[str, Any]:
     if not isinstance(annotation, dict):
         kind = type(annotation).__name__
         raise UnknownFormatError(f"annotation is a JSON {kind}, not an object; {told_keys(annotation)}")
-    if not annotation.keys() & set(REQUIRED):
+    if not annotation.keys() & set(REQUIRED) or ("bboxes" not in annotation and foreign_file(path)):
         raise UnknownFormatError(f"annotation is no plain page: {_NEEDED}; {told_keys(annotation)}")
     return annotation
 

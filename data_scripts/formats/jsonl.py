@@ -52,6 +52,13 @@ def recognise(annotations: FileTree) -> bool:
     return has_lines or any(_ROW_KEYS & paths for paths in first_key_paths(annotations.paths(".json")))
 
 
+def is_sure(annotations: FileTree) -> bool:
+    """True where the head of a JSONL file has a key of such a row, or there is a JSON list of them."""
+    marks = {f".{key}" for key in _KEYS}
+    has_rows = any(marks & paths for paths in first_key_paths(annotations.paths(".jsonl")))
+    return has_rows or any(_ROW_KEYS & paths for paths in first_key_paths(annotations.paths(".json")))
+
+
 def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
     """Every row of every *.jsonl, and of every *.json that is a list of rows, as a page."""
     pages: list[ListedPage] = []
