@@ -43,7 +43,7 @@ _VOC = ForeignFormat("Pascal VOC", _COCO)
 _YOLO = ForeignFormat("YOLO", _COCO)
 _DOCBANK = ForeignFormat("DocBank", "build its COCO files (MSCOCO_Format_Annotation) as coco")
 _SEGMENTS = ForeignFormat(
-    "ICDAR text segmentation", "its characters are colours of a mask: take the files of text localization (gt_NAME.txt)"
+    "ICDAR's text segmentation", "its characters are colours of a mask: take the files of text localization (gt_NAME.txt)"
 )
 _BOX = ForeignFormat("Tesseract's box files", f"{_TESSERACT}; NAME.gt.txt beside the images is read as pairs")
 

@@ -15,10 +15,16 @@ from data_scripts.file_tree import FileTree
 from data_scripts.formats.box_lines import LANGUAGES, UNREADABLE, is_box_line, read_box_lines, unescaped_quotes
 from data_scripts.formats.entries import entry_id, list_row, read_entry, unique_pages
 from data_scripts.formats.format import Level, ListedPage
-from data_scripts.formats.images import IMAGE_FOLDERS, images_apart, named_image, paired_image, without_folders
+from data_scripts.formats.images import (
+    IMAGE_FOLDERS,
+    images_apart,
+    named_image,
+    names_image,
+    paired_image,
+    without_folders,
+)
 from data_scripts.formats.sroie import GROUND_TRUTH
 from data_scripts.formats.text_files import first_line, list_lines, read_text, text_heads
-from ocr2_hf.document.page_files import PAGE_SUFFIXES
 from ocr2_hf.document.records import PageRecord, RecordError, shown
 
 FILES = 'gt_NAME.txt of lines x1,y1,x2,y2,x3,y3,x4,y4,text or x0 y0 x1 y1 "text"; *.txt of lines IMAGE, "text"'
@@ -61,7 +67,7 @@ def _word(line: str) -> tuple[str, str] | None:
     """(image, text) of a line of a list of words; None where it is none."""
     image, _, rest = line.partition(",")
     found = _WORD.fullmatch(rest)
-    if found is None or not image.strip().lower().endswith(PAGE_SUFFIXES):
+    if found is None or not names_image(image.strip()):
         return None
     return image.strip(), found[2].strip() if found[1] is None else unescaped_quotes(found[1])
 

@@ -102,6 +102,11 @@ def find_image(images: FileTree, named: Any, annotation: str, folder: str = "") 
     raise RecordError(f"no image {_told(named)} in {images.root}; --images names their folder")
 
 
+def names_image(path: str) -> bool:
+    """Whether a path or URL ends as those of images do, also of images that are not read."""
+    return slashed(path.partition(PAGE_MARK)[0]).lower().endswith(PAGE_SUFFIXES + UNREAD_SUFFIXES)
+
+
 def slashed(path: str) -> str:
     """A path of any system as it is written here: those of Windows have backslashes, URLs have escapes."""
     if "://" in path:

@@ -19,11 +19,10 @@ from data_scripts.file_tree import FileTree
 from data_scripts.formats.box_lines import UNREADABLE, readable
 from data_scripts.formats.entries import entry_id, list_row, read_entry, unique_pages
 from data_scripts.formats.format import Level, ListedPage
-from data_scripts.formats.images import named_image
+from data_scripts.formats.images import named_image, names_image
 from data_scripts.formats.json_files import are_all, parse_json, string
 from data_scripts.formats.layout import box_around
 from data_scripts.formats.text_files import first_line, list_lines, text_heads
-from ocr2_hf.document.page_files import PAGE_SUFFIXES
 from ocr2_hf.document.records import PageRecord, RecordError, shown
 
 FILES = 'Label.txt of lines PATH<tab>[{"transcription", "points"}], or rec_gt.txt of lines PATH<tab>TEXT'
@@ -33,7 +32,7 @@ BOX_UNIT = None
 
 _LABELS, _CACHE, _STATE = "label.txt", "cache.cach", "filestate.txt"
 _FIRST = (_LABELS, _CACHE, "rec_gt.txt")  # looked at before others
-_REGIONS = re.compile(r"[^\t\n]+\t\s*\[\s*\{\s*\"")
+_REGIONS = re.compile(r'^[^\t\n]+\t\s*\[\s*\{\s*"', re.MULTILINE)
 _NO_CLASS = ("", "None")
 
 
@@ -74,7 +73,7 @@ def _files(annotations: FileTree) -> list[str]:
 def _image(line: str) -> str:
     """The image that a line is of; "" where it is no such line."""
     image, tab, _ = line.partition("\t")
-    return image.strip() if tab and image.strip().lower().endswith(PAGE_SUFFIXES) else ""
+    return image.strip() if tab and names_image(image.strip()) else ""
 
 
 def _file_pages(path: str, images: FileTree, has_regions: bool) -> Iterator[ListedPage]:

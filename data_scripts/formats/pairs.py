@@ -33,10 +33,11 @@ _FOLDERS = IMAGE_FOLDERS | _TEXT_FOLDERS
 # What stands between the name and the suffix of an image: as it is, normalised, black and white, of text2image.
 _VARIANTS = ("", ".nrm", ".bin", ".exp0")
 _PROJECT_FILE = re.compile(
-    r"(readme|licen[cs]e|copying|notice|changelog|changes|sources?|authors|contributing|citation)(?![a-z])",
+    r"(readme|licen[cs]e|copying|notice|changelog|changes|sources?|authors|contributing|citation)"
+    r"([._-]([a-z]+|\d\.\d))*",
     re.IGNORECASE,
 )
-_PAGE_BREAK = "\f"
+_END = re.compile(r"(?:\n?\f)?\n?\Z")  # engines end a page with a page break
 
 
 def recognise(annotations: FileTree) -> bool:
@@ -46,7 +47,7 @@ def recognise(annotations: FileTree) -> bool:
     if named:
         return any(_images(without_folders(stem, _FOLDERS), named) for stem in texts)
     has_json = any(name.endswith((".json", ".jsonl")) for name in annotations.files)
-    return not has_json and any(not _PROJECT_FILE.match(posixpath.basename(stem)) for stem in texts)
+    return not has_json and any(not _PROJECT_FILE.fullmatch(posixpath.basename(stem)) for stem in texts)
 
 
 def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
@@ -59,7 +60,7 @@ def _pages(annotations: FileTree, images: FileTree, named: dict[str, list[str]])
     for stem, suffixes in _texts(annotations).items():
         page_id = without_folders(stem, _FOLDERS)
         paired = _images(page_id, named)
-        if not paired and _PROJECT_FILE.match(posixpath.basename(stem)):
+        if not paired and _PROJECT_FILE.fullmatch(posixpath.basename(stem)):
             continue
         suffix = next(suffix for suffix in (_TRUTH, _TEXT, _MARKDOWN) if suffix in suffixes)
         fault = None
@@ -94,5 +95,4 @@ def read_page(page: ListedPage, level: Level = None) -> PageRecord:
     if image.lower().endswith(SEVERAL_PAGES) and (count := len(pages_of(image))) > 1:
         what = f"{posixpath.basename(image)} has {count} pages and {posixpath.basename(page.annotation)} is one text"
         raise RecordError(f"{what}: give every page an image and a text of its own")
-    text = text.removesuffix("\n").removesuffix(_PAGE_BREAK).removesuffix("\n")
-    return PageRecord(page.id, image, text if text.strip() else "")
+    return PageRecord(page.id, image, _END.sub("", text, count=1) if text.strip() else "")
