@@ -58,6 +58,12 @@ EVERY = [
     ("ICDAR's text segmentation", "a.txt", SEGMENTS, "gt_NAME.txt"),
     ("TEI", "a.xml", TEI, "PAGE-XML or ALTO"),
     ("IAM", "a.xml", '<form id="a01"><handwritten-part/></form>', "build it as pairs"),
+    (
+        "IAM",
+        "words.txt",
+        "#--- words.txt ------#\n#\na01-000u-00-00 ok 154 1 408 768 27 51 AT A\n",
+        "build it as pairs",
+    ),
     ("Tesseract's box files", "a.box", "W 1 2 3 4 0\no 3 2 5 4 0\n", "tesseract IMAGE NAME hocr"),
     ("Tesseract's TSV", "a.tsv", TSV, "tesseract IMAGE NAME hocr"),
     ("LLaMA-Factory's list of datasets", "dataset_info.json", LLAMA, "read as jsonl where they are chats"),

@@ -77,6 +77,7 @@ def test_a_text_that_only_begins_like_something_else_is_a_text(tmp_path, text):
 def test_the_ground_truth_goes_before_what_an_engine_read(tmp_path):
     folder = write_images(tmp_path, "a.png", "b.png", "c.png")
     write(folder, a="engine", a__gt="truth", b__gt="b", b__md="# engine", c="c")
+    (folder / "a.pred.txt").write_text("engine")
     assert texts_of(folder) == ({"a": "truth", "b": "b", "c": "c"}, {})
 
 

@@ -39,11 +39,13 @@ _VIA = ForeignFormat("VIA (VGG Image Annotator)", "export annotations (COCO form
 _MIN = ForeignFormat("Label Studio's JSON-MIN", "export JSON and build it as label_studio")
 _CORD = ForeignFormat("CORD", _FACTS)
 _JSON_FACTS = ForeignFormat("key facts as JSON", _FACTS)
+_IAM = ForeignFormat("IAM", "write the text of each line's image to NAME.txt and build it as pairs")
 _VOC = ForeignFormat("Pascal VOC", _COCO)
 _YOLO = ForeignFormat("YOLO", _COCO)
 _DOCBANK = ForeignFormat("DocBank", "build its COCO files (MSCOCO_Format_Annotation) as coco")
 _SEGMENTS = ForeignFormat(
-    "ICDAR's text segmentation", "its characters are colours of a mask: take the files of text localization (gt_NAME.txt)"
+    "ICDAR's text segmentation",
+    "its characters are colours of a mask: take the files of text localization (gt_NAME.txt)",
 )
 _BOX = ForeignFormat("Tesseract's box files", f"{_TESSERACT}; NAME.gt.txt beside the images is read as pairs")
 
@@ -82,7 +84,7 @@ _BY_ROOT = {
     "annotation": _VOC,
     "TEI": ForeignFormat("TEI", "export the pages as PAGE-XML or ALTO (in Transkribus, eScriptorium) and build these"),
     "teiCorpus": ForeignFormat("TEI", "export the pages as PAGE-XML or ALTO and build these"),
-    "form": ForeignFormat("IAM", "write the text of each line's image to NAME.txt and build it as pairs"),
+    "form": _IAM,
 }
 _VALUE = r"(?:0|1|0?\.\d{1,20}|1\.0{1,20})"
 _DECIMAL = r"0?\.\d{1,20}"
@@ -95,6 +97,8 @@ _BY_LINES = [
 _NO_LINES = ("", "#")  # marks between words
 _BY_HEADER = [
     ("level\tpage_num\tblock_num", ForeignFormat("Tesseract's TSV", _TESSERACT)),
+    ("#--- lines.txt", _IAM),
+    ("#--- words.txt", _IAM),
     ("filename,file_size,file_attributes", _VIA),
     ("#filename,file_size,file_attributes", _VIA),
 ]

@@ -29,7 +29,7 @@ LEVELS = ()
 BOX_UNIT = None
 
 REQUIRED = ("text", "bboxes", "labels")
-_MARKS = {f".{key}" for key in REQUIRED}
+_MARKS = {".bboxes", ".text"}
 _NEEDED = f"it needs {', '.join(REQUIRED)}"
 
 
@@ -39,7 +39,7 @@ def recognise(annotations: FileTree) -> bool:
 
 
 def is_sure(annotations: FileTree) -> bool:
-    """True where the head of a JSON file has a key of a page, and is of no other program."""
+    """True where the head of a JSON file has the boxes or the text of a page, and is of no other program."""
     all_paths = first_key_paths(annotations.paths(".json"))
     return any(_MARKS & paths and not foreign_keys(paths) for paths in all_paths)
 

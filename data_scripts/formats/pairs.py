@@ -1,9 +1,9 @@
 """An image and its text without boxes: NAME.png and NAME.txt, NAME.md or NAME.gt.txt (kraken, Tesseract's training).
 
 The text is taken as it is, but for its last line break and the page break that OCR engines end a page with. NAME.gt.txt
-goes before NAME.txt, which then is what an engine read; of NAME.txt and NAME.md nobody says which is the page's. The
-image may also be NAME.nrm.png or NAME.bin.png, as kraken has them, or NAME.exp0.tif. An empty text is a blank page.
-Files that every project has (README, LICENSE) are no pages, unless they have an image.
+goes before NAME.txt, which then is what an engine read, as NAME.pred.txt always is; of NAME.txt and NAME.md nobody says
+which is the page's. The image may also be NAME.nrm.png or NAME.bin.png, as kraken has them, or NAME.exp0.tif. An empty
+text is a blank page. Files that every project has (README, LICENSE) are no pages, unless they have an image.
 
 Folders such as images/ and texts/, in which the files are often put apart, are no part of a page's id.
 """
@@ -27,7 +27,7 @@ LABELS: dict[str, str] = {}
 LEVELS = ()
 BOX_UNIT = None
 
-_TRUTH, _TEXT, _MARKDOWN = ".gt.txt", ".txt", ".md"
+_TRUTH, _TEXT, _MARKDOWN, _PREDICTED = ".gt.txt", ".txt", ".md", ".pred.txt"
 _TEXT_FOLDERS = {"text", "texts", "txt", "gt", "ground_truth", "labels", "markdown", "md", "transcriptions"}
 _FOLDERS = IMAGE_FOLDERS | _TEXT_FOLDERS
 # What stands between the name and the suffix of an image: as it is, normalised, black and white, of text2image.
@@ -76,7 +76,7 @@ def _texts(annotations: FileTree) -> dict[str, dict[str, str]]:
     texts: dict[str, dict[str, str]] = {}
     for name in annotations.files:
         suffix = next((suffix for suffix in (_TRUTH, _TEXT, _MARKDOWN) if name.lower().endswith(suffix)), None)
-        if suffix:
+        if suffix and not name.lower().endswith(_PREDICTED):
             texts.setdefault(name[: -len(suffix)], {})[suffix] = name
     return texts
 
