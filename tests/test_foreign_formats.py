@@ -61,7 +61,7 @@ EVERY = [
     (
         "IAM",
         "words.txt",
-        "#--- words.txt ------#\n#\na01-000u-00-00 ok 154 1 408 768 27 51 AT A\n",
+        "#--- words.txt ------#\n#\na01-000u-00-00 ok 154 1 408 768 AT A\n",
         "build it as pairs",
     ),
     ("Tesseract's box files", "a.box", "W 1 2 3 4 0\no 3 2 5 4 0\n", "tesseract IMAGE NAME hocr"),

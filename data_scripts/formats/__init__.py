@@ -1,6 +1,6 @@
 """Annotation formats: the registry, which of them a folder's files are of, and what reads a page."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from data_scripts.file_tree import FileTree
@@ -58,16 +58,21 @@ _MARKED: dict[str, Callable[[FileTree], bool]] = {
 def choose_format(name: str, annotations: list[FileTree]) -> str:
     """`name`, or for "auto" the one format that recognises the files; `WorkError` where there is none, or several."""
     candidates = list(FORMATS) if name == "auto" else [name]
-    found = [format for format in candidates if any(FORMATS[format].recognise(tree) for tree in annotations)]
+    found = _recognised(candidates, annotations)
     folders = ", ".join(tree.root for tree in annotations)
     if not found:
         wanted = "".join(f"\n  {candidate:<14}{FORMATS[candidate].FILES}" for candidate in candidates)
         raise WorkError(f"no annotations in {folders}: the files that are read are{wanted}{_seen(name, annotations)}")
-    sure = [format for format in found if format not in _MARKED or any(map(_MARKED[format], annotations))]
-    if len(sure) > 1:
-        listed = ", ".join(sure)
+    if len(found) > 1:
+        listed = ", ".join(found)
         raise WorkError(f"{folders} has files of several formats ({listed}): name one with --format, or part them")
-    return (sure or found)[0]
+    return found[0]
+
+
+def _recognised(candidates: Iterable[str], annotations: list[FileTree]) -> list[str]:
+    """Those of these formats that the files are of; of those that they only could be of, the first alone."""
+    found = [format for format in candidates if any(map(FORMATS[format].recognise, annotations))]
+    return [format for format in found if format not in _MARKED or any(map(_MARKED[format], annotations))] or found[:1]
 
 
 def _seen(name: str, annotations: list[FileTree]) -> str:
@@ -75,6 +80,8 @@ def _seen(name: str, annotations: list[FileTree]) -> str:
     path = next((path for tree in annotations for end in (".json", ".jsonl") for path in tree.paths(end)), None)
     if path:
         return f"\n{path}: {head_keys(path)}; {_tried(name, path)}"
+    if others := _recognised(FORMATS, annotations):
+        return f"\nthe files look like {others[0]}: name that --format"
     foreign = next(filter(None, map(find_foreign, annotations)), None)
     return f"\n{foreign}" if foreign else ""
 

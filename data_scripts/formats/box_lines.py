@@ -14,7 +14,8 @@ LANGUAGES = "Arabic|Bangla|Chinese|Hindi|Japanese|Korean|Latin|Mixed|None|Symbol
 UNREADABLE = "###"
 
 _NUMBER = r"(-?[0-9]{1,9}(?:\.[0-9]{1,20})?)"
-_CORNERS = re.compile(r"\s*" + rf"{_NUMBER}\s*,\s*" * 8 + "(.*)", re.DOTALL)
+# More corners, as CTW1500 has them before "####", are no text.
+_CORNERS = re.compile(r"\s*" + rf"{_NUMBER}\s*,\s*" * 8 + r"(?!(?:-?\d{1,9},){2,}####)(.*)", re.DOTALL)
 _BOX = re.compile(r"\s*" + rf"{_NUMBER}(?:\s*,\s*|\s+)" * 4 + r'"(.*)"\s*', re.DOTALL)
 _LANGUAGE = re.compile(rf"(?:{LANGUAGES}),(.*)", re.DOTALL)
 _QUOTED = re.compile(r'"(.*)"', re.DOTALL)

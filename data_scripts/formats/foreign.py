@@ -104,7 +104,8 @@ _BY_HEADER = [
 ]
 _BY_NAME = {
     "dataset_info.json": ForeignFormat(
-        "LLaMA-Factory's list of datasets", "its data files are read as jsonl where they are chats: keep them alone"
+        "LLaMA-Factory's list of datasets",
+        "its data files are read as jsonl where they are chats: move it out of the folder",
     ),
     "data.yaml": _YOLO,
     "classes.txt": _YOLO,
