@@ -143,6 +143,25 @@ def test_a_folder_of_several_formats_is_refused(tmp_path):
     assert choose_format("auto", [list_files(tmp_path)]) == "alto"
 
 
+def test_rows_without_any_known_key_give_way(tmp_path):
+    """Logs, and results of other programs, lie beside annotations; chats are annotations themselves."""
+    write_page(tmp_path, "a")
+    (tmp_path / "log.jsonl").write_text('{"event": 1}\n')
+    assert choose_format("auto", [list_files(tmp_path)]) == "json"
+    (tmp_path / "log.jsonl").write_text('{"messages": [], "images": []}\n')
+    with pytest.raises(WorkError, match=r"files of several formats \(jsonl, json\)"):
+        choose_format("auto", [list_files(tmp_path)])
+    (tmp_path / "a.json").unlink()
+    (tmp_path / "log.jsonl").write_text('{"event": 1}\n')
+    assert choose_format("auto", [list_files(tmp_path)]) == "jsonl"
+
+
+def test_a_folder_of_another_format_than_is_named_is_told_by_that(tmp_path):
+    (tmp_path / "gt_a.txt").write_text("1,2,3,2,3,4,1,4,text\n")
+    with pytest.raises(WorkError, match=r"no annotations in .*\n  sroie .*\nthe files look like icdar: name that"):
+        choose_format("sroie", [list_files(tmp_path)])
+
+
 def test_names_with_accents_pair_however_they_are_written(tmp_path):
     write_page(tmp_path, unicodedata.normalize("NFD", "café"), None)
     (tmp_path / unicodedata.normalize("NFC", "café.png")).write_bytes(image_bytes())

@@ -112,6 +112,38 @@ def test_the_ground_truth_counts_else_the_newest_and_never_a_cancelled_one(tmp_p
     assert read(tmp_path, task())[1] == {"a": "task has no annotation"}
 
 
+def predicted(*predictions, **more):
+    return {"data": {"image": "a.png"}, "predictions": list(predictions), **more}
+
+
+def prediction(text, **changes):
+    return {"model_version": "v1", "result": [result("t", "textarea", {"text": [text]})]} | changes
+
+
+def test_a_task_that_nobody_annotated_has_its_newest_or_surest_prediction(tmp_path):
+    old = prediction("old", created_at="2024-01-01T00:00:00Z", score=0.9)
+    new = prediction("new", created_at="2024-05-01T00:00:00Z", score=0.1)
+    sure, unsure, unknown = prediction("sure", score=0.8), prediction("unsure", score=0.2), prediction("?", score=None)
+    for predictions, text in [((old, new), "new"), ((unknown, unsure, sure), "sure"), ((unknown,), "?")]:
+        for more in ({}, {"annotations": []}, {"annotations": None}):
+            assert read(tmp_path, predicted(*predictions, **more))[0]["a"].text == text
+
+
+def test_annotations_go_before_predictions(tmp_path):
+    person = annotation(result("t", "textarea", {"text": ["person"]}))
+    assert read(tmp_path, predicted(prediction("model"), annotations=[person]))[0]["a"].text == "person"
+    cancelled = predicted(prediction("model"), annotations=[person | {"was_cancelled": True}])
+    assert read(tmp_path, cancelled)[1] == {"a": "every annotation of the task was cancelled"}
+
+
+def test_a_prediction_need_not_say_the_size_of_its_image(tmp_path):
+    region = {key: value for key, value in rectangle("r", (10, 10, 50, 25)).items() if "original" not in key}
+    record = read(tmp_path, predicted({"result": [region]}))[0]["a"]
+    assert record.bboxes == [[6, 4, 36, 14]]
+    region["value"]["rotation"] = 90
+    assert "the size of its image is None" in read(tmp_path, predicted({"result": [region]}))[1]["a"]
+
+
 @pytest.mark.parametrize(
     ("address", "file"),
     [
@@ -172,6 +204,8 @@ GOOD = rectangle("r", (1, 1, 9, 9), "x")
         (task(annotation(7)), "result[0] is 7, not an object"),
         (task(annotation(result=None)), "result of the annotation is None, not a list"),
         (task(7), "annotations of the task are [7], not a list of objects"),
+        (predicted(7), "predictions of the task are [7], not a list of objects"),
+        (predicted({"result": 7}), "result of the prediction is 7, not a list"),
     ],
 )
 def test_a_bad_task_is_rejected_and_the_others_are_read(tmp_path, bad, reason):

@@ -57,6 +57,7 @@ def test_files_put_apart_as_the_challenge_has_them(tmp_path, datasets_cache):
         (LINES + "1,2,3,4,5,6,7,8", "line 4 is '1,2,3,4,5,6,7,8', not x1,y1"),
         (LINES + "1,2,3,4,5,6,7,NaN,text", "line 4 is"),
         (LINES + "1,2,3,4,5,6,7," + "9" * 5000 + ",text", "line 4 is"),
+        (LINES + "1,2,3,4,5,6,7,8,9,10,####text", "line 4 is '1,2,3,4,5,6,7,8,9,10,####text', not x1,y1"),
         (LINES + "1,2,1,2,1,2,1,2,text", "bboxes[2] [1.0, 2.0, 1.0, 2.0] is empty"),
         (LINES + "1,2,100,2,100,9,1,9,text", "leaves the page"),
         (LINES.encode() + b"1,2,30,2,30,9,1,9,caf\xe9", "is not UTF-8 at byte"),

@@ -34,6 +34,7 @@ CELLS = {
     "cells": [{"tokens": ["1"], "bbox": [5, 5, 9, 9]}],
 }
 SHAPE = {"x": 10, "y": 10, "width": 50, "height": 20}
+LABEL = {"transcription": "Word", "points": [[5, 5], [50, 5], [50, 20], [5, 20]]}
 COORDS = '<Coords points="5,5 50,5 50,20 5,20"/>'
 REGION = f"<TextRegion>{COORDS}<TextEquiv><Unicode>Word</Unicode></TextEquiv></TextRegion>"
 WORD = f'<TextLine {place(5, 5, 45, 15)}><String CONTENT="Word" {place(5, 5, 45, 15)}/></TextLine>'
@@ -47,6 +48,10 @@ def task(text):
     written = {"id": "r", "type": "textarea", "value": {"text": [text]}}
     results = [shape | {"original_width": 60, "original_height": 40}, written]
     return {"data": {"image": "a.png"}, "annotations": [{"result": results}]}
+
+
+def predicted(annotated):
+    return {"data": annotated["data"], "predictions": annotated["annotations"]}
 
 
 def cvat(text):
@@ -97,6 +102,19 @@ EVERY = {
         ({"a.txt": "5,5,50,5,50,20,5,20,Word\n"}, (), "ocr markdown locate"),
         ({"a.txt": "5,5,50,5,50,20,5,20,Word\n", "a.json": {"total": "9"}}, (), "ocr markdown locate custom"),
     ],
+    "icdar": [
+        ({"gt_a.txt": "5,5,50,5,50,20,5,20,Word\n"}, (), "ocr markdown locate"),
+        ({"gt.txt": 'a.png, "Word"\n'}, (), "ocr markdown"),
+    ],
+    "paddle": [
+        (
+            {"Label.txt": f"a.png\t{json.dumps([LABEL])}"},
+            (),
+            "ocr markdown locate",
+        ),
+        ({"rec_gt.txt": "a.png\tWord"}, (), "ocr markdown"),
+    ],
+    "pairs": [({"a.txt": "Word"}, (), "ocr markdown"), ({"a.md": "# Word"}, (), "ocr markdown")],
     "omnidocbench": [
         (
             {"a.json": [{"layout_dets": BLOCKS, "page_info": {"image_path": "a.png"} | SIDES}]},
@@ -107,6 +125,11 @@ EVERY = {
     "label_studio": [
         ({"a.json": [task("Word")]}, (), "ocr markdown locate"),
         ({"a.json": [task(TABLE)]}, (), "ocr markdown locate table"),
+        (
+            {"a.json": [{"data": {"image": "a.png"}, "predictions": task("Word")["annotations"]}]},
+            (),
+            "ocr markdown locate",
+        ),
     ],
     "cvat": [
         ({"a.xml": cvat("Word")}, (), "ocr markdown locate"),

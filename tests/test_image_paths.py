@@ -58,11 +58,13 @@ FILES = {
     "alto": ("p.xml", lambda named: alto("", SOURCE.format(named), size='WIDTH="60" HEIGHT="40"')),
     "page": ("p.xml", page_xml),
     "hocr": ("p.html", hocr),
+    "paddle": ("p.txt", lambda named: f'{named}\t[{{"transcription": "x", "points": [[5, 5], [50, 20]]}}]'),
+    "icdar": ("p.txt", lambda named: f'{named}, "x"'),
 }
 
 
-def test_every_format_but_the_one_that_names_no_image_is_tried():
-    assert set(FILES) == set(FORMATS) - {"sroie"}
+def test_every_format_but_those_that_name_no_image_is_tried():
+    assert set(FILES) == set(FORMATS) - {"sroie", "pairs"}
 
 
 def read(tmp_path: Path, format: str, named: str, folder: str = "labels") -> tuple[dict[str, str], list[str]]:

@@ -13,8 +13,8 @@ from helpers.page_folders import write_page
 from ocr2_hf.document.records import RecordError
 from ocr2_hf.errors import WorkError
 
-LABELME = {"version": "5.0", "flags": {}, "shapes": [], "imagePath": "a.png", "imageHeight": 40, "imageWidth": 60}
-REST = "'imagePath', 'imageWidth', 'shapes', 'version'"
+NOBODYS = {"version": "5.0", "flags": {}, "forms": [], "imagePath": "a.png", "imageHeight": 40, "imageWidth": 60}
+REST = "'forms', 'imageHeight', 'imagePath', 'imageWidth', 'version'"
 COCO = {"images": [{"file_name": "x.png"}], "annotations": [], "categories": []}
 TASKS = [{"annotations": [], "data": {}}]
 BENCHMARK = [{"layout_dets": [], "page_info": {}}]
@@ -25,7 +25,9 @@ NEEDED = "it needs text, or bboxes and labels, or prompt and target"
 
 def test_the_formats_that_are_tried_are_all_that_are_read_from_json():
     assert TRIED.removeprefix("formats tried: ").split(", ") == [
-        name for name in FORMATS if name not in ("alto", "page", "hocr", "cvat", "sroie", "csv")
+        name
+        for name in FORMATS
+        if name not in ("alto", "page", "hocr", "cvat", "sroie", "icdar", "paddle", "csv", "pairs")
     ]
 
 
@@ -33,9 +35,9 @@ def test_the_formats_that_are_tried_are_all_that_are_read_from_json():
     ("value", "told"),
     [
         (
-            LABELME,
+            NOBODYS,
             f"annotation is no plain page: {NEEDED}; "
-            "its keys are 'version', 'flags', 'shapes', 'imagePath', 'imageHeight', 'imageWidth'",
+            "its keys are 'version', 'flags', 'forms', 'imagePath', 'imageHeight', 'imageWidth'",
         ),
         ({}, f"annotation is no plain page: {NEEDED}; it is {{}}"),
         (
@@ -94,13 +96,12 @@ def test_a_file_of_another_format_is_told_by_the_formats_name(tmp_path, file, fo
 
 
 def test_unknown_rows_are_told_by_their_keys(tmp_path):
-    rows = [{"file_name": "a.png", "ground_truth": "{}"}, {"img": "a.png"}, {"file_name": "a.png", "labels": []}]
+    rows = [{"file_name": "a.png", "answer": "{}"}, {"img": "a.png"}, {"file_name": "a.png", "labels": []}]
     write_rows(tmp_path / "metadata.jsonl", *rows)
     records, reasons = read_folder(write_images(tmp_path, "a.png"), "jsonl")
     assert not records
     assert reasons == {
-        "metadata.jsonl#1": "row is neither a chat nor a plain page; its keys are 'file_name', 'ground_truth'; "
-        + TRIED,
+        "metadata.jsonl#1": "row is neither a chat nor a plain page; its keys are 'file_name', 'answer'; " + TRIED,
         "metadata.jsonl#2": "row is neither a chat nor a plain page; its keys are 'img'; " + TRIED,
         "a": f"annotation has no bboxes; {NEEDED}; its keys are 'file_name', 'labels'",
     }
@@ -117,17 +118,17 @@ def test_a_chat_without_an_image_is_told_by_its_keys(tmp_path):
     [
         (
             COCO,
-            LABELME,
-            "images is no list of objects, so it is no COCO file; its keys are 'version', 'flags', 'shapes'",
+            NOBODYS,
+            "images is no list of objects, so it is no COCO file; its keys are 'version', 'flags', 'forms'",
         ),
         (
             COCO,
-            [LABELME],
-            f"annotation is a JSON list, not a dict; its keys are 'flags', 'imageHeight', {REST}",
+            [NOBODYS],
+            f"annotation is a JSON list, not a dict; its keys are 'flags', {REST}",
         ),
-        (TASKS, LABELME, f"annotation is a JSON dict, not a list; its keys are 'flags', 'imageHeight', {REST}"),
-        (BENCHMARK, LABELME, f"annotation is a JSON dict, not a list; its keys are 'flags', 'imageHeight', {REST}"),
-        (READ, LABELME, "not a list of objects: ocr2 read did not write the file; its keys are 'version', 'flags'"),
+        (TASKS, NOBODYS, f"annotation is a JSON dict, not a list; its keys are 'flags', {REST}"),
+        (BENCHMARK, NOBODYS, f"annotation is a JSON dict, not a list; its keys are 'flags', {REST}"),
+        (READ, NOBODYS, "not a list of objects: ocr2 read did not write the file; its keys are 'version', 'flags'"),
     ],
 )
 def test_an_unknown_file_among_others_is_told_by_its_keys(tmp_path, datasets_cache, good, file, told):
@@ -142,11 +143,11 @@ def test_an_unknown_file_among_others_is_told_by_its_keys(tmp_path, datasets_cac
 @pytest.mark.parametrize(
     ("format", "file", "told"),
     [
-        ("coco", LABELME, f"its keys are 'flags', 'imageHeight', {REST}; {TRIED}"),
-        ("label_studio", [LABELME], f"its keys are 'flags', 'imageHeight', {REST}; {TRIED}"),
+        ("coco", NOBODYS, f"its keys are 'flags', {REST}; {TRIED}"),
+        ("label_studio", [NOBODYS], f"its keys are 'flags', {REST}; {TRIED}"),
         ("omnidocbench", TASKS, "its keys are 'annotations', 'data'; the file looks like label_studio: name that"),
         ("ocr2", [1], f"its beginning has no keys; {TRIED}"),
-        ("alto", LABELME, f"its keys are 'flags', 'imageHeight', {REST}; {TRIED}"),
+        ("alto", NOBODYS, f"its keys are 'flags', {REST}; {TRIED}"),
     ],
 )
 def test_what_is_not_of_the_named_format_is_told_by_its_keys(tmp_path, format, file, told):
@@ -158,7 +159,7 @@ def test_what_is_not_of_the_named_format_is_told_by_its_keys(tmp_path, format, f
 
 
 def test_a_folder_of_it_is_not_built_and_says_why(tmp_path, datasets_cache):
-    write_json(tmp_path / "pages/a.json", LABELME)
+    write_json(tmp_path / "pages/a.json", NOBODYS)
     write_images(tmp_path / "pages", "a.png")
     with pytest.raises(
         WorkError, match=r"a\.json: annotation is no plain page: .* its keys are 'version'.*; formats tried"

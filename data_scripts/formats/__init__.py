@@ -1,6 +1,6 @@
 """Annotation formats: the registry, which of them a folder's files are of, and what reads a page."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from data_scripts.file_tree import FileTree
@@ -9,16 +9,20 @@ from data_scripts.formats import (
     coco,
     cvat,
     hocr,
+    icdar,
     jsonl,
     label_studio,
     ocr2,
     omnidocbench,
+    paddle,
     page_xml,
+    pairs,
     pubtabnet,
     sroie,
 )
 from data_scripts.formats import csv as csv_format
 from data_scripts.formats import json as json_format
+from data_scripts.formats.foreign import find_foreign, foreign_file
 from data_scripts.formats.format import Format, Level, ListedPage
 from data_scripts.formats.json_files import UnknownFormatError, head_keys
 from data_scripts.label_map import LabelMap, map_labels
@@ -26,7 +30,7 @@ from data_scripts.record_order import ORDERS, in_order
 from ocr2_hf.document.records import PageRecord, RecordError
 from ocr2_hf.errors import UsageError, WorkError
 
-# In the order in which "auto" asks them: the plain format, which takes any JSON, last.
+# In the order in which "auto" asks them.
 FORMATS: dict[str, Format] = {
     "alto": alto,
     "page": page_xml,
@@ -35,43 +39,55 @@ FORMATS: dict[str, Format] = {
     "coco": coco,
     "pubtabnet": pubtabnet,
     "sroie": sroie,
+    "icdar": icdar,
+    "paddle": paddle,
     "omnidocbench": omnidocbench,
     "label_studio": label_studio,
     "ocr2": ocr2,
     "csv": csv_format,
+    "pairs": pairs,
     "jsonl": jsonl,
     "json": json_format,
 }
 # Those whose columns can have other names.
 _WITH_COLUMNS = ("csv", "jsonl", "json")
+# Formats that could have any text, JSONL or JSON -> whether a folder's surely is theirs; else any other goes before.
+_MARKED: dict[str, Callable[[FileTree], bool]] = {
+    "pairs": lambda annotations: False,
+    "jsonl": jsonl.is_sure,
+    "json": json_format.is_sure,
+}
 
 
 def choose_format(name: str, annotations: list[FileTree]) -> str:
     """`name`, or for "auto" the one format that recognises the files; `WorkError` where there is none, or several."""
     candidates = list(FORMATS) if name == "auto" else [name]
-    found = [format for format in candidates if any(FORMATS[format].recognise(tree) for tree in annotations)]
+    found = _recognised(candidates, annotations)
     folders = ", ".join(tree.root for tree in annotations)
     if not found:
         wanted = "".join(f"\n  {candidate:<14}{FORMATS[candidate].FILES}" for candidate in candidates)
         raise WorkError(f"no annotations in {folders}: the files that are read are{wanted}{_seen(name, annotations)}")
-    several = [format for format in found if not _is_taken_for(format, found[0], annotations)]
-    if len(several) > 1:
-        listed = ", ".join(several)
+    if len(found) > 1:
+        listed = ", ".join(found)
         raise WorkError(f"{folders} has files of several formats ({listed}): name one with --format, or part them")
     return found[0]
 
 
+def _recognised(candidates: Iterable[str], annotations: list[FileTree]) -> list[str]:
+    """Those of these formats that the files are of; of those that they only could be of, the first alone."""
+    found = [format for format in candidates if any(map(FORMATS[format].recognise, annotations))]
+    return [format for format in found if format not in _MARKED or any(map(_MARKED[format], annotations))] or found[:1]
+
+
 def _seen(name: str, annotations: list[FileTree]) -> str:
-    """What the first JSON file is that is not of the format `name`; "" where there is none."""
+    """What the first file is that is not of the format `name`, as far as that can be told; "" where it cannot."""
     path = next((path for tree in annotations for end in (".json", ".jsonl") for path in tree.paths(end)), None)
-    return f"\n{path}: {head_keys(path)}; {_tried(name, path)}" if path else ""
-
-
-def _is_taken_for(format: str, first: str, annotations: list[FileTree]) -> bool:
-    """Whether a format only recognises files of the first one: JSON and its lines are in many formats."""
-    if format == "json" and first != "json":
-        return not any(json_format.is_sure(tree) for tree in annotations)
-    return format == "jsonl" and first == "pubtabnet"
+    if path:
+        return f"\n{path}: {head_keys(path)}; {_tried(name, path)}"
+    if others := _recognised(FORMATS, annotations):
+        return f"\nthe files look like {others[0]}: name that --format"
+    foreign = next(filter(None, map(find_foreign, annotations)), None)
+    return f"\n{foreign}" if foreign else ""
 
 
 def choose_level(name: str, level: Level) -> Level:
@@ -127,4 +143,6 @@ def _tried(name: str, annotation: str) -> str:
     others = (other for other in tried if other not in (name, "json"))
     if found := next((other for other in others if FORMATS[other].recognise(alone)), None):
         return f"the file looks like {found}: name that --format, or move the file to another folder"
+    if foreign := foreign_file(annotation):
+        return foreign.told("the file")
     return f"formats tried: {', '.join(tried)}"

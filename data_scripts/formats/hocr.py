@@ -6,7 +6,6 @@ region is a paragraph (`ocr_par`), else an area (`ocr_carea`), a float such as `
 these. A text that an element holds itself and once more in the lines or words in it counts once; a line's is its own.
 """
 
-import codecs
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -22,6 +21,7 @@ from data_scripts.file_tree import FileTree, annotation_read
 from data_scripts.formats.format import Level, ListedPage
 from data_scripts.formats.images import image_of_page, last_part, list_page_files
 from data_scripts.formats.layout import LayoutBlock, page_record
+from data_scripts.formats.text_files import marked_encoding
 from data_scripts.formats.xml_text import BrokenXML, heads, parse_number, parse_xml, read_bytes
 from data_scripts.label_map import by_class
 from ocr2_hf.document.page_files import SEVERAL_PAGES
@@ -55,7 +55,6 @@ _REGIONS_OR_LINES = ("ocr_header", "ocr_footer", "ocr_caption", "ocr_textfloat",
 _REGIONS = tuple(name for name in LABELS if name not in _LINES + _WORDS)
 _BBOX = re.compile(r"(?:^|;)\s*bbox\s+([^;]*)")
 
-_BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _DECLARED = re.compile(rb"""(?:encoding|charset)\s*=\s*["']?([\w.:-]+)""")
 _DECLARED_BYTES = 2048
 # Of text, and quick: Python has codecs of other kinds too.
@@ -264,7 +263,7 @@ def _parse_hocr(data: bytes) -> Any:
 
 
 def _decode(data: bytes) -> str:
-    encoding = next((name for bom, name in _BOMS.items() if data.startswith(bom)), None)
+    encoding = marked_encoding(data)
     if encoding is None:
         declared = _DECLARED.search(data[:_DECLARED_BYTES])
         encoding = declared[1].decode("ascii", "replace").lower() if declared else "utf-8"

@@ -7,6 +7,7 @@ image below the image folder, whatever the path says, or the page is rejected.
 import os
 import posixpath
 import re
+from collections.abc import Container
 from contextlib import suppress
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -23,7 +24,7 @@ _SHOWN_IMAGES = 3
 _TOLD = 120
 _ABSOLUTE = re.compile("/|[A-Za-z]:/")
 _ADDRESS = re.compile("https?://", re.IGNORECASE)
-_IMAGE_FOLDERS = {"images", "image", "imgs", "img"}
+IMAGE_FOLDERS = {"images", "image", "imgs", "img"}
 _CLIMB = re.compile(r"\A(\.\.?[/\\]+)+")
 # What libraries and Transkribus put beside the pages of a book.
 _NO_PAGE = ("mets.xml", "metadata.xml")
@@ -41,6 +42,20 @@ def images_by_stem(images: FileTree) -> dict[str, list[str]]:
         if suffix.lower() in PAGE_SUFFIXES:
             named.setdefault(same_name(stem), []).append(image)
     return named
+
+
+def images_apart(images: FileTree, folders: Container[str]) -> dict[str, list[str]]:
+    """`images_by_stem`, by the path `without_folders`."""
+    named: dict[str, list[str]] = {}
+    for stem, paths in images_by_stem(images).items():
+        named.setdefault(without_folders(stem, folders), []).extend(paths)
+    return named
+
+
+def without_folders(path: str, folders: Container[str]) -> str:
+    """The path without folders of these names (in small letters), which only say what lies in them."""
+    *parents, name = path.split("/")
+    return same_name("/".join([parent for parent in parents if parent.lower() not in folders] + [name]))
 
 
 def paired_image(page: ListedPage) -> str:
@@ -89,6 +104,11 @@ def find_image(images: FileTree, named: Any, annotation: str, folder: str = "") 
     raise RecordError(f"no image {_told(named)} in {images.root}{fetched}; --images names their folder")
 
 
+def names_image(path: str) -> bool:
+    """Whether a path or URL ends as those of images do, also of images that are not read."""
+    return slashed(path.partition(PAGE_MARK)[0]).lower().endswith(PAGE_SUFFIXES + UNREAD_SUFFIXES)
+
+
 def slashed(path: str) -> str:
     """A path of any system as it is written here: those of Windows have backslashes, URLs have escapes."""
     if "://" in path:
@@ -126,7 +146,7 @@ def _is_elsewhere(images: FileTree, says: str, lies: str, is_near: bool) -> bool
     if said and said[-1] in images.image_folders and said[-1] not in known:
         return True
     # Absolute paths begin with folders of another machine, relative ones with those of the data (but for `images`).
-    return not (is_near or _ABSOLUTE.match(says) or set(said) <= _IMAGE_FOLDERS | known)
+    return not (is_near or _ABSOLUTE.match(says) or set(said) <= IMAGE_FOLDERS | known)
 
 
 def _told(named: str) -> str:

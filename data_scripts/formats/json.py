@@ -12,6 +12,7 @@ from typing import Any
 from data_scripts.file_tree import FileTree, same_name
 from data_scripts.formats.columns import ColumnSearch, renamed
 from data_scripts.formats.data_urls import image_of, is_data_url
+from data_scripts.formats.foreign import foreign_file, foreign_keys
 from data_scripts.formats.format import Level, ListedPage
 from data_scripts.formats.images import find_named, images_by_stem, named_image, paired_image
 from data_scripts.formats.json_files import (
@@ -31,6 +32,7 @@ LEVELS = ()
 BOX_UNIT = None
 
 PAGE_KEYS = ("text", "bboxes", "labels", "prompt", "target")
+_MARKS = {".bboxes", ".text"}
 _NEEDED = "it needs text, or bboxes and labels, or prompt and target"
 
 
@@ -40,8 +42,9 @@ def recognise(annotations: FileTree) -> bool:
 
 
 def is_sure(annotations: FileTree) -> bool:
-    """True where the head of a JSON file has the boxes of a page."""
-    return any(".bboxes" in paths for paths in first_key_paths(annotations.paths(".json")))
+    """True where the head of a JSON file has the boxes or the text of a page, and is of no other program."""
+    all_paths = first_key_paths(annotations.paths(".json"))
+    return any(_MARKS & paths and not foreign_keys(paths) for paths in all_paths)
 
 
 def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
@@ -90,7 +93,7 @@ def _parse(path: str, columns: dict[str, str] | None) -> dict[str, Any]:
     if not isinstance(annotation, dict):
         kind = type(annotation).__name__
         raise UnknownFormatError(f"annotation is a JSON {kind}, not an object; {told_keys(annotation)}")
-    if annotation.keys().isdisjoint(PAGE_KEYS):
+    if annotation.keys().isdisjoint(PAGE_KEYS) or ("bboxes" not in annotation and foreign_file(path)):
         raise UnknownFormatError(f"annotation is no plain page: {_NEEDED}; {told_keys(annotation)}")
     return annotation
 

@@ -26,8 +26,16 @@ _ROW_KEYS = frozenset(("messages", "conversations", "query", "bboxes"))
 
 def recognise(annotations: FileTree) -> bool:
     """True where there is a JSONL file, or the head of a JSON file has a list of such rows."""
-    has_lines = any(name.endswith(".jsonl") for name in annotations.files)
-    return has_lines or _is_list(annotations.paths(".json"), annotations.columns)
+    return any(name.endswith(".jsonl") for name in annotations.files) or _has_list(annotations)
+
+
+def is_sure(annotations: FileTree) -> bool:
+    """True where the head of a JSONL file has the keys of such a row, or there is a JSON list of them."""
+    return _has_rows(annotations.paths(".jsonl"), ".", annotations.columns) or _has_list(annotations)
+
+
+def _has_list(annotations: FileTree) -> bool:
+    return _has_rows(annotations.paths(".json"), "[].", annotations.columns)
 
 
 def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
@@ -45,14 +53,14 @@ def _rows(annotations: FileTree) -> Iterator[ListedRow]:
         path = f"{annotations.root}/{name}"
         if name.endswith(".jsonl"):
             yield from ((name, *row) for row in list_rows(path))
-        elif name.endswith(".json") and _is_list([path], annotations.columns):
+        elif name.endswith(".json") and _has_rows([path], "[].", annotations.columns):
             yield from ((name, *row) for row in _list_entries(path))
 
 
-def _is_list(paths: list[str], columns: dict[str, str]) -> bool:
-    """Whether the head of one of the first of these files has a list of rows."""
+def _has_rows(paths: list[str], start: str, columns: dict[str, str]) -> bool:
+    """Whether the head of one of the first of these files has rows; `start` is what stands before their keys."""
     for found in first_key_paths(paths):
-        keys = [path[3:] for path in found if path.startswith("[].") and path.count(".") == 1]
+        keys = [path.removeprefix(start) for path in found if path.startswith(start) and path.count(".") == 1]
         if not _ROW_KEYS.isdisjoint(keys) or is_page_row(keys, columns) or not set(columns.values()).isdisjoint(keys):
             return True
     return False

@@ -9,8 +9,9 @@ from xml.etree.ElementTree import Element
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import ParseError, fromstring
 
-from data_scripts.file_tree import FileTree, annotation_read, first_heads
+from data_scripts.file_tree import FileTree, annotation_read
 from data_scripts.formats.layout import box_around
+from data_scripts.formats.text_files import text_heads
 from ocr2_hf.document.records import RecordError
 
 MAX_BYTES = 32 * 2**20
@@ -20,7 +21,6 @@ MAX_DEPTH = 100
 ESCAPE = r"&(?:#\d{1,7}|#x[0-9A-Fa-f]{1,6}|amp|lt|gt|quot|apos);"
 
 _POINTS_CHARS = 1_000_000
-_HEAD_BYTES = 4096
 _NUMBER = re.compile(r"[+-]?(\d{1,500}(\.\d{0,500})?|\.\d{1,500})([eE][+-]?\d{1,4})?", re.ASCII)
 _NO_ELEMENT = re.compile(r"<!--.*?-->|<\?.*?\?>|<![^<>]*>", re.DOTALL)
 _ESCAPES = re.compile(rf"""{ESCAPE}|(?:\\u[0-9A-Fa-f]{{4}})+|\\[bfnrt"\\/]""")
@@ -94,9 +94,7 @@ def has_root(annotations: FileTree, name: str) -> bool:
 def heads(annotations: FileTree, suffixes: tuple[str, ...]) -> Iterator[str]:
     """The beginnings of the first few files that end in one of `suffixes`; of those that cannot be read, nothing."""
     paths = [f"{annotations.root}/{name}" for name in annotations.files if name.lower().endswith(suffixes)]
-    for head in first_heads(paths, _HEAD_BYTES):
-        encoding = "utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
-        yield head.decode(encoding, "replace")
+    return text_heads(paths)
 
 
 def first_element(head: str) -> str:

@@ -1,0 +1,135 @@
+"""PaddleOCR and PPOCRLabel: lines of an image's path, a tab, and its regions or its text."""
+
+import json
+
+import pytest
+
+from data_scripts.file_tree import list_files
+from data_scripts.formats import paddle
+from helpers.format_folders import build, read_folder, write_images
+from ocr2_hf.errors import WorkError
+
+TOP = [[5, 4], [50, 5], [51, 12], [4, 11]]
+BOTTOM = [[6, 20], [40, 20], [40, 30], [20, 31], [6, 30]]
+
+
+def region(text, points=TOP, **more):
+    return {"transcription": text, "points": points, "difficult": False} | more
+
+
+def labels(*lines, sep="\n"):
+    return "".join(f"{image}\t{json.dumps(regions, ensure_ascii=False)}{sep}" for image, regions in lines)
+
+
+def write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def test_the_regions_of_a_page_and_those_that_cannot_be_read(tmp_path, datasets_cache):
+    folder = write_images(tmp_path / "scans", "a.png", "b.png")
+    regions = [region("TOTAL, 9.00 "), region("###", BOTTOM), region("x", difficult=True), region("文字", BOTTOM)]
+    write(folder / "Label.txt", "\ufeff" + labels(("scans/a.png", regions), ("scans/b.png", []), sep="\r\n"))
+    write(folder / "fileState.txt", "C:\\scans\\a.png\t1\n")
+    records, reasons = read_folder(folder, "paddle")
+    record = records["a"]
+    assert record.bboxes == [[4, 4, 51, 12], [6, 20, 40, 31], [4, 4, 51, 12], [6, 20, 40, 31]]
+    assert (record.texts, record.text) == (["TOTAL, 9.00", "", "", "文字"], "TOTAL, 9.00\n文字")
+    assert (record.labels, record.is_ordered, reasons) == (["text"] * 4, False, {})
+    assert (records["b"].text, records["b"].bboxes) == ("", [])
+    assert [row["id"] for row in build("labelled", folder)] == ["a", "b"]
+
+
+def test_the_class_of_a_region_is_its_label(tmp_path):
+    classes = [{"key_cls": "total"}, {"key_cls": "None"}, {"label": "question"}, {"label": 3}, {"key_cls": ""}]
+    write(tmp_path / "Label.txt", labels(("a.png", [region("x", **more) for more in classes])))
+    records, _ = read_folder(write_images(tmp_path, "a.png"), "paddle")
+    assert records["a"].labels == ["total", "text", "question", "text", "text"]
+
+
+@pytest.mark.parametrize("difficult", [True, "true", "True"])
+def test_a_difficult_region_has_no_text_however_it_is_written(tmp_path, difficult):
+    regions = [region("x", difficult=difficult), region("y", difficult="false")]
+    write(tmp_path / "Label.txt", labels(("a.png", regions)))
+    assert read_folder(write_images(tmp_path, "a.png"), "paddle")[0]["a"].texts == ["", "y"]
+
+
+@pytest.mark.parametrize("name", ["train.txt", "det_gt.txt", "Cache.cach"])
+def test_regions_are_found_under_other_names(tmp_path, name):
+    write(tmp_path / name, labels(("/data/det/train/a.png", [region("x")])))
+    assert read_folder(write_images(tmp_path, "a.png"), "paddle")[0]["a"].texts == ["x"]
+
+
+def test_the_cache_and_the_crops_are_passed_over_where_there_are_labels(tmp_path):
+    write_images(tmp_path, "a.png", "b.png", "crop_img/a_crop_0.png", "other/c.png")
+    write(tmp_path / "Cache.cach", labels(("x/a.png", [region("guess")]), ("x/b.png", [region("guess")])))
+    write(tmp_path / "Label.txt", labels(("x/a.png", [region("said")])))
+    write(tmp_path / "rec_gt.txt", "crop_img/a_crop_0.png\tsaid\n")
+    write(tmp_path / "other/rec_gt.txt", "c.png\tword\n")
+    records, reasons = read_folder(tmp_path, "paddle")
+    assert ({page: record.text for page, record in records.items()}, reasons) == ({"a": "said", "other/c": "word"}, {})
+
+
+@pytest.mark.parametrize("name", ["rec_gt.txt", "rec_gt_train.txt", "train_list.txt"])
+def test_a_list_of_crops_has_texts_alone(tmp_path, name, datasets_cache):
+    write(tmp_path / name, 'crop_img/a.png\tone, [{"two"}]\tthree\r\n\r\ncrop_img\\b.png\t[]\n')
+    folder = write_images(tmp_path, "crop_img/a.png", "crop_img/b.png")
+    records, reasons = read_folder(folder, "paddle")
+    assert {page: record.text for page, record in records.items()} == {
+        "crop_img/a": 'one, [{"two"}]\tthree',
+        "crop_img/b": "[]",
+    }
+    assert not reasons
+    rows = build("crops", folder, "--split", "hash")
+    assert [(row["id"], row["bboxes"]) for row in rows] == [("crop_img/a", []), ("crop_img/b", [])]
+
+
+def test_bad_lines_are_rejected_each_with_its_reason(tmp_path):
+    good = labels(("a.png", [region("x")]))
+    lines = [
+        "b.png\t[{",
+        'c.png\t{"transcription": "x"}',
+        labels(("d.png", [region(5)])).strip(),
+        labels(("e.png", [region("x", points=[[1, 2], 3])])).strip(),
+        labels(("f.png", [region("x", points=[[1, "2"]])])).strip(),
+        'g.png\t[{"transcription": "x", "points": [[NaN, 1]]}]',
+        "no tab",
+        labels(("gone.png", [])).strip(),
+        labels(("../a.png", [])).strip(),
+    ]
+    write(tmp_path / "Label.txt", good + "\n".join(lines))
+    records, reasons = read_folder(write_images(tmp_path, *(f"{name}.png" for name in "abcdefg")), "paddle")
+    assert list(records) == ["a"]
+    told = {
+        "b": "annotation is broken JSON",
+        "c": "regions are {'transcription': 'x'}, not a list of objects",
+        "d": "transcription is 5, not a string",
+        "e": "points of a region are [[1, 2], 3], not a list of points x, y",
+        "f": "points of a region has the point [1, '2'], not two numbers x, y",
+        "g": "annotation holds NaN",
+        "Label.txt#8": "line 8 is 'no tab', not the path of an image, a tab and what is on it",
+        "Label.txt#9": "no image 'gone.png' in",
+        "Label.txt#10": "image '../a.png' leaves the image folder",
+    }
+    assert reasons.keys() == told.keys()
+    assert all(reasons[page].startswith(reason) for page, reason in told.items()), reasons
+
+
+def test_crops_that_cannot_be_read_and_images_twice_are_rejected(tmp_path):
+    write(tmp_path / "rec_gt.txt", "a.png\tA\nb.png\t###\nb.png\t \nc.png\tC\nc.png\tD\n")
+    records, reasons = read_folder(write_images(tmp_path, "a.png", "b.png", "c.png"), "paddle")
+    assert list(records) == ["a"]
+    assert reasons == {
+        "rec_gt.txt#2": "line 2 is of a text that cannot be read ('###'): leave it out",
+        "rec_gt.txt#3": "line 3 is of a text that cannot be read (''): leave it out",
+        "c": "2 entries are of the image 'c': keep one of them",
+    }
+
+
+def test_a_line_without_end_stops_the_build(tmp_path, monkeypatch):
+    monkeypatch.setattr("data_scripts.formats.text_files.MAX_PAGE_BYTES", 100)
+    write(tmp_path / "rec_gt.txt", "a.png\tA\n" + "a.png\t" + "x" * 200)
+    tree = list_files(write_images(tmp_path, "a.png"))
+    with pytest.raises(WorkError, match=r"rec_gt\.txt: line 2 is over the limit of 100 bytes"):
+        paddle.list_pages(tree, tree)
