@@ -8,6 +8,7 @@ from data_scripts.formats import (
     alto,
     coco,
     cvat,
+    docling,
     hocr,
     jsonl,
     label_studio,
@@ -37,6 +38,7 @@ FORMATS: dict[str, Format] = {
     "omnidocbench": omnidocbench,
     "label_studio": label_studio,
     "ocr2": ocr2,
+    "docling": docling,
     "jsonl": jsonl,
     "json": json_format,
 }

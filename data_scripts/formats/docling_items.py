@@ -1,0 +1,55 @@
+"""What an item of a DoclingDocument refers to, and where it is on the pages."""
+
+from typing import Any
+
+from data_scripts.formats.json_files import are_all
+from ocr2_hf.document.records import RecordError, shown
+
+Item = dict[str, Any]
+
+
+def item_refs(item: Any, key: str, where: str) -> list[str]:
+    """The references under the key; docling names them "$ref", or "cref" where the fields' own names are written."""
+    found = item.get(key) or [] if isinstance(item, dict) else []
+    refs = [ref.get("$ref", ref.get("cref")) for ref in found] if are_all(dict, found) else [None]
+    if not are_all(str, refs):
+        raise RecordError(f"{key} of {where} is {shown(found)}, not a list of references")
+    return refs
+
+
+def item_places(item: Item, ref: str) -> list[dict[str, Any]]:
+    """Where the item is: its `prov`, of which a cell has one and others a list."""
+    found = item.get("prov") or []
+    places = [found] if isinstance(found, dict) else found
+    if not are_all(dict, places):
+        raise RecordError(f"prov of {ref} is {shown(found)}, not a list of objects")
+    for place in places:
+        if type(place.get("page_no")) is not int or not isinstance(place.get("bbox"), dict):
+            raise RecordError(f"prov of {ref} is {shown(place)}, without a page_no and a bbox")
+    return places
+
+
+def is_above(caption: Item, item: Item) -> bool:
+    """Is the caption above what it is of, on the same page?"""
+    both = [item_places(each, "a caption or what it is of") for each in (caption, item)]
+    if not all(both) or both[0][0]["page_no"] != both[1][0]["page_no"]:
+        return False
+    (upper, lower) = (places[0]["bbox"] for places in both)
+    tops = [upper.get("t"), lower.get("t")]
+    if upper.get("coord_origin") != lower.get("coord_origin") or not all(type(top) in (int, float) for top in tops):
+        return False
+    return tops[0] > tops[1] if upper.get("coord_origin") == "BOTTOMLEFT" else tops[0] < tops[1]
+
+
+def cell_refs(table: Item) -> set[str]:
+    """The groups of a table that say once more what its cells do."""
+    cells = table.get("data", {}).get("table_cells") or [] if isinstance(table.get("data"), dict) else []
+    refs = (cell.get("ref") for cell in cells if isinstance(cell, dict))
+    return {str(ref.get("$ref", ref.get("cref"))) for ref in refs if isinstance(ref, dict)}
+
+
+def loose_cells(form: Item) -> list[Item]:
+    """The cells of a form, or of keys and values, that are no item of the document besides."""
+    graph = form.get("graph")
+    cells = graph.get("cells") if isinstance(graph, dict) else None
+    return [cell for cell in cells if isinstance(cell, dict) and not cell.get("item_ref")] if cells else []

@@ -1,0 +1,131 @@
+"""The items of a DoclingDocument in reading order, each with its text, and where that is on the pages."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from data_scripts.formats.docling_items import Item, cell_refs, is_above, item_places, item_refs, loose_cells
+from data_scripts.formats.docling_texts import item_text, table_html, text_parts
+from data_scripts.formats.formulas import inline_formula
+from data_scripts.formats.json_files import string
+from ocr2_hf.document.records import RecordError, shown
+
+_REF = re.compile(r"#/(\w{1,40})/(\d{1,9})")
+_DEEPEST = 100
+_UNSEEN_LAYERS = ("invisible", "notes")  # what was hidden, and a speaker's notes, are not on the page
+_NO_BLANK_BEFORE, _NO_BLANK_AFTER = tuple(".,;:!?)]}"), tuple("([{")
+
+
+class Piece(NamedTuple):
+    """A text, or a part of one, on one page. `boxes` are as the document has them; several are around one line."""
+
+    ref: str
+    page: int
+    label: str
+    text: str
+    boxes: list[dict[str, Any]]
+
+
+def document_pieces(document: dict[str, Any], first_page: int) -> Iterator[Piece]:
+    """Every piece, by the tree of the body, and then what it does not reach: of that, headers come first.
+
+    Raises `RecordError` where a reference leads nowhere or to what it is in.
+    """
+    walk = _Walk(document, first_page)
+    body = list(walk.below("body"))
+    rest = [*walk.below("furniture"), *walk.unreached()]
+    yield from (piece for piece in rest if piece.label == "page_header")
+    yield from body
+    yield from (piece for piece in rest if piece.label != "page_header")
+
+
+@dataclass
+class _Walk:
+    """A walk through the tree. `page` is that of the piece before, on which what has no place is too; `around` are the
+    items that the walk is in."""
+
+    document: dict[str, Any]
+    page: int
+    seen: set[str] = field(default_factory=set)
+    around: set[str] = field(default_factory=set)
+
+    def below(self, root: str) -> Iterator[Piece]:
+        for ref in item_refs(self.document.get(root), "children", root):
+            yield from self.visit(ref)
+
+    def unreached(self) -> Iterator[Piece]:
+        for name in ("texts", "tables", "pictures", "key_value_items", "form_items"):
+            items = self.document.get(name)
+            for index in range(len(items)) if isinstance(items, list) else ():
+                yield from self.visit(f"#/{name}/{index}")
+
+    def visit(self, ref: str, named: Item | None = None) -> Iterator[Piece]:
+        """The pieces of an item and of all in it; `named` is the item around it where that leaves its text to it."""
+        if ref in self.around:
+            raise RecordError(f"{ref} is within itself")
+        if ref in self.seen:
+            return
+        if len(self.around) >= _DEEPEST:
+            raise RecordError(f"{ref} lies more than {_DEEPEST} items deep")
+        item = self.item(ref)
+        self.seen.add(ref)
+        self.around.add(ref)
+        children, captions, footnotes = (item_refs(item, key, ref) for key in ("children", "captions", "footnotes"))
+        for caption in captions:
+            if is_above(self.item(caption), item):
+                yield from self.visit(caption)
+        yield from self.own(ref, item, named or item)
+        for inner in (*children, *captions, *footnotes):
+            yield from self.visit(inner, item if item.get("text") == "" else None)
+        self.around.remove(ref)
+
+    def item(self, ref: str) -> Item:
+        found = _REF.fullmatch(ref)
+        items = self.document.get(found[1]) if found else None
+        if not isinstance(items, list) or int(found[2]) >= len(items) or not isinstance(items[int(found[2])], dict):
+            raise RecordError(f"{shown(ref)} is referred to, but is no item of the document")
+        return items[int(found[2])]
+
+    def own(self, ref: str, item: Item, named: Item) -> Iterator[Piece]:
+        """The pieces of the item itself."""
+        match "" if item.get("content_layer") in _UNSEEN_LAYERS else ref.split("/")[1]:
+            case "groups" if item.get("label") == "inline":
+                yield from self.line(ref, item, named)
+            case "texts":
+                text = item_text(item, ref)
+                if text or not item.get("children"):
+                    yield from self.placed(ref, item, text)
+            case "tables":
+                self.seen.update(cell_refs(item))
+                yield from self.placed(ref, item, table_html(item, ref))
+            case "pictures":
+                yield from self.placed(ref, item, "")
+            case "key_value_items" | "form_items":
+                for cell in loose_cells(item):
+                    yield from self.placed(ref, cell, item_text(cell, ref))
+
+    def placed(self, ref: str, item: Item, text: str) -> Iterator[Piece]:
+        """The text where it is: in one box, or in parts in several."""
+        label, places = string(item.get("label"), f"label of {ref}"), item_places(item, ref)
+        if not places:
+            yield Piece(ref, self.page, label, text, [])
+        parts = text_parts(text, [place.get("charspan") for place in places])
+        for place, part in zip(places, parts):
+            self.page = place["page_no"]
+            yield Piece(ref, self.page, label, part, [place["bbox"]])
+
+    def line(self, ref: str, group: Item, named: Item) -> Iterator[Piece]:
+        """What stands in one line, as one piece with the label of `named`, and the pictures in it."""
+        pieces = [piece for child in item_refs(group, "children", ref) for piece in self.visit(child)]
+        text, boxes = "", []
+        for piece in pieces:
+            part = inline_formula(piece.text) if piece.label == "formula" else piece.text
+            is_close = not text or part.startswith(_NO_BLANK_BEFORE) or text.endswith(_NO_BLANK_AFTER)
+            text += part if is_close or not part else f" {part}"
+            boxes += piece.boxes if part and piece.page == pieces[0].page else []
+        boxes = boxes or [place["bbox"] for place in item_places(named, ref)[:1]]
+        label = "text" if named is group else string(named.get("label"), f"label around {ref}")
+        if text:
+            yield Piece(ref, pieces[0].page, label, text, boxes)
+        yield from (piece for piece in pieces if not piece.text)
