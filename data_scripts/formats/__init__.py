@@ -12,6 +12,7 @@ from data_scripts.formats import (
     hocr,
     jsonl,
     label_studio,
+    mineru,
     ocr2,
     omnidocbench,
     page_xml,
@@ -39,6 +40,7 @@ FORMATS: dict[str, Format] = {
     "label_studio": label_studio,
     "ocr2": ocr2,
     "docling": docling,
+    "mineru": mineru,
     "jsonl": jsonl,
     "json": json_format,
 }

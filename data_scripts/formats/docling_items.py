@@ -41,11 +41,12 @@ def is_above(caption: Item, item: Item) -> bool:
     return tops[0] > tops[1] if upper.get("coord_origin") == "BOTTOMLEFT" else tops[0] < tops[1]
 
 
-def cell_refs(table: Item) -> set[str]:
+def cell_refs(table: Item) -> list[str]:
     """The groups of a table that say once more what its cells do."""
-    cells = table.get("data", {}).get("table_cells") or [] if isinstance(table.get("data"), dict) else []
-    refs = (cell.get("ref") for cell in cells if isinstance(cell, dict))
-    return {str(ref.get("$ref", ref.get("cref"))) for ref in refs if isinstance(ref, dict)}
+    data = table.get("data")
+    cells = data.get("table_cells") if isinstance(data, dict) else None
+    refs = (cell.get("ref") for cell in cells or [] if isinstance(cell, dict))
+    return [str(ref.get("$ref", ref.get("cref"))) for ref in refs if isinstance(ref, dict)]
 
 
 def loose_cells(form: Item) -> list[Item]:

@@ -9,12 +9,12 @@ from data_scripts.formats.docling_items import Item, cell_refs, is_above, item_p
 from data_scripts.formats.docling_texts import item_text, table_html, text_parts
 from data_scripts.formats.formulas import inline_formula
 from data_scripts.formats.json_files import string
+from data_scripts.formats.paragraphs import join_pieces
 from ocr2_hf.document.records import RecordError, shown
 
 _REF = re.compile(r"#/(\w{1,40})/(\d{1,9})")
 _DEEPEST = 100
 _UNSEEN_LAYERS = ("invisible", "notes")  # what was hidden, and a speaker's notes, are not on the page
-_NO_BLANK_BEFORE, _NO_BLANK_AFTER = tuple(".,;:!?)]}"), tuple("([{")
 
 
 class Piece(NamedTuple):
@@ -97,7 +97,8 @@ class _Walk:
                 if text or not item.get("children"):
                     yield from self.placed(ref, item, text)
             case "tables":
-                self.seen.update(cell_refs(item))
+                for cell in cell_refs(item):
+                    list(self.visit(cell))  # so that nothing else says it again
                 yield from self.placed(ref, item, table_html(item, ref))
             case "pictures":
                 yield from self.placed(ref, item, "")
@@ -118,12 +119,8 @@ class _Walk:
     def line(self, ref: str, group: Item, named: Item) -> Iterator[Piece]:
         """What stands in one line, as one piece with the label of `named`, and the pictures in it."""
         pieces = [piece for child in item_refs(group, "children", ref) for piece in self.visit(child)]
-        text, boxes = "", []
-        for piece in pieces:
-            part = inline_formula(piece.text) if piece.label == "formula" else piece.text
-            is_close = not text or part.startswith(_NO_BLANK_BEFORE) or text.endswith(_NO_BLANK_AFTER)
-            text += part if is_close or not part else f" {part}"
-            boxes += piece.boxes if part and piece.page == pieces[0].page else []
+        text = join_pieces(inline_formula(p.text) if p.label == "formula" else p.text for p in pieces)
+        boxes = [box for p in pieces if p.text and p.page == pieces[0].page for box in p.boxes]
         boxes = boxes or [place["bbox"] for place in item_places(named, ref)[:1]]
         label = "text" if named is group else string(named.get("label"), f"label around {ref}")
         if text:

@@ -38,8 +38,11 @@ _INLINE = "inline"
 
 
 def recognise(annotations: FileTree) -> bool:
-    """True where the head of a JSON file has the blocks of a page."""
-    return any("[].layout_dets" in paths for paths in first_key_paths(annotations.paths(".json")))
+    """True where the head of a JSON file has the blocks of a page, which MinerU's NAME_model.json has with numbers."""
+    return any(
+        "[].layout_dets" in paths and "[].layout_dets[].category_id" not in paths
+        for paths in first_key_paths(annotations.paths(".json"))
+    )
 
 
 def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:

@@ -1,15 +1,19 @@
 """Folders of one annotation format, read page by page or built, for the tests of the formats."""
 
 import json
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 from data_scripts import build_dataset
 from data_scripts.file_tree import list_files
 from data_scripts.formats import FORMATS, choose_format, page_reader
-from data_scripts.page_image import check_image
+from data_scripts.page_image import check_image, draw_page
 from helpers.page_folders import image_bytes
 from ocr2_hf import load_dataset
+from ocr2_hf.document.page_files import SEVERAL_PAGES
 from ocr2_hf.document.records import PageRecord, RecordError, check_record
 
 
@@ -19,6 +23,14 @@ def write_images(folder: Path, *names: str, size: tuple[int, int] = (60, 40)) ->
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(image_bytes(*size, seed=seed))
     return folder
+
+
+def write_pdf(path: Path, *sizes: tuple[int, int]) -> Path:
+    """A PDF with pages of so many points, each half a pixel."""
+    first, *others = [Image.open(BytesIO(image_bytes(*size, seed=seed))) for seed, size in enumerate(sizes)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    first.save(path, save_all=True, append_images=others)
+    return path
 
 
 def write_json(path: Path, value: Any) -> Path:
@@ -47,7 +59,11 @@ def read_folder(
     for page in pages:
         try:
             record = read_page(page)
-            size = check_image(memoryview(Path(record.image_path).read_bytes()))
+            is_drawn = record.image_path.lower().endswith(SEVERAL_PAGES)
+            data = (
+                draw_page(record.image_path, record.page_number) if is_drawn else Path(record.image_path).read_bytes()
+            )
+            size = check_image(memoryview(data))
             records[page.id] = check_record(record, *size)[0]
         except RecordError as error:
             reasons[page.id] = str(error)

@@ -1,0 +1,118 @@
+"""The regions of a page in MinerU's NAME_middle.json: its blocks, of lines, of spans.
+
+Where there are `preproc_blocks` these count: in `para_blocks` a paragraph that goes on in the next column or on the
+next page is one block, with the lines of both. From those come only levels of titles and where items of lists begin.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from data_scripts.formats.documents import Region
+from data_scripts.formats.formulas import display_formula, inline_formula
+from data_scripts.formats.json_files import are_all, numbers, string
+from data_scripts.formats.paragraphs import join_lines, join_pieces
+from ocr2_hf.document.records import RecordError, shown
+
+Block = dict[str, Any]
+
+_MOVED = "lines_deleted"  # MinerU's mark of a block whose lines it has put into the one before
+_MARGINS = ("header", "footer", "page_number", "aside_text", "page_footnote", "header_image", "footer_image", "seal")
+_DEEPEST = 8
+_PICTURES = ("image", "chart")
+_TABLE_END = "</table>"
+
+
+def page_regions(page: Block, height: float) -> list[Region]:
+    """The regions of a page of `pdf_info`, with what MinerU leaves out of its Markdown first or last, by its place."""
+    reader = _Reader(*_told_by_paragraphs(_list(page, "para_blocks")))
+    regions = [region for block in _list(page, _own_key(page)) for region in reader.regions(block)]
+    above, below = [], []
+    for block in _list(page, "discarded_blocks"):
+        for region in reader.regions(block):
+            is_above = region.box[1] + region.box[3] < height
+            label = "header" if is_above else "footer"
+            (above if is_above else below).append(region if region.label in _MARGINS else region._replace(label=label))
+    return [*above, *regions, *below]
+
+
+def has_moved(page: Block) -> bool:
+    """Are lines of this page in the block before them, and so perhaps on the page before?"""
+    own = _list(page, _own_key(page))
+    return any(block.get(_MOVED) is True for outer in own for block in (outer, *_list(outer, "blocks")))
+
+
+def _own_key(page: Block) -> str:
+    return "para_blocks" if page.get("preproc_blocks") is None else "preproc_blocks"
+
+
+def _told_by_paragraphs(blocks: list[Block]) -> tuple[dict[str, Any], set[str]]:
+    """The level of each title and the first lines of items, by their boxes."""
+    levels = {str(block.get("bbox")): block.get("level") for block in blocks}
+    lines = [line for block in blocks for line in block.get("lines") or [] if isinstance(line, dict)]
+    return levels, {str(line.get("bbox")) for line in lines if line.get("is_list_start_line") is True}
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Reads blocks of a page; `levels` and `starts` are by boxes."""
+
+    levels: dict[str, Any]
+    starts: set[str]
+
+    def regions(self, block: Block, depth: int = 0) -> Iterator[Region]:
+        """The regions in a block: pictures, tables and code have some, a list is one."""
+        kind = string(block.get("type"), "type of a block")
+        if depth > _DEEPEST:
+            raise RecordError(f"blocks lie more than {_DEEPEST} deep")
+        inner = _list(block, "blocks")
+        if inner and kind not in ("list", "index", "ref_text"):
+            if all(type(each.get("index")) in (int, float) for each in inner):
+                inner = sorted(inner, key=lambda each: each["index"])
+            for each in inner:
+                yield from self.regions(each, depth + 1)
+            return
+        text = "\n".join(filter(None, map(self.text, inner))) if inner else self.text(block)
+        yield Region(self.label(kind, block), text, numbers(block.get("bbox"), 4, f"bbox of a block {shown(kind)}"))
+
+    def label(self, kind: str, block: Block) -> str:
+        level = block.get("level") or self.levels.get(str(block.get("bbox")))
+        return "paragraph_title" if kind == "title" and type(level) is int and level > 1 else kind
+
+    def text(self, block: Block) -> str:
+        if block.get("type") == "code_body":
+            return "\n".join(_line_text(line) for line in _list(block, "lines"))
+        items: list[list[str]] = [[]]
+        for line in _list(block, "lines"):
+            if str(line.get("bbox")) in self.starts and items[-1]:
+                items.append([])
+            items[-1].append(_line_text(line))
+        return "\n".join(map(join_lines, items))
+
+
+def _line_text(line: Block) -> str:
+    return join_pieces(map(_span_text, _list(line, "spans")))
+
+
+def _span_text(span: Block) -> str:
+    kind = span.get("type")
+    if kind == "table":
+        return table_element(string(span.get("html") or span.get("latex") or "", "html of a table"))
+    content = string(span.get("content") or "", f"content of a span {shown(kind)}")
+    if kind in _PICTURES:
+        return ""  # what a picture shows, said by a model
+    as_text = {"inline_equation": inline_formula, "interline_equation": display_formula}
+    return as_text[kind](content) if kind in as_text else content
+
+
+def table_element(html: str) -> str:
+    """The table without the page that some versions write around it."""
+    begin, end = html.find("<table"), html.rfind(_TABLE_END)
+    return html[begin : end + len(_TABLE_END)] if 0 <= begin < end else html.strip()
+
+
+def _list(block: Block, key: str) -> list[Block]:
+    found = block.get(key)
+    if found is not None and not are_all(dict, found):
+        raise RecordError(f"{key} is {shown(found)}, not a list of objects")
+    return found or []
