@@ -182,7 +182,8 @@ def test_a_table_is_html_with_its_spans_heads_and_gaps(tmp_path):
     table = {"label": "table", "prov": [prov()], "data": {"table_cells": cells, "num_rows": 4, "num_cols": 3}}
     record = page(tmp_path, ["tables/0"], tables=[table])
     assert record.texts == [
-        '<table><tr><td></td><th colspan="2">Year</th></tr><tr><th rowspan="2">Rent &amp; food</th><td></td><td>B</td></tr>'
+        '<table><tr><td></td><th colspan="2">Year</th></tr>'
+        '<tr><th rowspan="2">Rent &amp; food</th><td></td><td>B</td></tr>'
         "<tr><td>1</td><td></td></tr><tr><td></td><td>9</td><td></td></tr></table>"
     ]
     assert parse_tables(record.texts[0])[0].grid() == [

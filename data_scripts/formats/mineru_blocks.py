@@ -49,7 +49,7 @@ def _own_key(page: Block) -> str:
 def _told_by_paragraphs(blocks: list[Block]) -> tuple[dict[str, Any], set[str]]:
     """The level of each title and the first lines of items, by their boxes."""
     levels = {str(block.get("bbox")): block.get("level") for block in blocks}
-    lines = [line for block in blocks for line in block.get("lines") or [] if isinstance(line, dict)]
+    lines = [line for block in blocks for line in _list(block, "lines")]
     return levels, {str(line.get("bbox")) for line in lines if line.get("is_list_start_line") is True}
 
 
