@@ -6,13 +6,14 @@ its own, before what it is of where it is above that. A text in several boxes is
 how; else it is where it begins. Sources: the schema of docling-core, and files that docling 2 wrote.
 """
 
+import re
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 from data_scripts.file_tree import FileTree
 from data_scripts.formats.docling_tree import Piece, document_pieces
-from data_scripts.formats.documents import Region, document_pages, file_names, region_fields
+from data_scripts.formats.documents import DocumentRegion, document_pages, file_names, region_fields
 from data_scripts.formats.entries import Fields, read_record, unique_pages
 from data_scripts.formats.format import ListedPage
 from data_scripts.formats.images import last_part
@@ -45,6 +46,7 @@ LEVELS = ()
 BOX_UNIT = None
 
 _SCHEMA = "DoclingDocument"
+_NUMBER = re.compile("[1-9][0-9]{0,5}")
 _HEAD_KEYS = {".schema_name", ".body.children[].$ref", ".body.children[].cref"}
 
 
@@ -82,9 +84,8 @@ def _file_pages(root: str, name: str, images: FileTree) -> list[ListedPage]:
 
 def _parse(path: str) -> dict[str, Any]:
     document = parse_object(read_bytes(path, MAX_FILE_BYTES))
-    if document.get("schema_name") != _SCHEMA:
-        named = shown(document.get("schema_name"))
-        raise UnknownFormatError(f"schema_name is {named}, not {_SCHEMA}; {told_keys(document)}")
+    if (schema := document.get("schema_name")) != _SCHEMA:
+        raise UnknownFormatError(f"schema_name is {shown(schema)}, not {_SCHEMA}; {told_keys(document)}")
     return document
 
 
@@ -93,7 +94,7 @@ def _numbered_pages(document: dict[str, Any]) -> dict[int, dict[str, Any]]:
     if not isinstance(pages, dict) or not pages:
         raise RecordError("document has no pages, only a text: have docling read it as a PDF or an image")
     for key, page in pages.items():
-        if not (key.isascii() and key.isdecimal() and len(key) < 7 and int(key)) or not isinstance(page, dict):
+        if not _NUMBER.fullmatch(key) or not isinstance(page, dict):
             raise RecordError(f"pages has {shown(key)}: {shown(page)}, not a page by its number")
     return {int(key): page for key, page in pages.items()}
 
@@ -109,7 +110,7 @@ def _exported(pages: dict[int, dict[str, Any]]) -> Iterator[tuple[int, str]]:
 def _record(page: dict[str, Any], pieces: list[Piece]) -> Fields:
     size = page.get("size") if isinstance(page.get("size"), dict) else {}
     width, height = numbers([size.get("width"), size.get("height")], 2, "size of the page, width and height,")
-    regions = [Region(piece.label, piece.text, _box(piece, height)) for piece in pieces]
+    regions = [DocumentRegion(piece.label, piece.text, _box(piece, height)) for piece in pieces]
     return region_fields(regions) | {"page_size": (width, height), "box_unit": "pixel"}
 
 

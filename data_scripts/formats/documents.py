@@ -6,12 +6,14 @@ from typing import Any, NamedTuple
 from data_scripts.file_tree import FileTree
 from data_scripts.formats.entries import Fields, list_entry
 from data_scripts.formats.format import ListedPage
-from data_scripts.formats.images import PAGE_MARK, SeveralImagesError, find_image, last_part
-from ocr2_hf.document.page_files import IMAGE_SUFFIXES, PAGE_SUFFIXES, PDF_SUFFIX, SEVERAL_PAGES
+from data_scripts.formats.images import PAGE_MARK, SeveralImagesError, find_image, slashed
+from ocr2_hf.document.page_files import IMAGE_SUFFIXES, PAGE_SUFFIXES, PDF_SUFFIX, SEVERAL_PAGES, UNREAD_SUFFIXES
 from ocr2_hf.document.records import RecordError, shown
 
+_FILE_SUFFIXES = (*PAGE_SUFFIXES, *UNREAD_SUFFIXES)  # a document of one that is not read is told so
 
-class Region(NamedTuple):
+
+class DocumentRegion(NamedTuple):
     """A region of a page; the box [x0, y0, x1, y1] is None where nobody says where it is."""
 
     label: str
@@ -39,7 +41,7 @@ def document_pages(
     return [list_entry(annotation, number, images, named[number], reads[number]) for number in sorted(reads)]
 
 
-def region_fields(regions: Sequence[Region]) -> Fields:
+def region_fields(regions: Sequence[DocumentRegion]) -> Fields:
     """What a page has of these regions, whose order the document states."""
     return {
         "text": "\n\n".join(region.text for region in regions if region.text),
@@ -62,10 +64,9 @@ def _is_there(images: FileTree, name: str, annotation: str) -> bool:
 
 
 def file_names(stem: str, named: Any = None) -> list[str]:
-    """What the file of a document may be called: the last part of the path that is `named`, where that is one that is
-    read; the annotation's name without its suffix, where that has one already; or with one, a PDF first."""
-    last = last_part(named) if isinstance(named, str) else ""
-    whole = [name for name in (last, stem) if name.lower().endswith(PAGE_SUFFIXES)]
+    """What the file of a document may be called: the path that is `named`, where that is of a page's file; the
+    annotation's name without its suffix, where that has one already; or with one, a PDF first."""
+    whole = [name for name in (named, stem) if isinstance(name, str) and slashed(name).lower().endswith(_FILE_SUFFIXES)]
     return [*whole, *(f"{stem}{suffix}" for suffix in (PDF_SUFFIX, *IMAGE_SUFFIXES))]
 
 

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from data_scripts.formats.documents import Region
+from data_scripts.formats.documents import DocumentRegion
 from data_scripts.formats.formulas import display_formula, inline_formula
 from data_scripts.formats.json_files import are_all, numbers, string
 from data_scripts.formats.paragraphs import join_lines, join_pieces
 from ocr2_hf.document.records import RecordError, shown
 
 Block = dict[str, Any]
+_Box = tuple[float, ...]
 
 _MOVED = "lines_deleted"  # MinerU's mark of a block whose lines it has put into the one before
 _MARGINS = ("header", "footer", "page_number", "aside_text", "page_footnote", "header_image", "footer_image", "seal")
@@ -23,7 +24,7 @@ _PICTURES = ("image", "chart")
 _TABLE_END = "</table>"
 
 
-def page_regions(page: Block, height: float) -> list[Region]:
+def page_regions(page: Block, height: float) -> list[DocumentRegion]:
     """The regions of a page of `pdf_info`, with what MinerU leaves out of its Markdown first or last, by its place."""
     reader = _Reader(*_told_by_paragraphs(_list(page, "para_blocks")))
     regions = [region for block in _list(page, _own_key(page)) for region in reader.regions(block)]
@@ -46,21 +47,26 @@ def _own_key(page: Block) -> str:
     return "para_blocks" if page.get("preproc_blocks") is None else "preproc_blocks"
 
 
-def _told_by_paragraphs(blocks: list[Block]) -> tuple[dict[str, Any], set[str]]:
+def _told_by_paragraphs(blocks: list[Block]) -> tuple[dict[_Box, Any], set[_Box]]:
     """The level of each title and the first lines of items, by their boxes."""
-    levels = {str(block.get("bbox")): block.get("level") for block in blocks}
     lines = [line for block in blocks for line in _list(block, "lines")]
-    return levels, {str(line.get("bbox")) for line in lines if line.get("is_list_start_line") is True}
+    starts = {_box_of(line) for line in lines if line.get("is_list_start_line") is True}
+    return {_box_of(block): block.get("level") for block in blocks}, starts
+
+
+def _box_of(block: Block) -> _Box:
+    box = block.get("bbox")
+    return tuple(box) if isinstance(box, list) and all(type(value) in (int, float) for value in box) else ()
 
 
 @dataclass(frozen=True)
 class _Reader:
     """Reads blocks of a page; `levels` and `starts` are by boxes."""
 
-    levels: dict[str, Any]
-    starts: set[str]
+    levels: dict[_Box, Any]
+    starts: set[_Box]
 
-    def regions(self, block: Block, depth: int = 0) -> Iterator[Region]:
+    def regions(self, block: Block, depth: int = 0) -> Iterator[DocumentRegion]:
         """The regions in a block: pictures, tables and code have some, a list is one."""
         kind = string(block.get("type"), "type of a block")
         if depth > _DEEPEST:
@@ -72,19 +78,24 @@ class _Reader:
             for each in inner:
                 yield from self.regions(each, depth + 1)
             return
-        text = "\n".join(filter(None, map(self.text, inner))) if inner else self.text(block)
-        yield Region(self.label(kind, block), text, numbers(block.get("bbox"), 4, f"bbox of a block {shown(kind)}"))
+        text = self.text(block)
+        yield DocumentRegion(
+            self.label(kind, block), text, numbers(block.get("bbox"), 4, f"bbox of a block {shown(kind)}")
+        )
 
     def label(self, kind: str, block: Block) -> str:
-        level = block.get("level") or self.levels.get(str(block.get("bbox")))
+        level = block.get("level") or self.levels.get(_box_of(block))
         return "paragraph_title" if kind == "title" and type(level) is int and level > 1 else kind
 
-    def text(self, block: Block) -> str:
+    def text(self, block: Block, depth: int = 0) -> str:
+        """The text of lines, or of the items of a list, which may be lists, a line each."""
+        if (inner := _list(block, "blocks")) and depth <= _DEEPEST:
+            return "\n".join(filter(None, (self.text(each, depth + 1) for each in inner)))
         if block.get("type") == "code_body":
             return "\n".join(_line_text(line) for line in _list(block, "lines"))
         items: list[list[str]] = [[]]
         for line in _list(block, "lines"):
-            if str(line.get("bbox")) in self.starts and items[-1]:
+            if _box_of(line) in self.starts and items[-1]:
                 items.append([])
             items[-1].append(_line_text(line))
         return "\n".join(map(join_lines, items))

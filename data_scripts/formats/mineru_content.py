@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from data_scripts.formats.documents import Region
+from data_scripts.formats.documents import DocumentRegion
 from data_scripts.formats.formulas import display_formula, inline_formula
 from data_scripts.formats.json_files import numbers, string
 from data_scripts.formats.mineru_blocks import Block, table_element
@@ -18,21 +18,21 @@ _ESCAPED = re.compile(r"\\([\\`*_{}\[\]()#+\-.!~$|<>])")
 _FENCE = re.compile(r"\A```[^\n]*\n|\n?```\s*\Z")
 
 
-def content_regions(blocks: list[Block]) -> list[Region]:
+def content_regions(blocks: list[Block]) -> list[DocumentRegion]:
     """The regions of the blocks of one page; captions and notes, whose box is not known, around what they are of."""
     return [region for block in blocks for region in _regions(block)]
 
 
-def _regions(block: Block) -> Iterator[Region]:
+def _regions(block: Block) -> Iterator[DocumentRegion]:
     kind = string(block.get("type"), "type of a block")
     if block.get("bbox") is None:
         raise RecordError(f"block {shown(kind)} has no bbox: this version of MinerU has them in NAME_middle.json alone")
-    own = Region(
+    own = DocumentRegion(
         _label(kind, block), _own_text(kind, block), numbers(block["bbox"], 4, f"bbox of a block {shown(kind)}")
     )
-    captions = [Region("caption", text, None) for text in _noted(block, "_caption")]
+    captions = [DocumentRegion("caption", text, None) for text in _noted(block, "_caption")]
     yield from [*captions, own] if kind in ("table", "code") else [own, *captions]
-    yield from (Region(f"{kind}_footnote", text, None) for text in _noted(block, "_footnote"))
+    yield from (DocumentRegion(f"{kind}_footnote", text, None) for text in _noted(block, "_footnote"))
 
 
 def _label(kind: str, block: Block) -> str:
