@@ -102,12 +102,14 @@ def test_a_line_of_pieces_is_one_region_around_them(tmp_path):
 
 
 @pytest.mark.parametrize(("top", "order"), [(2, ["figure_title", "table"]), (40, ["table", "figure_title"])])
-@pytest.mark.parametrize("is_child", [True, False])
-def test_a_caption_stands_once_where_it_is_on_the_page(tmp_path, top, order, is_child):
+@pytest.mark.parametrize(
+    ("is_child", "body"), [(True, ["tables/0"]), (False, ["tables/0"]), (False, ["texts/0", "tables/0"])]
+)
+def test_a_caption_stands_once_where_it_is_on_the_page(tmp_path, top, order, is_child, body):
     caption = text("Table 1", prov(top=top, bottom=top + 3), label="caption")
     table = {"label": "table", "prov": [prov()], "data": {"table_cells": []}, "captions": refs("texts/0")}
     table["children"] = refs("texts/0") if is_child else []
-    assert page(tmp_path, ["tables/0"], texts=[caption], tables=[table]).labels == order
+    assert page(tmp_path, body, texts=[caption], tables=[table]).labels == order
 
 
 def test_nothing_on_the_page_is_lost(tmp_path):

@@ -126,9 +126,10 @@ def test_items_of_a_list_are_lines(tmp_path):
     """Older versions mark the lines that begin one, newer ones nest blocks."""
     lines = [line("• one", bbox=[1, 1, 9, 2]), line("goes on", bbox=[1, 3, 9, 4]), line("• two", bbox=[1, 5, 9, 6])]
     starts = [each | {"is_list_start_line": n != 1} for n, each in enumerate(lines)]
-    nested = outer("list", block("text", "• one"), block("text", "• two"), sub_type="text")
+    inner = outer("list", block("text", "• one"), block("text", "• two"))
+    nested = outer("list", inner, block("text", "• three"), sub_type="text")
     record = read_page(tmp_path, block("text", *lines), nested, para_blocks=[block("list", *starts), nested])
-    assert record.texts == ["• one goes on\n• two", "• one\n• two"]
+    assert record.texts == ["• one goes on\n• two", "• one\n• two\n• three"]
     assert record.labels == ["text", "text"]
 
 
@@ -145,10 +146,10 @@ def test_pictures_tables_and_code_have_their_parts_in_the_order_of_the_page(tmp_
             block("image_body", line(span("a drawing of a house", "image", image_path="x.jpg")), index=4),
             block("image_caption", "Figure 1", index=5),
         ),
-        outer("code", block("code_body", "a = 1", "b = 2"), sub_type="code"),
+        outer("code", block("code_body", "if a:", line(span("    b = 2"))), sub_type="code"),
     ]
     record = read_page(tmp_path, *blocks)
-    assert record.texts == ["Table 1", TABLE, "Note", "", "Figure 1", "a = 1\nb = 2"]
+    assert record.texts == ["Table 1", TABLE, "Note", "", "Figure 1", "if a:\n    b = 2"]
     assert record.labels == ["figure_title", "table", "table_footnote", "image", "figure_title", "code"]
 
 
@@ -193,7 +194,7 @@ def test_a_content_list_has_boxes_in_thousandths(tmp_path):
         listed("code", code_body="```py\na = 1\n```", code_caption=[]),
         listed("table", table_body=TABLE, table_caption=[], table_footnote=[]),
         listed("image", img_path="images/x.jpg", image_caption=[], content="a house"),
-        listed("page_number", text="7"),
+        listed("page_number", text="7", bbox=[500, 900, 520, 950]),
         listed("text", text="Next", page_idx=1),
     ]
     records, reasons = read_listed(tmp_path, *blocks)
@@ -204,6 +205,16 @@ def test_a_content_list_has_boxes_in_thousandths(tmp_path):
     labels = ["title", "sub_title", "text", "equation", "text", "code", "table", "image", "page_number"]
     assert record.labels == labels
     assert record.bboxes[0] == [20, 20, 100, 40]
+
+
+def test_margins_of_a_content_list_are_put_around_the_rest(tmp_path):
+    blocks = [
+        listed("text", text="Body"),
+        listed("page_footnote", text="Note", bbox=[1, 900, 99, 950]),
+        listed("discarded", text="Journal", bbox=[1, 10, 99, 30]),
+    ]
+    record = read_listed(tmp_path, *blocks)[0]["a#page=1"]
+    assert (record.texts, record.labels) == (["Journal", "Body", "Note"], ["header", "text", "footnote"])
 
 
 def test_a_caption_of_a_content_list_has_no_box(tmp_path, datasets_cache):

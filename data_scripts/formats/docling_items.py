@@ -1,11 +1,23 @@
 """What an item of a DoclingDocument refers to, and where it is on the pages."""
 
+import re
 from typing import Any
 
 from data_scripts.formats.json_files import are_all
 from ocr2_hf.document.records import RecordError, shown
 
 Item = dict[str, Any]
+
+_REF = re.compile(r"#/(\w{1,40})/(\d{1,9})")
+
+
+def referred(document: dict[str, Any], ref: str) -> Item:
+    """The item that a reference such as #/texts/3 means; `RecordError` where there is none."""
+    found = _REF.fullmatch(ref)
+    items = document.get(found[1]) if found else None
+    if not isinstance(items, list) or int(found[2]) >= len(items) or not isinstance(items[int(found[2])], dict):
+        raise RecordError(f"{shown(ref)} is referred to, but is no item of the document")
+    return items[int(found[2])]
 
 
 def item_refs(item: Any, key: str, where: str) -> list[str]:
@@ -41,16 +53,30 @@ def is_above(caption: Item, item: Item) -> bool:
     return tops[0] > tops[1] if upper.get("coord_origin") == "BOTTOMLEFT" else tops[0] < tops[1]
 
 
+def caption_owners(document: dict[str, Any]) -> dict[str, str]:
+    """Each caption -> what it is of; older versions of docling have both side by side in the body, captions first."""
+    owners: dict[str, str] = {}
+    for name in ("texts", "tables", "pictures"):
+        items = document.get(name)
+        for index, item in enumerate(items if isinstance(items, list) else ()):
+            ref = f"#/{name}/{index}"
+            for caption in item_refs(item, "captions", ref):
+                owners.setdefault(caption, ref)
+    return owners
+
+
 def cell_refs(table: Item) -> list[str]:
     """The groups of a table that say once more what its cells do."""
     data = table.get("data")
     cells = data.get("table_cells") if isinstance(data, dict) else None
-    refs = (cell.get("ref") for cell in cells or [] if isinstance(cell, dict))
+    refs = [cell.get("ref") for cell in cells] if are_all(dict, cells) else []
     return [str(ref.get("$ref", ref.get("cref"))) for ref in refs if isinstance(ref, dict)]
 
 
-def loose_cells(form: Item) -> list[Item]:
+def loose_cells(form: Item, ref: str) -> list[Item]:
     """The cells of a form, or of keys and values, that are no item of the document besides."""
     graph = form.get("graph")
-    cells = graph.get("cells") if isinstance(graph, dict) else None
-    return [cell for cell in cells if isinstance(cell, dict) and not cell.get("item_ref")] if cells else []
+    cells = graph.get("cells") if isinstance(graph, dict) else []
+    if not are_all(dict, cells):
+        raise RecordError(f"cells of {ref} is {shown(cells)}, not a list of objects")
+    return [cell for cell in cells if not cell.get("item_ref")]

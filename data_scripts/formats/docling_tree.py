@@ -1,18 +1,25 @@
 """The items of a DoclingDocument in reading order, each with its text, and where that is on the pages."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from data_scripts.formats.docling_items import Item, cell_refs, is_above, item_places, item_refs, loose_cells
+from data_scripts.formats.docling_items import (
+    Item,
+    caption_owners,
+    cell_refs,
+    is_above,
+    item_places,
+    item_refs,
+    loose_cells,
+    referred,
+)
 from data_scripts.formats.docling_texts import item_text, table_html, text_parts
 from data_scripts.formats.formulas import inline_formula
 from data_scripts.formats.json_files import string
 from data_scripts.formats.paragraphs import join_pieces
-from ocr2_hf.document.records import RecordError, shown
+from ocr2_hf.document.records import RecordError
 
-_REF = re.compile(r"#/(\w{1,40})/(\d{1,9})")
 _DEEPEST = 100
 _UNSEEN_LAYERS = ("invisible", "notes")  # what was hidden, and a speaker's notes, are not on the page
 
@@ -32,7 +39,7 @@ def document_pieces(document: dict[str, Any], first_page: int) -> Iterator[Piece
 
     Raises `RecordError` where a reference leads nowhere or to what it is in.
     """
-    walk = _Walk(document, first_page)
+    walk = _Walk(document, first_page, caption_owners(document))
     body = list(walk.below("body"))
     rest = [*walk.below("furniture"), *walk.unreached()]
     yield from (piece for piece in rest if piece.label == "page_header")
@@ -42,11 +49,12 @@ def document_pieces(document: dict[str, Any], first_page: int) -> Iterator[Piece
 
 @dataclass
 class _Walk:
-    """A walk through the tree. `page` is that of the piece before, on which what has no place is too; `around` are the
-    items that the walk is in."""
+    """A walk through the tree. `page` is that of the piece before, on which what has no place is too; `owners` are what
+    captions are of, from where they are visited; `around` are the items that the walk is in."""
 
     document: dict[str, Any]
     page: int
+    owners: dict[str, str]
     seen: set[str] = field(default_factory=set)
     around: set[str] = field(default_factory=set)
 
@@ -64,28 +72,21 @@ class _Walk:
         """The pieces of an item and of all in it; `named` is the item around it where that leaves its text to it."""
         if ref in self.around:
             raise RecordError(f"{ref} is within itself")
-        if ref in self.seen:
+        if ref in self.seen or self.owners.get(ref, ref) not in {ref, *self.around}:
             return
         if len(self.around) >= _DEEPEST:
             raise RecordError(f"{ref} lies more than {_DEEPEST} items deep")
-        item = self.item(ref)
+        item = referred(self.document, ref)
         self.seen.add(ref)
         self.around.add(ref)
         children, captions, footnotes = (item_refs(item, key, ref) for key in ("children", "captions", "footnotes"))
         for caption in captions:
-            if is_above(self.item(caption), item):
+            if is_above(referred(self.document, caption), item):
                 yield from self.visit(caption)
         yield from self.own(ref, item, named or item)
-        for inner in (*children, *captions, *footnotes):
+        for inner in (*captions, *children, *footnotes):
             yield from self.visit(inner, item if item.get("text") == "" else None)
         self.around.remove(ref)
-
-    def item(self, ref: str) -> Item:
-        found = _REF.fullmatch(ref)
-        items = self.document.get(found[1]) if found else None
-        if not isinstance(items, list) or int(found[2]) >= len(items) or not isinstance(items[int(found[2])], dict):
-            raise RecordError(f"{shown(ref)} is referred to, but is no item of the document")
-        return items[int(found[2])]
 
     def own(self, ref: str, item: Item, named: Item) -> Iterator[Piece]:
         """The pieces of the item itself."""
@@ -103,7 +104,7 @@ class _Walk:
             case "pictures":
                 yield from self.placed(ref, item, "")
             case "key_value_items" | "form_items":
-                for cell in loose_cells(item):
+                for cell in loose_cells(item, ref):
                     yield from self.placed(ref, cell, item_text(cell, ref))
 
     def placed(self, ref: str, item: Item, text: str) -> Iterator[Piece]:

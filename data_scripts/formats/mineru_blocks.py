@@ -11,6 +11,7 @@ from typing import Any
 from data_scripts.formats.documents import DocumentRegion
 from data_scripts.formats.formulas import display_formula, inline_formula
 from data_scripts.formats.json_files import are_all, numbers, string
+from data_scripts.formats.mineru_margins import with_margins
 from data_scripts.formats.paragraphs import join_lines, join_pieces
 from ocr2_hf.document.records import RecordError, shown
 
@@ -18,7 +19,6 @@ Block = dict[str, Any]
 _Box = tuple[float, ...]
 
 _MOVED = "lines_deleted"  # MinerU's mark of a block whose lines it has put into the one before
-_MARGINS = ("header", "footer", "page_number", "aside_text", "page_footnote", "header_image", "footer_image", "seal")
 _DEEPEST = 8
 _PICTURES = ("image", "chart")
 _TABLE_END = "</table>"
@@ -28,13 +28,8 @@ def page_regions(page: Block, height: float) -> list[DocumentRegion]:
     """The regions of a page of `pdf_info`, with what MinerU leaves out of its Markdown first or last, by its place."""
     reader = _Reader(*_told_by_paragraphs(_list(page, "para_blocks")))
     regions = [region for block in _list(page, _own_key(page)) for region in reader.regions(block)]
-    above, below = [], []
-    for block in _list(page, "discarded_blocks"):
-        for region in reader.regions(block):
-            is_above = region.box[1] + region.box[3] < height
-            label = "header" if is_above else "footer"
-            (above if is_above else below).append(region if region.label in _MARGINS else region._replace(label=label))
-    return [*above, *regions, *below]
+    discarded = [region for block in _list(page, "discarded_blocks") for region in reader.regions(block)]
+    return with_margins(regions, discarded, height)
 
 
 def has_moved(page: Block) -> bool:
@@ -92,7 +87,8 @@ class _Reader:
         if (inner := _list(block, "blocks")) and depth <= _DEEPEST:
             return "\n".join(filter(None, (self.text(each, depth + 1) for each in inner)))
         if block.get("type") == "code_body":
-            return "\n".join(_line_text(line) for line in _list(block, "lines"))
+            lines = ["".join(map(_span_text, _list(line, "spans"))).rstrip() for line in _list(block, "lines")]
+            return "\n".join(lines).strip("\n")
         items: list[list[str]] = [[]]
         for line in _list(block, "lines"):
             if _box_of(line) in self.starts and items[-1]:
@@ -106,7 +102,7 @@ def _line_text(line: Block) -> str:
 
 
 def _span_text(span: Block) -> str:
-    kind = span.get("type")
+    kind = string(span.get("type"), "type of a span")
     if kind == "table":
         return table_element(string(span.get("html") or span.get("latex") or "", "html of a table"))
     content = string(span.get("content") or "", f"content of a span {shown(kind)}")

@@ -11,8 +11,11 @@ from data_scripts.formats.documents import DocumentRegion
 from data_scripts.formats.formulas import display_formula, inline_formula
 from data_scripts.formats.json_files import numbers, string
 from data_scripts.formats.mineru_blocks import Block, table_element
-from ocr2_hf.document.records import RecordError, shown
+from data_scripts.formats.mineru_margins import MARGINS, with_margins
+from ocr2_hf.document.records import BOX_UNITS, RecordError, shown
 
+_HEIGHT = BOX_UNITS["thousand"]
+_DISCARDED = "discarded"
 _FORMULA = re.compile(r"(?<!\\)\$([^$\n]+)(?<!\\)\$")
 _ESCAPED = re.compile(r"\\([\\`*_{}\[\]()#+\-.!~$|<>])")
 _FENCE = re.compile(r"\A```[^\n]*\n|\n?```\s*\Z")
@@ -20,7 +23,10 @@ _FENCE = re.compile(r"\A```[^\n]*\n|\n?```\s*\Z")
 
 def content_regions(blocks: list[Block]) -> list[DocumentRegion]:
     """The regions of the blocks of one page; captions and notes, whose box is not known, around what they are of."""
-    return [region for block in blocks for region in _regions(block)]
+    parts: tuple[list[DocumentRegion], list[DocumentRegion]] = [], []
+    for block in blocks:
+        parts[block.get("type") in (*MARGINS, _DISCARDED)].extend(_regions(block))
+    return with_margins(*parts, _HEIGHT)
 
 
 def _regions(block: Block) -> Iterator[DocumentRegion]:
