@@ -93,9 +93,10 @@ DOCLING = {
             "label": "table",
             "prov": [PROV],
             "captions": [{"$ref": "#/texts/1"}],
-            "data": {"table_cells": [CELL | {"text": "x"}]},
+            "data": {"table_cells": [CELL | {"text": "x", "ref": {"$ref": "#/groups/1"}}]},
         }
     ],
+    "form_items": [{"label": "form", "graph": {"cells": [CAPTION | {"label": "key", "prov": PROV, "item_ref": None}]}}],
     "pages": {"1": {"size": {"width": 60, "height": 40}, "image": {"uri": "b.png"}}},
 }
 LINES = [

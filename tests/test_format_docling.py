@@ -153,6 +153,13 @@ def test_a_text_in_two_boxes_is_parted_or_where_it_begins(tmp_path, spans, parts
     assert [records[f"a#page={n}"].texts for n in (1, 2)] == [[part] for part in parts]
 
 
+def test_a_text_from_the_page_before_is_below_the_header(tmp_path):
+    begun = text("Words again", prov(1, (0, 5)), prov(2, (6, 11)))
+    texts = [begun, text("Journal", prov(2, top=1, bottom=5), label="page_header")]
+    records, _ = read(tmp_path, ["texts/0", "texts/1"], count=2, texts=texts)
+    assert records["a#page=2"].texts == ["Journal", "again"]
+
+
 @pytest.mark.parametrize(
     ("written", "original", "shown"),
     [("x+1", "x 1", r"\[ x+1 \]"), ("$$x+1$$", "x 1", r"\[ x+1 \]"), ("", "x + 1", "x + 1")],
@@ -270,6 +277,14 @@ FORK = {"label": "list", "children": refs("groups/0")}
         ({"body": {"children": refs("pages/1")}}, "'#/pages/1' is referred to, but is no item"),
         ({"body": {"children": ["#/texts/0"]}}, "children of body is ['#/texts/0'], not a list of references"),
         ({"body": {"children": refs("groups/0")}, "groups": [FORK]}, "#/groups/0 is within itself"),
+        (
+            {"texts": [text("a", captions=refs("texts/1")), text("b", captions=refs("texts/0"))]},
+            "#/texts/0 is within itself",
+        ),
+        (
+            {"form_items": [{"label": "form", "graph": {"cells": 5}}]},
+            "cells of #/form_items/0 is 5, not a list of objects",
+        ),
         ({"body": {"children": refs("groups/0")}} | DEEP, "#/groups/100 lies more than 100 items deep"),
         ({"texts": [text("Word", prov(3))]}, "#/texts/0 is on the page 3, which is not in pages"),
         ({"texts": [text("Word", {"page_no": "1", "bbox": {}})]}, "prov of #/texts/0 is {'page_no': '1'"),

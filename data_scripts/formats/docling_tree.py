@@ -20,6 +20,8 @@ from data_scripts.formats.json_files import string
 from data_scripts.formats.paragraphs import join_pieces
 from ocr2_hf.document.records import RecordError
 
+_SHOWN = ("texts", "tables", "pictures", "key_value_items", "form_items")
+_HEADER = "page_header"
 _DEEPEST = 100
 _UNSEEN_LAYERS = ("invisible", "notes")  # what was hidden, and a speaker's notes, are not on the page
 
@@ -35,16 +37,15 @@ class Piece(NamedTuple):
 
 
 def document_pieces(document: dict[str, Any], first_page: int) -> Iterator[Piece]:
-    """Every piece, by the tree of the body, and then what it does not reach: of that, headers come first.
+    """Every piece, by the tree of the body, and last what it does not reach; headers of pages come first.
 
-    Raises `RecordError` where a reference leads nowhere or to what it is in.
+    A text from the page before would else be above them. Raises `RecordError` where a reference leads nowhere or to
+    what it is in.
     """
     walk = _Walk(document, first_page, caption_owners(document))
-    body = list(walk.below("body"))
-    rest = [*walk.below("furniture"), *walk.unreached()]
-    yield from (piece for piece in rest if piece.label == "page_header")
-    yield from body
-    yield from (piece for piece in rest if piece.label != "page_header")
+    pieces = [*walk.below("body"), *walk.below("furniture"), *walk.unreached()]
+    yield from (piece for piece in pieces if piece.label == _HEADER)
+    yield from (piece for piece in pieces if piece.label != _HEADER)
 
 
 @dataclass
@@ -63,10 +64,13 @@ class _Walk:
             yield from self.visit(ref)
 
     def unreached(self) -> Iterator[Piece]:
-        for name in ("texts", "tables", "pictures", "key_value_items", "form_items"):
-            items = self.document.get(name)
-            for index in range(len(items)) if isinstance(items, list) else ():
-                yield from self.visit(f"#/{name}/{index}")
+        lists = {name: self.document.get(name) for name in _SHOWN}
+        refs = [f"#/{name}/{i}" for name, found in lists.items() if isinstance(found, list) for i in range(len(found))]
+        for ref in refs:
+            yield from self.visit(ref)
+        self.owners = {}  # there may be captions that are of each other
+        for ref in refs:
+            yield from self.visit(ref)
 
     def visit(self, ref: str, named: Item | None = None) -> Iterator[Piece]:
         """The pieces of an item and of all in it; `named` is the item around it where that leaves its text to it."""
