@@ -8,7 +8,8 @@ from ocr2_hf.document.records import RecordError, shown
 
 Item = dict[str, Any]
 
-_REF = re.compile(r"#/(\w{1,40})/(\d{1,9})")
+_SHOWN = ("texts", "tables", "pictures", "key_value_items", "form_items")
+_REF = re.compile(r"#/(\w{1,40})/(0|[1-9][0-9]{0,8})")
 
 
 def referred(document: dict[str, Any], ref: str) -> Item:
@@ -53,15 +54,18 @@ def is_above(caption: Item, item: Item) -> bool:
     return tops[0] > tops[1] if upper.get("coord_origin") == "BOTTOMLEFT" else tops[0] < tops[1]
 
 
+def shown_refs(document: dict[str, Any]) -> list[str]:
+    """References to all items that can be on a page."""
+    lists = {name: document.get(name) for name in _SHOWN}
+    return [f"#/{name}/{i}" for name, found in lists.items() if isinstance(found, list) for i in range(len(found))]
+
+
 def caption_owners(document: dict[str, Any]) -> dict[str, str]:
     """Each caption -> what it is of; older versions of docling have both side by side in the body, captions first."""
     owners: dict[str, str] = {}
-    for name in ("texts", "tables", "pictures"):
-        items = document.get(name)
-        for index, item in enumerate(items if isinstance(items, list) else ()):
-            ref = f"#/{name}/{index}"
-            for caption in item_refs(item, "captions", ref):
-                owners.setdefault(caption, ref)
+    for ref in shown_refs(document):
+        for caption in item_refs(referred(document, ref), "captions", ref):
+            owners.setdefault(caption, ref)
     return owners
 
 

@@ -13,6 +13,7 @@ from data_scripts.formats.docling_items import (
     item_refs,
     loose_cells,
     referred,
+    shown_refs,
 )
 from data_scripts.formats.docling_texts import item_text, table_html, text_parts
 from data_scripts.formats.formulas import inline_formula
@@ -20,7 +21,6 @@ from data_scripts.formats.json_files import string
 from data_scripts.formats.paragraphs import join_pieces
 from ocr2_hf.document.records import RecordError
 
-_SHOWN = ("texts", "tables", "pictures", "key_value_items", "form_items")
 _HEADER = "page_header"
 _DEEPEST = 100
 _UNSEEN_LAYERS = ("invisible", "notes")  # what was hidden, and a speaker's notes, are not on the page
@@ -50,8 +50,7 @@ def document_pieces(document: dict[str, Any], first_page: int) -> Iterator[Piece
 
 @dataclass
 class _Walk:
-    """A walk through the tree. `page` is that of the piece before, on which what has no place is too; `owners` are what
-    captions are of, from where they are visited; `around` are the items that the walk is in."""
+    """A walk: `page` is of the piece before, `owners` are what captions are of, `around` is what the walk is in."""
 
     document: dict[str, Any]
     page: int
@@ -64,12 +63,10 @@ class _Walk:
             yield from self.visit(ref)
 
     def unreached(self) -> Iterator[Piece]:
-        lists = {name: self.document.get(name) for name in _SHOWN}
-        refs = [f"#/{name}/{i}" for name, found in lists.items() if isinstance(found, list) for i in range(len(found))]
-        for ref in refs:
+        for ref in shown_refs(self.document):
             yield from self.visit(ref)
         self.owners = {}  # there may be captions that are of each other
-        for ref in refs:
+        for ref in shown_refs(self.document):
             yield from self.visit(ref)
 
     def visit(self, ref: str, named: Item | None = None) -> Iterator[Piece]:
@@ -115,7 +112,7 @@ class _Walk:
         """The text where it is: in one box, or in parts in several."""
         label, places = string(item.get("label"), f"label of {ref}"), item_places(item, ref)
         if not places:
-            yield Piece(ref, self.page, label, text, [])
+            yield Piece(ref, self.page, label, text, [])  # where the piece before is
         parts = text_parts(text, [place.get("charspan") for place in places])
         for place, part in zip(places, parts):
             self.page = place["page_no"]
