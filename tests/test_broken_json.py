@@ -84,6 +84,43 @@ QUERY = {"query": "Q", "response": "A", "images": [{"path": "a.png"}], "history"
 DEEPSEEK = {"messages": [{"role": "<|User|>", "content": "<image>\nQ", "images": ["a.png"]}]}
 DEEPSEEK["messages"].append({"role": "<|Assistant|>", "content": "A"})
 EMBEDDED = {"image": f"data:image/png;base64,{b64encode(image_bytes(WIDTH, HEIGHT)).decode()}", "text": "page"}
+PROV = {"page_no": 1, "bbox": {"l": 5, "t": 35, "r": 30, "b": 20, "coord_origin": "BOTTOMLEFT"}, "charspan": [0, 5]}
+CELL = {"start_row_offset_idx": 0, "end_row_offset_idx": 1, "start_col_offset_idx": 0, "end_col_offset_idx": 1}
+CAPTION = {"label": "caption", "prov": [PROV], "text": "Words", "orig": "Words"}
+DOCLING = {
+    "schema_name": "DoclingDocument",
+    "origin": {"filename": "a.png"},
+    "body": {"children": [{"$ref": "#/groups/0"}, {"$ref": "#/tables/0"}]},
+    "groups": [{"label": "inline", "children": [{"$ref": "#/texts/0"}]}, {"label": "list", "children": []}],
+    "texts": [CAPTION | {"label": "formula"}, CAPTION, CAPTION | {"prov": [PROV, PROV | {"charspan": [5, 6]}]}],
+    "tables": [
+        {
+            "label": "table",
+            "prov": [PROV],
+            "captions": [{"$ref": "#/texts/1"}],
+            "data": {"table_cells": [CELL | {"text": "x", "ref": {"$ref": "#/groups/1"}}]},
+        }
+    ],
+    "form_items": [{"label": "form", "graph": {"cells": [CAPTION | {"label": "key", "prov": PROV, "item_ref": None}]}}],
+    "pages": {"1": {"size": {"width": 60, "height": 40}, "image": {"uri": "b.png"}}},
+}
+LINES = [
+    {"bbox": [5, 5, 30, 9], "spans": [{"type": "text", "content": "A"}, {"type": "inline_equation", "content": "x"}]}
+]
+LINES += [
+    {"bbox": [5, 10, 30, 14], "is_list_start_line": True, "spans": [{"type": "table", "html": "<table></table>"}]}
+]
+MINERU_BLOCK = {"type": "title", "bbox": [5, 5, 30, 20], "lines": LINES, "level": 2}
+MINERU_PAGE = {
+    "preproc_blocks": [
+        MINERU_BLOCK,
+        {"type": "image", "bbox": [5, 5, 30, 20], "blocks": [MINERU_BLOCK | {"index": 1}]},
+    ],
+    "para_blocks": [MINERU_BLOCK],
+    "discarded_blocks": [MINERU_BLOCK | {"type": "discarded"}],
+    "page_idx": 0,
+    "page_size": [60, 40],
+}
 
 # Format -> (name of its file, its rows or its one value).
 GOOD: dict[str, tuple[str, list[Any]]] = {
@@ -92,6 +129,8 @@ GOOD: dict[str, tuple[str, list[Any]]] = {
     "label_studio": ("tasks.json", [[TASK, TASK | {"data": {"ocr": "s3://x/b.png"}}]]),
     "omnidocbench": ("bench.json", [[BENCH_PAGE]]),
     "ocr2": ("a.json", [{"file": "scans/a.png", "pages": [READ_PAGE]}]),
+    "docling": ("a.json", [DOCLING]),
+    "mineru": ("a_middle.json", [{"pdf_info": [MINERU_PAGE]}]),
     "pubtabnet": ("tables.jsonl", [TABLE, TABLE | {"filename": "b.png"}]),
     "jsonl": ("rows.jsonl", [CHAT, LLAVA, QUERY, DEEPSEEK, EMBEDDED, PLAIN | {"image": "a.png"}]),
     "sroie": ("a.txt", ["1,2,30,2,30,20,1,20,TOTAL, 9.00", "5,5,50,5,50,30,5,30,x"]),

@@ -25,6 +25,18 @@ BLOCKS = [
     {"category_type": "text_block", "poly": [5, 5, 50, 5, 50, 20, 5, 20], "order": 1, "text": "Word"},
     {"category_type": "table", "poly": [5, 21, 50, 21, 50, 30, 5, 30], "order": 2, "html": TABLE},
 ]
+PROV = {"page_no": 1, "bbox": {"l": 5, "t": 5, "r": 50, "b": 20, "coord_origin": "TOPLEFT"}}
+CELL = {"start_row_offset_idx": 0, "end_row_offset_idx": 1, "start_col_offset_idx": 0, "end_col_offset_idx": 1}
+DOCLING = {
+    "schema_name": "DoclingDocument",
+    "texts": [{"label": "text", "text": "Word", "prov": [PROV]}],
+    "tables": [{"label": "table", "prov": [PROV], "data": {"table_cells": [CELL | {"text": "1"}]}}],
+    "pages": {"1": {"size": SIDES}},
+}
+SPANS = [{"type": "text", "content": "Word"}], [{"type": "table", "html": TABLE}]
+LINED = [{"bbox": [5, 5, 50, 20], "lines": [{"spans": spans}]} for spans in SPANS]
+MINERU = {"para_blocks": [LINED[0] | {"type": "text"}, LINED[1] | {"type": "table_body"}]}
+MINERU |= {"page_idx": 0, "page_size": list(SIDES.values())}
 COCO = {
     "annotations": [{"image_id": 1, "category_id": 1, "bbox": [5, 5, 9, 9]}],
     "categories": [{"id": 1, "name": "x"}],
@@ -82,6 +94,8 @@ EVERY = {
         ({"a.csv": "image;prompt;target\na.png;Q;A\n"}, (), "custom"),
     ],
     "ocr2": [({"a.json": {"file": "a.png", "pages": [READ]}}, (), "ocr markdown locate table")],
+    "docling": [({"a.json": DOCLING}, (), "ocr markdown locate table")],
+    "mineru": [({"a_middle.json": {"pdf_info": [MINERU]}}, (), "ocr markdown locate table")],
     "alto": [
         ({"a.xml": alto(BLOCK, size='WIDTH="60" HEIGHT="40"')}, (), "ocr markdown locate"),
     ],

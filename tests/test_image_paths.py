@@ -21,6 +21,7 @@ TASK = [{"result": [{"id": "r", "type": "textarea", "value": {"text": ["x"]}}]}]
 CELL = {"structure": {"tokens": ["<tr>", "<td>", "</td>", "</tr>"]}, "cells": [{"tokens": ["x"]}]}
 SIDES = {"width": 60, "height": 40}
 READ = {"page": 1, "text": "x", "regions": []} | SIDES
+DOCLING = {"schema_name": "DoclingDocument", "pages": {"1": {"size": SIDES}}}
 BLOCK = {"category_type": "title", "poly": [5, 5, 50, 5, 50, 20, 5, 20], "order": 1, "text": "x"}
 SOURCE = "<Description><sourceImageInformation><fileName>{}</fileName></sourceImageInformation></Description>"
 CVAT = '<box label="x" xtl="5" ytl="5" xbr="50" ybr="20"/>'
@@ -44,6 +45,7 @@ FILES = {
     "jsonl": ("p.jsonl", lambda named: json.dumps(PLAIN | {"image": named})),
     "csv": ("p.csv", lambda named: f'file_name,text\n"{named}",x\n'),
     "ocr2": ("p.json", lambda named: json.dumps({"file": named, "pages": [{"file": named} | READ]})),
+    "docling": ("p.json", lambda named: json.dumps(DOCLING | {"origin": {"filename": named}})),
     "coco": ("p.json", lambda named: json.dumps({"images": [{"id": 1, "file_name": named} | SIDES]} | COCO)),
     "omnidocbench": (
         "p.json",
@@ -64,7 +66,7 @@ FILES = {
 
 
 def test_every_format_but_those_that_name_no_image_is_tried():
-    assert set(FILES) == set(FORMATS) - {"sroie", "pairs"}
+    assert set(FILES) == set(FORMATS) - {"sroie", "pairs", "mineru"}
 
 
 def read(tmp_path: Path, format: str, named: str, folder: str = "labels") -> tuple[dict[str, str], list[str]]:

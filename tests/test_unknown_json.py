@@ -19,7 +19,7 @@ COCO = {"images": [{"file_name": "x.png"}], "annotations": [], "categories": []}
 TASKS = [{"annotations": [], "data": {}}]
 BENCHMARK = [{"layout_dets": [], "page_info": {}}]
 READ = {"file": "x.png", "pages": [{"file": "x.png", "page": 1}]}
-TRIED = "formats tried: coco, pubtabnet, omnidocbench, label_studio, ocr2, jsonl, json"
+TRIED = "formats tried: coco, pubtabnet, omnidocbench, label_studio, ocr2, docling, mineru, jsonl, json"
 NEEDED = "it needs text, or bboxes and labels, or prompt and target"
 
 
@@ -85,6 +85,9 @@ def test_an_unknown_file_that_is_too_large_to_be_a_page_is_told_by_the_keys_in_i
         (BENCHMARK, "omnidocbench"),
         ([{"messages": [], "images": []}], "jsonl"),
         (READ, "ocr2"),
+        ({"schema_name": "DoclingDocument", "body": {"children": []}}, "docling"),
+        ({"pdf_info": [{"preproc_blocks": []}]}, "mineru"),
+        ([{"type": "text", "page_idx": 0}], "mineru"),
     ],
 )
 def test_a_file_of_another_format_is_told_by_the_formats_name(tmp_path, file, found):

@@ -12,9 +12,9 @@ from functools import partial
 from typing import Any
 
 from data_scripts.file_tree import FileTree
+from data_scripts.formats.documents import page_of_file
 from data_scripts.formats.entries import Fields, list_entry, read_record, unique_pages
 from data_scripts.formats.format import ListedPage
-from data_scripts.formats.images import PAGE_MARK
 from data_scripts.formats.json_files import (
     MAX_FILE_BYTES,
     UnknownFormatError,
@@ -27,7 +27,6 @@ from data_scripts.formats.json_files import (
     told_keys,
 )
 from ocr2_hf.document.grounding import parse_regions, plain_text
-from ocr2_hf.document.page_files import PDF_SUFFIX, SEVERAL_PAGES
 from ocr2_hf.document.records import RecordError, shown
 
 FILES = "*.json that ocr2 read wrote"
@@ -86,12 +85,8 @@ def _is_edited(page: dict[str, Any], written: str | None) -> bool:
 
 
 def _image_name(page: dict[str, Any], several: bool) -> Any:
-    """The page's file; with the page's number where it is a PDF, or a TIFF of `several` pages or of a later one."""
-    file, number = page.get("file"), page.get("page")
-    if not isinstance(file, str) or not file.lower().endswith(SEVERAL_PAGES):
-        return file
-    is_numbered = file.lower().endswith(PDF_SUFFIX) or several or number != 1
-    return f"{file}{PAGE_MARK}{shown(number)}" if is_numbered else file
+    file = page.get("file")
+    return page_of_file(file, page.get("page"), several) if isinstance(file, str) else file
 
 
 def _record(page: dict[str, Any], markdown_edited: bool) -> Fields:

@@ -15,6 +15,7 @@ from typing import Any
 from data_scripts.file_tree import FileTree
 from data_scripts.formats.entries import Fields, entry_id, list_entry, read_record, unique_pages
 from data_scripts.formats.format import ListedPage
+from data_scripts.formats.formulas import display_formula
 from data_scripts.formats.json_files import are_all, first_key_paths, numbers, read_shared_json, string
 from data_scripts.formats.layout import box_around
 from data_scripts.label_map import by_class
@@ -37,8 +38,11 @@ _INLINE = "inline"
 
 
 def recognise(annotations: FileTree) -> bool:
-    """True where the head of a JSON file has the blocks of a page."""
-    return any("[].layout_dets" in paths for paths in first_key_paths(annotations.paths(".json")))
+    """True where the head of a JSON file has the blocks of a page, which MinerU's NAME_model.json has with numbers."""
+    return any(
+        "[].layout_dets" in paths and "[].layout_dets[].category_id" not in paths
+        for paths in first_key_paths(annotations.paths(".json"))
+    )
 
 
 def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
@@ -101,17 +105,8 @@ def _text(block: dict[str, Any]) -> str:
         return ""
     text = string(block[key], f"{key} of a block")
     if key == "latex":
-        return _display(text)
+        return display_formula(text)
     for latex in block.get(_INLINE, ()):
         if isinstance(latex, str) and len(latex) > 2 and latex[0] == latex[-1] == "$":
             text = text.replace(latex, rf"\({latex[1:-1]}\)")
     return text.strip()
-
-
-def _display(latex: str) -> str:
-    latex = latex.strip()
-    for begin, end in (("$$", "$$"), (r"\[", r"\]"), ("$", "$")):
-        if latex.startswith(begin) and latex.endswith(end) and len(latex) >= len(begin) + len(end):
-            latex = latex[len(begin) : -len(end)]
-            break
-    return rf"\[ {latex.strip()} \]"

@@ -2,15 +2,19 @@
 
 import json
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 from data_scripts import build_dataset
 from data_scripts.file_tree import list_files
 from data_scripts.formats import FORMATS, choose_format, page_reader
-from data_scripts.page_image import check_image
+from data_scripts.page_image import check_image, draw_page
 from helpers.page_folders import image_bytes
 from ocr2_hf import load_dataset
+from ocr2_hf.document.page_files import SEVERAL_PAGES
 from ocr2_hf.document.records import PageRecord, RecordError, check_record
 from ocr2_hf.errors import WorkError
 
@@ -21,6 +25,14 @@ def write_images(folder: Path, *names: str, size: tuple[int, int] = (60, 40)) ->
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(image_bytes(*size, seed=seed))
     return folder
+
+
+def write_pdf(path: Path, *sizes: tuple[int, int]) -> Path:
+    """A PDF with pages of so many points, each half a pixel."""
+    first, *others = [Image.open(BytesIO(image_bytes(*size, seed=seed))) for seed, size in enumerate(sizes)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    first.save(path, save_all=True, append_images=others)
+    return path
 
 
 def write_json(path: Path, value: Any) -> Path:
@@ -53,9 +65,11 @@ def read_folder(
     for page in pages:
         try:
             record = read_page(page)
-            embedded = record.image_bytes
-            image = Path(record.image_path).read_bytes() if embedded is None else embedded
-            size = check_image(memoryview(image))
+            path, data = record.image_path, record.image_bytes
+            if data is None:
+                is_drawn = path.lower().endswith(SEVERAL_PAGES)
+                data = draw_page(path, record.page_number) if is_drawn else Path(path).read_bytes()
+            size = check_image(memoryview(data))
             records[page.id] = check_record(record, *size)[0]
         except (RecordError, WorkError) as error:
             reasons[page.id] = str(error)
