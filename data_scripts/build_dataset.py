@@ -12,12 +12,13 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 if __name__ == "__main__":  # the package of this checkout, also where none or another is installed
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from data_scripts.arguments import count, dataset_name, hub_id, pattern, script_parser, share
-from data_scripts.build_plan import BAD_BOXES, DROPPED, UPWARD, make_plan, warn
+from data_scripts.build_plan import BACKWARDS, BAD_BOXES, DROPPED, UPWARD, make_plan, warn
 from data_scripts.formats import FORMATS
 from data_scripts.page_splits import RULES
 from data_scripts.record_order import ORDERS
@@ -144,13 +145,16 @@ def print_summary(name: str, state: str, folder: Path) -> None:
     print(f"{'without text':<12}{silent['pages']:>9}{silent['regions']:>10}")
     if silent["pages"] == sum(counts["pages"] for counts in summary["splits"].values()):
         warn("no page has any text: it cannot be trained for a task that writes text")
-    if summary["dropped"]:
-        print(f"{'dropped':<12}{'':>9}{summary['dropped']:>10}   boxes that are missing, empty or turned round")
-        print(f"dropped boxes and reasons: {folder / DROPPED}")
-    if summary["upward"]:
-        advice = "" if summary["sorted"] else ": --order auto sorts these"
-        print(f"{'upward':<12}{summary['upward']:>9}   pages whose lines go up the page in their file{advice}")
-        print(f"pages that go up, and where: {folder / UPWARD}")
+    print(f"{'can train':<15}{_told_tasks(summary)}")
+    advice = "" if summary["sorted"] else "; --order auto sorts these"
+    listed = {
+        DROPPED: f"{'dropped':<21}{summary['dropped']:>10}   boxes that are missing, empty or turned round",
+        UPWARD: f"{'upward':<12}{summary['upward']:>9}   pages whose lines go up the page in their file{advice}",
+        BACKWARDS: f"{'backwards':<12}{summary['backwards']:>9}   pages with Arabic or Hebrew in the order of display",
+    }
+    for file, line in listed.items():
+        if (folder / file).is_file():
+            print(f"{line}: {folder / file}")
     if summary["sorted"]:
         print(f"{'sorted':<12}{summary['sorted']:>9}   pages put in another order, by position")
     if summary["overlong"]:
@@ -159,6 +163,17 @@ def print_summary(name: str, state: str, folder: Path) -> None:
     _print_odd(summary["odd"], folder)
     print(f"rejected pages and reasons: {folder / 'rejects.jsonl'}")
     print(f'load it with: ocr2_hf.load_dataset("{name}")')
+
+
+def _told_tasks(summary: dict[str, Any]) -> str:
+    """The tasks of which there are pages, and what they have to do without."""
+    counts = summary["splits"].values()
+    notes = {}
+    if not any(split["regions"] for split in counts):
+        notes["markdown"] = "markdown without boxes"
+    elif summary["without_text"]["pages"] == sum(split["pages"] for split in counts):
+        notes["markdown"] = "markdown of boxes alone, by a prompt of your own"
+    return ", ".join(notes.get(task, task) for task in summary["tasks"])
 
 
 def _print_odd(files: dict[str, str], folder: Path) -> None:

@@ -21,6 +21,7 @@ from ocr2_hf.errors import UsageError, WorkError
 BAD_BOXES = ("drop", "reject")
 DROPPED = "dropped.jsonl"  # of these regions, beside the rejects
 UPWARD = "upward.jsonl"  # and of pages whose lines go up in their file
+BACKWARDS = "backwards.jsonl"  # and of pages whose text is written backwards
 # Count up when the same files would give other rows than before: built datasets are then built again.
 RECIPE = 4
 # Files of which earlier builds gave the same rows. Folders with others count one more: BMPs, GIFs and TIFFs of several

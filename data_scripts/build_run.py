@@ -22,9 +22,10 @@ import datasets
 from datasets.exceptions import DatasetGenerationError
 
 from data_scripts.annotation_folder import AnnotationFolder
-from data_scripts.build_plan import DROPPED, UPWARD, BuildPlan, warn
+from data_scripts.build_plan import BACKWARDS, DROPPED, UPWARD, BuildPlan, warn
 from data_scripts.page_batches import BuildReport, read_reports, tokenizer_lengths
 from ocr2_hf.data.load import NAMESPACE, built_datasets
+from ocr2_hf.data.tasks import PROMPTS
 from ocr2_hf.document.records import BOX_UNITS
 from ocr2_hf.errors import WorkError
 
@@ -137,7 +138,7 @@ def build(plan: BuildPlan, folder: BuildFolder, stop_at_reject: bool, max_bad: f
         write_rejects(rejects, folder.rejects)
         raise WorkError(_refusal(rejects, plan.pages, folder, stop_at_reject, max_bad))
     write_rejects(rejects, shards / "rejects.jsonl")
-    for file, name in ((DROPPED, "dropped"), (UPWARD, "upward")):
+    for file, name in ((DROPPED, "dropped"), (UPWARD, "upward"), (BACKWARDS, "backwards")):
         if listed := [line for part in report.values() for line in getattr(part, name)]:
             write_rejects(listed, shards / file)
     _warn_of_units(list(report.values()))
@@ -215,9 +216,11 @@ def _summary(plan: BuildPlan, report: dict[str, BuildReport]) -> dict[str, Any]:
         "split_by": plan.split_by,
         "empty": plan.empty,
         "splits": {split: {"pages": part.pages, "regions": part.regions} for split, part in kept.items()},
+        "tasks": [task for task in PROMPTS if any(task in part.tasks for part in report.values())],
         "rejected": sum(len(part.rejects) for part in report.values()),
         "dropped": sum(len(part.dropped) for part in report.values()),
         "upward": sum(len(part.upward) for part in report.values()),
+        "backwards": sum(len(part.backwards) for part in report.values()),
         "sorted": sum(part.sorted for part in report.values()),
         "clamped": sum(part.clamped for part in report.values()),
         "overlong": sum(part.overlong for part in report.values()),

@@ -6,6 +6,7 @@ larger than that is a batch of its own.
 """
 
 import json
+import operator
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -21,8 +22,9 @@ from data_scripts.build_plan import PageOptions
 from data_scripts.formats import page_reader
 from data_scripts.formats.format import ListedPage
 from data_scripts.page_image import MAX_BYTES, check_image, draw_page
+from data_scripts.reading_order import told_backwards
 from ocr2_hf.data.columns import FEATURES
-from ocr2_hf.data.tasks import is_silent, regions_without_text
+from ocr2_hf.data.tasks import PROMPTS, is_silent, regions_without_text, suits
 from ocr2_hf.document.atomic_files import write_whole
 from ocr2_hf.document.page_files import SEVERAL_PAGES, noticed
 from ocr2_hf.document.records import PageRecord, RecordError, check_and_drop, check_record, fits_unit
@@ -52,8 +54,10 @@ class BuildReport:
     rejects: list[dict[str, str]] = field(default_factory=list)  # {id, file, reason}
     dropped: list[dict[str, str]] = field(default_factory=list)  # likewise, a line a box
     upward: list[dict[str, str]] = field(default_factory=list)  # likewise, pages whose lines go up
+    backwards: list[dict[str, str]] = field(default_factory=list)  # likewise, pages whose text is
     sorted: int = 0  # pages that were put in another order
     odd: dict[str, str] = field(default_factory=dict)  # image file -> what is odd about it, though it is read
+    tasks: dict[str, int] = field(default_factory=dict)  # those that suit a page -> 1
 
     def reject(self, page: ListedPage, reason: Exception) -> None:
         """Add a rejected page."""
@@ -143,8 +147,11 @@ def _read_images(
         report.clamped += clamped
         report.upward += [_told(item.page, record.upward)] if record.upward else []
         report.sorted += record.is_sorted
+        if why := told_backwards(record.text):
+            report.backwards.append(_told(item.page, why))
         report.dropped += [_told(item.page, reason) for reason in dropped]
         report.overlong += is_overlong
+        report.tasks |= {task: 1 for task in PROMPTS if task not in report.tasks and suits(task, rows[-1])}
         report.pages_without_text += is_silent(rows[-1])
         report.regions_without_text += regions_without_text(rows[-1])
         report.regions += len(record.bboxes)
@@ -221,10 +228,11 @@ def read_reports(folder: str) -> dict[str, BuildReport]:
     for path in sorted(Path(folder).iterdir()):
         part = BuildReport(**json.loads(path.read_text()))
         total = totals.setdefault(part.split, BuildReport(part.split))
-        for name in asdict(part).keys() - {"split", "odd"}:
-            setattr(total, name, getattr(total, name) + getattr(part, name))
-        total.odd |= part.odd
+        for name, value in asdict(part).items():
+            if name != "split":
+                join = operator.or_ if isinstance(value, dict) else operator.add
+                setattr(total, name, join(getattr(total, name), value))
     for total in totals.values():
-        for rows in (total.rejects, total.dropped, total.upward):
+        for rows in (total.rejects, total.dropped, total.upward, total.backwards):
             rows.sort(key=lambda row: row["id"])
     return totals

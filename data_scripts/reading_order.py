@@ -1,4 +1,5 @@
-"""The order in which the boxes of a page are read, by their places, and where an order goes up the page.
+"""The order in which the boxes of a page are read, by their places; where an order goes up the page, and a text
+backwards.
 
 A page is cut into columns where a gutter goes through all of it, else into bands from top to bottom, and each of these
 again (recursive XY-cut). Bands that leave a gutter free together are one, so that columns are read one by one.
@@ -24,6 +25,10 @@ _GUTTER = 0.025
 _ALIGNED, _ALIGNED_WITHIN, _CELL_ASPECT = 0.8, 0.25, 4
 _SAMPLE = 200  # characters that tell a page's direction
 _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
+# Letters that only end words, of Arabic and Hebrew. (Others that mostly do so begin words in Uyghur or Kurdish.)
+_LAST = "\u0629\ufe93\ufe94\u05da\u05dd\u05df\u05e3\u05e5"
+_BEGINS, _ENDS = re.compile(rf"\b[{_LAST}]\w"), re.compile(rf"\w[{_LAST}]\b")
+_FEW_LAST = 3  # a page that explains the letters has some at beginnings
 _DEEPEST, _MOST_OBSTACLES = 50, 50
 
 
@@ -33,6 +38,16 @@ def is_right_to_left(text: Any) -> bool:
     if sample.isascii() or not _RIGHT_TO_LEFT.search(sample):  # quick: every page is asked
         return False
     return 2 * len(_RIGHT_TO_LEFT.findall(sample)) > sum(map(str.isalpha, sample))
+
+
+def told_backwards(text: str) -> str | None:
+    """Why Arabic or Hebrew text seems to be in the order of display, as some readers give it; None where not."""
+    if not any(letter in text for letter in _LAST):  # quick: every page is asked
+        return None
+    begins = _BEGINS.findall(text)
+    if len(begins) <= max(_FEW_LAST, len(_ENDS.findall(text))):
+        return None
+    return f"{len(begins)} words begin with letters that only end words, such as U+{ord(begins[0][0]):04X}"
 
 
 def upward_steps(boxes: Sequence[Box], right_to_left: bool = False) -> list[int]:

@@ -8,7 +8,7 @@ import pytest
 
 from data_scripts.file_tree import list_files
 from data_scripts.formats import FORMATS, page_reader
-from data_scripts.reading_order import position_order, upward_steps
+from data_scripts.reading_order import position_order, told_backwards, upward_steps
 from data_scripts.record_order import in_order
 from helpers.format_folders import write_images, write_json
 from helpers.page_folders import run_script
@@ -221,10 +221,58 @@ def test_a_build_counts_lists_and_sorts_pages_that_go_up(tmp_path, datasets_cach
     write_json(tmp_path / "pages" / "export.json", [drawn_task("a.png", *DRAWN), drawn_task("b.png", *COLUMNS)])
     build = ["build_dataset", "drawn", "--annotations", tmp_path / "pages", "--val", 0, "--test", 0]
     printed = run_script(*build, "--num_proc", processes).stdout
-    assert "upward              1   pages whose lines go up the page in their file: --order auto sorts these" in printed
+    assert (
+        "upward              1   pages whose lines go up the page in their file; --order auto sorts these: " in printed
+    )
+    assert "backwards" not in printed and not (built_datasets()["drawn"] / "backwards.jsonl").exists()
     (listed,) = map(json.loads, (built_datasets()["drawn"] / "upward.jsonl").read_text().splitlines())
     assert (listed["id"], listed["reason"][:45]) == ("a", "1 of 5 regions and lines are above the one be")
     assert load_dataset("drawn", "train")["text"][:] == ["e\n\nb\n\na\n\nd\n\nc", "a\n\nb\n\nc\n\nd\n\ne"]
     printed = run_script(*build, "--order", "auto", "--num_proc", processes).stdout
     assert "sorted              1   pages put in another order, by position" in printed
     assert load_dataset("drawn", "train")["texts"][:] == [list("abcde")] * 2
+
+
+ARABIC = "مدرسة وجامعة وقراءة وكتابة"
+HEBREW = "שלום אנשים לשון בסוף"
+
+
+@pytest.mark.parametrize("text", [ARABIC, HEBREW, f"Python R {ARABIC} 3"])
+def test_text_in_the_order_of_display_is_told(text):
+    assert told_backwards(text) is None
+    assert told_backwards(text[::-1]).startswith("4 words begin with letters that only end words, such as U+0")
+
+
+@pytest.mark.parametrize("text", ["", "plain", "Grüße", "中文", ARABIC[::-1][:13], "ة ם ן ף ץ"])
+def test_text_that_is_not_backwards_or_too_short_to_tell(text):
+    assert told_backwards(text) is None
+
+
+def test_a_build_lists_pages_that_are_written_backwards(tmp_path, datasets_cache):
+    write_images(tmp_path / "pages", "a.png", "b.png")
+    for name, text in (("a", ARABIC), ("b", ARABIC[::-1])):
+        write_json(tmp_path / "pages" / f"{name}.json", {"text": text})
+    printed = run_script("build_dataset", "words", "--annotations", tmp_path / "pages", "--val", 0, "--test", 0).stdout
+    folder = built_datasets()["words"]
+    assert f"backwards           1   pages with Arabic or Hebrew in the order of display: {folder}" in printed
+    (listed,) = map(json.loads, (folder / "backwards.jsonl").read_text().splitlines())
+    assert listed["id"] == "b" and listed["reason"].startswith("4 words begin")
+
+
+def test_a_build_says_which_tasks_it_can_train(tmp_path, datasets_cache):
+    boxes = {"bboxes": [[1, 1, 9, 9]], "labels": ["text"]}
+    table = {"labels": ["table"], "text": "x", "texts": ["<table></table>"]}
+    for name, page, told in (
+        ("text", {"text": "one"}, "ocr, markdown without boxes"),
+        ("boxes", boxes, "markdown of boxes alone, by a prompt of your own"),
+        ("full", boxes | {"text": "one", "texts": ["one"]}, "ocr, markdown, locate"),
+        (
+            "table",
+            {"bboxes": [[1, 1, 9, 9]], "labels": ["table"], "text": "x", "texts": ["<table></table>"]},
+            "ocr, markdown, locate, table",
+        ),
+        ("asked", {"prompt": "Sum?", "target": "1"}, "custom"),
+    ):
+        write_json(write_images(tmp_path / name, "a.png") / "a.json", page)
+        build = run_script("build_dataset", name, "--annotations", tmp_path / name, "--val", 0, "--test", 0)
+        assert f"can train      {told}\n" in build.stdout, name

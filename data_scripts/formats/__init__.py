@@ -68,6 +68,8 @@ def choose_format(name: str, annotations: list[FileTree]) -> str:
     candidates = list(FORMATS) if name == "auto" else [name]
     found = _recognised(candidates, annotations)
     folders = ", ".join(tree.root for tree in annotations)
+    if not found and (foreign := next(filter(None, map(find_foreign, annotations)), None)):
+        raise WorkError(f"no annotations that are read in {folders}: {foreign}")
     if not found:
         wanted = "".join(f"\n  {candidate:<14}{FORMATS[candidate].FILES}" for candidate in candidates)
         raise WorkError(f"no annotations in {folders}: the files that are read are{wanted}{_seen(name, annotations)}")
@@ -88,10 +90,8 @@ def _seen(name: str, annotations: list[FileTree]) -> str:
     path = next((path for tree in annotations for end in (".json", ".jsonl") for path in tree.paths(end)), None)
     if path:
         return f"\n{path}: {head_keys(path)}; {_tried(name, path)}"
-    if others := _recognised(FORMATS, annotations):
-        return f"\nthe files look like {others[0]}: name that --format"
-    foreign = next(filter(None, map(find_foreign, annotations)), None)
-    return f"\n{foreign}" if foreign else ""
+    others = _recognised(FORMATS, annotations)
+    return f"\nthe files look like {others[0]}: name that --format" if others else ""
 
 
 def choose_level(name: str, level: Level) -> Level:

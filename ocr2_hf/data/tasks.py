@@ -136,6 +136,8 @@ def marked_page(row: Row) -> tuple[list[Region], str]:
 
 def page_tables(row: Row) -> list[Region]:
     """The tables of a page record whose HTML is known."""
+    if TABLE not in row["labels"]:
+        return []
     return [region for region in page_regions(row) if region.label == TABLE and region.text.startswith("<table")]
 
 
@@ -152,6 +154,8 @@ def _chosen(regions: list[Region], page: str, seed: int | None) -> Region:
 
 def _locatable(row: Row) -> list[Region]:
     """Regions whose text is short, on one line and stands on the page once: the answer must be unique."""
+    if not any(row["texts"]):
+        return []
     times = Counter(row["texts"])
     short = [region for region in page_regions(row) if 0 < len(region.text) <= LOCATE_LONGEST]
     return [region for region in short if "\n" not in region.text and times[region.text] == 1]
