@@ -266,11 +266,7 @@ def test_a_build_says_which_tasks_it_can_train(tmp_path, datasets_cache):
         ("text", {"text": "one"}, "ocr, markdown without boxes"),
         ("boxes", boxes, "markdown of boxes alone, by a prompt of your own"),
         ("full", boxes | {"text": "one", "texts": ["one"]}, "ocr, markdown, locate"),
-        (
-            "table",
-            {"bboxes": [[1, 1, 9, 9]], "labels": ["table"], "text": "x", "texts": ["<table></table>"]},
-            "ocr, markdown, locate, table",
-        ),
+        ("table", boxes | table, "ocr, markdown, locate, table"),
         ("asked", {"prompt": "Sum?", "target": "1"}, "custom"),
     ):
         write_json(write_images(tmp_path / name, "a.png") / "a.json", page)
