@@ -144,3 +144,24 @@ def test_without_a_network_it_says_so(tmp_path, pages):
     done = run_script("build_dataset", "letters", "--annotations", pages, "--max_bad", 0.5, "--push", "me/letters")
     assert done.returncode == 1
     assert "HF_HUB_OFFLINE is set" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_pages_of_text_alone_go_there_and_back(hub, home, tmp_path):
+    """Without columns that are empty; streamed by other names."""
+    folder = tmp_path / "pages"
+    for number in range(3):
+        (folder / f"{number}.png").parent.mkdir(exist_ok=True)
+        (folder / f"{number}.png").write_bytes(image_bytes())
+        (folder / f"{number}.txt").write_text(f"# Page {number}\n")
+    words = (BUILD, "plain", "--annotations", folder, "--val", 0, "--test", 0, "--push", "me/plain")
+    done = command(hub, home, *words)
+    assert done.returncode == 0, done.stderr
+    assert "can train      ocr, markdown without boxes" in done.stdout
+    files = hub.repo("datasets", "me/plain").files
+    (parquet,) = (file.content for path, file in files.items() if path.endswith(".parquet"))
+    assert pq.read_schema(io.BytesIO(parquet)).names == ["id", "image", "width", "height", "text"]
+    assert b"regions" not in files["README.md"].content.split(b"## Columns")[1]
+    done = command(hub, home, ROWS, "me/plain", "train", "streaming", "text=id")
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)
+    assert [(row["text"], row["bboxes"], row["width"]) for row in rows] == [(name, [], 60) for name in "012"]
