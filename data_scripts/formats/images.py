@@ -171,8 +171,8 @@ def list_page_files(annotations: FileTree, images: FileTree, suffixes: tuple[str
     """
     named = images_by_stem(images)
     pages = []
-    for name in annotations.files:
-        if not name.lower().endswith(suffixes) or posixpath.basename(name).lower() in _NO_PAGE:
+    for name in annotations.names(*suffixes):
+        if posixpath.basename(name).lower() in _NO_PAGE:
             continue
         stem = posixpath.splitext(name)[0]
         same = same_name(stem)

@@ -6,6 +6,7 @@ does not have the annotation's name; "doc.pdf#page=3" is a page of several), and
 the boxes were drawn on, where the image has other pixels). Other keys are left alone.
 """
 
+import posixpath
 from contextlib import suppress
 from typing import Any
 
@@ -38,7 +39,7 @@ _NEEDED = "it needs text, or bboxes and labels, or prompt and target"
 
 def recognise(annotations: FileTree) -> bool:
     """True where any file is a JSON file."""
-    return any(name.endswith(".json") for name in annotations.files)
+    return bool(annotations.names(".json"))
 
 
 def is_sure(annotations: FileTree) -> bool:
@@ -51,13 +52,13 @@ def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
     """Every *.json as a page, with the images of its name; `UsageError` where a column that was named is in none."""
     _find_columns(annotations)
     named = images_by_stem(images)
-    stems = [name.removesuffix(".json") for name in annotations.files if name.endswith(".json")]
     more = {"image_tree": images, "columns": annotations.columns or None}
     pages = []
-    for stem in sorted(stems):
+    for name in annotations.names(".json"):
+        stem = posixpath.splitext(name)[0]
         paired = tuple(named.get(same_name(stem), ()))
-        pages.append(ListedPage(stem, f"{annotations.root}/{stem}.json", images.root, paired, **more))
-    return pages
+        pages.append(ListedPage(stem, f"{annotations.root}/{name}", images.root, paired, **more))
+    return sorted(pages, key=lambda page: page.id)
 
 
 def _find_columns(annotations: FileTree) -> None:

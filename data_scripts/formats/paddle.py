@@ -65,8 +65,7 @@ def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
 
 def _files(annotations: FileTree) -> list[str]:
     """The paths of the text files, those that are called as usual first."""
-    names = [f"{annotations.root}/{name}" for name in annotations.files if name.endswith((".txt", ".cach"))]
-    paths = [path for path in names if posixpath.basename(path).lower() != _STATE]
+    paths = [path for path in annotations.paths(".txt", ".cach") if posixpath.basename(path).lower() != _STATE]
     return sorted(paths, key=lambda path: posixpath.basename(path).lower() not in _FIRST)
 
 

@@ -59,13 +59,13 @@ def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
 
 
 def _boxes(annotations: FileTree) -> list[str]:
-    names = (name for name in annotations.files if name.endswith((".txt", ".csv")) and not _is_facts(name))
+    names = (name for name in annotations.names(".txt", ".csv") if not _is_facts(name))
     return [name for name in names if not posixpath.basename(name).startswith(GROUND_TRUTH)]
 
 
 def _is_facts(name: str) -> bool:
-    folders = posixpath.dirname(name).split("/")
-    return name.endswith(".json") or (name.endswith(".txt") and any(folder in _FACTS_FOLDERS for folder in folders))
+    folders, suffix = posixpath.dirname(name).split("/"), posixpath.splitext(name)[1].lower()
+    return suffix == ".json" or (suffix == ".txt" and any(folder in _FACTS_FOLDERS for folder in folders))
 
 
 def _name(name: str) -> str:

@@ -88,8 +88,7 @@ def has_root(annotations: FileTree, name: str) -> bool:
 
 def heads(annotations: FileTree, suffixes: tuple[str, ...]) -> Iterator[str]:
     """The beginnings of the first few files that end in one of `suffixes`; of those that cannot be read, nothing."""
-    paths = [f"{annotations.root}/{name}" for name in annotations.files if name.lower().endswith(suffixes)]
-    return text_heads(paths)
+    return text_heads(annotations.paths(*suffixes))
 
 
 def first_element(head: str) -> str:
