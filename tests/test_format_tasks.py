@@ -203,3 +203,11 @@ def test_a_file_is_of_its_format_with_a_suffix_in_capitals_too(tmp_path, format)
     small, large = (write_case(tmp_path / named.__name__, files, named) for named in (str, capitals))
     (wanted,), reasons = read_folder(small, format)
     assert list(read_folder(large, format)[0]) == [wanted] and not reasons
+
+
+@pytest.mark.parametrize("format", ["json", "alto", "page", "hocr"])
+def test_of_two_files_of_one_page_neither_is_taken(tmp_path, format):
+    files, *_ = EVERY[format][0]
+    for named in (str, capitals):
+        write_case(tmp_path, files, named)
+    assert read_folder(tmp_path, format) == ({}, {"a": "2 entries are of the image 'a': keep one of them"})

@@ -11,6 +11,7 @@ from xml.etree.ElementTree import Element
 
 from data_scripts.file_tree import FileTree
 from data_scripts.formats.alto_boxes import box_of
+from data_scripts.formats.entries import read_entry, unique_pages
 from data_scripts.formats.format import Level, ListedPage
 from data_scripts.formats.images import image_of_page, list_page_files
 from data_scripts.formats.layout import LayoutBlock, page_record, ranks_of, sort_blocks
@@ -48,11 +49,12 @@ def recognise(annotations: FileTree) -> bool:
 
 def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
     """Every *.xml as a page, with the images of its name."""
-    return list_page_files(annotations, images, (".xml",))
+    return unique_pages(list_page_files(annotations, images, (".xml",)))
 
 
 def read_page(page: ListedPage, level: Level) -> PageRecord:
     """The page's regions, lines or words, in pixels or what else its boxes are measured in."""
+    read_entry(page)
     root, xml_page = read_xml_page(page.annotation, "alto", "Layout/Page")
     tags = {tag.get("ID"): tag.get("LABEL") for tag in root.iterfind("Tags/*") if tag.tag != "NamedEntityTag"}
     # A second reading order is for what the first leaves out.

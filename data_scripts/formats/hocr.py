@@ -14,6 +14,7 @@ from itertools import groupby
 from typing import Any
 
 from data_scripts.file_tree import FileTree
+from data_scripts.formats.entries import read_entry, unique_pages
 from data_scripts.formats.format import Level, ListedPage
 from data_scripts.formats.hocr_elements import LINES, WORDS, box_of, has, kind_of
 from data_scripts.formats.hocr_lines import line_block, lines_in
@@ -63,14 +64,14 @@ def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
         count = 1 if is_one else count_pages(page.annotation)
         numbered = [replace(page, id=f"{page.id}#page={n}", entry=n) for n in range(1, count + 1)]
         pages += numbered if count > 1 else [page]
-    return sorted(pages, key=lambda page: page.id)
+    return unique_pages(pages)
 
 
 def read_page(page: ListedPage, level: Level) -> PageRecord:
     """The page's regions, lines or words, in pixels of the page's own box."""
-    pages = read_pages(page.annotation)
-    number = page.entry or 1
-    if number > len(pages) or (page.entry is None and len(pages) != 1):
+    entry, pages = read_entry(page), read_pages(page.annotation)
+    number = entry or 1
+    if number > len(pages) or (entry is None and len(pages) != 1):
         of_one = ", and one image has its name" if page.images else ""
         raise RecordError(f"annotation holds {len(pages)} pages of class ocr_page{of_one}")
     element, named = pages[number - 1]
@@ -78,7 +79,7 @@ def read_page(page: ListedPage, level: Level) -> PageRecord:
     if page_number is None and path.lower().endswith(SEVERAL_PAGES):
         # An image that has the name which this page alone gives is of one page.
         is_own = os.path.basename(path) == last_part(named or "") and [other.image for other in pages].count(named) == 1
-        page_number = None if is_own else page.entry
+        page_number = None if is_own else entry
     box = box_of(element)
     size = (box[2], box[3]) if box and box[:2] == [0, 0] else None
     return page_record(page, (path, page_number), _list_regions(element), level, size)

@@ -13,6 +13,7 @@ from typing import Any
 from data_scripts.file_tree import FileTree, same_name
 from data_scripts.formats.columns import ColumnSearch, renamed
 from data_scripts.formats.data_urls import image_of, is_data_url
+from data_scripts.formats.entries import read_entry, unique_pages
 from data_scripts.formats.foreign import foreign_file, foreign_keys
 from data_scripts.formats.format import Level, ListedPage
 from data_scripts.formats.images import find_named, images_by_stem, named_image, paired_image
@@ -53,12 +54,11 @@ def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
     _find_columns(annotations)
     named = images_by_stem(images)
     more = {"image_tree": images, "columns": annotations.columns or None}
-    pages = []
-    for name in annotations.names(".json"):
-        stem = posixpath.splitext(name)[0]
-        paired = tuple(named.get(same_name(stem), ()))
-        pages.append(ListedPage(stem, f"{annotations.root}/{name}", images.root, paired, **more))
-    return sorted(pages, key=lambda page: page.id)
+    stems = {name: posixpath.splitext(name)[0] for name in annotations.names(".json")}
+    return unique_pages(
+        ListedPage(stem, f"{annotations.root}/{name}", images.root, tuple(named.get(same_name(stem), ())), **more)
+        for name, stem in stems.items()
+    )
 
 
 def _find_columns(annotations: FileTree) -> None:
@@ -76,6 +76,7 @@ def _find_columns(annotations: FileTree) -> None:
 
 def read_page(page: ListedPage, level: Level = None) -> PageRecord:
     """The page's annotation with the path of its image; values are not yet checked (see `check_record`)."""
+    read_entry(page)
     annotation = _parse(page.annotation, page.columns)
     image = annotation.get("image")
     if image is None:

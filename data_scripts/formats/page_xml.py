@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
 from data_scripts.file_tree import FileTree
+from data_scripts.formats.entries import read_entry, unique_pages
 from data_scripts.formats.format import Level, ListedPage
 from data_scripts.formats.images import image_of_page, list_page_files
 from data_scripts.formats.layout import LayoutBlock, letters_of, page_record, ranks_of
@@ -46,11 +47,12 @@ def recognise(annotations: FileTree) -> bool:
 
 def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
     """Every *.xml as a page, with the images of its name."""
-    return list_page_files(annotations, images, (".xml",))
+    return unique_pages(list_page_files(annotations, images, (".xml",)))
 
 
 def read_page(page: ListedPage, level: Level) -> PageRecord:
     """The page's regions, lines or words, in pixels of the image that it names."""
+    read_entry(page)
     _, xml_page = read_xml_page(page.annotation, "PcGts", "Page")
     ids = [id for group in xml_page.iterfind("ReadingOrder/*") for id in _order(group)]
     ranked = sorted(_regions(xml_page, ranks_of(ids), len(ids)), key=lambda pair: pair[0])
