@@ -38,9 +38,13 @@ class FileTree:
     again: tuple[str, ...] = ()
     columns: dict[str, str] = field(default_factory=dict)
 
-    def paths(self, suffix: str) -> list[str]:
-        """The paths of the files that end in `suffix`."""
-        return [f"{self.root}/{name}" for name in self.files if name.endswith(suffix)]
+    def names(self, *suffixes: str) -> list[str]:
+        """The files that end in one of these suffixes, in capitals or not."""
+        return [name for name in self.files if name.lower().endswith(suffixes)]
+
+    def paths(self, *suffixes: str) -> list[str]:
+        """The paths of these files, with the root."""
+        return [f"{self.root}/{name}" for name in self.names(*suffixes)]
 
     def once(self) -> "FileTree":
         """The tree without the folders of `again`: every file once."""

@@ -64,14 +64,15 @@ def test_corners_become_the_box_around_them_on_the_image(tmp_path):
             block(
                 "text_block",
                 1,
-                text="for $n$ and $5",
+                text="for $n$, $ k $ and $5",
                 line_with_spans=[
                     {"category_type": "text_span", "text": "for"},
                     {"category_type": "equation_inline", "latex": "$n$"},
+                    {"category_type": "equation_inline", "latex": "$ k $"},
                     {"category_type": "equation_inline", "latex": None},
                 ],
             ),
-            r"for \(n\) and $5",
+            r"for \(n\), \(k\) and $5",
         ),
     ],
 )

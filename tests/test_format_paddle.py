@@ -4,10 +4,7 @@ import json
 
 import pytest
 
-from data_scripts.file_tree import list_files
-from data_scripts.formats import paddle
 from helpers.format_folders import build, read_folder, write_images
-from ocr2_hf.errors import WorkError
 
 TOP = [[5, 4], [50, 5], [51, 12], [4, 11]]
 BOTTOM = [[6, 20], [40, 20], [40, 30], [20, 31], [6, 30]]
@@ -127,9 +124,19 @@ def test_crops_that_cannot_be_read_and_images_twice_are_rejected(tmp_path):
     }
 
 
-def test_a_line_without_end_stops_the_build(tmp_path, monkeypatch):
+@pytest.mark.parametrize("long", ["b.png\t" + "x" * 200, " " * 206])
+def test_a_line_beyond_the_limit_is_rejected_and_the_next_is_read(tmp_path, monkeypatch, long):
     monkeypatch.setattr("data_scripts.formats.text_files.MAX_PAGE_BYTES", 100)
-    write(tmp_path / "rec_gt.txt", "a.png\tA\n" + "a.png\t" + "x" * 200)
-    tree = list_files(write_images(tmp_path, "a.png"))
-    with pytest.raises(WorkError, match=r"rec_gt\.txt: line 2 is over the limit of 100 bytes"):
-        paddle.list_pages(tree, tree)
+    write(tmp_path / "rec_gt.txt", f"a.png\tA\n{long}\n\nc.png\tC\n")
+    records, reasons = read_folder(write_images(tmp_path, "a.png", "b.png", "c.png"), "paddle")
+    assert {page_id: record.text for page_id, record in records.items()} == {"a": "A", "c": "C"}
+    assert reasons == {"rec_gt.txt#2": "line 2 of 207 bytes is over the limit of 100 bytes"}
+
+
+def test_a_line_that_is_not_utf_8_is_told(tmp_path):
+    write(tmp_path / "rec_gt.txt", "a.png\tA\n")
+    with open(tmp_path / "rec_gt.txt", "ab") as file:
+        file.write(b"b.png\t\xe9t\xe9\n")
+    records, reasons = read_folder(write_images(tmp_path, "a.png", "b.png"), "paddle")
+    assert list(records) == ["a"]
+    assert reasons == {"rec_gt.txt#2": "text is not UTF-8 at byte 6 (0xE9): save it as UTF-8"}

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from data_scripts.formats import FORMATS
-from helpers.format_folders import build, write_images
+from helpers.format_folders import build, read_folder, write_images
 from helpers.xml_pages import alto, place
 from ocr2_hf.data.tasks import PROMPTS, is_silent, suits
 
@@ -175,13 +175,39 @@ def test_the_readme_says_which_formats_may_have_boxes_alone(rows_of_readme):
     assert alone == {format for format, row in rows_of_readme.items() if "`markdown` with a prompt of your own" in row}
 
 
+def write_case(folder, files, named=str):
+    """A folder of an image and these files, each under the name that `named` makes of its own."""
+    write_images(folder, "a.png")
+    for name, content in files.items():
+        text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
+        (folder / named(name)).write_text(text, encoding="utf-8")
+    return folder
+
+
 @pytest.mark.parametrize(("format", "case"), [(format, case) for format, cases in EVERY.items() for case in cases])
 def test_pages_of_a_format_suit_these_tasks_and_no_others(tmp_path, datasets_cache, format, case):
     files, options, tasks = case
-    folder = write_images(tmp_path / "pages", "a.png")
-    for name, content in files.items():
-        text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
-        (folder / name).write_text(text, encoding="utf-8")
-    (row,) = build("tasks", folder, "--format", format, *options)
+    (row,) = build("tasks", write_case(tmp_path / "pages", files), "--format", format, *options)
     assert {task for task in PROMPTS if suits(task, row)} == set(tasks.split())
     assert is_silent(row) == (tasks == "markdown")  # refused in training without a prompt of the recipe's own
+
+
+def capitals(name):
+    stem, suffix = name.rsplit(".", 1)
+    return f"{stem}.{suffix.upper()}"
+
+
+@pytest.mark.parametrize("format", EVERY)
+def test_a_file_is_of_its_format_with_a_suffix_in_capitals_too(tmp_path, format):
+    files, *_ = EVERY[format][0]
+    small, large = (write_case(tmp_path / named.__name__, files, named) for named in (str, capitals))
+    (wanted,), reasons = read_folder(small, format)
+    assert list(read_folder(large, format)[0]) == [wanted] and not reasons
+
+
+@pytest.mark.parametrize("format", ["json", "alto", "page", "hocr"])
+def test_of_two_files_of_one_page_neither_is_taken(tmp_path, format):
+    files, *_ = EVERY[format][0]
+    for named in (str, capitals):
+        write_case(tmp_path, files, named)
+    assert read_folder(tmp_path, format) == ({}, {"a": "2 entries are of the image 'a': keep one of them"})

@@ -10,10 +10,12 @@ from collections.abc import Iterable, Iterator
 from xml.etree.ElementTree import Element
 
 from data_scripts.file_tree import FileTree
+from data_scripts.formats.alto_boxes import box_of
+from data_scripts.formats.entries import read_entry, unique_pages
 from data_scripts.formats.format import Level, ListedPage
 from data_scripts.formats.images import image_of_page, list_page_files
 from data_scripts.formats.layout import LayoutBlock, page_record, ranks_of, sort_blocks
-from data_scripts.formats.xml_text import box_of_points, has_root, number, read_xml_page, shown_id, states_order
+from data_scripts.formats.xml_text import has_root, read_xml_page, shown_id, size_of, states_order
 from data_scripts.label_map import by_class
 from ocr2_hf.document.records import PageRecord, RecordError
 
@@ -36,9 +38,8 @@ LABELS = by_class(
 LEVELS = ("region", "line", "word")
 BOX_UNIT = None
 
-_SPACES = ("TopMargin", "PrintSpace", "LeftMargin", "RightMargin", "BottomMargin")
-_PLACE = ("HPOS", "VPOS", "WIDTH", "HEIGHT")
 _SOFT_HYPHEN = "\u00ad"
+_SPACES = ("TopMargin", "PrintSpace", "LeftMargin", "RightMargin", "BottomMargin")
 
 
 def recognise(annotations: FileTree) -> bool:
@@ -48,11 +49,12 @@ def recognise(annotations: FileTree) -> bool:
 
 def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
     """Every *.xml as a page, with the images of its name."""
-    return list_page_files(annotations, images, (".xml",))
+    return unique_pages(list_page_files(annotations, images, (".xml",)))
 
 
 def read_page(page: ListedPage, level: Level) -> PageRecord:
     """The page's regions, lines or words, in pixels or what else its boxes are measured in."""
+    read_entry(page)
     root, xml_page = read_xml_page(page.annotation, "alto", "Layout/Page")
     tags = {tag.get("ID"): tag.get("LABEL") for tag in root.iterfind("Tags/*") if tag.tag != "NamedEntityTag"}
     # A second reading order is for what the first leaves out.
@@ -66,12 +68,11 @@ def read_page(page: ListedPage, level: Level) -> PageRecord:
 
 
 def _page_size(root: Element, xml_page: Element) -> tuple[float, float] | None:
+    size = size_of(xml_page, "WIDTH", "HEIGHT")
     unit = (root.findtext("Description/MeasurementUnit") or "pixel").strip()
-    if xml_page.get("WIDTH") is None and xml_page.get("HEIGHT") is None:
-        if unit != "pixel":
-            raise RecordError(f"boxes are in {unit[:40]!a}, and Page has no WIDTH and HEIGHT to scale them by")
-        return None
-    return number(xml_page, "WIDTH"), number(xml_page, "HEIGHT")
+    if size is None and unit != "pixel":
+        raise RecordError(f"boxes are in {unit[:40]!a}, and Page has no WIDTH and HEIGHT to scale them by")
+    return size
 
 
 def _regions(space: Element, tags: dict[str | None, str | None], inherited: str) -> Iterator[LayoutBlock]:
@@ -99,7 +100,7 @@ def _class(block: Element, tags: dict[str | None, str | None]) -> str:
 
 
 def _region(block: Element, label: str, lines: Iterable[Element]) -> LayoutBlock:
-    return LayoutBlock("region", block.get("ID", ""), _box(block), parts=[_line(line) for line in lines], label=label)
+    return LayoutBlock("region", block.get("ID", ""), box_of(block), parts=[_line(line) for line in lines], label=label)
 
 
 def _line(line: Element) -> LayoutBlock:
@@ -109,7 +110,7 @@ def _line(line: Element) -> LayoutBlock:
         if part.tag == "String":
             if part.get("CONTENT") is None:
                 raise RecordError(f"String {shown_id(part)} has no CONTENT")
-            words.append(LayoutBlock("word", part.get("ID", ""), _box(part), part.get("CONTENT", "")))
+            words.append(LayoutBlock("word", part.get("ID", ""), box_of(part), part.get("CONTENT", "")))
             written += part.get("CONTENT", "")
         elif part.tag == "SP":
             written = written.rstrip(" ") + " "
@@ -119,25 +120,4 @@ def _line(line: Element) -> LayoutBlock:
             if words:
                 words[-1].own_text = words[-1].own_text.removesuffix(hyphen) + hyphen
     has_blanks = line.find("SP") is not None
-    return LayoutBlock("line", line.get("ID", ""), _box(line), written if has_blanks else "", words)
-
-
-def _box(element: Element) -> list[float] | None:
-    """The box by the attributes, else around the shape; None where there is neither."""
-    if all(element.get(name) is not None for name in _PLACE):
-        x, y, width, height = (number(element, name) for name in _PLACE)
-        return [x, y, x + width, y + height]
-    if (polygon := element.find("Shape/Polygon")) is not None:
-        points = polygon.get("POINTS", "").strip()
-        return box_of_points(points, f"Polygon of {element.tag} {shown_id(element)}") if points else []
-    if (circle := element.find("Shape/Circle")) is not None:
-        radius = number(circle, "RADIUS")
-        return _around(circle, radius, radius)
-    if (ellipse := element.find("Shape/Ellipse")) is not None:
-        return _around(ellipse, number(ellipse, "HLENGTH") / 2, number(ellipse, "VLENGTH") / 2)
-    return None
-
-
-def _around(shape: Element, dx: float, dy: float) -> list[float]:
-    x, y = number(shape, "HPOS"), number(shape, "VPOS")  # of its centre
-    return [x - dx, y - dy, x + dx, y + dy]
+    return LayoutBlock("line", line.get("ID", ""), box_of(line), written if has_blanks else "", words)

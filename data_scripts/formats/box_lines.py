@@ -7,11 +7,13 @@ line of a page has its language before the text (MLT 2017 and 2019), or its text
 
 import re
 
+from data_scripts.formats.entries import Fields
 from data_scripts.formats.layout import box_around
 from ocr2_hf.document.records import RecordError, shown
 
 LANGUAGES = "Arabic|Bangla|Chinese|Hindi|Japanese|Korean|Latin|Mixed|None|Symbols"
 UNREADABLE = "###"
+GROUND_TRUTH = "gt_"  # the names of their files begin so, but for SROIE's
 
 _NUMBER = r"(-?[0-9]{1,9}(?:\.[0-9]{1,20})?)"
 # More corners, as CTW1500 has them before "####", are no text.
@@ -27,8 +29,11 @@ def is_box_line(line: str) -> bool:
     return bool(_CORNERS.fullmatch(line) or _BOX.fullmatch(line))
 
 
-def read_box_lines(text: str) -> tuple[list[list[float]], list[str]]:
-    """(boxes, texts) of the lines that are not blank; `RecordError` with the number of one that is no such line."""
+def box_line_fields(text: str) -> Fields:
+    """The lines that are not blank as regions, and as the text of their page.
+
+    `RecordError` with the number of one that is no such line.
+    """
     bboxes, texts = [], []
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
@@ -41,7 +46,9 @@ def read_box_lines(text: str) -> tuple[list[list[float]], list[str]]:
             raise RecordError(f"line {number} is {shown(line)}, not x1,y1,x2,y2,x3,y3,x4,y4,text")
         values = [float(value) for value in fields.groups()[:-1]]
         bboxes.append(box_around(list(zip(values[::2], values[1::2])), f"line {number}"))
-    return bboxes, [readable(text) for text in _bare(_bare(texts, _LANGUAGE), _QUOTED)]
+    texts = [readable(text) for text in _bare(_bare(texts, _LANGUAGE), _QUOTED)]
+    whole = "\n".join(filter(None, texts))
+    return {"text": whole, "bboxes": bboxes, "labels": ["text"] * len(bboxes), "texts": texts}
 
 
 def _bare(texts: list[str], around: re.Pattern) -> list[str]:

@@ -51,7 +51,7 @@ def read_page(page: ListedPage, level: Level = None) -> PageRecord:
 
 def _files(annotations: FileTree) -> Iterator[tuple[str, str]]:
     """(name, path) of those that may be tables."""
-    return ((name, f"{annotations.root}/{name}") for name in annotations.files if name.lower().endswith(_SUFFIXES))
+    return ((name, f"{annotations.root}/{name}") for name in annotations.names(*_SUFFIXES))
 
 
 def _is_header(columns: dict[str, str], names: tuple[str, ...]) -> bool:

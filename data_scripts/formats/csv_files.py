@@ -7,14 +7,14 @@ Fields are quoted as RFC 4180 says: a text with line breaks goes over several li
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 from data_scripts.file_tree import annotation_read, first_heads
 from data_scripts.formats.entries import read_entry
+from data_scripts.formats.file_lines import file_lines
 from data_scripts.formats.format import ListedPage
-from data_scripts.formats.json_files import HEAD_BYTES, MAX_PAGE_BYTES, skip_rest
+from data_scripts.formats.json_files import HEAD_BYTES, MAX_PAGE_BYTES
 from ocr2_hf.document.records import RecordError
-from ocr2_hf.errors import WorkError
 
 _DELIMITERS = (",", ";", "\t")
 
@@ -32,23 +32,20 @@ class TableLines:
     `number` of them are read, up to the byte `end`; the row that is being read begins at `start`.
     """
 
-    def __init__(self, file: BinaryIO):
-        self._file = file
+    def __init__(self, path: str):
+        self._lines = file_lines(path, MAX_PAGE_BYTES)
         self.number = self.start = self.end = 0
 
     def __iter__(self) -> "TableLines":
         return self
 
     def __next__(self) -> str:
-        line = self._file.readline(MAX_PAGE_BYTES)
-        if not line:
-            raise StopIteration
-        self.number += 1
-        self.end += len(line) + skip_rest(self._file, line)
+        line = next(self._lines)
+        self.number, self.end = line.number, line.start + line.size
         if (size := self.end - self.start) > MAX_PAGE_BYTES:
             raise RecordError(f"{size:,} bytes are over the limit of {MAX_PAGE_BYTES:,} bytes")
         try:
-            return line.decode("utf-8-sig" if self.number == 1 else "utf-8")
+            return line.data.decode("utf-8-sig" if self.number == 1 else "utf-8")
         except UnicodeDecodeError as error:
             where = f"line {self.number} at byte {error.start}"
             raise RecordError(f"{where} is not UTF-8: save the file as UTF-8") from None
@@ -83,24 +80,20 @@ def list_table(path: str, header: TableHeader) -> Iterator[tuple[int, Any, dict[
     Where quotes are wrong it is not known which of the lines were rows: each is a fault. `WorkError` where the file
     cannot be read.
     """
-    try:
-        with open(path, "rb") as file:
-            lines = TableLines(file)
-            reader = _reader(lines, header.delimiter)
-            while True:
-                first, lines.start = lines.number + 1, lines.end
-                try:
-                    fields = next(reader, None)
-                except (csv.Error, RecordError) as error:
-                    fault = RecordError(f"row of line {first}: {error}")
-                    yield from ((number, None, fault) for number in range(first, lines.number + 1))
-                    continue
-                if fields is None:
-                    return
-                if fields and first > 1:
-                    yield first, (lines.start, lines.end - lines.start, header), _row_or_fault(fields, header)
-    except OSError as error:
-        raise WorkError(f"{path} cannot be read: {error.strerror}") from error
+    lines = TableLines(path)
+    reader = _reader(lines, header.delimiter)
+    while True:
+        first, lines.start = lines.number + 1, lines.end
+        try:
+            fields = next(reader, None)
+        except (csv.Error, RecordError) as error:
+            fault = RecordError(f"row of line {first}: {error}")
+            yield from ((number, None, fault) for number in range(first, lines.number + 1))
+            continue
+        if fields is None:
+            return
+        if fields and first > 1:
+            yield first, (lines.start, lines.end - lines.start, header), _row_or_fault(fields, header)
 
 
 def _row_or_fault(fields: list[str], header: TableHeader) -> dict[str, str] | RecordError:

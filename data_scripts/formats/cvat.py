@@ -41,8 +41,7 @@ def recognise(annotations: FileTree) -> bool:
 
 def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
     """Every image of every *.xml as a page; `WorkError` where one of the files cannot be read."""
-    names = [name for name in annotations.files if name.lower().endswith(".xml")]
-    return unique_pages(page for name in names for page in _file_pages(f"{annotations.root}/{name}", images))
+    return unique_pages(page for path in annotations.paths(".xml") for page in _file_pages(path, images))
 
 
 read_page = read_record

@@ -6,6 +6,7 @@ its own, before what it is of where it is above that. A text in several boxes is
 how; else it is where it begins. Sources: the schema of docling-core, and files that docling 2 wrote.
 """
 
+import posixpath
 import re
 from collections.abc import Iterator
 from functools import partial
@@ -16,7 +17,6 @@ from data_scripts.formats.docling_tree import Piece, document_pieces
 from data_scripts.formats.documents import DocumentRegion, document_pages, file_names, region_fields
 from data_scripts.formats.entries import Fields, read_record, unique_pages
 from data_scripts.formats.format import ListedPage
-from data_scripts.formats.images import last_part
 from data_scripts.formats.json_files import (
     MAX_FILE_BYTES,
     UnknownFormatError,
@@ -57,7 +57,7 @@ def recognise(annotations: FileTree) -> bool:
 
 def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
     """Every page of every *.json; a file that cannot be read is one page, with that fault."""
-    names = [name for name in annotations.files if name.endswith(".json")]
+    names = annotations.names(".json")
     return unique_pages(page for name in names for page in _file_pages(annotations.root, name, images))
 
 
@@ -65,7 +65,7 @@ read_page = read_record
 
 
 def _file_pages(root: str, name: str, images: FileTree) -> list[ListedPage]:
-    path, stem = f"{root}/{name}", name.removesuffix(".json")
+    path, stem = f"{root}/{name}", posixpath.splitext(name)[0]
     try:
         document = _parse(path)
         pages = _numbered_pages(document)
@@ -79,7 +79,7 @@ def _file_pages(root: str, name: str, images: FileTree) -> list[ListedPage]:
     reads = {number: partial(_record, page, pieces[number]) for number, page in pages.items()}
     origin = document.get("origin")
     named = origin.get("filename") if isinstance(origin, dict) else None
-    return document_pages(path, images, file_names(last_part(stem), named), reads, dict(_exported(pages)))
+    return document_pages(path, images, file_names(posixpath.basename(stem), named), reads, dict(_exported(pages)))
 
 
 def _parse(path: str) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import posixpath
 import re
 from contextlib import suppress
-from itertools import islice
 from typing import NamedTuple
 
 from data_scripts.file_tree import FileTree
@@ -118,8 +117,7 @@ _FIRST_FILES = 8
 def find_foreign(annotations: FileTree) -> str | None:
     """What one of the first files of each kind is, and what to do; None where none is known."""
     for suffixes in _SUFFIXES:
-        names = (name for name in annotations.files if name.lower().endswith(suffixes))
-        for path in (f"{annotations.root}/{name}" for name in islice(names, _FIRST_FILES)):
+        for path in annotations.paths(*suffixes)[:_FIRST_FILES]:
             if found := foreign_file(path):
                 return found.told(path)
     return None

@@ -12,7 +12,14 @@ import re
 from collections.abc import Iterator
 
 from data_scripts.file_tree import FileTree
-from data_scripts.formats.box_lines import LANGUAGES, UNREADABLE, is_box_line, read_box_lines, unescaped_quotes
+from data_scripts.formats.box_lines import (
+    GROUND_TRUTH,
+    LANGUAGES,
+    UNREADABLE,
+    box_line_fields,
+    is_box_line,
+    unescaped_quotes,
+)
 from data_scripts.formats.entries import entry_id, list_row, read_entry, unique_pages
 from data_scripts.formats.format import Level, ListedPage
 from data_scripts.formats.images import (
@@ -23,7 +30,6 @@ from data_scripts.formats.images import (
     paired_image,
     without_folders,
 )
-from data_scripts.formats.sroie import GROUND_TRUTH
 from data_scripts.formats.text_files import first_line, list_lines, read_text, text_heads
 from ocr2_hf.document.records import PageRecord, RecordError, shown
 
@@ -103,6 +109,4 @@ def read_page(page: ListedPage, level: Level = None) -> PageRecord:
     if word is not None:
         path, page_number = named_image(page.image_root, page.images[0])
         return PageRecord(page.id, path, word, page_number=page_number)
-    bboxes, texts = read_box_lines(read_text(page.annotation))
-    text = "\n".join(filter(None, texts))
-    return PageRecord(page.id, paired_image(page), text, bboxes, ["text"] * len(bboxes), texts)
+    return PageRecord(page.id, paired_image(page), **box_line_fields(read_text(page.annotation)))

@@ -165,20 +165,20 @@ def named_image(image_root: str, found: str) -> tuple[str, int | None]:
 
 
 def list_page_files(annotations: FileTree, images: FileTree, suffixes: tuple[str, ...]) -> list[ListedPage]:
-    """Every file that ends in one of `suffixes` as a page, with the images of its name, sorted.
+    """Every file that ends in one of `suffixes` as a page, with the images of its name.
 
     "a.alto.xml" has the images of "a.alto", or where there are none those of "a".
     """
     named = images_by_stem(images)
     pages = []
-    for name in annotations.files:
-        if not name.lower().endswith(suffixes) or posixpath.basename(name).lower() in _NO_PAGE:
+    for name in annotations.names(*suffixes):
+        if posixpath.basename(name).lower() in _NO_PAGE:
             continue
         stem = posixpath.splitext(name)[0]
         same = same_name(stem)
         paired = named.get(same) or named.get(posixpath.splitext(same)[0], ())
         pages.append(ListedPage(stem, f"{annotations.root}/{name}", images.root, tuple(paired), image_tree=images))
-    return sorted(pages, key=lambda page: page.id)
+    return pages
 
 
 def image_of_page(page: ListedPage, named: str | None) -> tuple[str, int | None]:

@@ -6,12 +6,14 @@ does not have the annotation's name; "doc.pdf#page=3" is a page of several), and
 the boxes were drawn on, where the image has other pixels). Other keys are left alone.
 """
 
+import posixpath
 from contextlib import suppress
 from typing import Any
 
 from data_scripts.file_tree import FileTree, same_name
 from data_scripts.formats.columns import ColumnSearch, renamed
 from data_scripts.formats.data_urls import image_of, is_data_url
+from data_scripts.formats.entries import read_entry, unique_pages
 from data_scripts.formats.foreign import foreign_file, foreign_keys
 from data_scripts.formats.format import Level, ListedPage
 from data_scripts.formats.images import find_named, images_by_stem, named_image, paired_image
@@ -38,7 +40,7 @@ _NEEDED = "it needs text, or bboxes and labels, or prompt and target"
 
 def recognise(annotations: FileTree) -> bool:
     """True where any file is a JSON file."""
-    return any(name.endswith(".json") for name in annotations.files)
+    return bool(annotations.names(".json"))
 
 
 def is_sure(annotations: FileTree) -> bool:
@@ -51,13 +53,12 @@ def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
     """Every *.json as a page, with the images of its name; `UsageError` where a column that was named is in none."""
     _find_columns(annotations)
     named = images_by_stem(images)
-    stems = [name.removesuffix(".json") for name in annotations.files if name.endswith(".json")]
     more = {"image_tree": images, "columns": annotations.columns or None}
-    pages = []
-    for stem in sorted(stems):
-        paired = tuple(named.get(same_name(stem), ()))
-        pages.append(ListedPage(stem, f"{annotations.root}/{stem}.json", images.root, paired, **more))
-    return pages
+    stems = {name: posixpath.splitext(name)[0] for name in annotations.names(".json")}
+    return unique_pages(
+        ListedPage(stem, f"{annotations.root}/{name}", images.root, tuple(named.get(same_name(stem), ())), **more)
+        for name, stem in stems.items()
+    )
 
 
 def _find_columns(annotations: FileTree) -> None:
@@ -75,6 +76,7 @@ def _find_columns(annotations: FileTree) -> None:
 
 def read_page(page: ListedPage, level: Level = None) -> PageRecord:
     """The page's annotation with the path of its image; values are not yet checked (see `check_record`)."""
+    read_entry(page)
     annotation = _parse(page.annotation, page.columns)
     image = annotation.get("image")
     if image is None:

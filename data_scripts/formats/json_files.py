@@ -8,11 +8,11 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator
-from itertools import count
-from typing import Any, BinaryIO
+from typing import Any
 
 from data_scripts.file_tree import annotation_read, first_heads
 from data_scripts.formats.entries import read_entry
+from data_scripts.formats.file_lines import file_lines
 from data_scripts.formats.format import ListedPage
 from ocr2_hf.document.records import RecordError, shown
 from ocr2_hf.errors import WorkError
@@ -168,27 +168,9 @@ def list_rows(path: str) -> Iterator[tuple[int, Place, dict[str, Any] | RecordEr
 
     `WorkError` where the file cannot be read.
     """
-    offset = 0
-    try:
-        with open(path, "rb") as file:
-            for number in count(1):
-                line = file.readline(MAX_ROW_BYTES)
-                if not line:
-                    return
-                size = len(line) + skip_rest(file, line)
-                if line.strip():
-                    yield number, (offset, size), _row_or_fault(line, size)
-                offset += size
-    except OSError as error:
-        raise WorkError(f"{path} cannot be read: {error.strerror}") from error
-
-
-def skip_rest(file: BinaryIO, line: bytes) -> int:
-    """Go to the end of a line of which `line` is the beginning; how many bytes that are."""
-    skipped = 0
-    while not line.endswith(b"\n") and (line := file.readline(MAX_ROW_BYTES)):
-        skipped += len(line)
-    return skipped
+    for line in file_lines(path, MAX_ROW_BYTES):
+        if not line.is_blank:
+            yield line.number, (line.start, line.size), _row_or_fault(line.data, line.size)
 
 
 def _row_or_fault(line: bytes, size: int) -> dict[str, Any] | RecordError:

@@ -26,7 +26,7 @@ _ROW_KEYS = frozenset(("messages", "conversations", "query", "bboxes"))
 
 def recognise(annotations: FileTree) -> bool:
     """True where there is a JSONL file, or the head of a JSON file has a list of such rows."""
-    return any(name.endswith(".jsonl") for name in annotations.files) or _has_list(annotations)
+    return bool(annotations.names(".jsonl")) or _has_list(annotations)
 
 
 def is_sure(annotations: FileTree) -> bool:
@@ -49,11 +49,11 @@ def read_page(page: ListedPage, level: Level = None) -> PageRecord:
 
 
 def _rows(annotations: FileTree) -> Iterator[ListedRow]:
-    for name in annotations.files:
+    for name in annotations.names(".jsonl", ".json"):
         path = f"{annotations.root}/{name}"
-        if name.endswith(".jsonl"):
+        if name.lower().endswith(".jsonl"):
             yield from ((name, *row) for row in list_rows(path))
-        elif name.endswith(".json") and _has_rows([path], "[].", annotations.columns):
+        elif _has_rows([path], "[].", annotations.columns):
             yield from ((name, *row) for row in _list_entries(path))
 
 

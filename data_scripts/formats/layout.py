@@ -33,6 +33,11 @@ def box_around_all(boxes: Iterable[Sequence[float]]) -> list[float]:
     return [min(x0), min(y0), max(x1), max(y1)]
 
 
+def letters_of(text: str) -> str:
+    """The text without blanks and line breaks, by which texts are compared that are set in other ways."""
+    return "".join(text.split())
+
+
 @dataclass
 class LayoutBlock:
     """A region, line or word (`level`). `parts` are the lines of a region, the words of a line, in reading order.

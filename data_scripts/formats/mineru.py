@@ -63,7 +63,7 @@ def recognise(annotations: FileTree) -> bool:
 
 def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
     """Every page of every document; a file that cannot be read is one page, with that fault."""
-    documents = _documents([name for name in annotations.files if name.endswith(".json")])
+    documents = _documents(annotations.names(".json"))
     return unique_pages(
         page for stem, name in documents.items() for page in _file_pages(annotations.root, name, stem, images)
     )
@@ -74,28 +74,29 @@ read_page = read_record
 
 def _documents(names: list[str]) -> dict[str, str]:
     """The path of each document without what MinerU adds to its name -> the file of it that counts."""
-    contents = {name.removesuffix(_CONTENT): name for name in names if name.endswith(_CONTENT)}
+    contents = {name[: -len(_CONTENT)]: name for name in names if name.lower().endswith(_CONTENT)}
     folders: dict[str, list[str]] = {}
     for stem in contents:
         folders.setdefault(posixpath.dirname(stem), []).append(stem)
     documents = {}
     for name in names:
-        folder, base = posixpath.split(name)
-        if name.endswith(_MIDDLE):
-            documents[name.removesuffix(_MIDDLE)] = name
-        elif base in _PACKED and len(folders.get(folder, ())) == 1:
+        folder, end = posixpath.dirname(name), posixpath.basename(name).lower()
+        if end.endswith(_MIDDLE):
+            documents[name[: -len(_MIDDLE)]] = name
+        elif end in _PACKED and len(folders.get(folder, ())) == 1:
             documents[folders[folder][0]] = name
-        elif not name.endswith((_CONTENT, *_BESIDE)):
+        elif not end.endswith((_CONTENT, *_BESIDE)):
             documents[name] = name
     return contents | documents
 
 
 def _file_pages(root: str, name: str, stem: str, images: FileTree) -> list[ListedPage]:
-    path, document = f"{root}/{name}", posixpath.basename(stem).removesuffix(".json")
+    path, page_id = f"{root}/{name}", posixpath.splitext(name)[0]
+    document = posixpath.basename(page_id if stem == name else stem)
     try:
         reads = _reads(parse_json(read_bytes(path, MAX_FILE_BYTES)))
     except RecordError as error:
-        return [ListedPage(name.removesuffix(".json"), path, images.root, (), error)]
+        return [ListedPage(page_id, path, images.root, (), error)]
     return document_pages(path, images, [f"{document}_origin.pdf", *file_names(document)], reads)
 
 
@@ -119,9 +120,8 @@ def _reads(parsed: Any) -> dict[int, partial[Fields]]:
 
 def _page_fields(page: Block, following: Block) -> Fields:
     if has_moved(page) or has_moved(following):
-        raise RecordError(
-            "a table or text that goes on from one page to the next was joined: part it, or leave both out"
-        )
+        what = "a table or text that goes on from one page to the next was joined"
+        raise RecordError(f"{what}: part it, or leave both out")
     size = tuple(numbers(page.get("page_size"), 2, "page_size"))
     return region_fields(page_regions(page, size[1])) | {"page_size": size, "box_unit": "pixel"}
 

@@ -8,6 +8,7 @@ Pages of PDFs, and of TIFFs of several pages, are drawn again, as they were read
 """
 
 import os
+import posixpath
 from functools import partial
 from typing import Any
 
@@ -44,7 +45,7 @@ def recognise(annotations: FileTree) -> bool:
 
 def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
     """Every page of every *.json; a file that cannot be read is one page, with that fault."""
-    names = [name for name in annotations.files if name.endswith(".json")]
+    names = annotations.names(".json")
     return unique_pages(page for name in names for page in _file_pages(annotations.root, name, images))
 
 
@@ -52,12 +53,12 @@ read_page = read_record
 
 
 def _file_pages(root: str, name: str, images: FileTree) -> list[ListedPage]:
-    path = f"{root}/{name}"
+    path, stem = f"{root}/{name}", posixpath.splitext(name)[0]
     try:
         pages = _parse(path)
-        written = _markdown(f"{path.removesuffix('.json')}.md")
+        written = _markdown(f"{root}/{stem}.md")
     except RecordError as error:
-        return [ListedPage(name.removesuffix(".json"), path, images.root, (), error)]
+        return [ListedPage(stem, path, images.root, (), error)]
     names = [_image_name(page, several=len(pages) > 1) for page in pages]
     return [
         list_entry(path, number, images, named, partial(_record, page, _is_edited(page, written)))

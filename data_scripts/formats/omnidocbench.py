@@ -15,7 +15,7 @@ from typing import Any
 from data_scripts.file_tree import FileTree
 from data_scripts.formats.entries import Fields, entry_id, list_entry, read_record, unique_pages
 from data_scripts.formats.format import ListedPage
-from data_scripts.formats.formulas import display_formula
+from data_scripts.formats.formulas import display_formula, inline_formula
 from data_scripts.formats.json_files import are_all, first_key_paths, numbers, read_shared_json, string
 from data_scripts.formats.layout import box_around
 from data_scripts.label_map import by_class
@@ -108,5 +108,5 @@ def _text(block: dict[str, Any]) -> str:
         return display_formula(text)
     for latex in block.get(_INLINE, ()):
         if isinstance(latex, str) and len(latex) > 2 and latex[0] == latex[-1] == "$":
-            text = text.replace(latex, rf"\({latex[1:-1]}\)")
+            text = text.replace(latex, inline_formula(latex))
     return text.strip()

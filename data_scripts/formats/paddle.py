@@ -65,8 +65,7 @@ def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
 
 def _files(annotations: FileTree) -> list[str]:
     """The paths of the text files, those that are called as usual first."""
-    names = [f"{annotations.root}/{name}" for name in annotations.files if name.endswith((".txt", ".cach"))]
-    paths = [path for path in names if posixpath.basename(path).lower() != _STATE]
+    paths = [path for path in annotations.paths(".txt", ".cach") if posixpath.basename(path).lower() != _STATE]
     return sorted(paths, key=lambda path: posixpath.basename(path).lower() not in _FIRST)
 
 
@@ -78,13 +77,21 @@ def _image(line: str) -> str:
 
 def _file_pages(path: str, images: FileTree, has_regions: bool) -> Iterator[ListedPage]:
     for number, line in list_lines(path):
-        image: str | RecordError = line if isinstance(line, RecordError) else _image(line)
-        said = "" if isinstance(line, RecordError) else line.partition("\t")[2].strip()
-        if not image:
-            image = RecordError(f"line {number} is {shown(line)}, not the path of an image, a tab and what is on it")
-        elif said in ("", UNREADABLE) and not has_regions:
-            image = RecordError(f"line {number} is of a text that cannot be read ({shown(said)}): leave it out")
+        image, said = _parts(number, line, has_regions)
         yield list_row(path, entry_id(path, number), images, image, _Line(has_regions, said))
+
+
+def _parts(number: int, line: str | RecordError, has_regions: bool) -> tuple[str | RecordError, str]:
+    """(image, what is said of it), or (what is wrong with the line, "")."""
+    if isinstance(line, RecordError):
+        return line, ""
+    image, said = _image(line), line.partition("\t")[2].strip()
+    if not image:
+        what = f"line {number} is {shown(line)}, not the path of an image, a tab and what is on it"
+        return RecordError(what), ""
+    if said in ("", UNREADABLE) and not has_regions:
+        return RecordError(f"line {number} is of a text that cannot be read ({shown(said)}): leave it out"), ""
+    return image, said
 
 
 def read_page(page: ListedPage, level: Level = None) -> PageRecord:

@@ -46,7 +46,7 @@ def recognise(annotations: FileTree) -> bool:
     named = images_apart(annotations, _FOLDERS) if texts else {}
     if named:
         return any(_images(without_folders(stem, _FOLDERS), named) for stem in texts)
-    has_json = any(name.endswith((".json", ".jsonl")) for name in annotations.files)
+    has_json = bool(annotations.names(".json", ".jsonl"))
     return not has_json and any(not _PROJECT_FILE.fullmatch(posixpath.basename(stem)) for stem in texts)
 
 

@@ -35,10 +35,9 @@ def recognise(annotations: FileTree) -> bool:
 
 def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
     """Every row of every *.jsonl as a page."""
-    names = [name for name in annotations.files if name.endswith(".jsonl")]
     return unique_pages(
         list_row(f"{annotations.root}/{name}", f"{name}#{number}", images, _image(row), place)
-        for name in names
+        for name in annotations.names(".jsonl")
         for number, place, row in list_rows(f"{annotations.root}/{name}")
     )
 

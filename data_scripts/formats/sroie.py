@@ -13,8 +13,8 @@ import json
 import posixpath
 
 from data_scripts.file_tree import FileTree
-from data_scripts.formats.box_lines import is_box_line, read_box_lines
-from data_scripts.formats.entries import read_entry, unique_pages
+from data_scripts.formats.box_lines import GROUND_TRUTH, box_line_fields, is_box_line
+from data_scripts.formats.entries import Fields, read_entry, unique_pages
 from data_scripts.formats.format import Level, ListedPage
 from data_scripts.formats.images import images_apart, paired_image, without_folders
 from data_scripts.formats.json_files import parse_object, read_bytes
@@ -28,8 +28,6 @@ BOX_UNIT = None
 
 _FACTS_FOLDERS = ("entities", "key")
 _FOLDERS = ("box", "img", "images", *_FACTS_FOLDERS)
-# How files of ICDAR's other challenges are called.
-GROUND_TRUTH = "gt_"
 
 
 def recognise(annotations: FileTree) -> bool:
@@ -59,13 +57,13 @@ def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
 
 
 def _boxes(annotations: FileTree) -> list[str]:
-    names = (name for name in annotations.files if name.endswith((".txt", ".csv")) and not _is_facts(name))
+    names = (name for name in annotations.names(".txt", ".csv") if not _is_facts(name))
     return [name for name in names if not posixpath.basename(name).startswith(GROUND_TRUTH)]
 
 
 def _is_facts(name: str) -> bool:
-    folders = posixpath.dirname(name).split("/")
-    return name.endswith(".json") or (name.endswith(".txt") and any(folder in _FACTS_FOLDERS for folder in folders))
+    folders, suffix = posixpath.dirname(name).split("/"), posixpath.splitext(name)[1].lower()
+    return suffix == ".json" or (suffix == ".txt" and any(folder in _FACTS_FOLDERS for folder in folders))
 
 
 def _name(name: str) -> str:
@@ -75,15 +73,12 @@ def _name(name: str) -> str:
 def read_page(page: ListedPage, level: Level = None) -> PageRecord:
     """The lines as regions, and as the text; the facts as a question and its answer."""
     facts = read_entry(page)
-    bboxes, texts = read_box_lines(read_text(page.annotation))
-    question = (None, None) if facts is None else _question(facts)
-    labels = ["text"] * len(bboxes)
-    text = "\n".join(filter(None, texts))
-    return PageRecord(page.id, paired_image(page), text, bboxes, labels, texts, *question)
+    fields = box_line_fields(read_text(page.annotation)) | (_question(facts) if facts else {})
+    return PageRecord(page.id, paired_image(page), **fields)
 
 
-def _question(path: str) -> tuple[str, str]:
+def _question(path: str) -> Fields:
     facts = parse_object(read_bytes(path))
     if not facts or not all(isinstance(value, str) for value in facts.values()):
         raise RecordError(f"{path} is no JSON object of texts")
-    return f"Extract as JSON: {', '.join(facts)}.", json.dumps(facts, ensure_ascii=False)
+    return {"prompt": f"Extract as JSON: {', '.join(facts)}.", "target": json.dumps(facts, ensure_ascii=False)}

@@ -2,12 +2,11 @@
 
 import codecs
 from collections.abc import Iterator
-from itertools import count
 
 from data_scripts.file_tree import first_heads
+from data_scripts.formats.file_lines import FileLine, file_lines
 from data_scripts.formats.json_files import MAX_PAGE_BYTES, read_bytes
 from ocr2_hf.document.records import RecordError
-from ocr2_hf.errors import WorkError
 
 _HEAD_BYTES = 4096
 
@@ -30,23 +29,16 @@ def list_lines(path: str) -> Iterator[tuple[int, str | RecordError]]:
 
     `WorkError` where the file cannot be read.
     """
-    try:
-        with open(path, "rb") as file:
-            for number in count(1):
-                line = file.readline(MAX_PAGE_BYTES + 1)
-                if len(line) > MAX_PAGE_BYTES:
-                    raise WorkError(f"{path}: line {number} is over the limit of {MAX_PAGE_BYTES:,} bytes")
-                if line.strip():
-                    yield number, _line_or_fault(line)
-                elif not line:
-                    return
-    except OSError as error:
-        raise WorkError(f"{path} cannot be read: {error.strerror}") from error
+    for line in file_lines(path, MAX_PAGE_BYTES):
+        if not line.is_blank:
+            yield line.number, _line_or_fault(line)
 
 
-def _line_or_fault(line: bytes) -> str | RecordError:
+def _line_or_fault(line: FileLine) -> str | RecordError:
+    if line.size > MAX_PAGE_BYTES:
+        return RecordError(f"line {line.number} of {line.size:,} bytes is over the limit of {MAX_PAGE_BYTES:,} bytes")
     try:
-        return _decoded(line, "utf-8-sig").rstrip("\r\n")
+        return _decoded(line.data, "utf-8-sig").rstrip("\r\n")
     except RecordError as error:
         return error
 

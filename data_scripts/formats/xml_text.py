@@ -1,7 +1,5 @@
 """XML of unknown origin: read within limits, its names without their namespaces, every fault as a `RecordError`."""
 
-import html
-import json
 import re
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element
@@ -17,13 +15,10 @@ from ocr2_hf.document.records import RecordError
 MAX_BYTES = 32 * 2**20
 # Deeper than any page nests its regions; readers may recurse without a thought.
 MAX_DEPTH = 100
-# An escape of XML that is left in a value, as where it was escaped twice.
-ESCAPE = r"&(?:#\d{1,7}|#x[0-9A-Fa-f]{1,6}|amp|lt|gt|quot|apos);"
 
 _POINTS_CHARS = 1_000_000
 _NUMBER = re.compile(r"[+-]?(\d{1,500}(\.\d{0,500})?|\.\d{1,500})([eE][+-]?\d{1,4})?", re.ASCII)
 _NO_ELEMENT = re.compile(r"<!--.*?-->|<\?.*?\?>|<![^<>]*>", re.DOTALL)
-_ESCAPES = re.compile(rf"""{ESCAPE}|(?:\\u[0-9A-Fa-f]{{4}})+|\\[bfnrt"\\/]""")
 _ELEMENT = re.compile(r"<(?:[\w.-]+:)?([\w.-]+)")
 
 
@@ -93,8 +88,7 @@ def has_root(annotations: FileTree, name: str) -> bool:
 
 def heads(annotations: FileTree, suffixes: tuple[str, ...]) -> Iterator[str]:
     """The beginnings of the first few files that end in one of `suffixes`; of those that cannot be read, nothing."""
-    paths = [f"{annotations.root}/{name}" for name in annotations.files if name.lower().endswith(suffixes)]
-    return text_heads(paths)
+    return text_heads(annotations.paths(*suffixes))
 
 
 def first_element(head: str) -> str:
@@ -106,6 +100,13 @@ def first_element(head: str) -> str:
 def number(element: Element, name: str) -> float:
     """The attribute `name` as a number; `RecordError` where it is missing or none."""
     return parse_number(element.get(name, ""), f"{name} of {element.tag} {shown_id(element)}")
+
+
+def size_of(element: Element, width: str, height: str) -> tuple[float, float] | None:
+    """The attributes of these names as a size, None where it has neither."""
+    if element.get(width) is None and element.get(height) is None:
+        return None
+    return number(element, width), number(element, height)
 
 
 def parse_number(text: str, what: str) -> float:
@@ -129,15 +130,6 @@ def box_of_points(points: str, what: str) -> list[float]:
 def states_order(parent: Element) -> bool:
     """Whether the `ReadingOrder` in it has an ordered group: one that is unordered says what belongs together."""
     return any(element.tag.startswith("OrderedGroup") for element in parent.iterfind("ReadingOrder//*"))
-
-
-def unescaped(value: str) -> str:
-    """What a value says that was escaped as in JSON, or as in XML once more: Transkribus writes a blank as \\u0020."""
-    return _ESCAPES.sub(_character, value)
-
-
-def _character(escape: re.Match) -> str:
-    return html.unescape(escape[0]) if escape[0][0] == "&" else json.loads(f'"{escape[0]}"')
 
 
 def shown_id(element: Element) -> str:
