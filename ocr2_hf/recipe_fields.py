@@ -165,9 +165,10 @@ class DataArguments:
         "same as `dataset`.",
     )
     eval_split: str = _changeable("validation", "Split to evaluate on.")
-    columns: Annotated[dict[ColumnName, str], BeforeValidator(_columns)] = _key(
+    columns: Annotated[dict[ColumnName, str], BeforeValidator(_columns)] = _changeable(
         {},
-        "What a dataset of the Hub or a folder calls its columns, where not image and text: image=scan,text=label.",
+        "What datasets of others, on the Hub or in a folder, call their columns where not image and text, the same for "
+        "all of them: image=scan,text=label.",
         whole_run=True,
     )
     guard_dataset: str | None = _key(

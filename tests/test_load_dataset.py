@@ -200,10 +200,10 @@ def test_names_of_columns_may_change_places(datasets_cache, on_hub):
 def test_rows_without_a_text_are_refused_and_without_boxes_are_pages_of_text(datasets_cache, on_hub):
     string = datasets.Value("string")
     on_hub(text_rows(text=(string, ["a", None])))
-    with pytest.raises(WorkError, match=r"org/pages: row 1 has no text \(null\): leave out such rows"):
+    with pytest.raises(WorkError, match="org/pages: 1 of 2 rows cannot be used, the first is row 1: its text is null"):
         load_dataset("org/pages", "train")
     on_hub(text_rows(image=(datasets.Image(), [None, None])))
-    with pytest.raises(WorkError, match=r"org/pages: row 0 has no image \(null\)"):
+    with pytest.raises(WorkError, match="org/pages: 2 of 2 rows cannot be used, the first is row 0: its image is null"):
         load_dataset("org/pages", "train")
     boxes, labels = hub_rows().features["bboxes"], hub_rows().features["labels"]
     on_hub(hub_rows(bboxes=(boxes, [BOXES[0], None]), labels=(labels, [["title"], None])))
@@ -212,10 +212,61 @@ def test_rows_without_a_text_are_refused_and_without_boxes_are_pages_of_text(dat
     assert (second["bboxes"], second["labels"], second["texts"]) == ([], [], [])
 
 
-def test_a_streamed_row_without_text_is_refused_when_it_comes(datasets_cache, on_hub):
-    on_hub(text_rows(text=(datasets.Value("string"), ["a", None])).to_iterable_dataset())
-    with pytest.raises(WorkError, match="row 1 has no text"):
-        list(load_dataset("org/pages", "train", streaming=True))
+def test_a_streamed_row_that_cannot_be_used_is_left_out_and_told(datasets_cache, on_hub, caplog):
+    on_hub(text_rows(text=(datasets.Value("string"), [None, "b"])).to_iterable_dataset())
+    (row,) = load_dataset("org/pages", "train", streaming=True)
+    assert (row["text"], row["image"].size) == ("b", (30, 20)) and row.keys() == set(FEATURES)
+    assert "dataset org/pages: row 0 is left out: its text is null" in caplog.text
+
+
+BOX, LABEL = hub_rows().features["bboxes"], hub_rows().features["labels"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"bboxes": (BOX, [[[0.1, 0.2, 0.9, 0.9]], []])}, "all bboxes are within 0 and 1"),
+        (
+            {"bboxes": (BOX, [[[1, 1, 500, 30]], []])},
+            r"bboxes\[0\] \[1.0, 1.0, 500.0, 30.0\] leaves the page of 60x40 pixels",
+        ),
+        ({"labels": (LABEL, [["a", "b"], []])}, "lists of unequal length: 1 bboxes, 2 labels, 1 texts"),
+        ({"text": (datasets.Value("string"), ["a<image>", "b"])}, "text holds <image>, a token of the model's own"),
+        ({"text": (datasets.Value("string"), ["a\0", "b"])}, r"text has the control character U\+0000"),
+        (
+            {"image": (datasets.Image(), [{"bytes": b"no image", "path": "a.png"}] * 2)},
+            "image a.png: not a readable image",
+        ),
+        (
+            {"image": (datasets.Image(), [{"bytes": None, "path": "/nowhere/a.png"}] * 2)},
+            "image /nowhere/a.png: cannot be read",
+        ),
+    ],
+)
+def test_rows_are_checked_as_a_build_checks_pages(datasets_cache, on_hub, changes, reason):
+    on_hub(hub_rows(**changes))
+    with pytest.raises(WorkError, match=rf"org/pages: . of 2 rows cannot be used, the first is row 0: {reason}"):
+        load_dataset("org/pages", "train")
+
+
+def test_a_few_rows_that_cannot_be_used_are_left_out_and_told(datasets_cache, on_hub, caplog):
+    rows = datasets.concatenate_datasets(
+        [hub_rows(text=(datasets.Value("string"), ["a\r\nb", None]))] + [hub_rows()] * 50
+    )
+    on_hub(rows)
+    loaded = load_dataset("org/pages", "train")
+    assert (len(loaded), loaded[0]["text"]) == (101, "a\nb")
+    assert "1 of 102 rows cannot be used, the first is row 1: its text is null; they are left out" in caplog.text
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_the_bytes_of_a_file_are_an_image(datasets_cache, on_hub, alone):
+    """As other programs than `datasets` write them to Parquet."""
+    binary, string = datasets.Value("binary"), datasets.Value("string")
+    feature = binary if alone else {"bytes": binary, "path": string}
+    image = image_bytes(60, 40) if alone else {"bytes": image_bytes(60, 40), "path": None}
+    on_hub(text_rows(image=(feature, [image] * 2)))
+    assert load_dataset("org/pages", "train")[0]["image"].size == (60, 40)
 
 
 def test_ids_may_be_numbers(datasets_cache, on_hub):
@@ -265,12 +316,26 @@ def test_a_folder_of_parquet_files_is_taken_as_it_is(imagefolder, tmp_path, stre
     rows.to_parquet(tmp_path / "shards" / "train-00000-of-00001.parquet")
     loaded = load_dataset(str(tmp_path / "shards"), "train", streaming, {"text": "tr"})
     assert [row["text"] for row in loaded] == ["page 0", "page 1", "page 2"]
-    with pytest.raises(UsageError, match=r'cannot load the parquet .*shards: .* split:? "?test'):
+    with pytest.raises(UsageError, match=r"dataset '.*shards' has no split 'test'; it has: train$"):
         load_dataset(str(tmp_path / "shards"), "test", streaming)
 
 
 def test_metadata_that_leaves_its_folder_is_refused(imagefolder, tmp_path):
     (tmp_path / "secret.png").write_bytes(image_bytes(60, 40))
     (imagefolder / "train" / "metadata.jsonl").write_text('{"file_name": "../../secret.png", "text": "x"}')
-    with pytest.raises(UsageError, match=r"cannot load the imagefolder .*Invalid metadata file_name"):
+    with pytest.raises(UsageError, match=r"cannot load '.*scans': Invalid metadata file_name"):
         load_dataset(str(imagefolder), "train")
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_what_save_to_disk_wrote_is_taken_as_it_is(tmp_path, datasets_cache, streaming):
+    datasets.DatasetDict({"train": text_rows()}).save_to_disk(tmp_path / "both")
+    text_rows().save_to_disk(tmp_path / "one")
+    for rows in (
+        load_dataset(str(tmp_path / "both"), "train", streaming),
+        load_dataset(str(tmp_path / "one"), streaming=streaming),
+    ):
+        assert [row["text"] for row in rows] == ["a", "b"]
+    assert list(load_dataset(str(tmp_path / "both"), streaming=streaming)) == ["train"]
+    with pytest.raises(UsageError, match="has no split 'test'; it has: train"):
+        load_dataset(str(tmp_path / "both"), "test", streaming)

@@ -4,15 +4,18 @@ Image and text are enough: such a page has no regions. A question and its answer
 """
 
 import io
+import logging
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import datasets
-import fsspec
 from datasets import Dataset, Features, Image, IterableDataset, List, Value
 from PIL import Image as PillowImage
 
-from ocr2_hf.document.page_files import displayed_size
+from ocr2_hf.document.page_files import check_size, displayed_size, explained
+from ocr2_hf.document.records import MAX_BAD, PageRecord, RecordError, check_and_drop
 from ocr2_hf.errors import UsageError, WorkError
 
 # The columns of a page record (`ocr2_hf.document.records`) as a built dataset has them: one row a page.
@@ -32,35 +35,35 @@ FEATURES = Features(
 )
 Rows = Dataset | IterableDataset
 
+logger = logging.getLogger(__name__)
+
 _NAMED_BY = "--columns image=NAME,text=NAME names others"
 # What a file has in it that may turn its image. Pillow decodes every PNG that it is asked for the orientation of.
 _MAY_TURN = (b"eXIf", b"Exif", b"EXIF", b"Raw profile type", b"Orientation")
-_LISTS, _CHECKED = ("bboxes", "labels", "texts"), ("image", "text")
+_LISTS = ("bboxes", "labels", "texts")
+_REASON = "ocr2_hf_reason"  # a column while rows are checked: why one cannot be used
 
 
 def as_page_records(dataset: Rows, name: str, columns: Mapping[str, str] | None = None) -> Rows:
     """The dataset with every column of FEATURES in its type; further columns stay.
 
-    `columns` says what columns of FEATURES are called in it. Rows whose lists are null have no regions. Raises
-    `UsageError` where the columns are no page records; `WorkError` for a row whose image or text is null, of a streamed
-    dataset when that row comes.
+    `columns` says what columns of FEATURES are called in it. Rows are checked as a build checks pages, but for the
+    pixels of their images; lists that are null are empty. Those that cannot be used are left out, which is told. Raises
+    `UsageError` where the columns are no page records, `WorkError` where more than MAX_BAD of the rows cannot be used.
     """
     if dataset.features is None:
         raise UsageError(f"dataset {name} does not tell its columns when streamed: load it without streaming")
     dataset = _renamed(dataset, name, columns or {})
-    features = dataset.features
-    if absent := [key for key in _needed(features) if key not in features]:
-        shown = ", ".join(features)
+    if absent := [key for key in _needed(dataset.features) if key not in dataset.features]:
+        shown = ", ".join(dataset.features)
         raise UsageError(f"dataset {name} has no column {', '.join(absent)}; its columns are: {shown}; {_NAMED_BY}")
+    if _is_image_file(dataset.features["image"]):
+        dataset = dataset.cast_column("image", Image())
     for key, wanted in FEATURES.items():
-        if key in features and not _fits(features[key], wanted, key == "id"):
-            raise UsageError(f"dataset {name}: column {key} is {features[key]}, not {wanted}; {_NAMED_BY}")
-    if to_fill := [key for key in FEATURES if key not in features or _may_be_null(dataset, key)]:
-        dataset = _fill_columns(dataset, Features({key: FEATURES[key] for key in to_fill}), name)
-    for key, feature in FEATURES.items():
-        if dataset.features[key] != feature:
-            dataset = dataset.cast_column(key, feature)
-    return dataset
+        if key in dataset.features and not _fits(dataset.features[key], wanted, key == "id"):
+            found = dataset.features[key]
+            raise UsageError(f"dataset {name}: column {key} is {found}, not {wanted}; {_NAMED_BY}")
+    return _checked_stream(dataset, name) if isinstance(dataset, IterableDataset) else _checked(dataset, name)
 
 
 def has_boxes(dataset: Dataset) -> bool:
@@ -84,6 +87,12 @@ def _needed(features: Features) -> list[str]:
     return ["image", *boxes] if boxes or has_question else ["image", "text"]
 
 
+def _is_image_file(feature: Any) -> bool:
+    """Whether it is what `Image` stores: the bytes of a file, alone or beside its path."""
+    kinds = feature if isinstance(feature, dict) else {"bytes": feature}
+    return kinds.keys() <= {"bytes", "path"} and getattr(kinds.get("bytes"), "dtype", "") in ("binary", "large_binary")
+
+
 def _fits(found: Any, wanted: Any, is_name: bool = False) -> bool:
     """Can a column of feature `found` be cast to `wanted`? Numbers to numbers, strings to strings, both to names."""
     if type(found) is not type(wanted):
@@ -95,50 +104,73 @@ def _fits(found: Any, wanted: Any, is_name: bool = False) -> bool:
     return True
 
 
-def _may_be_null(dataset: Rows, column: str) -> bool:
-    if column not in (*_LISTS, *_CHECKED):
-        return False
-    if isinstance(dataset, IterableDataset):
-        return True
-    rows = dataset.select_columns(column).with_format("arrow").iter(1000)
-    return any(table[column].null_count for table in rows)
-
-
-def _fill_columns(dataset: Rows, wanted: Features, name: str) -> Rows:
-    """The dataset with these columns, which it lacks or which have nulls."""
-
-    def fill(row: dict, index: int) -> dict:
-        sides = _size(row["image"]) if row["image"] and {"width", "height"} & wanted.keys() else ()
-        known = {"id": f"{index:08d}"} | dict(zip(("width", "height"), sides))
-        filled = {key: known.get(key) if row.get(key) is None else row[key] for key in wanted}
-        return {key: _default(key, row, index, name) if value is None else value for key, value in filled.items()}
-
-    if isinstance(dataset, IterableDataset):
-        features = Features({**dataset.features, **wanted})
-        return dataset.decode(False).map(fill, with_indices=True, features=features).decode(True)
+def _checked(dataset: Dataset, name: str) -> Dataset:
+    wanted = Features({**FEATURES, _REASON: Value("string")})
+    del wanted["image"]
     undecoded = dataset.cast_column("image", Image(decode=False))
     # Mapped apart and set beside: mapping the whole rows would write every image to disk again.
-    filled = undecoded.map(fill, with_indices=True, features=wanted, remove_columns=dataset.column_names)
+    told = {"features": wanted, "remove_columns": dataset.column_names, "desc": f"checking {name}"}
+    checked = undecoded.map(_check_row, with_indices=True, **told)
+    reasons = {row: reason for row, reason in enumerate(checked[_REASON]) if reason is not None}
     others = [key for key in dataset.column_names if key not in wanted]
-    return datasets.concatenate_datasets([dataset.select_columns(others), filled], axis=1)
+    dataset = datasets.concatenate_datasets([dataset.select_columns(others), checked.remove_columns(_REASON)], axis=1)
+    if not reasons:
+        return dataset
+    row, reason = next(iter(reasons.items()))
+    what = f"dataset {name}: {len(reasons)} of {len(dataset)} rows cannot be used, the first is row {row}: {reason}"
+    if len(reasons) > MAX_BAD * len(dataset):
+        raise WorkError(f"{what}; mend them, or leave them out of it")
+    logger.warning("%s; they are left out", what)
+    return dataset.select([row for row in range(len(dataset)) if row not in reasons])
+
+
+def _checked_stream(dataset: IterableDataset, name: str) -> IterableDataset:
+    def check(row: dict, index: int) -> dict:
+        checked = _check_row(row, index)
+        if checked[_REASON] is not None:
+            logger.warning("dataset %s: row %d is left out: %s", name, index, checked[_REASON])
+        return checked
+
+    features = Features({**dataset.features, **FEATURES, _REASON: Value("string")})
+    rows = dataset.decode(False).map(check, with_indices=True, features=features)
+    return rows.filter(_is_usable).remove_columns(_REASON).decode(True)
+
+
+def _is_usable(row: dict) -> bool:
+    return row[_REASON] is None
 
 
 # Its code is part of the fingerprint by which caches and evaluations know a dataset again.
-def _default(column: str, row: dict, index: int, name: str) -> object:
-    if column in ("bboxes", "labels"):
-        return []
-    if column == "texts":
-        return [""] * len(row.get("bboxes") or ())
-    if column in _CHECKED and not (column == "text" and (row.get("bboxes") or row.get("target"))):
-        raise WorkError(f"dataset {name}: row {index} has no {column} (null): leave out such rows")
-    return "" if column == "text" else None
+def _check_row(row: dict, index: int) -> dict:
+    """The row's columns of FEATURES but for the image, as they are to be used; why not, where they cannot be."""
+    page_id = f"{index:08d}" if row.get("id") is None else str(row["id"])
+    try:
+        width, height = _size(row["image"])
+        record, _, _ = check_and_drop(_record(row, page_id), width, height)
+    except (RecordError, WorkError) as error:
+        record, width, height, reason = PageRecord(page_id, "", "", texts=[]), 0, 0, str(error)
+    else:
+        reason = None
+    kept = {key: getattr(record, key) for key in ("id", "text", *_LISTS, "prompt", "target")}
+    return kept | {"width": width, "height": height, _REASON: reason}
 
 
-def _size(image: Mapping[str, Any]) -> tuple[int, int]:
+def _record(row: Mapping[str, Any], page_id: str) -> PageRecord:
+    if row.get("text", "") is None and not row.get("bboxes") and row.get("target") is None:
+        raise RecordError("its text is null")  # taken for a blank page it would teach silence
+    bboxes, labels = ([] if row.get(key) is None else row[key] for key in ("bboxes", "labels"))
+    text = "" if row.get("text") is None else row["text"]
+    return PageRecord(page_id, "", text, bboxes, labels, row.get("texts"), row.get("prompt"), row.get("target"))
+
+
+def _size(image: Mapping[str, Any] | None) -> tuple[int, int]:
     """(width, height) in pixels as displayed, as far as that can be told without decoding the image."""
-    data = image["bytes"]
-    if data is None:
-        with fsspec.open(image["path"], "rb") as file:
-            data = file.read()
-    with PillowImage.open(io.BytesIO(data)) as opened:
-        return displayed_size(opened) if any(mark in data for mark in _MAY_TURN) else opened.size
+    if image is None:
+        raise RecordError("its image is null")
+    with explained(f"image {image['path'] or ''}".strip()):
+        if image["bytes"] is None and not os.path.isfile(image["path"]):
+            return Image().decode_example(image).size  # of the Hub, streamed
+        data = image["bytes"] or Path(image["path"]).read_bytes()
+        with PillowImage.open(io.BytesIO(data)) as opened:
+            check_size(*opened.size)
+            return displayed_size(opened) if any(mark in data for mark in _MAY_TURN) else opened.size

@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import datasets
@@ -19,7 +19,10 @@ NAMESPACE = "local"
 
 # Files that `datasets` reads as rows, and the builder; a metadata file goes with the images beside it.
 _METADATA = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
+_SAVED_FILES = ("dataset_dict.json", "state.json")  # of `save_to_disk`
 _ROW_FILES = (*((name, "imagefolder") for name in _METADATA), ("*.parquet", "parquet"))
+_SPLITS = re.compile(r"(?:Should be one of|Available splits:) \[(.*?)\]")
+_LONGEST_REASON = 300
 
 Loaded = Dataset | DatasetDict | IterableDataset | IterableDatasetDict
 
@@ -44,7 +47,7 @@ def load_dataset(
     if Path(name).is_dir():
         loaded = _load_folder(name, split, streaming)
     elif HUB_ID.fullmatch(name):
-        loaded = _load_rows(name, f"{name!r} from the Hub", split, streaming)
+        loaded = _load_rows(name, name, split, streaming)
     else:
         raise UsageError(f"no dataset is built under the name {name!r}; {_known_names()}")
     if isinstance(loaded, dict):
@@ -73,16 +76,17 @@ def _load_built(name: str, folder: Path, split: str | None, streaming: bool) -> 
     read = builder.as_streaming_dataset if streaming else builder.as_dataset
     try:
         return read(split=split)
-    except ValueError as error:  # datasets' own message may not name the splits
-        known = ", ".join(builder.info.splits)
-        raise UsageError(f"dataset {name!r} has no split {split!r}; it has: {known} ({error})") from None
+    except ValueError as error:
+        raise UsageError(_split_problem(name, split, list(builder.info.splits), error)) from None
 
 
 def _load_folder(name: str, split: str | None, streaming: bool) -> Loaded:
     """Rows of a folder that `datasets` reads as they are."""
+    if any((Path(name) / file).is_file() for file in _SAVED_FILES):
+        return _load_saved(name, split, streaming)
     kind = next((kind for files, kind in _ROW_FILES if any(Path(name).rglob(files))), None)
     if kind is not None:
-        return _load_rows(kind, f"the {kind} {name}", split, streaming, data_dir=name)
+        return _load_rows(kind, name, split, streaming, data_dir=name)
     suggested = re.sub(r"[^a-z0-9_-]+", "_", Path(name).resolve().name.lower()).strip("_-") or "pages"
     raise UsageError(
         f"{name} is a folder of files, not a built dataset: run build_dataset first, with\n"
@@ -91,13 +95,38 @@ def _load_folder(name: str, split: str | None, streaming: bool) -> Loaded:
     )
 
 
-def _load_rows(path: str, told: str, split: str | None, streaming: bool, **where: str) -> Loaded:
+def _load_saved(name: str, split: str | None, streaming: bool) -> Loaded:
+    """A folder that `save_to_disk` wrote."""
+    loaded = datasets.load_from_disk(name)
+    if isinstance(loaded, DatasetDict) and split is not None:
+        if split not in loaded:
+            raise UsageError(_split_problem(name, split, list(loaded)))
+        loaded = loaded[split]
+    if not streaming:
+        return loaded
+    if isinstance(loaded, Dataset):
+        return loaded.to_iterable_dataset()
+    return IterableDatasetDict({key: part.to_iterable_dataset() for key, part in loaded.items()})
+
+
+def _load_rows(path: str, name: str, split: str | None, streaming: bool, **where: str) -> Loaded:
+    """What `datasets` makes of a dataset of the Hub, or by a builder of its own of the files in a folder."""
     try:
         return datasets.load_dataset(path, split=split, streaming=streaming, **where)
     except (OSError, ValueError, DatasetGenerationError) as error:
-        cause = error.__cause__ if isinstance(error, DatasetGenerationError) else error
-        reason = (str(cause).strip() or type(cause).__name__).splitlines()[0]
-        raise UsageError(f"cannot load {told}: {reason}; {_known_names()}") from error
+        if (found := _SPLITS.search(str(error))) and split is not None:
+            raise UsageError(_split_problem(name, split, re.findall(r"[\w.-]+", found[1]), error)) from None
+        cause = (isinstance(error, DatasetGenerationError) and error.__cause__) or error
+        reason = " ".join(str(cause).split())[:_LONGEST_REASON] or type(cause).__name__
+        others = "" if where else f"; {_known_names()}"
+        raise UsageError(f"cannot load {name!r}{'' if where else ' from the Hub'}: {reason}{others}") from error
+
+
+def _split_problem(name: str, split: str | None, known: Sequence[str], error: Exception | None = None) -> str:
+    """What is wrong with a split: there is none of that name, or what stands behind the name."""
+    if re.split(r"[\[+]", split or "")[0] in known and error is not None:
+        return f"split {split!r} of the dataset {name!r}: {error}"
+    return f"dataset {name!r} has no split {split!r}; it has: {', '.join(known)}"
 
 
 def _known_names() -> str:

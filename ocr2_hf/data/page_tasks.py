@@ -266,13 +266,19 @@ class PageTasks(TorchDataset):
 
 def check_boxes(datasets: Mapping[str, Dataset], tasks: Mapping[str, float], prompts: Mapping[str, str]) -> None:
     """`UsageError` where tasks ask for boxes and no page of the `datasets`, by name, has any."""
-    if (asking := box_tasks(tasks, prompts)) and not any(map(has_boxes, datasets.values())):
+    if not (asking := box_tasks(tasks, prompts)) or any(map(has_boxes, datasets.values())):
+        return
+    advice = ["build it with boxes"]
+    if any(any(map(str.strip, dataset["text"])) for dataset in datasets.values()):
         plain = PROMPTS["markdown"].replace(GROUNDING, "").replace("\n", "\\n")
-        raise UsageError(
-            f"{', '.join(datasets)}: no page has boxes, and the recipe asks for them (tasks: {', '.join(asking)}); "
-            "build it with boxes, or train text alone: --tasks '{ocr: 1}', or markdown without boxes: "
-            f"--tasks '{{markdown: 1}}' --prompts '{{markdown: \"{plain}\"}}'"
-        )
+        advice.append("train text alone by --tasks '{ocr: 1}'")
+        advice.append(f"markdown without boxes by --tasks '{{markdown: 1}}' --prompts '{{markdown: \"{plain}\"}}'")
+    if any(target is not None for dataset in datasets.values() for target in dataset["target"]):
+        advice.append("its questions by --tasks '{custom: 1}'")
+    raise UsageError(
+        f"{', '.join(datasets)}: no page has boxes, and the recipe asks for them (tasks: {', '.join(asking)}): "
+        + ", or ".join(advice)
+    )
 
 
 class ProcessShare(TorchDataset):

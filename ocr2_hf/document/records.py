@@ -26,6 +26,8 @@ BOX_UNITS: dict[str, int | None] = {"pixel": None, "relative": 1, "percent": 100
 # A page is large for a unit of boxes where its sides have so many times more pixels than the unit.
 _LARGE = 1.25
 
+MAX_BAD = 0.01  # largest share of pages that may be rejected, unless one says otherwise
+
 _FARTHEST = 1e9
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")

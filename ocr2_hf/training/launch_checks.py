@@ -25,7 +25,7 @@ from ocr2_hf.errors import UsageError
 from ocr2_hf.modeling.load import context_length
 from ocr2_hf.publishing.contents import STATE_FILE
 from ocr2_hf.recipe import OCR2TrainingArguments, Recipe
-from ocr2_hf.recipe_fields import KEYS, LIBRARY, OURS
+from ocr2_hf.recipe_fields import KEYS, LIBRARY, OURS, DataArguments
 from ocr2_hf.training.run_folder import named_checkpoint
 
 
@@ -58,11 +58,26 @@ def check_context(recipe: Recipe) -> None:
 
 
 def check_pages(recipe: Recipe) -> None:
-    """Raise `UsageError` where the recipe, or a stage, asks for boxes that its pages do not have."""
+    """Raise `UsageError` where a dataset or split is not there, or the recipe, or a stage, asks for boxes that no page
+    has."""
     data = recipe.data
     pages = {name: load_dataset(name, data.train_split, columns=data.columns) for name in shares_of(data.dataset)}
     for get in _each_stage(recipe):
         check_boxes(pages, get("tasks"), get("prompts"))
+    if any(get("eval_strategy") != "no" for get in _each_stage(recipe)):
+        _check_evaluation(data)
+
+
+def _check_evaluation(data: DataArguments) -> None:
+    """The split is asked for at the first evaluation only, which may be hours away."""
+    try:
+        for name in shares_of(data.eval_dataset or data.dataset):
+            load_dataset(name, data.eval_split, columns=data.columns)
+    except UsageError as error:
+        raise UsageError(
+            f"{error}; the recipe evaluates on eval_split: name another by --eval_split, leave evaluation out by "
+            "--eval_strategy no, or build a split with pages by --split rank and --val"
+        ) from None
 
 
 def _refuse(problems: Sequence[str]) -> None:
