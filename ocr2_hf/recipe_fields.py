@@ -150,7 +150,8 @@ class DataArguments:
 
     dataset: str | Shares = _key(
         "",
-        "Name of a built dataset or a Hub id to train on; or several, each with its share of the examples: "
+        "Name of a built dataset, a Hub id, or a folder of Parquet files or of images with metadata; or several, each "
+        "with its share of the examples: "
         "{letters: 0.8, general: 0.2}.",
     )
     stopping_strategy: Literal[STOPPING_STRATEGIES] = _key(

@@ -25,6 +25,7 @@ from ocr2_hf.evaluation.boxes import Detections
 from ocr2_hf.evaluation.report.items import report_item
 from ocr2_hf.evaluation.summary import summarize, summarize_with_intervals
 from ocr2_hf.modeling.losses import named_losses
+from ocr2_hf.reading.reader import page_task
 from ocr2_hf.recipe import OCR2TrainingArguments, load_recipe
 from ocr2_hf.training.launch_checks import check_pages
 
@@ -138,6 +139,32 @@ def test_mixed_with_boxed_pages_it_trains_both(tmp_path):
 def test_a_term_of_which_there_was_nothing_has_no_name():
     assert set(named_losses(torch.tensor([2.0, 0.0, 4.0, 0.0]), {"text": 1.0, "box": 0.5})) == {"loss", "loss_text"}
     assert set(named_losses(torch.tensor([2.0, 0.0, 4.0, 1.0]), {"text": 1.0, "box": 0.5})) >= {"loss_box"}
+
+
+@pytest.mark.parametrize(
+    ("tasks", "task"),
+    [({}, "markdown"), ({"ocr": 1}, "ocr"), ({"ocr": 1, "custom": 2}, "ocr"), ({"ocr": 3, "markdown": 1}, "markdown")],
+)
+def test_pages_are_read_by_the_task_that_was_trained(tmp_path, tasks, task):
+    (tmp_path / "recipe.yaml").write_text(json.dumps({"tasks": tasks}))
+    assert page_task(tmp_path) == task
+
+
+def test_a_dataset_of_questions_is_told_its_task():
+    asked = page_dataset(**TEXT_ONLY).map(lambda row: {"text": "", "prompt": "Sum?", "target": "1"}, features=FEATURES)
+    with pytest.raises(UsageError, match=r"build it with boxes, or its questions by --tasks '\{custom: 1\}'$"):
+        check_boxes({"chats": asked}, {"markdown": 1.0}, {})
+
+
+def test_a_split_to_evaluate_on_that_is_not_there_is_told_before_the_model(scans, tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("model: nowhere\ntasks: {ocr: 1}\neval_strategy: epoch\n")
+    words = ["--columns", "text=said", "--dataset", str(scans)]
+    with pytest.raises(
+        UsageError, match=r"no split 'validation'; it has: train, test; the recipe evaluates .*--eval_split"
+    ):
+        check_pages(load_recipe(recipe, words))
+    check_pages(load_recipe(recipe, [*words, "--eval_split", "test"]))
 
 
 # --- scored

@@ -84,9 +84,10 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     what.add_argument("--compare", nargs=2, metavar="DIR", help="two output directories of evaluations")
     parser.add_argument(
         "--dataset",
-        help="built dataset or Hub id; beside --predictions it gives references and images by the pages' ids",
+        help="built dataset, Hub id, or folder of Parquet files or images with metadata; beside --predictions it "
+        "gives references and images by the pages' ids",
     )
-    parser.add_argument("--split", default="test")
+    parser.add_argument("--split", default="test", help="default test")
     parser.add_argument("--columns", type=parse_columns, metavar="image=NAME,...", help=COLUMNS_HELP)
     parser.add_argument("--task", choices=PROMPTS, help="default: the model's recipe's, else by the dataset")
     parser.add_argument("--limit", type=positive_integer, help="at most so many pages")

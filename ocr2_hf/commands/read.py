@@ -32,7 +32,9 @@ def main(argv: list[str] | None = None) -> int:
     output = output_folder(args.output_dir) if args.output_dir else None
     inputs, reader = open_call(args, output, ALWAYS)
     from ocr2_hf.reading.file_reader import FileReader, read_markdown
+    from ocr2_hf.reading.reader import page_task
 
+    args.task = args.task or page_task(args.model)
     prompt = reader.prompt(args.task, args.prompt)
     limits = (args.pages, args.max_new_tokens, args.batch_size)
     failed = inputs.failed
@@ -62,7 +64,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = command_parser("read", __doc__)
     parser.add_argument("files", nargs="+", metavar="FILE", help="images (PNG, JPEG, TIFF, ...), PDFs or folders")
     parser.add_argument("--model", required=True, metavar="DIR|ID")
-    parser.add_argument("--task", default="markdown", choices=PROMPTS)
+    parser.add_argument("--task", choices=PROMPTS, help="default markdown, or ocr for a model trained on that alone")
     parser.add_argument("--prompt", help="asked in place of the task's own; for locate: the text to find")
     parser.add_argument("--pages", metavar="3-7,9", help="of documents with several pages only these; 12-: to the last")
     parser.add_argument("--output_dir")

@@ -68,7 +68,7 @@ def context_length(name: str | Path) -> int:
     Raises `UsageError` as `load_model` does.
     """
     if str(name) in TINY_SIZES:
-        config = tiny_config(vocab_size=1, image_token_id=0, size=TINY_SIZES[str(name)])
+        config = tiny_config(vocab_size=8, image_token_id=0, size=TINY_SIZES[str(name)])
     elif ((beside := files_beside(name)) / ADAPTER_FILE).is_file():
         return context_length(base_of_adapter(beside))
     else:

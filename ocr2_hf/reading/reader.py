@@ -58,6 +58,12 @@ def read_saved_recipe(model: str | Path) -> SavedRecipe:
     return recipe
 
 
+def page_task(model: str | Path) -> str:
+    """The task by which a model reads whole pages: `markdown`, or `ocr` where its recipe has that alone."""
+    tasks = read_saved_recipe(model).tasks
+    return "ocr" if tasks.get("ocr", 0) > 0 and not tasks.get("markdown", 0) else "markdown"
+
+
 class DocumentReader:
     """Reads pages with a DeepSeek-OCR-2: `DocumentReader.from_pretrained("runs/letters").read("scan.png")`.
 
