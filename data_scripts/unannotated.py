@@ -3,7 +3,7 @@
 import os
 import posixpath
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 from data_scripts.file_tree import FileTree
 from data_scripts.formats import FORMATS
@@ -39,12 +39,8 @@ def find_unannotated(
     place = os.path.realpath if any(images.again for images in roots.values()) else str
     annotated = {place(path) for page in pages for path in listed_images(page)} | set(map(place, named))
     paths = {place(path): path for images in roots.values() for path in images.once().paths(*PAGE_SUFFIXES)}
-    left = [path for key, path in paths.items() if key not in annotated]
-    if not left:
-        return [], 0
-    names = _names(pages)
-    left = sorted(path for path in left if _without_variant(path) not in names)
-    texts = {} if format == _TEXTS else _texts(trees)
+    left = sorted(_without_variants((path for key, path in paths.items() if key not in annotated), pages))
+    texts = _texts(trees, set(left)) if left and format != _TEXTS else {}
     reasons = {path: f"{texts[path]} is not read: the format is {format}" for path in left if path in texts}
     rows = [(path, reasons.get(path, "no annotation is of this image")) for path in left]
     return [{"id": _id(path, roots), "file": path, "reason": reason} for path, reason in rows], len(reasons)
@@ -55,27 +51,34 @@ def _has_pages(annotations: FileTree, images: FileTree, format: str) -> bool:
     return format not in _WITH_PICTURES or not f"{images.root}/".startswith(f"{annotations.root}/")
 
 
-def _names(pages: Sequence[ListedPage]) -> set[str]:
-    """The paths, without suffixes, of what the pages and their images are called, in the folders of the images."""
+def _without_variants(left: Iterable[str], pages: Sequence[ListedPage]) -> list[str]:
+    """The images that are no variants of one that is called as a page or its image is, in the folder of that."""
+    bases = {path: _base(path) for path in left}
+    if not any(bases.values()):
+        return list(bases)
     names = set()
     for page in pages:
         for path in listed_images(page):
             names.add(os.path.splitext(path)[0])
             names.add(posixpath.join(posixpath.dirname(path), posixpath.basename(page.id)))
-    return names
+    return [path for path, base in bases.items() if base not in names]
 
 
-def _without_variant(path: str) -> str | None:
-    """The path without what makes it a variant and without suffix; None where it is none."""
+def _base(path: str) -> str | None:
+    """The path without suffix and without what makes it a variant; None where nothing does."""
     folder, name = posixpath.split(os.path.splitext(path)[0])
-    page = _VARIANT.sub("", name, count=1)
-    return posixpath.join(folder, page) if page != name else None
+    base = _VARIANT.sub("", name, count=1)
+    return posixpath.join(folder, base) if base != name else None
 
 
-def _texts(trees: Trees) -> dict[str, str]:
-    """Image -> the text beside it."""
-    pages = (page for pair in trees for page in FORMATS[_TEXTS].list_pages(*pair))
-    return {path: page.annotation for page in pages for path in listed_images(page)}
+def _texts(trees: Trees, left: Container[str]) -> dict[str, str]:
+    """Image of `left` -> the text beside it."""
+    texts = {}
+    for annotations, images in trees:
+        files = {name: stat for name, stat in images.files.items() if f"{images.root}/{name}" in left}
+        pages = FORMATS[_TEXTS].list_pages(annotations, FileTree(images.root, files))
+        texts |= {path: page.annotation for page in pages for path in listed_images(page)}
+    return texts
 
 
 def _id(path: str, roots: Iterable[str]) -> str:
