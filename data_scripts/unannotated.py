@@ -19,6 +19,7 @@ _TEXTS = "pairs"  # the format of texts, which are not read where another format
 _WITH_PICTURES = ("docling", "mineru")
 # What stands behind a page's name in other images of it: NAME.bin.png, NAME.overlay.png, NAME.page-1.overlay.png.
 _VARIANT = re.compile(r"\.[a-z].*", re.IGNORECASE | re.DOTALL)
+_CROP = re.compile(r"(.*/)crop_img/(.+)_crop_\d+", re.DOTALL)  # as PPOCRLabel calls what it cuts out of a page
 
 
 def listed_images(page: ListedPage) -> list[str]:
@@ -32,7 +33,7 @@ def find_unannotated(
     """The images that are of none of `pages` and not `named` by one, sorted: {id, file, reason}; and of how many of
     them there is a text, which is not read as `format` is another.
 
-    A file counts once, and other images of an annotated page (`NAME.bin.png`) do not.
+    A file counts once, and variants and crops of an annotated page (`NAME.bin.png`) do not.
     """
     roots = {images.root: images for annotations, images in trees if _has_pages(annotations, images, format)}
     # Where a folder is there under two names, so may an image be.
@@ -40,19 +41,19 @@ def find_unannotated(
     annotated = {place(path) for page in pages for path in listed_images(page)} | set(map(place, named))
     paths = {place(path): path for images in roots.values() for path in images.once().paths(*PAGE_SUFFIXES)}
     left = sorted(_without_variants((path for key, path in paths.items() if key not in annotated), pages))
-    texts = _texts(trees, set(left)) if left and format != _TEXTS else {}
+    texts = _texts(trees, set(left)) if left else {}
     reasons = {path: f"{texts[path]} is not read: the format is {format}" for path in left if path in texts}
     rows = [(path, reasons.get(path, "no annotation is of this image")) for path in left]
     return [{"id": _id(path, roots), "file": path, "reason": reason} for path, reason in rows], len(reasons)
 
 
 def _has_pages(annotations: FileTree, images: FileTree, format: str) -> bool:
-    """Whether the images are surely pages, or pictures of pages."""
+    """Whether images that no annotation is of are pages, as far as is known."""
     return format not in _WITH_PICTURES or not f"{images.root}/".startswith(f"{annotations.root}/")
 
 
 def _without_variants(left: Iterable[str], pages: Sequence[ListedPage]) -> list[str]:
-    """The images that are no variants of one that is called as a page or its image is, in the folder of that."""
+    """The images that are no variants or crops of one that is called as a page or its image is."""
     bases = {path: _base(path) for path in left}
     if not any(bases.values()):
         return list(bases)
@@ -65,8 +66,11 @@ def _without_variants(left: Iterable[str], pages: Sequence[ListedPage]) -> list[
 
 
 def _base(path: str) -> str | None:
-    """The path without suffix and without what makes it a variant; None where nothing does."""
-    folder, name = posixpath.split(os.path.splitext(path)[0])
+    """What the image is a variant or a crop of: a path without suffix; None where nothing says so."""
+    stem = os.path.splitext(path)[0]
+    if crop := _CROP.fullmatch(stem):
+        return crop[1] + crop[2]
+    folder, name = posixpath.split(stem)
     base = _VARIANT.sub("", name, count=1)
     return posixpath.join(folder, base) if base != name else None
 

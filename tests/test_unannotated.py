@@ -108,10 +108,18 @@ def test_variants_of_an_annotated_image(folder):
     assert unannotated(folder).keys() == {"c", "c.bin", "v1.b"}
 
 
+def test_crops_of_an_annotated_image(folder):
+    """As PPOCRLabel leaves them; those of a page that is not annotated are told with it."""
+    write_images(folder, "a.png", "b.png", "crop_img/a_crop_0.jpg", "crop_img/a_crop_12.jpg", "crop_img/b_crop_0.jpg")
+    regions = [{"transcription": "t", "points": [[1, 1], [9, 1], [9, 9], [1, 9]], "difficult": False}]
+    (folder / "Label.txt").write_text(f"pages/a.png\t{json.dumps(regions)}\n")
+    assert unannotated(folder) == {"b": WHY, "crop_img/b_crop_0": WHY}
+
+
 def test_a_folder_under_two_names_counts_once(folder):
     write_images(folder, "images/real/x.png", "images/real/y.png")
-    (folder / "images" / "link").symlink_to("real")
-    write_rows(folder / "rows.jsonl", {"file_name": "images/link/x.png", "text": "t"})
+    (folder / "images" / "same").symlink_to("real")
+    write_rows(folder / "rows.jsonl", {"file_name": "images/same/x.png", "text": "t"})
     assert list(unannotated(folder)) == ["real/y"]
 
 
