@@ -104,7 +104,7 @@ def test_variants_of_an_annotated_image(folder):
     """As kraken and `ocr2 read` write them beside a page; those of a page without a text are told."""
     write_images(folder, "a.png", "a.bin.png", "a.nrm.png", "a.page-1.overlay.png", "b.bin.png", "b.nrm.png")
     write_images(folder, "c.png", "c.bin.png", "v1.a.png", "v1.b.png")
-    write_texts(folder, "a.gt.txt", "b.gt.txt", "v1.a.txt")
+    write_texts(folder, "a.gt.txt", "b.gt.txt", "v1.a.gt.txt")
     assert unannotated(folder).keys() == {"c", "c.bin", "v1.b"}
 
 
