@@ -4,29 +4,27 @@
     python -c 'from ocr2_hf import load_dataset; print(load_dataset("letters"))'
 
 Every page is checked; rejected pages are listed with their reason in `rejects.jsonl` beside the Arrow
-shards. The dataset is built again when a file or an option changes, and only then.
+shards, images that no annotation is of in `unannotated.jsonl`. The dataset is built again when a file or an option
+changes, and only then.
 """
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 if __name__ == "__main__":  # the package of this checkout, also where none or another is installed
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from data_scripts.arguments import count, dataset_name, hub_id, pattern, script_parser, share
-from data_scripts.build_plan import BACKWARDS, BAD_BOXES, DROPPED, UPWARD, make_plan, warn
+from data_scripts.build_plan import BAD_BOXES, make_plan
+from data_scripts.build_summary import print_summary
 from data_scripts.formats import FORMATS
 from data_scripts.page_splits import RULES
 from data_scripts.record_order import ORDERS
 from ocr2_hf.data.column_names import parse_columns
 from ocr2_hf.document.records import BOX_UNITS
 from ocr2_hf.errors import WorkError, run_command
-
-SHOWN_ODD = 20
 
 
 def main(argv: list[str] | None = None, prog: str | None = None) -> int:
@@ -126,64 +124,6 @@ def parse_arguments(argv: list[str] | None, prog: str | None = None) -> argparse
     if args.val + args.test > 1:
         parser.error(f"--val {args.val:g} and --test {args.test:g} are more than 1 together")
     return args
-
-
-def print_summary(name: str, state: str, folder: Path) -> None:
-    """The table of pages and regions by split, what was rejected, clamped and dropped, and how to load the dataset."""
-    summary = json.loads((folder / "summary.json").read_text())
-    print(f"{name}: {state}")
-    print(f"{'split':<12}{'pages':>9}{'regions':>10}")
-    for split, counts in summary["splits"].items():
-        print(f"{split:<12}{counts['pages']:>9}{counts['regions']:>10}")
-    by_share = summary["split_by"] in ("hash", "rank")
-    remedy = "raise its share, or take exact shares by --split rank" if by_share else "its folder is empty"
-    for split in summary["empty"]:
-        print(f"{split:<12}{0:>9}{0:>10}   left out, no page is in it: {remedy}")
-    print(f"{'rejected':<12}{summary['rejected']:>9}")
-    print(f"{'clamped':<12}{'':>9}{summary['clamped']:>10}")
-    silent = summary["without_text"]
-    print(f"{'without text':<12}{silent['pages']:>9}{silent['regions']:>10}")
-    if silent["pages"] == sum(counts["pages"] for counts in summary["splits"].values()):
-        warn("no page has any text: it cannot be trained for a task that writes text")
-    print(f"{'can train':<15}{_told_tasks(summary)}")
-    advice = "" if summary["sorted"] else "; --order auto sorts these"
-    listed = {
-        DROPPED: f"{'dropped':<21}{summary['dropped']:>10}   boxes that are missing, empty or turned round",
-        UPWARD: f"{'upward':<12}{summary['upward']:>9}   pages whose lines go up the page in their file{advice}",
-        BACKWARDS: f"{'backwards':<12}{summary['backwards']:>9}   pages with Arabic or Hebrew in the order of display",
-    }
-    for file, line in listed.items():
-        if (folder / file).is_file():
-            print(f"{line}: {folder / file}")
-    if summary["sorted"]:
-        print(f"{'sorted':<12}{summary['sorted']:>9}   pages put in another order, by position")
-    if summary["overlong"]:
-        print(f"{'overlong':<12}{summary['overlong']:>9}   over the context: split or dropped in training (overlong)")
-    print(f"split by {RULES[summary['split_by']]}")
-    _print_odd(summary["odd"], folder)
-    print(f"rejected pages and reasons: {folder / 'rejects.jsonl'}")
-    print(f'load it with: ocr2_hf.load_dataset("{name}")')
-
-
-def _told_tasks(summary: dict[str, Any]) -> str:
-    """The tasks of which there are pages, and what they have to do without."""
-    counts = summary["splits"].values()
-    notes = {}
-    if not any(split["regions"] for split in counts):
-        notes["markdown"] = "markdown without boxes"
-    elif summary["without_text"]["pages"] == sum(split["pages"] for split in counts):
-        notes["markdown"] = "markdown of boxes alone, by a prompt of your own"
-    return ", ".join(notes.get(task, task) for task in summary["tasks"])
-
-
-def _print_odd(files: dict[str, str], folder: Path) -> None:
-    """Image files that are read though something is odd about them, each once."""
-    if files:
-        print(f"{'odd files':<12}{len(files):>9}   read, but Pillow warns of them")
-    for file, warning in list(files.items())[:SHOWN_ODD]:
-        print(f"  {file}: {warning}")
-    if len(files) > SHOWN_ODD:
-        print(f"  and {len(files) - SHOWN_ODD} more: see {folder / 'summary.json'}")
 
 
 if __name__ == "__main__":

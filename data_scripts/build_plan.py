@@ -14,14 +14,18 @@ from data_scripts.formats.format import Level, ListedPage
 from data_scripts.label_map import LabelMap, load_label_map
 from data_scripts.page_splits import NAMES, Splits, split_by_hash, split_by_names, split_by_rank
 from data_scripts.record_order import ORDERS
+from data_scripts.unannotated import Trees
 from ocr2_hf.document.page_files import IMAGE_SUFFIXES, PAGE_SUFFIXES, PDF_SUFFIX
 from ocr2_hf.errors import UsageError, WorkError
 
+SUMMARY_FILE = "summary.json"
+REJECTS = "rejects.jsonl"
 # Boxes that are missing, empty or turned round: their regions are left out, or the page is rejected.
 BAD_BOXES = ("drop", "reject")
 DROPPED = "dropped.jsonl"  # of these regions, beside the rejects
 UPWARD = "upward.jsonl"  # and of pages whose lines go up in their file
 BACKWARDS = "backwards.jsonl"  # and of pages whose text is written backwards
+UNANNOTATED = "unannotated.jsonl"  # and of images that no annotation is of
 # Count up when the same files would give other rows than before: built datasets are then built again.
 RECIPE = 4
 # Files of which earlier builds gave the same rows. Folders with others count one more: BMPs, GIFs and TIFFs of several
@@ -55,13 +59,15 @@ class BuildPlan:
     listed only when they are asked for, as that may take reading every annotation.
 
     `source` is the annotation folder. `list_splits` gives the rule (`RULES`) by which the pages were split, and the
-    splits; it takes whether pages whose rule nobody chose are split by rank, as a dataset of before stays.
+    splits; it takes whether pages whose rule nobody chose are split by rank, as a dataset of before stays. `trees` are
+    the files that pages are listed from, of annotations and of images.
     """
 
     options: PageOptions
     source: str
     digest: str
     list_splits: Callable[[bool], tuple[str, Splits]]
+    trees: Trees = ()
     by_rank: bool = False
 
     def follow(self, before: dict[str, Any] | None) -> None:
@@ -131,7 +137,8 @@ def make_plan(args: argparse.Namespace) -> BuildPlan:
     if args.tokenizer and Path(args.tokenizer).is_dir():
         digested.append(list_files(Path(args.tokenizer)))
     source = str(find_folders(*given)[0].resolve())
-    return BuildPlan(options, source, _digest(args, options, digested), partial(_list_splits, args, chosen, trees))
+    list_splits = partial(_list_splits, args, chosen, trees)
+    return BuildPlan(options, source, _digest(args, options, digested), list_splits, list(trees.values()))
 
 
 def _list_splits(

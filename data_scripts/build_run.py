@@ -22,15 +22,15 @@ import datasets
 from datasets.exceptions import DatasetGenerationError
 
 from data_scripts.annotation_folder import AnnotationFolder
-from data_scripts.build_plan import BACKWARDS, DROPPED, UPWARD, BuildPlan, warn
+from data_scripts.build_plan import BACKWARDS, DROPPED, REJECTS, SUMMARY_FILE, UNANNOTATED, UPWARD, BuildPlan, warn
 from data_scripts.page_batches import BuildReport, read_reports, tokenizer_lengths
+from data_scripts.unannotated import find_unannotated
 from ocr2_hf.data.load import NAMESPACE, built_datasets
 from ocr2_hf.data.tasks import PROMPTS
 from ocr2_hf.document.records import BOX_UNITS
 from ocr2_hf.errors import WorkError
 
 SHOWN_REJECTS = 5
-SUMMARY_FILE = "summary.json"
 
 
 class BuildFolder:
@@ -44,7 +44,7 @@ class BuildFolder:
         self.name = name
         self.repo_id = f"{NAMESPACE}/{name}"
         self.root = Path(datasets.config.HF_DATASETS_CACHE).expanduser() / f"{NAMESPACE}___{name}"
-        self.rejects = self.root / "rejects.jsonl"
+        self.rejects = self.root / REJECTS
         self._builds = self.root / "default" / str(AnnotationFolder.VERSION)
 
     def final(self, digest: str) -> Path:
@@ -107,8 +107,6 @@ def build(plan: BuildPlan, folder: BuildFolder, stop_at_reject: bool, max_bad: f
     `max_bad` is the largest share of rejected pages; with `stop_at_reject` there may be none. If there
     are more, nothing is built and `WorkError` is raised; `OSError` where the disk fails.
     """
-    for split in plan.empty:
-        warn(f"the {split} split is empty and is left out")
     tokenizer_lengths(plan.options.tokenizer)  # a wrong one is refused here; worker processes inherit it
     work = folder.new_work_folder()
     shards, reports = work / "shards", work / "reports"
@@ -137,13 +135,18 @@ def build(plan: BuildPlan, folder: BuildFolder, stop_at_reject: bool, max_bad: f
     if (stop_at_reject and rejects) or len(rejects) / plan.pages > max_bad or len(rejects) == plan.pages:
         write_rejects(rejects, folder.rejects)
         raise WorkError(_refusal(rejects, plan.pages, folder, stop_at_reject, max_bad))
-    write_rejects(rejects, shards / "rejects.jsonl")
+    write_rejects(rejects, shards / REJECTS)
     for file, name in ((DROPPED, "dropped"), (UPWARD, "upward"), (BACKWARDS, "backwards")):
         if listed := [line for part in report.values() for line in getattr(part, name)]:
             write_rejects(listed, shards / file)
+    pages = [page for split in plan.splits.values() for page in split]
+    named = [image for part in report.values() for image in part.named]
+    unannotated, unread = find_unannotated(plan.trees, plan.options.format, pages, named)
+    if unannotated:
+        write_rejects(unannotated, shards / UNANNOTATED)
     _warn_of_units(list(report.values()))
     _drop_empty_splits(builder, shards)
-    summary = _summary(plan, report)
+    summary = _summary(plan, report) | {"unannotated": len(unannotated), "unread_texts": unread}
     (shards / SUMMARY_FILE).write_text(json.dumps(summary, indent=1) + "\n")
     folder.publish(shards, plan.digest)
 
@@ -180,13 +183,14 @@ def _refusal(
     if stop_at_reject:
         why = "a page is rejected, and --on_error fail allows none"
     elif len(rejects) == pages:
-        why = f"all {pages} pages are rejected"
+        why = "the only page is rejected" if pages == 1 else f"all {pages} pages are rejected"
     else:
         share = f"{len(rejects)} of {pages} pages ({len(rejects) / pages:.1%})"
         why = f"{share} are rejected, more than --max_bad {max_bad:g} allows"
     shown = "".join(f"\n  {_place(reject)}: {reject['reason']}" for reject in rejects[:SHOWN_REJECTS])
     more = f"\n  and {len(rejects) - SHOWN_REJECTS} more" if len(rejects) > SHOWN_REJECTS else ""
-    remedy = "mend or remove these pages" + ("" if len(rejects) == pages else ", or allow more with --max_bad")
+    remedy = "mend or remove " + ("this page" if len(rejects) == 1 else "these pages")
+    remedy += "" if len(rejects) == pages else ", or allow more with --max_bad"
     return f"{folder.name} is not built: {why}{shown}{more}\nlisted in {folder.rejects}; {remedy}"
 
 

@@ -19,7 +19,7 @@ from data_scripts.duplicates import ALIKE, COPY, FORM, Pair, near_duplicates
 from data_scripts.file_tree import file_name
 from data_scripts.reading_order import is_right_to_left, upward_steps
 from data_scripts.token_lengths import TokenLengths
-from ocr2_hf.data.tasks import page_regions
+from ocr2_hf.data.tasks import Row, is_silent, page_regions
 from ocr2_hf.document.atomic_files import write_json, write_whole
 from ocr2_hf.document.overlay import BLUE, GREEN, ORANGE, PINK, RED, draw_overlay
 from ocr2_hf.document.page_files import to_rgb
@@ -84,7 +84,7 @@ def _count(dataset: Dataset, name: str, lengths: TokenLengths) -> SplitCounts:
         counts.pages += 1
         counts.regions += len(row["labels"])
         counts.labels.update(row["labels"])
-        counts.without_text += not row["text"].strip()
+        counts.without_text += is_silent(row)
         counts.without_regions += not row["labels"]
         counts.upward += bool(upward_steps(row["bboxes"], is_right_to_left(row["text"])))
         counts.lengths.append(length)
@@ -107,7 +107,8 @@ def inspect(splits: dict[str, Dataset], lengths: TokenLengths, tokenizer: str, a
         _draw_pages(dataset, name, args.limit, out / "overlays")
     _print_tables(counts, lengths.context)
     _print_pairs(pairs, len(splits), out / "duplicates.jsonl")
-    drawn = "pages drawn with their boxes" if _regions(counts) else "no page has boxes: pages with their texts"
+    without = "no page has boxes: pages with their texts, or questions and answers"
+    drawn = "pages drawn with their boxes" if _regions(counts) else without
     print(f"\n{drawn}: {out / 'overlays'}\nlengths: {out / 'lengths.png'}")
 
 
@@ -116,14 +117,21 @@ def _regions(counts: Mapping[str, SplitCounts]) -> int:
 
 
 def _draw_pages(dataset: Dataset, split: str, limit: int, folder: Path) -> None:
-    """Write up to `limit` pages, evenly spaced, with their regions; of one without any its text beside it."""
+    """Write up to `limit` pages, evenly spaced, with their regions, and beside them what these do not tell."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = sorted(set(np.linspace(0, len(dataset) - 1, min(limit, len(dataset))).round().astype(int).tolist()))
     for row in tqdm(dataset.select(rows), desc=f"drawing {split}", unit=" pages"):
         name = f"{split}-{file_name(row['id'])}"
         draw_overlay(to_rgb(row["image"]), page_regions(row)).save(folder / f"{name}.png")
-        if row["text"] and not row["bboxes"]:
-            write_whole(folder / f"{name}.txt", row["text"])
+        if text := _beside(row):
+            write_whole(folder / f"{name}.txt", text)
+
+
+def _beside(row: Row) -> str:
+    """The text of a page without boxes; of a page without text its question and answer; else nothing."""
+    if row["text"]:
+        return "" if row["bboxes"] else row["text"]
+    return f"{row['prompt'] or ''}\n\n{row['target']}" if row["target"] else ""
 
 
 def _print_tables(counts: Mapping[str, SplitCounts], context: int) -> None:

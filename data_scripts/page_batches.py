@@ -23,6 +23,7 @@ from data_scripts.formats import page_reader
 from data_scripts.formats.format import ListedPage
 from data_scripts.page_image import MAX_BYTES, check_image, draw_page
 from data_scripts.reading_order import told_backwards
+from data_scripts.unannotated import listed_images
 from ocr2_hf.data.columns import FEATURES
 from ocr2_hf.data.tasks import PROMPTS, is_silent, regions_without_text, suits
 from ocr2_hf.document.atomic_files import write_whole
@@ -58,6 +59,7 @@ class BuildReport:
     sorted: int = 0  # pages that were put in another order
     odd: dict[str, str] = field(default_factory=dict)  # image file -> what is odd about it, though it is read
     tasks: dict[str, int] = field(default_factory=dict)  # those that suit a page -> 1
+    named: list[str] = field(default_factory=list)  # images that annotations name, other than pages are listed with
 
     def reject(self, page: ListedPage, reason: Exception) -> None:
         """Add a rejected page."""
@@ -90,7 +92,10 @@ def read_batches(pages: list[ListedPage], split: str, options: PageOptions) -> I
     batch, size, report = [], 0, BuildReport(split)
     for page in pages:
         try:
-            item = _item(page, read_page(page))
+            record = read_page(page)
+            if record.image_bytes is None and record.image_path not in listed_images(page):
+                report.named.append(record.image_path)
+            item = _item(page, record)
         except (RecordError, WorkError) as error:
             report.reject(page, error)
             continue

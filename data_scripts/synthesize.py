@@ -35,6 +35,7 @@ from data_scripts.synthetic.language import LANGUAGES, letters, load_words
 from data_scripts.synthetic.receipts import draw_receipt
 from data_scripts.synthetic.slips import draw_primer, draw_ragged, draw_small_statement, draw_ticket, draw_typed
 from data_scripts.synthetic.statements import draw_statement
+from ocr2_hf.data.tasks import marked_page
 from ocr2_hf.document.atomic_files import PARTIAL, whole_file, write_whole
 from ocr2_hf.errors import UsageError, WorkError, run_command
 
@@ -100,7 +101,8 @@ def parse_arguments(argv: list[str] | None, prog: str | None = None) -> argparse
         default=0.0,
         help="0 to 1: rotation, blur, noise, JPEG, paper colour, and stamps on some (default 0)",
     )
-    add("--text_only", action="store_true", help="image and text alone: NAME.txt instead of the regions in NAME.json")
+    text_only = "image and text alone: NAME.txt, with marks before headings, instead of the regions in NAME.json"
+    add("--text_only", action="store_true", help=text_only)
     args = parser.parse_args(argv)
     args.draw, size = KINDS[args.kind]
     args.size = args.size or size
@@ -127,7 +129,7 @@ def prepare_folder(folder: Path, settings: dict[str, Any], pages: int, suffix: s
         raise UsageError(f"{folder} is a file, not a folder")
     if marker.is_file():
         made = json.loads(marker.read_text())
-        pairs = {key: (made.get(key), settings.get(key)) for key in [*settings, *made]}
+        pairs = {key: (made.get(key, False), settings.get(key, False)) for key in [*settings, *made]}
         other = [f"{key} {old}, not {new}" for key, (old, new) in pairs.items() if old != new]
         if other:
             raise UsageError(f"{folder} was made with other settings ({'; '.join(other)}): name another folder")
@@ -155,7 +157,7 @@ def draw_page(args: argparse.Namespace, fonts: list[Fonts], number: int) -> None
     with whole_file(args.out_dir / "images" / f"{number:06d}.png") as beside:
         image.save(beside, "PNG", compress_level=1 if args.damage else 6)  # noise takes long to compress, and in vain
     annotation = page.annotation()
-    written = annotation["text"] if args.text_only else json.dumps(annotation, indent=1)
+    written = marked_page(annotation)[1] if args.text_only else json.dumps(annotation, indent=1)
     write_whole(annotation_file(args, number), written)
 
 

@@ -147,7 +147,7 @@ def test_rejected_pages_are_listed_and_left_out(pages, capsys):
     write_page(pages, "p004", image_bytes()[:-30])
     assert build(pages, "--max_bad", 0.1, "--val", 0, "--test", 0) == 0
     folder = built_datasets()["letters"]
-    assert str(folder / "rejects.jsonl") in capsys.readouterr().out
+    assert f"rejected            1   with their reasons: {folder / 'rejects.jsonl'}\n" in capsys.readouterr().out
     (reject,) = map(json.loads, (folder / "rejects.jsonl").read_text().splitlines())
     assert reject["id"] == "p004"
     assert reject["file"] == str(pages / "p004.json")
@@ -195,6 +195,19 @@ def test_when_every_page_is_rejected_nothing_is_built(pages, capsys):
     assert "all 7 pages are rejected" in error
     assert "p0.json: no image p0 (.png .jpg .jpeg .tif .tiff .webp .bmp .gif .jp2 .j2k .jpf .jpx .pdf) in" in error
     assert "and 2 more" in error
+
+
+def test_the_only_page_is_rejected(pages, capsys):
+    write_page(pages, "p", text=5)
+    status, error = refusal(capsys, pages)
+    assert status == 1
+    assert "letters is not built: the only page is rejected\n" in error and error.endswith("mend or remove this page\n")
+
+
+def test_a_file_without_rejected_pages_is_not_pointed_at(pages, capsys):
+    write_pages(pages, 2)
+    assert build(pages, "--val", 0, "--test", 0) == 0
+    assert "rejects.jsonl" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

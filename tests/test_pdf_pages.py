@@ -176,4 +176,5 @@ def test_a_wrong_label_map_is_refused(tmp_path, datasets_cache, capsys, content,
 def test_a_level_that_the_format_has_not_is_refused(tmp_path, datasets_cache, capsys):
     write_page(tmp_path / "pages", "p")
     assert run_command(main, ["pdfs", "--annotations", str(tmp_path / "pages"), "--level", "line"]) == 2
-    assert "--level line: the format json does not have it" in capsys.readouterr().err
+    told = "--level line: the format json does not have it; its files have one level only: leave --level away"
+    assert told in capsys.readouterr().err

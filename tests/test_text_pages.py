@@ -1,17 +1,19 @@
 """Pages of image and text alone: what they train, what is refused, and that nothing is told of boxes there."""
 
 import json
+import re
 
 import pytest
 import torch
 from datasets import Dataset, DatasetDict
 from huggingface_hub import DatasetCard
 
+from data_scripts.build_dataset import main as build
 from data_scripts.crop_regions import main as crop
 from data_scripts.dataset_push import without_empty_columns, write_card
 from data_scripts.inspect_dataset import main as inspect
 from data_scripts.synthesize import main as synthesize
-from helpers.page_folders import image_bytes
+from helpers.page_folders import image_bytes, write_page
 from helpers.tiny_pages import page_dataset, plain_pages, processor, text_model
 from ocr2_hf import OCR2Trainer
 from ocr2_hf.commands.evaluate import main as evaluate
@@ -232,6 +234,40 @@ def test_inspected(scans, tmp_path, capsys):
     assert texts == {f"{split} page {number} says this" for split in ("train", "test") for number in range(2)}
 
 
+def test_questions_and_answers_are_inspected(tmp_path, datasets_cache, capsys):
+    """They are counted as a build counts them, and written beside the pictures where nothing else is."""
+    pages, none = tmp_path / "chats", {"bboxes": None, "labels": None, "texts": None}
+    write_page(pages, "a", text=None, prompt="What does it cost?", target="5.20", **none)
+    write_page(pages, "b", prompt="Which town?", target="Basel", **none)
+    write_page(pages, "c", text="", **none)
+    assert run_command(build, ["chats", "--annotations", str(pages), "--val", "0", "--test", "0"]) == 0
+    assert "\nwithout text        1 " in capsys.readouterr().out
+    call = ["chats", "--tokenizer", "tiny", "--output_dir", str(tmp_path / "inspected")]
+    assert run_command(inspect, call) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"^  without text +1$", printed, re.MULTILINE)
+    assert "no page has boxes: pages with their texts, or questions and answers" in printed
+    texts = {path.stem: path.read_text() for path in (tmp_path / "inspected" / "overlays").glob("*.txt")}
+    assert texts == {"train-a": "What does it cost?\n\n5.20", "train-b": "page b"}
+
+
+@pytest.mark.parametrize(
+    ("contents", "mix"),
+    [
+        ({"a": {"text": "t"}}, "{ocr: 1}"),
+        ({"a": {"prompt": "q", "target": "t"}}, "{custom: 1}"),
+        ({"a": {"prompt": "q", "target": "t"}, "b": {"text": "t"}}, "{ocr: 1, custom: 1}"),
+        ({"a": {"text": "t"}, "b": {"text": "t", "bboxes": [[1, 1, 9, 9]], "labels": ["text"]}}, None),
+    ],
+)
+def test_a_build_without_boxes_tells_how_it_is_trained(tmp_path, datasets_cache, capsys, contents, mix):
+    for name, content in contents.items():
+        write_page(tmp_path / "pages", name, **{"text": None, "bboxes": None, "labels": None, "texts": None} | content)
+    assert run_command(build, ["letters", "--annotations", str(tmp_path / "pages"), "--val", "0", "--test", "0"]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("train it with: ")]
+    assert lines == ([f"train it with: --dataset letters --tasks '{mix}'"] if mix else [])
+
+
 def test_there_is_nothing_to_cut_out(scans, tmp_path, capsys):
     assert run_command(crop, [str(scans), str(tmp_path / "crops"), "--columns", "text=said"]) == 1
     assert "no region with text to cut out; no page has boxes" in capsys.readouterr().err
@@ -243,10 +279,12 @@ def test_synthetic_pages_of_text_alone(tmp_path, capsys):
     assert run_command(synthesize, [str(tmp_path / "boxed"), *call[1:]]) == 0
     for number in range(2):
         boxed = json.loads((tmp_path / "boxed" / "annotations" / f"{number:06d}.json").read_text())
-        assert (tmp_path / "slips" / "annotations" / f"{number:06d}.txt").read_text() == boxed["text"]
+        text = (tmp_path / "slips" / "annotations" / f"{number:06d}.txt").read_text()
+        row = {"id": "p", "width": 192, "height": 192, "prompt": None, "target": None} | boxed
+        assert text == build_example("ocr", row)[1] and text.startswith("# ") and text != boxed["text"]
     capsys.readouterr()
     assert run_command(synthesize, call) == 2
-    assert "made with other settings (text_only True, not None)" in capsys.readouterr().err
+    assert "made with other settings (text_only True, not False)" in capsys.readouterr().err
 
 
 def test_a_push_has_no_empty_columns_and_they_come_back():

@@ -98,7 +98,7 @@ def choose_level(name: str, level: Level) -> Level:
     """The level to read the format at: `level`, or the format's default; `UsageError` where it does not have it."""
     levels = FORMATS[name].LEVELS
     if level is not None and level not in levels:
-        has = f"it has {', '.join(levels)}" if levels else "its files have one level only"
+        has = f"it has {', '.join(levels)}" if levels else "its files have one level only: leave --level away"
         raise UsageError(f"--level {level}: the format {name} does not have it; {has}")
     return level or next(iter(levels), None)
 
