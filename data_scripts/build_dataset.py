@@ -23,7 +23,7 @@ from data_scripts.formats import FORMATS
 from data_scripts.page_splits import RULES
 from data_scripts.record_order import ORDERS
 from ocr2_hf.data.column_names import parse_columns
-from ocr2_hf.document.records import BOX_UNITS
+from ocr2_hf.document.records import BOX_UNITS, MAX_BAD
 from ocr2_hf.errors import WorkError, run_command
 
 
@@ -107,7 +107,7 @@ def parse_arguments(argv: list[str] | None, prog: str | None = None) -> argparse
     )
     add("--order", choices=ORDERS, default=ORDERS[0], help="auto: by position where the file states none and goes up")
     add("--on_error", choices=["skip", "fail"], default="skip", help="fail: stop at the first rejected page")
-    add("--max_bad", type=share, default=0.01, help="largest share of rejected pages (default 0.01)")
+    add("--max_bad", type=share, default=MAX_BAD, help=f"largest share of rejected pages (default {MAX_BAD})")
     add("--tokenizer", metavar="DIR|ID", help="the model's: pages too long for its context even in parts are rejected")
     add("--push", type=hub_id, metavar="ORG/NAME", help="then upload it to the Hub: Parquet with images, and a card")
     add("--license", metavar="ID", help="the licence on the card, as in cc-by-4.0 (default unknown)")

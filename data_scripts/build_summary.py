@@ -21,8 +21,7 @@ def print_summary(name: str, state: str, folder: Path) -> None:
     remedy = "raise its share, or take exact shares by --split rank" if by_share else "no page is in its folder"
     for split in summary["empty"]:
         warn(f"the {split} split is empty and is left out: {remedy}")
-    rejects = f"   with their reasons: {folder / REJECTS}" if summary["rejected"] else ""
-    print(f"{'rejected':<12}{summary['rejected']:>9}{rejects}")
+    print(f"{'rejected':<12}{summary['rejected']:>9}   with their reasons: {folder / REJECTS}")
     print(f"{'clamped':<12}{'':>9}{summary['clamped']:>10}")
     silent = summary["without_text"]
     print(f"{'without text':<12}{silent['pages']:>9}{silent['regions']:>10}")
