@@ -21,7 +21,7 @@ def print_summary(name: str, state: str, folder: Path) -> None:
     remedy = "raise its share, or take exact shares by --split rank" if by_share else "no page is in its folder"
     for split in summary["empty"]:
         warn(f"the {split} split is empty and is left out: {remedy}")
-    print(f"{'rejected':<12}{summary['rejected']:>9}   with their reasons: {folder / REJECTS}")
+    print(f"{'rejected':<12}{summary['rejected']:>9}")
     print(f"{'clamped':<12}{'':>9}{summary['clamped']:>10}")
     silent = summary["without_text"]
     print(f"{'without text':<12}{silent['pages']:>9}{silent['regions']:>10}")
@@ -31,6 +31,7 @@ def print_summary(name: str, state: str, folder: Path) -> None:
     _print_noticed(summary, folder)
     print(f"split by {RULES[summary['split_by']]}")
     _print_odd(summary["odd"], folder)
+    print(f"rejected pages and reasons: {folder / REJECTS}")
     print(f'load it with: ocr2_hf.load_dataset("{name}")')
     if mix := _mix_without_boxes(summary):
         print(f"train it with: --dataset {name} --tasks '{{{mix}}}'")
