@@ -85,8 +85,13 @@ def test_a_system_message_stands_before_the_question(tmp_path, role):
     row = chat("<image>\nQ?", "A.")
     row["messages"].insert(0, {"role": role, "content": "You read receipts."})
     assert read(tmp_path, row)[0]["a"].prompt == "You read receipts.\nQ?"
-    row = {"system": "Be brief.", "query": "Q?", "response": "A.", "images": ["a.png"]}
-    assert read(tmp_path, row)[0]["a"].prompt == "Be brief.\nQ?"
+
+
+@pytest.mark.parametrize("name", ["ms-swift", "ms-swift, older", "llava"])
+def test_a_system_text_beside_the_chat_stands_before_the_question(tmp_path, name):
+    assert read(tmp_path, CHATS[name] | {"system": "Be brief."})[0]["a"].prompt == "Be brief.\nQ?"
+    assert read(tmp_path, CHATS[name] | {"system": ""})[0]["a"].prompt == "Q?"
+    assert "is 5, not a string" in read(tmp_path, CHATS[name] | {"system": 5})[1]["a"]
 
 
 @pytest.mark.parametrize("task", ["ocr", "markdown"])
