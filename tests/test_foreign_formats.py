@@ -56,6 +56,19 @@ EVERY = [
     ("key facts as JSON", "a.txt", '{"company": "X",\n "total": "9"}', "prompt and target"),
     ("DocBank", "a.txt", DOCBANK, "MSCOCO_Format_Annotation"),
     ("ICDAR's text segmentation", "a.txt", SEGMENTS, "gt_NAME.txt"),
+    ("CTW1500", "a.txt", "1,2,30,4,30,9,20,9,1,9,####Hello\n", "NAME.json with text, bboxes and labels"),
+    (
+        "DOTA",
+        "a.txt",
+        "imagesource:GoogleEarth\ngsd:null\n1 2 9 2 9 8 1 8 plane 0\n",
+        "COCO has boxes and labels alone",
+    ),
+    (
+        "Total-Text",
+        "a.txt",
+        "x: [[1 9 9 1]], y: [[2 2 8 8]], ornt: [u'h'], transcriptions: [u'A']\n",
+        "NAME.json with text, bboxes and labels",
+    ),
     ("TEI", "a.xml", TEI, "PAGE-XML or ALTO"),
     ("IAM", "a.xml", '<form id="a01"><handwritten-part/></form>', "build it as pairs"),
     (
