@@ -68,6 +68,7 @@ CHATS = {
     "deepseek, as datasets writes it": deepseek([{"bytes": None, "path": "a.png"}]) | {"query": None, "images": None},
     "deepseek, full-width bars": deepseek(["a.png"], "<｜%s｜>"),
     "capitals": deepseek(["a.png"], "%s"),
+    "llava, a list of one": {"image": ["a.png"], "conversations": LLAVA},
     "llava": {"id": "x", "image": "a.png", "conversations": LLAVA},
 }
 
@@ -140,6 +141,7 @@ def test_a_json_list_of_rows_is_read_too(tmp_path):
         (chat("Q"), "messages are of ['user']: one question and its answer are needed"),
         (chat(), "messages are of []"),
         (chat("Q", "A", images=["a.png", "b.png"]), "row has 2 images, not one"),
+        ({"image": ["a.png", "b.png"], "text": "x"}, "row has 2 images, not one"),
         (chat("Q", "A", images=[]), "row has 0 images, not one"),
         (chat(parts("Q", image="b.png"), "A"), "row has 2 images, not one"),
         (chat("<image><image>Q", "A"), "messages hold <image> in the answer, or more than once"),

@@ -24,9 +24,11 @@ from data_scripts.formats import (
 )
 from data_scripts.formats import csv as csv_format
 from data_scripts.formats import json as json_format
+from data_scripts.formats.column_advice import GENERAL, columns_advice
 from data_scripts.formats.foreign import find_foreign, foreign_file
 from data_scripts.formats.format import Format, Level, ListedPage
 from data_scripts.formats.json_files import UnknownFormatError, head_keys
+from data_scripts.formats.unread_files import told_unread
 from data_scripts.label_map import LabelMap, map_labels
 from data_scripts.record_order import ORDERS, in_order
 from ocr2_hf.document.records import PageRecord, RecordError
@@ -70,6 +72,8 @@ def choose_format(name: str, annotations: list[FileTree]) -> str:
     folders = ", ".join(tree.root for tree in annotations)
     if not found and (foreign := next(filter(None, map(find_foreign, annotations)), None)):
         raise WorkError(f"no annotations that are read in {folders}: {foreign}")
+    if not found and name in ("auto", "csv") and (unread := next(filter(None, map(told_unread, annotations)), None)):
+        raise WorkError(f"no annotations in {folders}: {unread}")
     if not found:
         wanted = "".join(f"\n  {candidate:<14}{FORMATS[candidate].FILES}" for candidate in candidates)
         raise WorkError(f"no annotations in {folders}: the files that are read are{wanted}{_seen(name, annotations)}")
@@ -149,4 +153,6 @@ def _tried(name: str, annotation: str) -> str:
         return f"the file looks like {found}: name that --format, or move the file to another folder"
     if foreign := foreign_file(annotation):
         return foreign.told("the file")
+    if name in _WITH_COLUMNS and (advice := GENERAL if name == "csv" else columns_advice(annotation)):
+        return advice
     return f"formats tried: {', '.join(tried)}"

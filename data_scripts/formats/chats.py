@@ -63,15 +63,14 @@ def question(messages: list[Message]) -> tuple[str, str]:
 def images_in(messages: list[Message]) -> Iterator[Any]:
     """The images that the messages name, each as it is written there."""
     for message in messages:
-        yield from images_beside(message)
+        yield from listed(message.get("images"))
         for part in _parts_of(message):
             if part["type"] in _IMAGE_PARTS:
                 yield next((part[key] for key in _IMAGE_KEYS if part.get(key) is not None), None)
 
 
-def images_beside(holder: dict[str, Any]) -> list[Any]:
-    """The images that a row or a message has under `images`: a list, or a single one."""
-    images = holder.get("images")
+def listed(images: Any) -> list[Any]:
+    """The images that a row or a message has under a key: a list, or a single one."""
     return images if isinstance(images, list) else [images]
 
 
