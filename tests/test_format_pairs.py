@@ -202,7 +202,7 @@ COCO = {"images": [{"file_name": "a.png", "id": 1}], "annotations": [], "categor
         ({"box/a.txt": BOX, "entities/a.txt": '{"total": "9"}'}, "sroie"),
         ({"a.xml": alto("", size='WIDTH="60" HEIGHT="40"'), "a.txt": "a"}, "alto"),
         ({"Label.txt": "x/a.png\t[]\n", "a.txt": "a"}, "paddle"),
-        ({"a.json": {"shapes": [], "imagePath": "a.png"}, "README.md": "# a"}, "json"),
+        ({"a.json": {"tool": "of someone else"}, "README.md": "# a"}, "json"),
     ],
 )
 def test_every_other_format_goes_first(tmp_path, files, format):

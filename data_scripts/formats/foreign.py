@@ -2,6 +2,7 @@
 
 import posixpath
 import re
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -131,6 +132,17 @@ def find_foreign(annotations: FileTree) -> str | None:
             if found := foreign_file(path):
                 return found.told(path)
     return None
+
+
+def only_foreign(paths: Iterable[str]) -> str | None:
+    """What the first of these files is, and what to do, where all that have anything in them are such; else None."""
+    first = None
+    for path in paths:
+        found = foreign_file(path)
+        if found is None and any(head.strip() for head in text_heads([path])):
+            return None
+        first = first or (found and found.told(path))
+    return first
 
 
 def foreign_file(path: str) -> ForeignFormat | None:

@@ -34,8 +34,6 @@ LABELS: dict[str, str] = {}
 LEVELS = ()
 BOX_UNIT = None
 
-_MARKS = {".bboxes", ".text"}
-
 
 def recognise(annotations: FileTree) -> bool:
     """True where any file is a JSON file."""
@@ -43,9 +41,9 @@ def recognise(annotations: FileTree) -> bool:
 
 
 def is_sure(annotations: FileTree) -> bool:
-    """True where the head of a JSON file has the boxes or the text of a page, and is of no other program."""
+    """True where the head of a JSON file has the boxes of a page, or the text of one and is of no other program."""
     all_paths = first_key_paths(annotations.paths(".json"))
-    return any(_MARKS & paths and not foreign_keys(paths) for paths in all_paths)
+    return any(".bboxes" in paths or (".text" in paths and not foreign_keys(paths)) for paths in all_paths)
 
 
 def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
