@@ -37,4 +37,6 @@ def _told_table(path: str) -> str:
         return "its first line is no header"
     if any(names_image(name) or name.isdecimal() for name in names):
         return f"its first line is {told_columns(names)}, no header: put one above it, as in file_name,text"
+    if len(names) == 1:
+        return f"its header has one column, {told_columns(names)}: part the fields by a comma, a semicolon, a tab or |"
     return f"its columns are {told_columns(names)}; {GENERAL}"
