@@ -78,6 +78,19 @@ def test_a_name_that_nothing_has_is_told_with_those_that_are_there(tmp_path, dat
     assert str(raised.value).startswith(told)
 
 
+def test_the_keys_that_are_told_are_those_of_the_file(tmp_path):
+    columns = parse_columns(RENAMED)
+    write_rows(tmp_path / "rows.jsonl", {"scan": "a.png", "transcription": None, "text": "no"}, {"text": "x", "n": 1})
+    reasons = read_folder(write_images(tmp_path, "a.png"), "jsonl", columns=columns)[1]
+    assert reasons["a"].endswith("; its text is empty; its keys are 'scan', 'transcription', 'text'")
+    assert "its keys are 'text', 'n'" in reasons["rows.jsonl#2"]
+    (tmp_path / "rows.jsonl").unlink()
+    write_json(tmp_path / "a.json", {"scan": "a.png", "text": "x"})
+    write_json(tmp_path / "b.json", {"scan": "a.png", "transcription": "A"})
+    reasons = read_folder(tmp_path, "json", columns=columns)[1]
+    assert "its keys are 'scan', 'text'" in reasons["a"]
+
+
 def test_a_name_that_some_rows_have_is_no_mistake(tmp_path):
     write_rows(
         tmp_path / "rows.jsonl", {"scan": "a.png", "text": "A"}, {"scan": "b.png", "question": "Q", "target": "B"}

@@ -56,6 +56,19 @@ EVERY = [
     ("key facts as JSON", "a.txt", '{"company": "X",\n "total": "9"}', "prompt and target"),
     ("DocBank", "a.txt", DOCBANK, "MSCOCO_Format_Annotation"),
     ("ICDAR's text segmentation", "a.txt", SEGMENTS, "gt_NAME.txt"),
+    ("CTW1500", "a.txt", "1,2,30,4,30,9,20,9,1,9,####Hello\n", "NAME.json with text, bboxes and labels"),
+    (
+        "DOTA",
+        "a.txt",
+        "imagesource:GoogleEarth\ngsd:null\n1 2 9 2 9 8 1 8 plane 0\n",
+        "COCO has boxes and labels alone",
+    ),
+    (
+        "Total-Text",
+        "a.txt",
+        "x: [[1 9 9 1]], y: [[2 2 8 8]], ornt: [u'h'], transcriptions: [u'A']\n",
+        "NAME.json with text, bboxes and labels",
+    ),
     ("TEI", "a.xml", TEI, "PAGE-XML or ALTO"),
     ("IAM", "a.xml", '<form id="a01"><handwritten-part/></form>', "build it as pairs"),
     (
@@ -124,6 +137,58 @@ def test_yolo_in_folders_is_told(tmp_path, files):
         assert "looks like YOLO, which is not read" in str(error)
     else:
         pytest.fail("was read")
+
+
+@pytest.mark.parametrize(
+    ("files", "name"),
+    [
+        ({"a.json": json.dumps(LABELME), "b.json": json.dumps(LABELME), "README.md": "# a"}, "LabelMe"),
+        ({"a.txt": "0 0.5 0.5 0.25 0.1\n", "b.txt": "0 0.5 0.5 0.25 0.1\n", "c.txt": ""}, "YOLO"),
+        ({"metadata.jsonl": '{"file_name": "a.png", "ground_truth": "{}"}\n'}, "Donut's metadata"),
+    ],
+)
+def test_a_folder_of_nothing_else_is_refused_once_before_it_is_built(tmp_path, datasets_cache, files, name):
+    folder = write_images(tmp_path / "pages", "a.png", "b.png", "c.png")
+    for file, text in files.items():
+        (folder / file).write_text(text)
+    with pytest.raises(WorkError) as raised:
+        build("foreign", folder)
+    assert str(raised.value).startswith("no annotations that are read in ")
+    assert str(raised.value).count(f"looks like {name}, which is not read") == 1
+
+
+@pytest.mark.parametrize("options", [[], ["--format", "json"]])
+def test_a_page_among_them_is_read(tmp_path, datasets_cache, options):
+    folder = write_images(tmp_path / "pages", "a.png", "b.png")
+    write_json(folder / "a.json", LABELME)
+    write_json(folder / "b.json", {"text": "B"})
+    (row,) = build("mixed", folder, "--on_error", "skip", "--max_bad", 1, *options)
+    assert row["id"] == "b"
+
+
+def test_a_page_with_boxes_may_have_the_keys_of_another_program(tmp_path):
+    write_json(tmp_path / "a.json", LABELME | {"bboxes": [[1, 2, 30, 30]], "labels": ["text"]})
+    assert list(read_folder(write_images(tmp_path, "a.png"), "json")[0]) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        (
+            "data/train-00000-of-00001.parquet",
+            "Parquet files need no build: --dataset {0}, or ocr2_hf.load_dataset('{0}')",
+        ),
+        ("pages.zip", "{0}/pages.zip is an archive: unpack it first"),
+        ("deep/pages.tar.gz", "{0}/deep/pages.tar.gz is an archive: unpack it first"),
+    ],
+)
+def test_what_is_packed_is_told_with_what_to_do(tmp_path, name, told):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(b"PK")
+    (tmp_path / "README.md").write_text("# data")
+    with pytest.raises(WorkError) as raised:
+        choose_format("auto", [list_files(tmp_path)])
+    assert str(raised.value) == f"no annotations in {tmp_path}: {told.format(tmp_path)}"
 
 
 def test_pascal_voc_with_its_lists_of_names_is_told(tmp_path, datasets_cache):

@@ -7,6 +7,7 @@ import pytest
 from data_scripts.file_tree import list_files
 from data_scripts.formats import choose_format, csv_files
 from data_scripts.formats import csv as csv_format
+from data_scripts.formats.plain_pages import NEEDED
 from helpers.format_folders import build, read_folder, write_images, write_json
 from ocr2_hf.errors import WorkError
 
@@ -69,6 +70,12 @@ def test_questions_and_answers_and_regions(tmp_path):
         (b"gone.png,x,", "no image 'gone.png' in "),
         (b"../a.png,x,", "leaves the image folder"),
         (b",x,", "no image '' in "),
+        (
+            b"a.png,,",
+            f"annotation has no text; {NEEDED}; its text is empty; its keys are 'file_name', 'text', 'bboxes'",
+        ),
+        (b"a.png, ,", "its text is empty"),
+        (b"scans/c,x,", "but 'scans/c.png': write the name with its suffix"),
         (b'a.png,"x"y,', "row of line 3: ',' expected after '\"'"),
         (b"a.png,x\xe9,", "row of line 3: line 3 at byte 7 is not UTF-8: save the file as UTF-8"),
         (b"a.png,x\ry,", "row of line 3: new-line character seen in unquoted field"),
@@ -82,6 +89,52 @@ def test_a_bad_row_is_rejected_with_its_line_and_the_others_are_read(tmp_path, r
     records, reasons = read(tmp_path, b"file_name,text,bboxes\nb.png,B,\n" + row + b"\nscans/c.png,C,\n")
     assert list(records) == ["b", "scans/c"] and list(reasons) in (["metadata.csv#3"], ["a"])
     assert reason in next(iter(reasons.values()))
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "needed"),
+    [
+        ("labels", "cat", "column 'labels' is 'cat': it needs a list of texts, as in [\"title\", \"text\"], in JSON"),
+        ("lines", "['cat']", "column 'lines' is \"['cat']\": it needs a list of texts"),
+        ("height", "x", "column 'height' is 'x': it needs a number, in JSON"),
+        (
+            "bboxes",
+            "(1, 2, 3, 4)",
+            "column 'bboxes' is '(1, 2, 3, 4)': it needs a list of boxes, as in [[x0, y0, x1, y1]]",
+        ),
+    ],
+)
+def test_a_column_that_is_no_json_is_told_by_its_name(tmp_path, column, value, needed):
+    folder = folder_with(tmp_path, f'file_name,text,{column}\na.png,x,"{value}"\nb.png,x,\n')
+    columns = {"texts": "lines"} if column == "lines" else {}
+    _, reasons = read_folder(folder, "csv", columns=columns)
+    assert reasons["a"].startswith(needed)
+
+
+UNREAD = {
+    b"scan,transcription\na.png,A\n": "its columns are 'scan', 'transcription'; --columns image=..., text=... says",
+    b"a.png,A\nb.png,B\n": "its first line is 'a.png', 'A', no header: put one above it",
+    b"scan said\na.png A\n": "its header has one column, 'scan said': part the fields by a comma, a",
+    "file_name,text\na.png,A\n".encode("utf-16"): "it is in UTF-16, or no text at all: save it as UTF-8",
+    "file_name,text\na.png,A\n".encode("utf-16-le"): "it is in UTF-16, or no text at all: save it as UTF-8",
+    "scan,gr\u00f6\u00dfe\n".encode("cp1252"): "it is not UTF-8 at byte 7 (0xF6): save it as UTF-8",
+}
+
+
+@pytest.mark.parametrize(("table", "told"), UNREAD.items(), ids=range(len(UNREAD)))
+@pytest.mark.parametrize("format", ["auto", "csv"])
+def test_a_table_that_is_not_read_is_told_and_no_list_of_formats(tmp_path, table, told, format):
+    tree = list_files(folder_with(tmp_path, table))
+    with pytest.raises(WorkError) as raised:
+        choose_format(format, [tree])
+    assert str(raised.value).startswith(f"no annotations in {tmp_path}: {tmp_path}/metadata.csv: {told}")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "cp1252"])
+def test_named_columns_of_a_table_that_is_not_utf_8_are_not_told_to_be_missing(tmp_path, datasets_cache, encoding):
+    folder = folder_with(tmp_path / "pages", "scan,gr\u00f6\u00dfe\na.png,A\n".encode(encoding))
+    with pytest.raises(WorkError, match="save it as UTF-8"):
+        build("odd", folder, "--columns", "image=scan,text=gr\u00f6\u00dfe")
 
 
 def test_every_line_that_a_missing_quote_swallows_is_counted(tmp_path):
@@ -137,6 +190,7 @@ def test_another_table_among_them_is_told(tmp_path):
         ("file_name,label\na.png,3\n", False),
         ("5,5,50,5,50,20,5,20,text\n", False),
         ('"file_name,text\n', False),
+        ("file_name|text\n", True),
         ("", False),
     ],
 )
@@ -145,7 +199,7 @@ def test_it_is_known_by_its_header(tmp_path, table, is_one):
     tree = list_files(tmp_path)
     assert csv_format.recognise(tree) is is_one
     if not is_one:
-        with pytest.raises(WorkError, match="csv "):
+        with pytest.raises(WorkError, match=r"a\.csv: its (columns are|first line is|header has one column,) "):
             choose_format("csv", [tree])
 
 

@@ -68,6 +68,7 @@ CHATS = {
     "deepseek, as datasets writes it": deepseek([{"bytes": None, "path": "a.png"}]) | {"query": None, "images": None},
     "deepseek, full-width bars": deepseek(["a.png"], "<｜%s｜>"),
     "capitals": deepseek(["a.png"], "%s"),
+    "llava, a list of one": {"image": ["a.png"], "conversations": LLAVA},
     "llava": {"id": "x", "image": "a.png", "conversations": LLAVA},
 }
 
@@ -85,8 +86,13 @@ def test_a_system_message_stands_before_the_question(tmp_path, role):
     row = chat("<image>\nQ?", "A.")
     row["messages"].insert(0, {"role": role, "content": "You read receipts."})
     assert read(tmp_path, row)[0]["a"].prompt == "You read receipts.\nQ?"
-    row = {"system": "Be brief.", "query": "Q?", "response": "A.", "images": ["a.png"]}
-    assert read(tmp_path, row)[0]["a"].prompt == "Be brief.\nQ?"
+
+
+@pytest.mark.parametrize("name", ["ms-swift", "ms-swift, older", "llava"])
+def test_a_system_text_beside_the_chat_stands_before_the_question(tmp_path, name):
+    assert read(tmp_path, CHATS[name] | {"system": "Be brief."})[0]["a"].prompt == "Be brief.\nQ?"
+    assert read(tmp_path, CHATS[name] | {"system": ""})[0]["a"].prompt == "Q?"
+    assert "is 5, not a string" in read(tmp_path, CHATS[name] | {"system": 5})[1]["a"]
 
 
 @pytest.mark.parametrize("task", ["ocr", "markdown"])
@@ -135,6 +141,7 @@ def test_a_json_list_of_rows_is_read_too(tmp_path):
         (chat("Q"), "messages are of ['user']: one question and its answer are needed"),
         (chat(), "messages are of []"),
         (chat("Q", "A", images=["a.png", "b.png"]), "row has 2 images, not one"),
+        ({"image": ["a.png", "b.png"], "text": "x"}, "row has 2 images, not one"),
         (chat("Q", "A", images=[]), "row has 0 images, not one"),
         (chat(parts("Q", image="b.png"), "A"), "row has 2 images, not one"),
         (chat("<image><image>Q", "A"), "messages hold <image> in the answer, or more than once"),

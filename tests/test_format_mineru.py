@@ -207,6 +207,35 @@ def test_a_content_list_has_boxes_in_thousandths(tmp_path):
     assert record.bboxes[0] == [20, 20, 100, 40]
 
 
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("costs $5 and $6 today", "costs $5 and $6 today"),
+        ("$20,000 and USD$30,000", "$20,000 and USD$30,000"),
+        (r"a \$5 bill, $x \$ y$", r"a $5 bill, \(x \$ y\)"),
+        ("$ x$ and $y $", "$ x$ and $y $"),
+        ("$5 or $x_1$", r"$5 or \(x_1\)"),
+        ("$x$-axis,$y$", r"\(x\)-axis,\(y\)"),
+        ("$$x$$ $", "$$x$$ $"),
+        ("$x\ny$", "$x\ny$"),
+    ],
+)
+def test_dollars_are_formulas_as_pandoc_has_it(tmp_path, text, written):
+    assert read_listed(tmp_path, listed("text", text=text))[0]["a#page=1"].texts == [written]
+
+
+def test_readings_of_one_document_are_refused(tmp_path):
+    """Each has its own copy of the PDF, so its pages would be there twice, in one split or in two."""
+    for way in ("a/auto/a", "a/vlm/a", "b/vlm/b", "b/a"):
+        write_json(tmp_path / f"{way}_middle.json", middle(page(block("text", "Word"))))
+        write_pdf(tmp_path / f"{way}_origin.pdf", PAGE)
+    records, reasons = read_folder(tmp_path, "mineru")
+    assert list(records) == ["b/a_origin#page=1", "b/vlm/b_origin#page=1"]
+    both = "2 readings of one document (a/auto/a_middle.json, a/vlm/a_middle.json): keep one"
+    assert reasons == {"a/auto/a_middle": both, "a/vlm/a_middle": both}
+    assert read_folder(tmp_path / "a", "mineru")[0] == {}
+
+
 def test_margins_of_a_content_list_are_put_around_the_rest(tmp_path):
     blocks = [
         listed("text", text="Body"),

@@ -63,9 +63,33 @@ def test_the_cache_and_the_crops_are_passed_over_where_there_are_labels(tmp_path
     write(tmp_path / "Cache.cach", labels(("x/a.png", [region("guess")]), ("x/b.png", [region("guess")])))
     write(tmp_path / "Label.txt", labels(("x/a.png", [region("said")])))
     write(tmp_path / "rec_gt.txt", "crop_img/a_crop_0.png\tsaid\n")
-    write(tmp_path / "other/rec_gt.txt", "c.png\tword\n")
+    write(tmp_path / "other/Cache.cach", labels(("x/c.png", [region("guess")])))
     records, reasons = read_folder(tmp_path, "paddle")
-    assert ({page: record.text for page, record in records.items()}, reasons) == ({"a": "said", "other/c": "word"}, {})
+    assert ({page: record.text for page, record in records.items()}, reasons) == ({"a": "said", "other/c": "guess"}, {})
+
+
+def test_lists_of_crops_are_passed_over_where_a_list_of_another_folder_has_regions(tmp_path):
+    """So PPOCRLabel's script parts a folder: det/ has the pages, rec/ crops of the same."""
+    write_images(tmp_path, "det/train/a.png", "rec/train/a_crop_0.png")
+    write(tmp_path / "det/train.txt", labels(("det/train/a.png", [region("said")])))
+    write(tmp_path / "rec/train.txt", "rec/train/a_crop_0.png\tsaid\n")
+    records, reasons = read_folder(tmp_path, "paddle")
+    assert (list(records), reasons) == (["det/train/a"], {})
+
+
+def test_regions_that_come_after_many_pages_without_any_are_regions(tmp_path):
+    blank = labels(*((f"p/{n}.png", []) for n in range(400)))
+    write(tmp_path / "train.txt", blank + labels(("p/a.png", [region("x")])))
+    records, _ = read_folder(write_images(tmp_path, "p/0.png", "p/a.png"), "paddle")
+    assert {page: (record.text, record.texts) for page, record in records.items()} == {
+        "p/0": ("", []),
+        "p/a": ("x", ["x"]),
+    }
+
+
+def test_a_list_of_pages_without_any_region_has_no_texts(tmp_path):
+    write(tmp_path / "train.txt", labels(("a.png", [])))
+    assert read_folder(write_images(tmp_path, "a.png"), "paddle")[0]["a"].text == ""
 
 
 @pytest.mark.parametrize("name", ["rec_gt.txt", "rec_gt_train.txt", "train_list.txt"])

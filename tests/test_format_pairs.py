@@ -60,6 +60,10 @@ def test_encodings_that_are_sure_are_read_and_the_text_is_in_nfc(tmp_path, encod
         (b"one\x0ctwo", "text has the control character U+000C at offset 3"),
         (b"an <image> here", "text holds <image>"),
         (b"0 0.5 0.5 0.25 0.1\n1 0.1 .2 0.3 1\n", "the text looks like YOLO, which is not read: export COCO"),
+        (b"1,2,30,4,30,9,1,9,9,9,####Hello, you\n1,2,3,4,####\n", "the text looks like CTW1500, which is not read"),
+        (b"imagesource:GoogleEarth\ngsd:0.14\n1.0 2.0 9 2 9 8 1 8 small-vehicle 0\n", "the text looks like DOTA"),
+        (b"1 2 9 2 9 8 1 8 plane 1\n", "the text looks like DOTA, which is not read: export COCO"),
+        (b"x: [[1 9 9 1]], y: [[2 2 8 8]], ornt: [u'h'], transcriptions: [u'A']\n", "the text looks like Total-Text"),
         (b'{"company": "X", "total": "9.00"}', "the text looks like key facts as JSON, which is not read"),
     ],
 )
@@ -69,16 +73,19 @@ def test_what_is_no_text_is_rejected_with_the_reason(tmp_path, data, reason):
     assert texts == {"b": "good"} and reason in reasons["a"]
 
 
-@pytest.mark.parametrize("text", ["12 0.5 and more", "1 2 3 4 5", "# 1", "{not json}", "[1, 2]", "3 0.5 0.5 0.2 7"])
+@pytest.mark.parametrize(
+    "text", ["12 0.5 and more", "1 2 3 4 5", "# 1", "{not json}", "[1, 2]", "3 0.5 0.5 0.2 7", "1,2,####"]
+)
 def test_a_text_that_only_begins_like_something_else_is_a_text(tmp_path, text):
     assert texts_of(write(write_images(tmp_path, "a.png"), a=text))[0] == {"a": text}
 
 
 def test_the_ground_truth_goes_before_what_an_engine_read(tmp_path):
-    folder = write_images(tmp_path, "a.png", "b.png", "c.png")
-    write(folder, a="engine", a__gt="truth", b__gt="b", b__md="# engine", c="c")
+    folder = write_images(tmp_path, "a.png", "b.png", "c.png", "d.png", "other/e.png")
+    write(folder, a="engine", a__gt="truth", b__gt="b", b__md="# engine", c="engine", d__md="engine")
     (folder / "a.pred.txt").write_text("engine")
-    assert texts_of(folder) == ({"a": "truth", "b": "b", "c": "c"}, {})
+    write(folder / "other", e="e")
+    assert texts_of(folder) == ({"a": "truth", "b": "b", "other/e": "e"}, {})
 
 
 def test_text_and_markdown_of_one_image_are_refused(tmp_path):
@@ -195,7 +202,7 @@ COCO = {"images": [{"file_name": "a.png", "id": 1}], "annotations": [], "categor
         ({"box/a.txt": BOX, "entities/a.txt": '{"total": "9"}'}, "sroie"),
         ({"a.xml": alto("", size='WIDTH="60" HEIGHT="40"'), "a.txt": "a"}, "alto"),
         ({"Label.txt": "x/a.png\t[]\n", "a.txt": "a"}, "paddle"),
-        ({"a.json": {"shapes": [], "imagePath": "a.png"}, "README.md": "# a"}, "json"),
+        ({"a.json": {"tool": "of someone else"}, "README.md": "# a"}, "json"),
     ],
 )
 def test_every_other_format_goes_first(tmp_path, files, format):

@@ -248,3 +248,13 @@ def test_of_two_books_each_page_has_the_image_of_its_own(tmp_path):
         {f"{book}/page/0001": f"{tmp_path}/{book}/0001.png" for book in ("a", "b")},
         {},
     )
+
+
+@pytest.mark.parametrize("named", ["a", "scans/a", "C:\\x\\scans\\a"])
+@pytest.mark.parametrize("image", ["scans/a.png", "scans/a.JPG"])
+def test_a_name_without_its_suffix_is_told(tmp_path, named, image):
+    tree = list_files(write_images(tmp_path, image))
+    with pytest.raises(RecordError) as raised:
+        find_image(tree, named, f"{tmp_path}/rows.jsonl")
+    end = image if "scans" in named else image.removeprefix("scans/")
+    assert str(raised.value) == f"no image {named!a} in {tmp_path}, but {end!a}: write the name with its suffix"

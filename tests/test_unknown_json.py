@@ -102,10 +102,11 @@ def test_unknown_rows_are_told_by_their_keys(tmp_path):
     rows = [{"file_name": "a.png", "answer": "{}"}, {"img": "a.png"}, {"file_name": "a.png", "labels": []}]
     write_rows(tmp_path / "metadata.jsonl", *rows)
     records, reasons = read_folder(write_images(tmp_path, "a.png"), "jsonl")
+    advice = "--columns image=file_name,text=... says what its columns are called"
     assert not records
     assert reasons == {
-        "metadata.jsonl#1": "row is neither a chat nor a plain page; its keys are 'file_name', 'answer'; " + TRIED,
-        "metadata.jsonl#2": "row is neither a chat nor a plain page; its keys are 'img'; " + TRIED,
+        "metadata.jsonl#1": "row is neither a chat nor a plain page; its keys are 'file_name', 'answer'; " + advice,
+        "metadata.jsonl#2": "row is neither a chat nor a plain page; its keys are 'img'; " + advice,
         "a": f"annotation has no bboxes; {NEEDED}; its keys are 'file_name', 'labels'",
     }
 
@@ -113,7 +114,24 @@ def test_unknown_rows_are_told_by_their_keys(tmp_path):
 def test_a_chat_without_an_image_is_told_by_its_keys(tmp_path):
     write_rows(tmp_path / "train.jsonl", {"messages": [], "picture": "a.png"})
     reasons = read_folder(write_images(tmp_path, "a.png"), "jsonl")[1]
-    assert reasons == {"train.jsonl#1": "row has 0 images, not one; its keys are 'messages', 'picture'"}
+    assert reasons == {
+        "train.jsonl#1": "row has 0 images, not one; its keys are 'messages', 'picture'; "
+        "--columns image=picture says which column is the image"
+    }
+
+
+@pytest.mark.parametrize("name", ["rows.json", "metadata.jsonl"])
+def test_rows_with_an_image_are_told_how_to_name_their_columns(tmp_path, name):
+    row = {"id": 1, "scan": "scans/a.png", "said": "A"}
+    write_json(tmp_path / name, [row] if name == "rows.json" else row)
+    (reason,) = read_folder(write_images(tmp_path, "a.png"), name.split(".")[1])[1].values()
+    assert reason.endswith("; --columns image=scan,text=... says what its columns are called")
+
+
+def test_rows_that_are_no_flat_objects_are_told_the_formats(tmp_path):
+    write_rows(tmp_path / "rows.jsonl", {"scan": "a.png", "said": {"text": "A"}})
+    (reason,) = read_folder(write_images(tmp_path, "a.png"), "jsonl")[1].values()
+    assert reason.endswith(TRIED)
 
 
 @pytest.mark.parametrize(

@@ -24,9 +24,11 @@ from data_scripts.formats import (
 )
 from data_scripts.formats import csv as csv_format
 from data_scripts.formats import json as json_format
-from data_scripts.formats.foreign import find_foreign, foreign_file
+from data_scripts.formats.column_advice import GENERAL, columns_advice
+from data_scripts.formats.foreign import find_foreign, foreign_file, only_foreign
 from data_scripts.formats.format import Format, Level, ListedPage
 from data_scripts.formats.json_files import UnknownFormatError, head_keys
+from data_scripts.formats.unread_files import told_unread
 from data_scripts.label_map import LabelMap, map_labels
 from data_scripts.record_order import ORDERS, in_order
 from ocr2_hf.document.records import PageRecord, RecordError
@@ -61,6 +63,12 @@ _MARKED: dict[str, Callable[[FileTree], bool]] = {
     "jsonl": jsonl.is_sure,
     "json": json_format.is_sure,
 }
+# The files of these formats.
+_MARKED_FILES: dict[str, Callable[[FileTree], list[str]]] = {
+    "pairs": lambda annotations: [page.annotation for page in pairs.list_pages(annotations, annotations)],
+    "jsonl": lambda annotations: annotations.paths(".jsonl"),
+    "json": lambda annotations: annotations.paths(".json"),
+}
 
 
 def choose_format(name: str, annotations: list[FileTree]) -> str:
@@ -68,8 +76,13 @@ def choose_format(name: str, annotations: list[FileTree]) -> str:
     candidates = list(FORMATS) if name == "auto" else [name]
     found = _recognised(candidates, annotations)
     folders = ", ".join(tree.root for tree in annotations)
-    if not found and (foreign := next(filter(None, map(find_foreign, annotations)), None)):
+    foreign = (
+        _only_foreign(found[0], annotations) if found else next(filter(None, map(find_foreign, annotations)), None)
+    )
+    if foreign:
         raise WorkError(f"no annotations that are read in {folders}: {foreign}")
+    if not found and name in ("auto", "csv") and (unread := next(filter(None, map(told_unread, annotations)), None)):
+        raise WorkError(f"no annotations in {folders}: {unread}")
     if not found:
         wanted = "".join(f"\n  {candidate:<14}{FORMATS[candidate].FILES}" for candidate in candidates)
         raise WorkError(f"no annotations in {folders}: the files that are read are{wanted}{_seen(name, annotations)}")
@@ -77,6 +90,13 @@ def choose_format(name: str, annotations: list[FileTree]) -> str:
         listed = ", ".join(found)
         raise WorkError(f"{folders} has files of several formats ({listed}): name one with --format, or part them")
     return found[0]
+
+
+def _only_foreign(name: str, annotations: list[FileTree]) -> str | None:
+    """What all files of a format are that only could be of it, where they are of one that is not read; else None."""
+    if name not in _MARKED or any(tree.columns or _MARKED[name](tree) for tree in annotations):
+        return None
+    return only_foreign(path for tree in annotations for path in _MARKED_FILES[name](tree))
 
 
 def _recognised(candidates: Iterable[str], annotations: list[FileTree]) -> list[str]:
@@ -149,4 +169,6 @@ def _tried(name: str, annotation: str) -> str:
         return f"the file looks like {found}: name that --format, or move the file to another folder"
     if foreign := foreign_file(annotation):
         return foreign.told("the file")
+    if name in _WITH_COLUMNS and (advice := GENERAL if name == "csv" else columns_advice(annotation)):
+        return advice
     return f"formats tried: {', '.join(tried)}"

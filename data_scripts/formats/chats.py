@@ -3,7 +3,8 @@
 `{"messages": [{role, content}], "images": [path]}` of ms-swift, or its older `{query, response, images}`; contents that
 are lists of parts `{type, text}` and `{type, image}`, as OpenAI and Unsloth have them; messages with `images` of their
 own and the roles `<|User|>` and `<|Assistant|>`, as DeepSeek has them; `{"conversations": [{from, value}], "image"}` of
-LLaVA. `<image>` is left out of the question, the text of a system message stands before it.
+LLaVA. `<image>` is left out of the question, the text of a system message, or of a `system` beside the messages, stands
+before it.
 """
 
 from collections.abc import Iterator
@@ -38,7 +39,8 @@ def messages_of(row: dict[str, Any]) -> list[Message] | None:
         return None
     if not are_all(dict, messages):
         raise RecordError(f"messages is {shown(messages)}, not a list of objects")
-    return messages
+    # LLaMA-Factory's chats have it beside them.
+    return [{"role": "system", "content": row["system"]}, *messages] if row.get("system") else messages
 
 
 def question(messages: list[Message]) -> tuple[str, str]:
@@ -61,15 +63,14 @@ def question(messages: list[Message]) -> tuple[str, str]:
 def images_in(messages: list[Message]) -> Iterator[Any]:
     """The images that the messages name, each as it is written there."""
     for message in messages:
-        yield from images_beside(message)
+        yield from listed(message.get("images"))
         for part in _parts_of(message):
             if part["type"] in _IMAGE_PARTS:
                 yield next((part[key] for key in _IMAGE_KEYS if part.get(key) is not None), None)
 
 
-def images_beside(holder: dict[str, Any]) -> list[Any]:
-    """The images that a row or a message has under `images`: a list, or a single one."""
-    images = holder.get("images")
+def listed(images: Any) -> list[Any]:
+    """The images that a row or a message has under a key: a list, or a single one."""
     return images if isinstance(images, list) else [images]
 
 

@@ -36,6 +36,11 @@ def is_page_row(keys: Iterable[str], columns: Mapping[str, str]) -> bool:
     return bool(image_keys(row, columns)) and any(key in row for key in _TEXT_KEYS)
 
 
+def told_columns(names: Iterable[str]) -> str:
+    """The first of these names, for a message."""
+    return ", ".join(map(shown, list(names)[:SHOWN_KEYS]))
+
+
 class ColumnSearch:
     """Looks whether the names of `columns` are in any of the rows that come by."""
 
@@ -55,5 +60,5 @@ class ColumnSearch:
         """`UsageError` where a name was in none."""
         if self.missing:
             name, key = next(iter(self.missing.items()))
-            known = ", ".join(map(shown, list(self._known)[:SHOWN_KEYS]))
-            raise UsageError(f"--columns {key}={name}: no row has the column {name!a}; the columns are: {known}")
+            known = f"no row has the column {name!a}; the columns are: {told_columns(self._known)}"
+            raise UsageError(f"--columns {key}={name}: {known}")

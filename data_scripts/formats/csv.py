@@ -1,16 +1,18 @@
 """CSV or TSV with a header, a row a page: a column with the image (`file_name`, `image`, ...) and one with the `text`.
 
 A row has what a plain page has: also `prompt` and `target`, and as JSON `bboxes`, `labels`, `texts`, `width`, `height`.
-Fields are parted by the comma, semicolon or tab that parts these columns in the header.
+An empty field is none: the text of a blank page cannot be told from one that is missing.
+Fields are parted by the comma, semicolon, tab or | that parts these columns in the header.
 """
 
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 from data_scripts.file_tree import FileTree
 from data_scripts.formats.columns import is_page_row
-from data_scripts.formats.csv_files import first_headers, list_table, read_table_row
+from data_scripts.formats.csv_files import TABLES, first_headers, list_table, read_table_row
 from data_scripts.formats.format import Level, ListedPage
 from data_scripts.formats.json_files import parse_json, told_keys
 from data_scripts.formats.rows import ListedRow, row_pages, row_record
@@ -21,9 +23,16 @@ LABELS: dict[str, str] = {}
 LEVELS = ()
 BOX_UNIT = None
 
-_SUFFIXES = (".csv", ".tsv")
-_AS_JSON = ("bboxes", "labels", "texts", "width", "height")
-_OPTIONAL = ("prompt", "target")  # in a CSV no field is missing: an empty one is none
+_UNREAD = "\0\ufffd"  # what a header has in it that is not in UTF-8
+_TEXTS, _NUMBER = 'a list of texts, as in ["title", "text"]', "a number"
+_AS_JSON = {
+    "bboxes": "a list of boxes, as in [[x0, y0, x1, y1]]",
+    "labels": _TEXTS,
+    "texts": _TEXTS,
+    "width": _NUMBER,
+    "height": _NUMBER,
+}
+_OPTIONAL = ("text", "prompt", "target")  # in a CSV no field is missing: an empty one is none
 
 
 def recognise(annotations: FileTree) -> bool:
@@ -42,22 +51,34 @@ def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
 def read_page(page: ListedPage, level: Level = None) -> PageRecord:
     """The row's plain page."""
     row, columns = read_table_row(page), page.columns or {}
-    for name in {columns.get(key, key) for key in _AS_JSON} & row.keys():
-        row[name] = parse_json(row[name].encode()) if row[name].strip() else None
-    for name in {columns.get(key, key) for key in _OPTIONAL} & row.keys():
-        row[name] = row[name] or None
+    for key in (*_AS_JSON, *_OPTIONAL):
+        name = columns.get(key, key)
+        if name in row:
+            row[name] = _value(key, name, row[name]) if row[name].strip() else None
     return row_record(page, row)
+
+
+def _value(key: str, name: str, text: str) -> Any:
+    """The value of a field, in the column that is called `name`."""
+    if key not in _AS_JSON:
+        return text
+    try:
+        return parse_json(text.encode())
+    except RecordError as error:
+        what = f"column {shown(name)} is {shown(text)}: it needs {_AS_JSON[key]}, in JSON"
+        raise RecordError(f"{what} ({error})") from None
 
 
 def _files(annotations: FileTree) -> Iterator[tuple[str, str]]:
     """(name, path) of those that may be tables."""
-    return ((name, f"{annotations.root}/{name}") for name in annotations.names(*_SUFFIXES))
+    return ((name, f"{annotations.root}/{name}") for name in annotations.names(*TABLES))
 
 
 def _is_header(columns: dict[str, str], names: tuple[str, ...]) -> bool:
     """Whether rows with these columns can be pages. Where `columns` names some, any may be meant: what is not there
     will be told."""
-    is_named = bool(columns) and len(names) > 1 and not any(map(str.isdecimal, names))
+    is_read = not any(mark in name for name in names for mark in _UNREAD)
+    is_named = bool(columns) and len(names) > 1 and is_read and not any(map(str.isdecimal, names))
     return is_named or is_page_row(names, {})
 
 

@@ -16,7 +16,8 @@ from data_scripts.formats.format import ListedPage
 from data_scripts.formats.json_files import HEAD_BYTES, MAX_PAGE_BYTES
 from ocr2_hf.document.records import RecordError
 
-_DELIMITERS = (",", ";", "\t")
+TABLES = (".csv", ".tsv")  # the suffixes
+_DELIMITERS = (",", ";", "\t", "|")
 
 
 class TableHeader(NamedTuple):

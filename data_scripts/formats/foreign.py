@@ -2,6 +2,7 @@
 
 import posixpath
 import re
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -11,8 +12,9 @@ from data_scripts.formats.text_files import text_heads
 from data_scripts.formats.xml_text import first_element
 from ocr2_hf.document.records import RecordError
 
-_COCO = "export COCO from the program that drew the boxes, or convert it to COCO, and build that as coco"
 _OWN = "write NAME.json with text, bboxes and labels (the format json)"
+_NO_TEXTS = f"COCO has boxes and labels alone; to keep texts, {_OWN}"
+_COCO = "export COCO from the program that drew the boxes, or convert it to COCO, and build that as coco; " + _NO_TEXTS
 _CLOUD = f"it is a service's answer: convert it to hOCR, or {_OWN}"
 _FACTS = "key information is not read from it: write rows of image, prompt and target (the format jsonl)"
 _TESSERACT = "run tesseract with the configuration hocr (tesseract IMAGE NAME hocr) and build its hOCR"
@@ -29,12 +31,14 @@ class ForeignFormat(NamedTuple):
         return f"{what} looks like {self.name}, which is not read: {self.advice}"
 
 
-_LABELME = ForeignFormat("LabelMe", f"convert it to COCO (labelme2coco), or {_OWN}")
+_LABELME = ForeignFormat("LabelMe", f"convert it to COCO (labelme2coco); {_NO_TEXTS}")
 _TEXTRACT = ForeignFormat("Amazon Textract", _CLOUD)
 _DOCUMENT_AI = ForeignFormat("Google Document AI", f"convert it by Google's toolbox to hOCR, or {_OWN}")
 _VISION = ForeignFormat("Google Cloud Vision", _CLOUD)
 _AZURE = ForeignFormat("Azure Document Intelligence", _CLOUD)
-_VIA = ForeignFormat("VIA (VGG Image Annotator)", "export annotations (COCO format) and build them as coco")
+_VIA = ForeignFormat(
+    "VIA (VGG Image Annotator)", f"export annotations (COCO format) and build them as coco; {_NO_TEXTS}"
+)
 _MIN = ForeignFormat("Label Studio's JSON-MIN", "export JSON and build it as label_studio")
 _CORD = ForeignFormat("CORD", _FACTS)
 _JSON_FACTS = ForeignFormat("key facts as JSON", _FACTS)
@@ -47,6 +51,10 @@ _SEGMENTS = ForeignFormat(
     "its characters are colours of a mask: take the files of text localization (gt_NAME.txt)",
 )
 _BOX = ForeignFormat("Tesseract's box files", f"{_TESSERACT}; NAME.gt.txt beside the images is read as pairs")
+
+_DOTA = ForeignFormat("DOTA", _COCO)
+_CTW = ForeignFormat("CTW1500", _OWN)
+_TOTAL_TEXT = ForeignFormat("Total-Text", _OWN)
 
 # Key paths that stand together in the head of a JSON or JSONL file; "*" before one stands for any beginning.
 _BY_KEYS: list[tuple[set[str], ForeignFormat]] = [
@@ -92,6 +100,9 @@ _BY_LINES = [
     (re.compile(rf"\d{{1,4}}(?=.* {_DECIMAL})(?: {_VALUE}){{4,}}"), _YOLO),
     (re.compile(r"[^\t]*(?:\t-?\d{1,6}){7}\t[^\t]+\t\w+"), _DOCBANK),
     (re.compile(r'\d{1,3} \d{1,3} \d{1,3}(?: -?\d{1,6}(?:\.\d{1,9})?){6} ".*"'), _SEGMENTS),
+    (re.compile(r"(?:-?\d{1,6},){4,}####.*"), _CTW),
+    (re.compile(r"(?:imagesource|gsd):.*|(?:-?\d{1,6}(?:\.\d{1,20})? ){8}[\w-]+ [0-2]"), _DOTA),
+    (re.compile(r"x: \[\[[\d ]+\]\], y: .*"), _TOTAL_TEXT),
 ]
 _NO_LINES = ("", "#")  # marks between words
 _BY_HEADER = [
@@ -121,6 +132,17 @@ def find_foreign(annotations: FileTree) -> str | None:
             if found := foreign_file(path):
                 return found.told(path)
     return None
+
+
+def only_foreign(paths: Iterable[str]) -> str | None:
+    """What the first of these files is, and what to do, where all that have anything in them are such; else None."""
+    first = None
+    for path in paths:
+        found = foreign_file(path)
+        if found is None and any(head.strip() for head in text_heads([path])):
+            return None
+        first = first or (found and found.told(path))
+    return first
 
 
 def foreign_file(path: str) -> ForeignFormat | None:

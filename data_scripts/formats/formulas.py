@@ -1,6 +1,9 @@
 """Formulas as the model writes them, whatever marks an annotation puts around its LaTeX."""
 
+import re
+
 _MARKS = (("$$", "$$"), (r"\[", r"\]"), (r"\(", r"\)"), ("$", "$"))
+_IN_TEXT = re.compile(r"(?<![\\$])\$(?=[^\s$])((?:[^$\\\n]|\\[^\n])++)(?<=\S)\$(?![\d$])")
 
 
 def display_formula(latex: str) -> str:
@@ -22,3 +25,12 @@ def bare_latex(latex: str) -> str:
         if latex.startswith(begin) and latex.endswith(end) and len(latex) >= len(begin) + len(end):
             return latex[len(begin) : -len(end)].strip()
     return latex
+
+
+def split_formulas(text: str) -> list[str]:
+    r"""The texts and the LaTeX between them in turn, a text first, of a Markdown text.
+
+    As pandoc has it, a formula is in `$`, of which the opening one has no blank behind it, and the closing one no blank
+    before it and no digit behind it; \$ is a dollar.
+    """
+    return _IN_TEXT.split(text)

@@ -100,6 +100,12 @@ def find_image(images: FileTree, named: Any, annotation: str, folder: str = "") 
                 where = f"the image of that name, {found}, lies in another folder"
                 raise RecordError(f"no image {_told(named)} in {images.root}: {where}")
             return found + mark + number
+    for end in path_ends(path):
+        whole = (end + written for suffix in PAGE_SUFFIXES for written in (suffix, suffix.upper()))
+        if found := next((name for name in whole if name in images.image_ends), None):
+            raise RecordError(
+                f"no image {_told(named)} in {images.root}, but {found!a}: write the name with its suffix"
+            )
     fetched = ", which is not fetched: download it first" if _ADDRESS.match(named) else ""
     raise RecordError(f"no image {_told(named)} in {images.root}{fetched}; --images names their folder")
 

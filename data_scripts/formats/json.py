@@ -26,16 +26,13 @@ from data_scripts.formats.json_files import (
     read_bytes,
     told_keys,
 )
+from data_scripts.formats.plain_pages import NEEDED, PAGE_KEYS, plain_record
 from ocr2_hf.document.records import PageRecord, RecordError
 
 FILES = "*.json"
 LABELS: dict[str, str] = {}
 LEVELS = ()
 BOX_UNIT = None
-
-PAGE_KEYS = ("text", "bboxes", "labels", "prompt", "target")
-_MARKS = {".bboxes", ".text"}
-_NEEDED = "it needs text, or bboxes and labels, or prompt and target"
 
 
 def recognise(annotations: FileTree) -> bool:
@@ -44,9 +41,9 @@ def recognise(annotations: FileTree) -> bool:
 
 
 def is_sure(annotations: FileTree) -> bool:
-    """True where the head of a JSON file has the boxes or the text of a page, and is of no other program."""
+    """True where the head of a JSON file has the boxes of a page, or the text of one and is of no other program."""
     all_paths = first_key_paths(annotations.paths(".json"))
-    return any(_MARKS & paths and not foreign_keys(paths) for paths in all_paths)
+    return any(".bboxes" in paths or (".text" in paths and not foreign_keys(paths)) for paths in all_paths)
 
 
 def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
@@ -77,54 +74,25 @@ def _find_columns(annotations: FileTree) -> None:
 def read_page(page: ListedPage, level: Level = None) -> PageRecord:
     """The page's annotation with the path of its image; values are not yet checked (see `check_record`)."""
     read_entry(page)
-    annotation = _parse(page.annotation, page.columns)
-    image = annotation.get("image")
+    annotation, columns = _parse(page.annotation, page.columns), page.columns
+    image = renamed(annotation, columns).get("image")
     if image is None:
-        return plain_record(annotation, page.id, paired_image(page))
+        return plain_record(annotation, columns, page.id, paired_image(page))
     if is_data_url(image):
-        return plain_record(annotation, page.id, page.annotation, image_bytes=image_of(image))
-    return plain_record(annotation, page.id, *named_image(page.image_root, find_named(page, image)))
+        return plain_record(annotation, columns, page.id, page.annotation, image_bytes=image_of(image))
+    return plain_record(annotation, columns, page.id, *named_image(page.image_root, find_named(page, image)))
 
 
 def _parse(path: str, columns: dict[str, str] | None) -> dict[str, Any]:
-    """The annotation's object; `UnknownFormatError` for what cannot be one page."""
+    """The annotation's object as it is; `UnknownFormatError` for what cannot be one page."""
     try:
-        annotation = renamed(parse_json(read_bytes(path)), columns)
+        annotation = parse_json(read_bytes(path))
     except TooLargeError as error:
         raise UnknownFormatError(f"{error} of one page; {head_keys(path)}") from None
     if not isinstance(annotation, dict):
         kind = type(annotation).__name__
         raise UnknownFormatError(f"annotation is a JSON {kind}, not an object; {told_keys(annotation)}")
-    if annotation.keys().isdisjoint(PAGE_KEYS) or ("bboxes" not in annotation and foreign_file(path)):
-        raise UnknownFormatError(f"annotation is no plain page: {_NEEDED}; {told_keys(annotation)}")
+    page = renamed(annotation, columns)
+    if page.keys().isdisjoint(PAGE_KEYS) or ("bboxes" not in page and foreign_file(path)):
+        raise UnknownFormatError(f"annotation is no plain page: {NEEDED}; {told_keys(annotation)}")
     return annotation
-
-
-def plain_record(
-    annotation: dict[str, Any],
-    page_id: str,
-    image_path: str,
-    page_number: int | None = None,
-    image_bytes: bytes | None = None,
-) -> PageRecord:
-    """The record of an annotation of the plain format: of text, of boxes, of both, or of a question and its answer."""
-    given = {key: annotation[key] for key in (*PAGE_KEYS, "texts") if annotation.get(key) is not None}
-    if absent := _absent(given):
-        raise RecordError(f"annotation has no {', '.join(absent)}; {_NEEDED}; {told_keys(annotation)}")
-    sides = annotation.get("width"), annotation.get("height")
-    page_size = None if sides == (None, None) else sides
-    image = {"image_path": image_path, "page_number": page_number, "image_bytes": image_bytes}
-    return PageRecord(page_id, **image, page_size=page_size, **{"text": "", **given})
-
-
-def _absent(given: dict[str, Any]) -> list[str]:
-    """What is missing to what is given for a page to be known."""
-    needed: tuple[str, ...] = ()
-    if not given.keys().isdisjoint(("bboxes", "labels", "texts")):
-        needed = ("text", "bboxes", "labels") if "texts" in given else ("bboxes", "labels")
-    elif "text" not in given:
-        needed = ("prompt", "target")
-    absent = [key for key in needed if key not in given]
-    # Boxes that are none say nothing: to take such a page for a blank one would teach silence.
-    is_known = given.get("bboxes") or "text" in given or "target" in given
-    return absent or ([] if is_known else ["text"])

@@ -27,6 +27,7 @@ from data_scripts.formats.json_files import (
 )
 from data_scripts.formats.mineru_blocks import Block, has_moved, page_regions
 from data_scripts.formats.mineru_content import content_regions
+from data_scripts.formats.mineru_files import find_documents, readings_beside
 from data_scripts.label_map import by_class
 from ocr2_hf.document.records import RecordError, shown
 
@@ -47,9 +48,6 @@ LABELS = by_class(
 LEVELS = ()
 BOX_UNIT = None
 
-_MIDDLE, _CONTENT = "_middle.json", "_content_list.json"
-_BESIDE = ("_model.json", "_content_list_v2.json")
-_PACKED = ("layout.json", "middle.json")  # a middle.json that is called so in its folder
 _MOST_PAGES = 100_000
 
 
@@ -63,37 +61,24 @@ def recognise(annotations: FileTree) -> bool:
 
 def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
     """Every page of every document; a file that cannot be read is one page, with that fault."""
-    documents = _documents(annotations.names(".json"))
+    documents = find_documents(annotations.names(".json"))
+    faults = readings_beside(annotations.root, documents)
     return unique_pages(
-        page for stem, name in documents.items() for page in _file_pages(annotations.root, name, stem, images)
+        page
+        for stem, name in documents.items()
+        for page in _file_pages(annotations.root, name, stem, images, faults.get(stem))
     )
 
 
 read_page = read_record
 
 
-def _documents(names: list[str]) -> dict[str, str]:
-    """The path of each document without what MinerU adds to its name -> the file of it that counts."""
-    contents = {name[: -len(_CONTENT)]: name for name in names if name.lower().endswith(_CONTENT)}
-    folders: dict[str, list[str]] = {}
-    for stem in contents:
-        folders.setdefault(posixpath.dirname(stem), []).append(stem)
-    documents = {}
-    for name in names:
-        folder, end = posixpath.dirname(name), posixpath.basename(name).lower()
-        if end.endswith(_MIDDLE):
-            documents[name[: -len(_MIDDLE)]] = name
-        elif end in _PACKED and len(folders.get(folder, ())) == 1:
-            documents[folders[folder][0]] = name
-        elif not end.endswith((_CONTENT, *_BESIDE)):
-            documents[name] = name
-    return contents | documents
-
-
-def _file_pages(root: str, name: str, stem: str, images: FileTree) -> list[ListedPage]:
+def _file_pages(root: str, name: str, stem: str, images: FileTree, fault: RecordError | None) -> list[ListedPage]:
     path, page_id = f"{root}/{name}", posixpath.splitext(name)[0]
     document = posixpath.basename(page_id if stem == name else stem)
     try:
+        if fault:
+            raise fault
         reads = _reads(parse_json(read_bytes(path, MAX_FILE_BYTES)))
     except RecordError as error:
         return [ListedPage(page_id, path, images.root, (), error)]

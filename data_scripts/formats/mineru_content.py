@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from data_scripts.formats.documents import DocumentRegion
-from data_scripts.formats.formulas import display_formula, inline_formula
+from data_scripts.formats.formulas import display_formula, inline_formula, split_formulas
 from data_scripts.formats.json_files import numbers, string
 from data_scripts.formats.mineru_blocks import Block, table_element
 from data_scripts.formats.mineru_margins import MARGINS, with_margins
@@ -16,7 +16,6 @@ from ocr2_hf.document.records import BOX_UNITS, RecordError, shown
 
 _HEIGHT = BOX_UNITS["thousand"]
 _DISCARDED = "discarded"
-_FORMULA = re.compile(r"(?<!\\)\$([^$\n]+)(?<!\\)\$")
 _ESCAPED = re.compile(r"\\([\\`*_{}\[\]()#+\-.!~$|<>])")
 _FENCE = re.compile(r"\A```[^\n]*\n|\n?```\s*\Z")
 
@@ -74,5 +73,5 @@ def _strings(block: Block, key: str) -> list[str]:
 
 
 def _plain(text: str) -> str:
-    parts = _FORMULA.split(text)  # texts and formulas in turn
+    parts = split_formulas(text)
     return "".join(inline_formula(part) if i % 2 else _ESCAPED.sub(r"\1", part) for i, part in enumerate(parts)).strip()

@@ -2,27 +2,25 @@
 
 `Label.txt`, a line a page: `PATH<tab>[{"transcription", "points": [[x, y], ...], "difficult", "key_cls"}]`. A region
 that is difficult, or whose text is `###`, cannot be read: it stays, with the text "". Its label is its class, `key_cls`
-or `label`, where it has one. PPOCRLabel's `Cache.cach`, of pages that nobody has confirmed, and `rec_gt.txt`, of crops
-of the pages, are passed over where a Label.txt is in their folder.
+or `label`, where it has one. PPOCRLabel's `Cache.cach`, of pages that nobody has confirmed, is passed over where a
+Label.txt is in its folder.
 
-`rec_gt.txt`, a line a word or line of text: `PATH<tab>TEXT`, pages without boxes.
+`rec_gt.txt`, a line a word or line of text: `PATH<tab>TEXT`, pages without boxes. These are crops of the pages, so such
+lists are passed over where any list has regions.
 
 Source: the documentation of PaddleOCR and PPOCRLabel, "dataset preparation".
 """
 
-import posixpath
-import re
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from data_scripts.file_tree import FileTree
-from data_scripts.formats.box_lines import UNREADABLE, readable
+from data_scripts.formats.box_lines import readable
 from data_scripts.formats.entries import entry_id, list_row, read_entry, unique_pages
 from data_scripts.formats.format import Level, ListedPage
-from data_scripts.formats.images import named_image, names_image
+from data_scripts.formats.images import named_image
 from data_scripts.formats.json_files import are_all, parse_json, string
 from data_scripts.formats.layout import box_around
-from data_scripts.formats.text_files import first_line, list_lines, text_heads
+from data_scripts.formats.paddle_lists import has_list, read_lists
 from ocr2_hf.document.records import PageRecord, RecordError, shown
 
 FILES = 'Label.txt of lines PATH<tab>[{"transcription", "points"}], or rec_gt.txt of lines PATH<tab>TEXT'
@@ -30,9 +28,6 @@ LABELS: dict[str, str] = {}
 LEVELS = ()
 BOX_UNIT = None
 
-_LABELS, _CACHE, _STATE = "label.txt", "cache.cach", "filestate.txt"
-_FIRST = (_LABELS, _CACHE, "rec_gt.txt")  # looked at before others
-_REGIONS = re.compile(r'^[^\t\n]+\t\s*\[\s*\{\s*"', re.MULTILINE)
 _NO_CLASS = ("", "None")
 
 
@@ -45,53 +40,16 @@ class _Line(NamedTuple):
 
 def recognise(annotations: FileTree) -> bool:
     """True where one of the first text files begins with the path of an image and a tab."""
-    return any(_image(first_line(head)) for head in text_heads(_files(annotations)))
+    return has_list(annotations)
 
 
 def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
-    """Every line of every such file as a page."""
-    paths = _files(annotations)
-    labelled = {posixpath.dirname(path) for path in paths if posixpath.basename(path).lower() == _LABELS}
-    pages: list[ListedPage] = []
-    for path in paths:
-        head = next(text_heads([path]), "")
-        folder, name = posixpath.split(path)
-        has_regions = bool(_REGIONS.search(head)) or name.lower() in (_LABELS, _CACHE)
-        is_of_labels = folder in labelled and (name.lower() == _CACHE or not has_regions)
-        if _image(first_line(head)) and not is_of_labels:
-            pages += _file_pages(path, images, has_regions)
-    return unique_pages(pages)
-
-
-def _files(annotations: FileTree) -> list[str]:
-    """The paths of the text files, those that are called as usual first."""
-    paths = [path for path in annotations.paths(".txt", ".cach") if posixpath.basename(path).lower() != _STATE]
-    return sorted(paths, key=lambda path: posixpath.basename(path).lower() not in _FIRST)
-
-
-def _image(line: str) -> str:
-    """The image that a line is of; "" where it is no such line."""
-    image, tab, _ = line.partition("\t")
-    return image.strip() if tab and names_image(image.strip()) else ""
-
-
-def _file_pages(path: str, images: FileTree, has_regions: bool) -> Iterator[ListedPage]:
-    for number, line in list_lines(path):
-        image, said = _parts(number, line, has_regions)
-        yield list_row(path, entry_id(path, number), images, image, _Line(has_regions, said))
-
-
-def _parts(number: int, line: str | RecordError, has_regions: bool) -> tuple[str | RecordError, str]:
-    """(image, what is said of it), or (what is wrong with the line, "")."""
-    if isinstance(line, RecordError):
-        return line, ""
-    image, said = _image(line), line.partition("\t")[2].strip()
-    if not image:
-        what = f"line {number} is {shown(line)}, not the path of an image, a tab and what is on it"
-        return RecordError(what), ""
-    if said in ("", UNREADABLE) and not has_regions:
-        return RecordError(f"line {number} is of a text that cannot be read ({shown(said)}): leave it out"), ""
-    return image, said
+    """Every line as a page: of the lists that have regions, or where none has any, of those that have texts."""
+    return unique_pages(
+        list_row(each.path, entry_id(each.path, number), images, image, _Line(each.has_regions, said))
+        for each in read_lists(annotations)
+        for number, image, said in each.entries()
+    )
 
 
 def read_page(page: ListedPage, level: Level = None) -> PageRecord:

@@ -1,9 +1,10 @@
 """An image and its text without boxes: NAME.png and NAME.txt, NAME.md or NAME.gt.txt (kraken, Tesseract's training).
 
-The text is taken as it is, but for its last line break and the page break that OCR engines end a page with. NAME.gt.txt
-goes before NAME.txt, which then is what an engine read, as NAME.pred.txt always is; of NAME.txt and NAME.md nobody says
-which is the page's. The image may also be NAME.nrm.png or NAME.bin.png, as kraken has them, or NAME.exp0.tif. An empty
-text is a blank page. Files that every project has (README, LICENSE) are no pages, unless they have an image.
+The text is taken as it is, but for its last line break and the page break that OCR engines end a page with. In a
+folder with NAME.gt.txt the other texts are what an engine read, as NAME.pred.txt always is; of NAME.txt and NAME.md
+nobody says which is the page's. The image may also be NAME.nrm.png or NAME.bin.png, as kraken has them, or
+NAME.exp0.tif. An empty text is a blank page. Files that every project has (README, LICENSE) are no pages, unless they
+have an image.
 
 Folders such as images/ and texts/, in which the files are often put apart, are no part of a page's id.
 """
@@ -78,7 +79,12 @@ def _texts(annotations: FileTree) -> dict[str, dict[str, str]]:
         suffix = next((suffix for suffix in (_TRUTH, _TEXT, _MARKDOWN) if name.lower().endswith(suffix)), None)
         if suffix and not name.lower().endswith(_PREDICTED):
             texts.setdefault(name[: -len(suffix)], {})[suffix] = name
-    return texts
+    transcribed = {posixpath.dirname(stem) for stem, suffixes in texts.items() if _TRUTH in suffixes}
+    return {
+        stem: suffixes
+        for stem, suffixes in texts.items()
+        if _TRUTH in suffixes or posixpath.dirname(stem) not in transcribed
+    }
 
 
 def _images(page_id: str, named: dict[str, list[str]]) -> list[str]:

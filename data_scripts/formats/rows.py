@@ -12,14 +12,15 @@ from hashlib import sha256
 from typing import Any
 
 from data_scripts.file_tree import FileTree
-from data_scripts.formats.chats import CHAT_KEYS, images_beside, images_in, messages_of, question
+from data_scripts.formats.chats import CHAT_KEYS, images_in, listed, messages_of, question
+from data_scripts.formats.column_advice import image_advice
 from data_scripts.formats.columns import ColumnSearch, image_keys, renamed
 from data_scripts.formats.data_urls import image_of, is_data_url
 from data_scripts.formats.entries import list_row, unique_pages
 from data_scripts.formats.format import ListedPage
 from data_scripts.formats.images import named_image, slashed
-from data_scripts.formats.json import PAGE_KEYS, plain_record
 from data_scripts.formats.json_files import UnknownFormatError, string, told_keys
+from data_scripts.formats.plain_pages import PAGE_KEYS, plain_record
 from ocr2_hf.document.records import PageRecord, RecordError, shown
 
 # A file below the folder, the row's number there, what tells where it is, and the row or what is wrong with it.
@@ -37,7 +38,7 @@ def row_pages(annotations: FileTree, images: FileTree, rows: Iterable[ListedRow]
     for name, number, entry, row in rows:
         search.see(row)
         path, row_id = f"{annotations.root}/{name}", f"{name}#{number}"
-        image = _image_or_fault(renamed(row, columns), annotations.columns)
+        image = _image_or_fault(row, annotations.columns)
         if is_data_url(image):
             # No "#": pages whose ids are one up to there stay in one split.
             page_id = first.setdefault(sha256(image.encode(errors="replace")).digest(), f"{name}:{number}")
@@ -87,15 +88,14 @@ def _numbered(pages: Iterable[ListedPage]) -> Iterator[ListedPage]:
 
 def row_record(page: ListedPage, row: dict[str, Any]) -> PageRecord:
     """The row's chat as a custom record, or its plain page."""
-    row = renamed(row, page.columns)
     if page.images:
         image = dict(zip(("image_path", "page_number"), named_image(page.image_root, page.images[0])))
     else:
         url = _image(row, page.columns or {})
         image = {"image_path": f"{page.annotation} ({page.id})", "image_bytes": image_of(url)}
-    messages = messages_of(row)
+    messages = messages_of(renamed(row, page.columns))
     if messages is None:
-        return plain_record(row, page.id, **image)
+        return plain_record(row, page.columns, page.id, **image)
     prompt, target = question(messages)
     return PageRecord(page.id, text="", prompt=prompt, target=target, **image)
 
@@ -111,14 +111,15 @@ def _image(row: Any, columns: dict[str, str]) -> str:
     """The one image that a row names, in its own keys or in its messages."""
     if not isinstance(row, dict):
         raise RecordError(f"row is {shown(row)}, not an object")
-    if _KEYS.isdisjoint(row):
+    page = renamed(row, columns)
+    if _KEYS.isdisjoint(page):
         raise UnknownFormatError(f"row is neither a chat nor a plain page; {told_keys(row)}")
-    named = [row[key] for key in image_keys(row, columns)]
+    named = [name for key in image_keys(page, columns) for name in listed(page[key])]
     if "image" not in columns:
-        named += [*images_beside(row), *images_in(messages_of(row) or ())]
+        named += [*listed(page.get("images")), *images_in(messages_of(page) or ())]
     paths = list(dict.fromkeys(_path(name) for name in named if name is not None))
     if len(paths) != 1:
-        raise RecordError(f"row has {len(paths)} images, not one; {told_keys(row)}")
+        raise RecordError(f"row has {len(paths)} images, not one; {told_keys(row)}{'' if paths else image_advice(row)}")
     return paths[0]
 
 
