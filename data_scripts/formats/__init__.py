@@ -76,12 +76,9 @@ def choose_format(name: str, annotations: list[FileTree]) -> str:
     candidates = list(FORMATS) if name == "auto" else [name]
     found = _recognised(candidates, annotations)
     folders = ", ".join(tree.root for tree in annotations)
-    foreign = (
-        _only_foreign(found[0], annotations) if found else next(filter(None, map(find_foreign, annotations)), None)
-    )
-    if foreign:
+    if foreign := _only_foreign(found[0], annotations) if found else _first(find_foreign, annotations):
         raise WorkError(f"no annotations that are read in {folders}: {foreign}")
-    if not found and name in ("auto", "csv") and (unread := next(filter(None, map(told_unread, annotations)), None)):
+    if not found and name in ("auto", "csv") and (unread := _first(told_unread, annotations)):
         raise WorkError(f"no annotations in {folders}: {unread}")
     if not found:
         wanted = "".join(f"\n  {candidate:<14}{FORMATS[candidate].FILES}" for candidate in candidates)
@@ -90,6 +87,10 @@ def choose_format(name: str, annotations: list[FileTree]) -> str:
         listed = ", ".join(found)
         raise WorkError(f"{folders} has files of several formats ({listed}): name one with --format, or part them")
     return found[0]
+
+
+def _first(tell: Callable[[FileTree], str | None], annotations: list[FileTree]) -> str | None:
+    return next(filter(None, map(tell, annotations)), None)
 
 
 def _only_foreign(name: str, annotations: list[FileTree]) -> str | None:
