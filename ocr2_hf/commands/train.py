@@ -13,6 +13,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ocr2_hf.commands.arguments import read_recipe
+from ocr2_hf.document.folder_lock import launch_lock
+from ocr2_hf.errors import WorkError
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -36,7 +38,15 @@ def main(argv: list[str] | None = None) -> int:
     """Train by a recipe, or go on where it was stopped; push where the recipe says so."""
     options, overrides = _parser().parse_known_args(argv)
     recipe = read_recipe(options.recipe, overrides)
+    with launch_lock(recipe.training("output_dir")) as refusal:
+        _train_and_push(recipe, refusal)
+    return 0
+
+
+def _train_and_push(recipe: "Recipe", refusal: str | None) -> None:
+    """`refusal`: why the first process of this launch may not write into the run's folder."""
     args = recipe.training_arguments()
+    _end_all(refusal)
     from ocr2_hf.publishing.hub import PushOptions, push_model
     from ocr2_hf.training.run_folder import already_finished
 
@@ -55,7 +65,15 @@ def main(argv: list[str] | None = None) -> int:
     if pushes:
         pushed = PushOptions(private=bool(args.hub_private_repo), example=args.hub_example)
         logger.info("pushed: %s", push_model(args.output_dir, args.hub_model_id, pushed))
-    return 0
+
+
+def _end_all(refusal: str | None) -> None:
+    """Raise `WorkError` on every process where the first has a reason."""
+    from accelerate.utils import broadcast_object_list
+
+    (told,) = broadcast_object_list([refusal])
+    if told:
+        raise WorkError(told)
 
 
 def check(recipe: "Recipe", args: "OCR2TrainingArguments", pushes: bool) -> None:

@@ -211,6 +211,9 @@ class Document:
         """Write NAME.json and NAME.md of the pages that could be read; without any, nothing."""
         with _writing(self._folder):
             pages = sorted(self._pages(), key=lambda page: page["page"])
+            if [page["page"] - 1 for page in pages] != sorted(self.done):
+                told = f"{len(self.done)} pages were read and {len(pages)} are kept in {self._kept}"
+                raise WorkError(f"{self.item.path}: {told}: another program wrote there; remove it and read again")
             if pages:
                 content = {"file": self.item.path, "pages": pages, "settings": self._log.settings}
                 if self._failed:
