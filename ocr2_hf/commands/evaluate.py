@@ -23,7 +23,14 @@ from ocr2_hf.commands.arguments import (
     positive_integer,
 )
 from ocr2_hf.commands.omnidocbench import add_omnidocbench_arguments, score_omnidocbench
-from ocr2_hf.commands.scoring import compare_evaluations, dataset_settings, load_pages, score_predictions, write_results
+from ocr2_hf.commands.scoring import (
+    check_evaluation_folder,
+    compare_evaluations,
+    dataset_settings,
+    load_pages,
+    score_predictions,
+    write_results,
+)
 from ocr2_hf.data.column_names import COLUMNS_HELP, parse_columns
 from ocr2_hf.data.tasks import PROMPTS
 from ocr2_hf.document.folder_lock import folder_lock, launch_lock
@@ -40,6 +47,7 @@ def main(argv: list[str] | None = None) -> int:
             _evaluate_model(args, output, refusal)
         return 0
     with folder_lock(output):
+        check_evaluation_folder(output, args.predictions)
         if args.compare:
             compare_evaluations(*map(Path, args.compare), output)
         elif args.omnidocbench:
@@ -52,6 +60,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _evaluate_model(args: argparse.Namespace, output: Path, refusal: str | None) -> None:
     """`refusal`: why the first process of this launch may not write into `output`."""
+    check_evaluation_folder(output)
     from ocr2_hf.reading.dataset_predictions import Processes, default_task, predict_dataset
     from ocr2_hf.reading.reader import DocumentReader
     from ocr2_hf.reading.references import PageImages

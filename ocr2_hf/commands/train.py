@@ -80,9 +80,10 @@ def check(recipe: "Recipe", args: "OCR2TrainingArguments", pushes: bool) -> None
     """Raise `UsageError` or `WorkError` for what would go wrong after hours of training."""
     from ocr2_hf.publishing.hub import check_target
     from ocr2_hf.training.launch_checks import check_launch
-    from ocr2_hf.training.run_folder import check_same_run
+    from ocr2_hf.training.run_folder import check_folder, check_same_run
 
     check_launch(recipe, args)
+    check_folder(args.output_dir)
     check_same_run(recipe, args.output_dir)
     if pushes:
         check_target(args.hub_model_id, bool(args.hub_private_repo), False, "nothing was started")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ocr2_hf.document.atomic_files import drop_half_line, write_json
-from ocr2_hf.errors import WorkError
+from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.reading.inputs import Input
 
 RESUME_FILE = ".ocr2_read.jsonl"
@@ -93,11 +93,14 @@ def stamp(path: str | Path) -> list[int] | None:
 def start_or_resume(path: str | Path, settings: Mapping[str, Any]) -> str:
     """Make the predictions file at `path` belong to `settings`; returns "new", "resumed" or "anew".
 
-    Where the settings it was made with differ, the old predictions are removed.
+    Where the settings it was made with differ, the old predictions are removed. Raises `UsageError` where it was made
+    by no evaluation: there are no settings.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     found = [file for file in (path, *process_files(path)) if file.exists()]
+    if found and not path.with_name(SETTINGS_FILE).exists():
+        raise UsageError(f"{found[0]} was written by no evaluation of a model; name another --output_dir")
     if found and read_kept(path.parent) == json.loads(json.dumps(settings)):
         return "resumed"
     for file in found:

@@ -11,6 +11,7 @@ from peft import PeftModel
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 from transformers import DeepseekOcr2ForConditionalGeneration, ProgressCallback, Trainer
+from transformers.trainer_utils import IntervalStrategy
 
 from ocr2_hf.data.augment import Augmentation
 from ocr2_hf.data.collator import TrainingCollator, coordinate_token_ids
@@ -151,6 +152,23 @@ class OCR2Trainer(Trainer):
         except (WorkError, Preempted):
             self.control = self.callback_handler.on_train_end(self.args, self.state, self.control)
             raise
+
+    def _run_epoch(self, *args, **kwargs) -> None:
+        """As the library, which would take one more step where a run goes on from a checkpoint at its goal."""
+        if self.state.global_step < self.state.max_steps:
+            super()._run_epoch(*args, **kwargs)
+
+    def _finalize_training(self, trial: Any, num_train_samples: float, start_time: float):
+        """As the library; a run that was killed between its last checkpoint and its last epoch's evaluation, which the
+        library would leave out, has that first."""
+        took_steps = self.state.global_step > self._initial_global_step
+        evaluated = any("eval_loss" in row for row in self.state.log_history if row["step"] == self.state.global_step)
+        if self.args.eval_strategy == IntervalStrategy.EPOCH and not took_steps and not evaluated:
+            self.control = self.callback_handler.on_epoch_end(self.args, self.state, self.control)
+            self._maybe_log_save_evaluate(
+                self._tr_loss, None, self.model_wrapped, trial, self.state.epoch, None, start_time
+            )
+        return super()._finalize_training(trial, num_train_samples, start_time)
 
     # --- pages
 
