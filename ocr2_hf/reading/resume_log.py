@@ -7,7 +7,7 @@ has `evaluation.json` beside its predictions, so that those of two models are ne
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,10 +54,16 @@ class ResumeLog:
         line = self._lines.get(item.name)
         return line is not None and stamp(self.json_path(item)) not in (None, line.get("json"))
 
-    def add(self, item: Input, whole: bool) -> None:
+    def asked(self, item: Input) -> list[bool] | None:
+        """Of each page of a file whether the model was asked about it; None where that is not known of this file and
+        these settings."""
+        line, now = self._lines[item.name], {"settings": self.digest, "source": stamp(item.path)}
+        return line.get("asked") if line.items() >= now.items() else None
+
+    def add(self, item: Input, whole: bool, asked: Sequence[bool] | None = None) -> None:
         """The file's results are in place; `whole`: of all its pages."""
         sources = {"source": stamp(item.path), "json": stamp(self.json_path(item))}
-        line = {"name": item.name, "settings": self.digest, "whole": whole} | sources
+        line = {"name": item.name, "settings": self.digest, "whole": whole, "asked": asked} | sources
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with open(self._path, "ab") as file:
             file.write(json.dumps(line).encode() + b"\n")
