@@ -35,7 +35,7 @@ from data_scripts.synthetic.language import LANGUAGES, letters, load_words
 from data_scripts.synthetic.receipts import draw_receipt
 from data_scripts.synthetic.slips import draw_primer, draw_ragged, draw_small_statement, draw_ticket, draw_typed
 from data_scripts.synthetic.statements import draw_statement
-from ocr2_hf.document.atomic_files import PARTIAL, whole_file, write_whole
+from ocr2_hf.document.atomic_files import whole_file, write_whole
 from ocr2_hf.document.folder_lock import folder_lock
 from ocr2_hf.errors import UsageError, WorkError, run_command
 
@@ -133,7 +133,7 @@ def prepare_folder(folder: Path, settings: dict[str, Any], pages: int, suffix: s
         there = sum(1 for _ in folder.glob(f"annotations/*{suffix}"))
         if there > pages:
             raise UsageError(f"{folder} already has {there} pages, more than --pages {pages}: name another folder")
-    elif folder.is_dir() and any(path.suffix != PARTIAL for path in folder.iterdir()):
+    elif folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir()):
         raise UsageError(f"{folder} is not empty and was not made by synthesize.py: name a new folder")
     write_whole(marker, json.dumps(settings, indent=1))
     for part in ("images", "annotations"):

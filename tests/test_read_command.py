@@ -259,6 +259,30 @@ def test_reading_goes_on_with_the_batches_it_would_have_had(scans, tmp_path, mon
     assert contents(tmp_path / "out") == contents(tmp_path / "whole") and model.batches == [3, 3]
 
 
+def test_a_page_that_two_runs_kept_counts_once_and_one_that_is_gone_is_missed(scans, tmp_path, capsys, monkeypatch):
+    model = Neighbours(ANSWER)
+    monkeypatch.setattr(DocumentReader, "from_pretrained", lambda *args, **options: model)
+    command = (scans / "book.pdf", "--batch_size", "1", "--output_dir", tmp_path / "out")
+    model.left = 2
+    assert run(*command) == 130
+    kept = tmp_path / "out" / ".book.pages"
+    lines = kept.read_bytes().splitlines(keepends=True)
+    kept.write_bytes(b"".join([*lines, lines[1]]))
+
+    def answer(image):  # while the last page is read, another program takes the first one away
+        kept.write_bytes(lines[0] + lines[2])
+        return ANSWER
+
+    model.left, model.answer = math.inf, answer
+    assert run(*command) == 1
+    assert "book.pdf: 1 of 3 pages that were read are not in" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "book.json").exists()
+    kept.write_bytes(b"".join([*lines, lines[1]]))
+    model.answer = ANSWER
+    assert run(*command) == 0
+    assert [page["page"] for page in json.loads((tmp_path / "out" / "book.json").read_text())["pages"]] == [1, 2, 3]
+
+
 def test_memory_does_not_grow_with_the_files(model, tmp_path):
     for number in range(60):
         drawn(str(number)).save(tmp_path / f"{number}.png")

@@ -64,15 +64,13 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     beside = path.with_name(f".{path.name}{PARTIAL}")
     with folder_lock(path):
-        if path.is_dir() and not any(path.iterdir()):
-            path.rmdir()
-        if path.exists():
+        if path.exists() and not (path.is_dir() and not any(path.iterdir())):
             raise UsageError(f"--output_dir {path} is there already: name a new folder, or remove it")
         shutil.rmtree(beside, ignore_errors=True)
         try:
             beside.mkdir(parents=True)
             yield beside
-            beside.rename(path)
+            beside.rename(path)  # an empty folder is replaced
         except OSError as error:
             raise WorkError(f"cannot write {path}: {error}") from error
         finally:

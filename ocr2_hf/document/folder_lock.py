@@ -20,6 +20,7 @@ from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 from ocr2_hf.errors import WorkError
 
 _LONGEST_NAME = 200  # bytes; what is put around it must fit into the 255 that disks allow
+_FIND_OUT = 0.5  # seconds; that a process on this machine is gone is found out meanwhile
 _WITHOUT_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
 
 
@@ -34,9 +35,9 @@ def folder_lock(folder: str | Path) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = _taken(path)
     except Timeout:
-        raise WorkError(
-            f"{folder} is in use: {_holder(path)} writes into it; wait until it is done, or name another folder"
-        ) from None
+        told = f"{folder} is in use: {_holder(path)} writes into it; wait until it is done, or name another folder"
+        gone = f"; where that process is gone, remove {_marker(path)}" if _marker(path).exists() else ""
+        raise WorkError(told + gone) from None
     except OSError as error:
         raise WorkError(f"{folder} cannot be written to: {error.filename or path}: {error.strerror}") from error
     try:
@@ -67,10 +68,11 @@ def launch_lock(folder: str | Path) -> Iterator[str | None]:
 
 
 def lock_file(folder: Path) -> Path:
-    """Beside the folder, which may be moved and be no run's yet; within it where only that can be written."""
+    """Beside the folder, which need not be there yet; within it where it is a disk of its own, which others may see at
+    another place, and where nothing can be written beside it."""
     folder = folder.resolve()
     above, name = folder.parent, folder.name
-    if folder.is_dir() and (folder == above or not os.access(above, os.W_OK)):
+    if folder.is_dir() and (os.path.ismount(folder) or not os.access(above, os.W_OK)):
         return folder / ".lock"
     if len(os.fsencode(name)) > _LONGEST_NAME:
         name = hashlib.sha256(os.fsencode(name)).hexdigest()
@@ -86,10 +88,15 @@ def _taken(path: Path) -> BaseFileLock:
         if error.errno not in _WITHOUT_LOCKS:
             raise
         print(f"warning: {path.parent} is on a disk without locks: start one command a folder", file=sys.stderr)
-        lock = SoftFileLock(f"{path}.process", timeout=0)
+        lock = SoftFileLock(_marker(path), timeout=_FIND_OUT)
         lock.acquire()
         path.write_bytes(_signature())
     return lock
+
+
+def _marker(path: Path) -> Path:
+    """What stands for the lock where a disk keeps none."""
+    return path.with_name(f"{path.name}.process")
 
 
 def _sign(descriptor: int) -> None:

@@ -210,10 +210,11 @@ class Document:
     def finish(self) -> None:
         """Write NAME.json and NAME.md of the pages that could be read; without any, nothing."""
         with _writing(self._folder):
-            pages = sorted(self._pages(), key=lambda page: page["page"])
-            if [page["page"] - 1 for page in pages] != sorted(self.done):
-                told = f"{len(self.done)} pages were read and {len(pages)} are kept in {self._kept}"
-                raise WorkError(f"{self.item.path}: {told}: another program wrote there; remove it and read again")
+            kept = {page["page"]: page for page in self._pages()}  # two runs at once once kept a page twice
+            pages = [kept[number] for number in sorted(kept)]
+            if missing := len(self.done.keys() - {number - 1 for number in kept}):
+                told = f"{missing} of {self._count} pages that were read are not in {self._kept}"
+                raise WorkError(f"{self.item.path}: {told}: another program wrote there; run the command again")
             if pages:
                 content = {"file": self.item.path, "pages": pages, "settings": self._log.settings}
                 if self._failed:
