@@ -1,4 +1,7 @@
-"""A run that was killed after its last checkpoint: what is left to do is the evaluation and the saving, and no step."""
+"""A run that was killed after its last checkpoint: what is left to do is the evaluation and the saving, and no step.
+
+After that of an epoch's last step: first comes the epoch's evaluation.
+"""
 
 import json
 import shutil
@@ -68,10 +71,12 @@ def trained(workplace, output, values) -> None:
     train(recipe, recipe.training_arguments())
 
 
-def cut_back(run) -> None:
-    """To what a kill leaves that comes right after the last checkpoint."""
+def cut_back(run, *checkpoints) -> None:
+    """To what a kill leaves that comes right after the last checkpoint, or after one before these."""
     for name in (COMPLETE, "model.safetensors", "config.json", "trainer_state.json", "curves.png"):
-        (run / name).unlink()
+        (run / name).unlink(missing_ok=True)
+    for name in checkpoints:
+        shutil.rmtree(run / name)
 
 
 def state(run) -> dict:
@@ -94,3 +99,17 @@ def test_no_step_is_taken_after_the_last(workplace, tmp_path, monkeypatch, goal)
     assert (run / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
     names = [sorted(path.relative_to(top).as_posix() for path in top.rglob("*")) for top in (run, whole)]
     assert names[0] == names[1]
+
+
+def test_an_epochs_evaluation_that_a_kill_left_out_is_made_up_for(workplace, tmp_path):
+    """The weights say that it draws none of training's random numbers: there is dropout."""
+    run, whole = tmp_path / "run", tmp_path / "whole"
+    values = {**EVALUATED, "num_train_epochs": 2, "save_steps": 3, "train_language": "lora", "lora_dropout": 0.2}
+    trained(workplace, run, values)
+    shutil.copytree(run, whole)
+    cut_back(run, "checkpoint-6")
+    trained(workplace, run, values)
+    evaluated = [row["step"] for row in state(run)["log_history"] if "eval_loss" in row]
+    assert evaluated == [3, 6, 6] and state(run) == state(whole)
+    for name in ("adapter_model.safetensors", "checkpoint-6/adapter_model.safetensors"):
+        assert (run / name).read_bytes() == (whole / name).read_bytes()
