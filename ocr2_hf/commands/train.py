@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from ocr2_hf.commands.arguments import read_recipe
 from ocr2_hf.document.folder_lock import launch_lock
-from ocr2_hf.errors import WorkError
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -46,10 +45,11 @@ def main(argv: list[str] | None = None) -> int:
 def _train_and_push(recipe: "Recipe", refusal: str | None) -> None:
     """`refusal`: why the first process of this launch may not write into the run's folder."""
     args = recipe.training_arguments()
-    _end_all(refusal)
     from ocr2_hf.publishing.hub import PushOptions, push_model
+    from ocr2_hf.training.launch_checks import end_all
     from ocr2_hf.training.run_folder import already_finished
 
+    end_all(refusal)
     pushes = bool(recipe.training("push_to_hub")) and args.process_index == 0
     _set_up_logging(args)
     for line in recipe.without_effect():
@@ -65,15 +65,6 @@ def _train_and_push(recipe: "Recipe", refusal: str | None) -> None:
     if pushes:
         pushed = PushOptions(private=bool(args.hub_private_repo), example=args.hub_example)
         logger.info("pushed: %s", push_model(args.output_dir, args.hub_model_id, pushed))
-
-
-def _end_all(refusal: str | None) -> None:
-    """Raise `WorkError` on every process where the first has a reason."""
-    from accelerate.utils import broadcast_object_list
-
-    (told,) = broadcast_object_list([refusal])
-    if told:
-        raise WorkError(told)
 
 
 def check(recipe: "Recipe", args: "OCR2TrainingArguments", pushes: bool) -> None:
