@@ -39,10 +39,10 @@ def main(argv: list[str] | None = None, prog: str | None = None) -> int:
     args = parse_arguments(argv, prog)
     if args.out_dir.exists():
         raise UsageError(f"{args.out_dir} is there already: name a new folder")
-    from ocr2_hf.data.load import load_dataset  # loads datasets, which a wrong call does not need
-
     counts: Counter[str] = Counter()
     with whole_folder(args.out_dir) as beside:
+        from ocr2_hf.data.load import load_dataset  # loads datasets, which a wrong call does not need
+
         for split, rows in dict(load_dataset(args.name, columns=args.columns)).items():
             for number, row in enumerate(tqdm(rows, desc=f"cutting {split}", unit=" pages")):
                 counts += cut_page(row, f"{number:06d}-{file_name(row['id'])}", beside, split, args)

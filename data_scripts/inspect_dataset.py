@@ -15,6 +15,7 @@ if __name__ == "__main__":  # the package of this checkout, also where none or a
 
 from data_scripts.arguments import count, script_parser
 from ocr2_hf.data.column_names import COLUMNS_HELP, parse_columns
+from ocr2_hf.document.folder_lock import folder_lock
 from ocr2_hf.document.hub_names import BASE_MODEL
 from ocr2_hf.errors import WorkError, run_command
 
@@ -25,6 +26,13 @@ def main(argv: list[str] | None = None, prog: str | None = None) -> int:
     Raises `UsageError` where there is no such dataset or tokenizer, `WorkError` where the disk fails.
     """
     args = parse_arguments(argv, prog)
+    with folder_lock(args.output_dir):
+        inspect_dataset(args)
+    return 0
+
+
+def inspect_dataset(args: argparse.Namespace) -> None:
+    """Inspect what `args` name. Raises as `main`."""
     from ocr2_hf.data.load import load_dataset  # loads datasets, which a wrong call does not need
 
     splits = dict(load_dataset(args.name, columns=args.columns))
@@ -36,7 +44,6 @@ def main(argv: list[str] | None = None, prog: str | None = None) -> int:
         inspect(splits, lengths, tokenizer, args)
     except OSError as error:
         raise WorkError(f"cannot write {args.output_dir}: {error}") from error
-    return 0
 
 
 def parse_arguments(argv: list[str] | None, prog: str | None = None) -> argparse.Namespace:

@@ -36,7 +36,8 @@ from data_scripts.synthetic.receipts import draw_receipt
 from data_scripts.synthetic.slips import draw_primer, draw_ragged, draw_small_statement, draw_ticket, draw_typed
 from data_scripts.synthetic.statements import draw_statement
 from ocr2_hf.data.tasks import marked_page
-from ocr2_hf.document.atomic_files import PARTIAL, whole_file, write_whole
+from ocr2_hf.document.atomic_files import whole_file, write_whole
+from ocr2_hf.document.folder_lock import folder_lock
 from ocr2_hf.errors import UsageError, WorkError, run_command
 
 _SHEET, _SLIP = (1240, 1754), (192, 192)
@@ -66,13 +67,11 @@ def main(argv: list[str] | None = None, prog: str | None = None) -> int:
     args.font = args.font and [find_font(font) for font in args.font]
     fonts = [load_fonts(font, letters(words), words.face) for font in args.font or [None]]
     args.draw(random.Random(0), *args.size, fonts[0], words)  # refuses a page too small before there is a folder
-    try:
-        prepare_folder(args.out_dir, page_settings(args), args.pages, annotation_file(args, 0).suffix)
-        for number in tqdm(range(args.pages), desc="drawing", unit=" pages"):
-            if not annotation_file(args, number).exists():
-                draw_page(args, fonts, number)
-    except OSError as error:
-        raise WorkError(f"cannot write {args.out_dir}: {error}") from error
+    with folder_lock(args.out_dir):
+        try:
+            draw_pages(args, fonts)
+        except OSError as error:
+            raise WorkError(f"cannot write {args.out_dir}: {error}") from error
     print(f"{args.pages} pages of {args.kind} in {args.out_dir}")
     print(f"next: ocr2 build {args.kind} --annotations {args.out_dir}")
     return 0
@@ -136,11 +135,19 @@ def prepare_folder(folder: Path, settings: dict[str, Any], pages: int, suffix: s
         there = sum(1 for _ in folder.glob(f"annotations/*{suffix}"))
         if there > pages:
             raise UsageError(f"{folder} already has {there} pages, more than --pages {pages}: name another folder")
-    elif folder.is_dir() and any(path.suffix != PARTIAL for path in folder.iterdir()):
+    elif folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir()):
         raise UsageError(f"{folder} is not empty and was not made by synthesize.py: name a new folder")
     write_whole(marker, json.dumps(settings, indent=1))
     for part in ("images", "annotations"):
         (folder / part).mkdir(exist_ok=True)
+
+
+def draw_pages(args: argparse.Namespace, fonts: list[Fonts]) -> None:
+    """Draw what of the folder is not there yet."""
+    prepare_folder(args.out_dir, page_settings(args), args.pages, annotation_file(args, 0).suffix)
+    for number in tqdm(range(args.pages), desc="drawing", unit=" pages"):
+        if not annotation_file(args, number).exists():
+            draw_page(args, fonts, number)
 
 
 def draw_page(args: argparse.Namespace, fonts: list[Fonts], number: int) -> None:

@@ -331,3 +331,20 @@ def test_a_bad_call_gives_one_message_and_writes_nothing(tmp_path, monkeypatch, 
 def test_what_argparse_refuses(arguments, tmp_path):
     with pytest.raises(SystemExit, match="2"):
         run("--output_dir", tmp_path, *arguments)
+
+
+def test_an_evaluation_writes_into_no_folder_of_the_users(model, tmp_path, capsys):
+    mine, path = tmp_path / "mine", write_predictions(tmp_path / "elsewhere", a="abcd")
+    mine.mkdir()
+    (mine / "notes.txt").write_text("mine")
+    for words in (
+        ["--predictions", path],
+        ["--compare", path.parent, path.parent],
+        ["--model", model, "--dataset", "x"],
+    ):
+        assert run(*words, "--output_dir", mine) == 2
+        assert f"{mine} holds files that no evaluation wrote, e.g. notes.txt" in capsys.readouterr().err
+    assert on_model(model, path.parent) == 2, "its predictions would be removed"
+    assert f"{path} was written by no evaluation of a model" in capsys.readouterr().err
+    assert len(list(mine.iterdir())) == len(list(path.parent.iterdir())) == 1
+    assert run("--predictions", path, "--output_dir", path.parent) == 0

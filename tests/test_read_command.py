@@ -1,8 +1,10 @@
 """`ocr2 read`: files and folders in, markdown, JSON, figures and overlays out."""
 
 import json
+import math
 import os
 import weakref
+from dataclasses import replace
 from urllib.parse import unquote
 
 import pytest
@@ -213,6 +215,72 @@ def test_answers_without_an_end_are_told(model, scans, tmp_path, capsys):
     assert f"answers cut off at a limit: 1\n  {scans / 'one.png'} (length)\n" in capsys.readouterr().out
     (page,) = json.loads((tmp_path / "out" / "one.json").read_text())["pages"]
     assert (page["finished"], page["reason"]) == (False, "length")
+
+
+class Neighbours(Parrot):
+    """Scores a page by its whole batch, as a model's sums in half precision may; stops after `left` batches."""
+
+    left = math.inf
+
+    def generate(self, images, prompts, max_new_tokens=0):
+        if self.left == 0:
+            raise KeyboardInterrupt
+        self.left -= 1
+        score = sum(image.width for image in images) / 10_000
+        answers = super().generate(images, prompts)
+        return [replace(answer, probabilities=(score,), token_ends=(len(answer.text),)) for answer in answers]
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.rglob("*.*") if path.name != RESUME_FILE}
+
+
+def test_reading_goes_on_with_the_batches_it_would_have_had(scans, tmp_path, monkeypatch):
+    for number in range(4):
+        drawn(str(number), (110 + number, 60)).save(scans / f"{number}.png")
+    Image.new("RGB", (90, 90), "white").save(scans / "1 blank.png")
+    (scans / "2 bad.png").write_text("no image")
+    model = Neighbours(ANSWER)
+    monkeypatch.setattr(DocumentReader, "from_pretrained", lambda *args, **options: model)
+    options = (scans, "--batch_size", "3", "--output_dir")
+    assert run(*options, tmp_path / "whole") == 1
+    model.left = 2
+    assert run(*options, tmp_path / "out") == 130
+    kept = tmp_path / "out" / ".book.pages"  # as if it was killed between two pages of a batch
+    lines = kept.read_bytes().splitlines(keepends=True)
+    kept.write_bytes(b"".join(lines[:-1]) + lines[-1][:30])
+    model.left = math.inf
+    assert run(*options, tmp_path / "out") == 1
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+    model.batches.clear()
+    for name in ("one", "3"):  # to be read again, from the middle of what is done
+        (tmp_path / "out" / f"{name}.json").unlink()
+    assert run(*options, tmp_path / "out") == 1
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole") and model.batches == [3, 3]
+
+
+def test_a_page_that_two_runs_kept_counts_once_and_one_that_is_gone_is_missed(scans, tmp_path, capsys, monkeypatch):
+    model = Neighbours(ANSWER)
+    monkeypatch.setattr(DocumentReader, "from_pretrained", lambda *args, **options: model)
+    command = (scans / "book.pdf", "--batch_size", "1", "--output_dir", tmp_path / "out")
+    model.left = 2
+    assert run(*command) == 130
+    kept = tmp_path / "out" / ".book.pages"
+    lines = kept.read_bytes().splitlines(keepends=True)
+    kept.write_bytes(b"".join([*lines, lines[1]]))
+
+    def answer(image):  # while the last page is read, another program takes the first one away
+        kept.write_bytes(lines[0] + lines[2])
+        return ANSWER
+
+    model.left, model.answer = math.inf, answer
+    assert run(*command) == 1
+    assert "book.pdf: 1 of 3 pages that were read are not in" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "book.json").exists()
+    kept.write_bytes(b"".join([*lines, lines[1]]))
+    model.answer = ANSWER
+    assert run(*command) == 0
+    assert [page["page"] for page in json.loads((tmp_path / "out" / "book.json").read_text())["pages"]] == [1, 2, 3]
 
 
 def test_memory_does_not_grow_with_the_files(model, tmp_path):

@@ -23,9 +23,17 @@ from ocr2_hf.commands.arguments import (
     positive_integer,
 )
 from ocr2_hf.commands.omnidocbench import add_omnidocbench_arguments, score_omnidocbench
-from ocr2_hf.commands.scoring import compare_evaluations, dataset_settings, load_pages, score_predictions, write_results
+from ocr2_hf.commands.scoring import (
+    check_evaluation_folder,
+    compare_evaluations,
+    dataset_settings,
+    load_pages,
+    score_predictions,
+    write_results,
+)
 from ocr2_hf.data.column_names import COLUMNS_HELP, parse_columns
 from ocr2_hf.data.tasks import PROMPTS
+from ocr2_hf.document.folder_lock import folder_lock, launch_lock
 from ocr2_hf.document.predictions import PREDICTIONS_FILE
 
 
@@ -33,19 +41,26 @@ def main(argv: list[str] | None = None) -> int:
     """Evaluate, score or compare, and write the report."""
     args = _parse(argv)
     output = output_folder(args.output_dir)
-    if args.compare:
-        compare_evaluations(*map(Path, args.compare), output)
-    elif args.omnidocbench:
-        score_omnidocbench(Path(args.omnidocbench), Path(args.predictions), output, args.cdm_scores, args.cdm_command)
-    elif args.predictions:
-        score_predictions(args, output)
-    else:
+    if args.model:
         check_model_name(args.model)
-        _evaluate_model(args, output)
+        with launch_lock(output) as refusal:
+            _evaluate_model(args, output, refusal)
+        return 0
+    with folder_lock(output):
+        check_evaluation_folder(output, args.predictions)
+        if args.compare:
+            compare_evaluations(*map(Path, args.compare), output)
+        elif args.omnidocbench:
+            cdm = (args.cdm_scores, args.cdm_command)
+            score_omnidocbench(Path(args.omnidocbench), Path(args.predictions), output, *cdm)
+        else:
+            score_predictions(args, output)
     return 0
 
 
-def _evaluate_model(args: argparse.Namespace, output: Path) -> None:
+def _evaluate_model(args: argparse.Namespace, output: Path, refusal: str | None) -> None:
+    """`refusal`: why the first process of this launch may not write into `output`."""
+    check_evaluation_folder(output)
     from ocr2_hf.reading.dataset_predictions import Processes, default_task, predict_dataset
     from ocr2_hf.reading.reader import DocumentReader
     from ocr2_hf.reading.references import PageImages
@@ -56,6 +71,7 @@ def _evaluate_model(args: argparse.Namespace, output: Path) -> None:
     task = args.task or default_task(args.model, dataset)
     guard = loop_guard(args)
     processes = Processes.join()
+    processes.end_all(refusal)
     reader = DocumentReader.from_pretrained(args.model, processes.device, **guard, max_seconds=None)
     settings = {
         **{key: getattr(args, key) for key in ("model", "max_new_tokens", "batch_size")},

@@ -12,12 +12,15 @@ build_dataset.py --format ocr2 makes the pages ready for training.
 """
 
 import argparse
+from contextlib import nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ocr2_hf.commands.arguments import add_generation_flags, command_parser, output_folder, seconds
 from ocr2_hf.commands.reading import answer_settings, check_all_read, open_call, print_outcome
 from ocr2_hf.data.tasks import PROMPTS
 from ocr2_hf.decoding import MAX_SECONDS
+from ocr2_hf.document.folder_lock import folder_lock
 from ocr2_hf.reading.resume_log import ResumeLog, fingerprint
 
 if TYPE_CHECKING:
@@ -30,6 +33,12 @@ def main(argv: list[str] | None = None) -> int:
     """Read every file; print the markdown, or write it with the pages as JSON."""
     args = _parse(argv)
     output = output_folder(args.output_dir) if args.output_dir else None
+    with folder_lock(output) if output else nullcontext():
+        _read(args, output)
+    return 0
+
+
+def _read(args: argparse.Namespace, output: Path | None) -> None:
     inputs, reader = open_call(args, output, ALWAYS)
     from ocr2_hf.reading.file_reader import FileReader, read_markdown
     from ocr2_hf.reading.reader import page_task
@@ -48,7 +57,6 @@ def main(argv: list[str] | None = None) -> int:
         _report(result, inputs.left_out)
         failed += result.failed
     check_all_read(failed)
-    return 0
 
 
 def _report(result: "FileResult", left_out: int) -> None:

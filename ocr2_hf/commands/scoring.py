@@ -11,7 +11,24 @@ from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.evaluation.registry import measure_pages, metrics_table
 from ocr2_hf.evaluation.report import Images, write_comparison, write_report
 from ocr2_hf.evaluation.summary import compare, definitions_note, shared_pages, summarize_with_intervals
+from ocr2_hf.publishing.contents import METRICS_FILE, STATE_FILE
 from ocr2_hf.reading.resume_log import SETTINGS_FILE, read_kept
+
+# What evaluations write.
+_WRITTEN = (SETTINGS_FILE, PREDICTIONS_FILE, METRICS_FILE, "report.html", "formulas.json", "pages.jsonl")
+
+
+def check_evaluation_folder(output: Path, predictions: str | None = None) -> None:
+    """Raise `UsageError` where the folder holds something, and neither an evaluation nor a run nor the `predictions`
+    to score: figures and report would lie among files of the user's, or replace them."""
+    marked = any((output / name).is_file() for name in (SETTINGS_FILE, STATE_FILE))
+    if marked or (predictions and Path(predictions).resolve().parent == output.resolve()):
+        return
+    found = sorted(path.name for path in output.glob("[!.]*") if path.name not in _WRITTEN)
+    if found:
+        raise UsageError(
+            f"{output} holds files that no evaluation wrote, e.g. {found[0]}; name a new or empty --output_dir"
+        )
 
 
 def score_predictions(args: argparse.Namespace, output: Path) -> None:

@@ -9,11 +9,13 @@ on where it was stopped.
 """
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ocr2_hf.commands.arguments import add_generation_flags, command_parser, output_folder, seconds
 from ocr2_hf.commands.reading import answer_settings, check_all_read, open_call, print_outcome
 from ocr2_hf.decoding import MAX_SECONDS
+from ocr2_hf.document.folder_lock import folder_lock
 from ocr2_hf.reading.resume_log import fingerprint
 from ocr2_hf.statements.files import WRITERS, StatementsOutcome, read_statements, statements_log
 
@@ -28,6 +30,12 @@ def main(argv: list[str] | None = None) -> int:
     """Read the statements of every file, write them and say which sums do not add up."""
     args = _parse(argv)
     output = output_folder(args.output_dir)
+    with folder_lock(output):
+        _read(args, output)
+    return 0
+
+
+def _read(args: argparse.Namespace, output: Path) -> None:
     inputs, reader = open_call(args, output, ALWAYS)
     from ocr2_hf.statements.parser import FinancialStatementParser
     from ocr2_hf.statements.table_detector import TableTransformer
@@ -40,7 +48,6 @@ def main(argv: list[str] | None = None) -> int:
     outcome = read_statements(parser, inputs.files, log, formats, args.pages)
     _report(outcome, inputs.left_out)
     check_all_read(inputs.failed + outcome.failed)
-    return 0
 
 
 def _settings(args: argparse.Namespace, parser: "FinancialStatementParser", formats: list[str]) -> dict:

@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ocr2_hf.commands.arguments import read_recipe
+from ocr2_hf.document.folder_lock import launch_lock
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -36,10 +37,19 @@ def main(argv: list[str] | None = None) -> int:
     """Train by a recipe, or go on where it was stopped; push where the recipe says so."""
     options, overrides = _parser().parse_known_args(argv)
     recipe = read_recipe(options.recipe, overrides)
+    with launch_lock(recipe.training("output_dir")) as refusal:
+        _train_and_push(recipe, refusal)
+    return 0
+
+
+def _train_and_push(recipe: "Recipe", refusal: str | None) -> None:
+    """`refusal`: why the first process of this launch may not write into the run's folder."""
     args = recipe.training_arguments()
     from ocr2_hf.publishing.hub import PushOptions, push_model
+    from ocr2_hf.training.launch_checks import end_all
     from ocr2_hf.training.run_folder import already_finished
 
+    end_all(refusal)
     pushes = bool(recipe.training("push_to_hub")) and args.process_index == 0
     _set_up_logging(args)
     for line in recipe.without_effect():
@@ -55,16 +65,16 @@ def main(argv: list[str] | None = None) -> int:
     if pushes:
         pushed = PushOptions(private=bool(args.hub_private_repo), example=args.hub_example)
         logger.info("pushed: %s", push_model(args.output_dir, args.hub_model_id, pushed))
-    return 0
 
 
 def check(recipe: "Recipe", args: "OCR2TrainingArguments", pushes: bool) -> None:
     """Raise `UsageError` or `WorkError` for what would go wrong after hours of training."""
     from ocr2_hf.publishing.hub import check_target
     from ocr2_hf.training.launch_checks import check_launch
-    from ocr2_hf.training.run_folder import check_same_run
+    from ocr2_hf.training.run_folder import check_folder, check_same_run
 
     check_launch(recipe, args)
+    check_folder(args.output_dir)
     check_same_run(recipe, args.output_dir)
     if pushes:
         check_target(args.hub_model_id, bool(args.hub_private_repo), False, "nothing was started")

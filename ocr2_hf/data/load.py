@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import datasets
@@ -63,6 +63,12 @@ def built_datasets() -> dict[str, Path]:
     oldest_first = sorted(infos, key=lambda path: path.stat().st_mtime_ns)
     found = {info.parents[3].name.removeprefix(f"{NAMESPACE}___"): info.parent for info in oldest_first}
     return dict(sorted(found.items()))
+
+
+def built_digests(names: Iterable[str]) -> dict[str, str]:
+    """Name -> digest of those that are built datasets: another one after every build of other pages or options."""
+    built = built_datasets()
+    return {name: built[name].name for name in names if name in built}
 
 
 def _load_built(name: str, folder: Path, split: str | None, streaming: bool) -> Loaded:

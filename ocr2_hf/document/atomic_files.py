@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from ocr2_hf.document.folder_lock import folder_lock
 from ocr2_hf.errors import UsageError, WorkError
 
 PARTIAL = ".partial"  # the suffix of what a kill may leave beside; it is hidden
@@ -57,21 +58,20 @@ def drop_half_line(path: str | Path) -> None:
 def whole_folder(path: str | Path) -> Iterator[Path]:
     """A new folder beside `path` to write into, moved to `path` at the end; removed where the work fails.
 
-    What a killed run left there is removed first. Raises `UsageError` where `path` is there already and not an empty
-    folder, `WorkError` where the disk fails.
+    `path` is locked meanwhile (`folder_lock`). What a killed run left there is removed first. Raises `UsageError` where
+    `path` is there already and not an empty folder, `WorkError` where another process writes it or the disk fails.
     """
     path = Path(path)
-    if path.is_dir() and not any(path.iterdir()):
-        path.rmdir()
-    if path.exists():
-        raise UsageError(f"--output_dir {path} is there already: name a new folder, or remove it")
     beside = path.with_name(f".{path.name}{PARTIAL}")
-    shutil.rmtree(beside, ignore_errors=True)
-    try:
-        beside.mkdir(parents=True)
-        yield beside
-        beside.rename(path)
-    except OSError as error:
-        raise WorkError(f"cannot write {path}: {error}") from error
-    finally:
+    with folder_lock(path):
+        if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+            raise UsageError(f"--output_dir {path} is there already: name a new folder, or remove it")
         shutil.rmtree(beside, ignore_errors=True)
+        try:
+            beside.mkdir(parents=True)
+            yield beside
+            beside.rename(path)  # an empty folder is replaced
+        except OSError as error:
+            raise WorkError(f"cannot write {path}: {error}") from error
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)

@@ -3,7 +3,7 @@
 import gc
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -66,6 +66,12 @@ class Processes:
         if self.count > 1:
             dist.broadcast_object_list(box, src=0)
         return box[0]
+
+    def end_all(self, refusal: str | None) -> None:
+        """Raise `WorkError` on all of them where the main process has a reason."""
+        if told := self.share(refusal):
+            self.leave()
+            raise WorkError(told)
 
     def wait(self) -> None:
         """Until all are here."""
@@ -130,7 +136,16 @@ def predict_dataset(
             file.flush()
             progress.update(len(batch))
     processes.wait()
-    return _gather(path, ids) if processes.main else []
+    return _all_read(path, ids, [ids[index] for index in lengths]) if processes.main else []
+
+
+def _all_read(path: Path, ids: Sequence[str], asked: Collection[str]) -> list[Prediction]:
+    """The gathered lines, held against the pages that were asked: figures of fewer would look like those of all."""
+    lines = _gather(path, ids)
+    if missing := sorted(set(asked) - {line.id for line in lines}):
+        told = f"{len(missing)} of {len(asked)} pages that were read, e.g. {missing[0]!r}, have no line in {path}"
+        raise WorkError(f"{told}: another program wrote there; run the command again")
+    return lines
 
 
 def plan_batches(lengths: Mapping[int, int], batch_size: int) -> list[list[int]]:

@@ -1,16 +1,17 @@
 """Read many files into a directory: batches across files, bad ones listed, what is done passed over."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 
 from tqdm.auto import tqdm
 
 from ocr2_hf.decoding import BATCH_SIZE, MAX_NEW_TOKENS
-from ocr2_hf.document.page_files import Pages, PageSource, list_pages
+from ocr2_hf.document.page_files import LoadedPage, Pages, PageSource, list_pages
 from ocr2_hf.errors import WorkError
 from ocr2_hf.reading.inputs import Input
-from ocr2_hf.reading.reader import DocumentReader
+from ocr2_hf.reading.reader import DocumentReader, ReadBefore
 from ocr2_hf.reading.results import Document
 from ocr2_hf.reading.resume_log import ResumeLog
 
@@ -42,14 +43,15 @@ class FileReader:
 
     def read(self, files: Sequence[Input]) -> FileResult:
         """Read what is not done. A file or page that cannot be read does not keep the others from it."""
-        result, pending = FileResult(), []
+        result, before = FileResult(), set()
         for item in files:
             if self.log.is_done(item):
                 result.done += 1
             elif self.log.is_corrected(item):
                 result.corrected.append(str(self.log.json_path(item)))
             else:
-                pending.append(item)
+                continue
+            before.add(item.name)
 
         def failed(source: PageSource, error: WorkError) -> None:
             result.failed.append(str(error))
@@ -58,8 +60,8 @@ class FileReader:
             self._finish_if_complete(document)
             progress.update()
 
-        with tqdm(total=len(pending), desc="reading", unit="page") as progress:
-            sources = self._sources(pending, result, progress)
+        with tqdm(total=len(files) - len(before), desc="reading", unit="page") as progress:
+            sources = self._sources(files, before, result, progress)
             for page in self.reader.stream(sources, self.prompt, self.max_new_tokens, self.batch_size, failed):
                 try:
                     image = page.source.load_for_reading().image
@@ -75,9 +77,18 @@ class FileReader:
                 progress.update()
         return result
 
-    def _sources(self, files: Sequence[Input], result: FileResult, progress: tqdm) -> Iterator[PageSource]:
-        """The pages that are to be read; a document is open from its first page on."""
+    def _sources(
+        self, files: Sequence[Input], before: Collection[str], result: FileResult, progress: tqdm
+    ) -> Iterator[PageSource | ReadBefore]:
+        """All pages, in the order of the files; a document that is to be read is open from its first page on.
+
+        `before`: names of files that were read. Their pages keep their places, so that a run which was stopped goes on
+        with the batches that it would have had.
+        """
         for item in files:
+            if item.name in before:
+                yield from self._read_before(item)
+                continue
             try:
                 pages = list_pages(item.path, self.pages)
             except WorkError as error:
@@ -88,12 +99,30 @@ class FileReader:
             progress.total += len(pages) - 1
             progress.update(len(document.done))
             self._finish_if_complete(document)
-            yield from (page for page in pages if page.number not in document.done)
+            done = dict(document.done)  # what is read meanwhile comes into the document's own
+            for page in pages:
+                known = page.number in done
+                yield ReadBefore(page.load_for_reading, done[page.number]) if known else page
+
+    def _read_before(self, item: Input) -> Iterator[ReadBefore]:
+        """The pages of a file that is done. It is opened only where one of them is needed once more."""
+        asked = self.log.asked(item)
+        if asked is None:  # a log of an earlier version does not tell
+            try:
+                asked = [True] * len(list_pages(item.path, self.pages))
+            except WorkError:
+                asked = []
+        for place, each in enumerate(asked):
+            yield ReadBefore(partial(_load_page, item.path, self.pages, place), each)
 
     def _finish_if_complete(self, document: Document) -> None:
         if document.complete:
             document.finish()
             del self._open[document.item.path]
+
+
+def _load_page(path: str, pages: Pages | None, place: int) -> LoadedPage:
+    return list_pages(path, pages)[place].load_for_reading()
 
 
 def read_markdown(

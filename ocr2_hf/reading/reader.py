@@ -28,6 +28,15 @@ BLANK_RANGE = 8
 OnError = Callable[[PageSource, WorkError], None]
 
 
+@dataclass(frozen=True)
+class ReadBefore:
+    """A page that an earlier run has read. It keeps its place in its batch, for answers can depend on neighbours: where
+    one of them is still to be read, it is loaded and asked again, if it was `asked` (a blank one was not)."""
+
+    load: Callable[[], LoadedPage]
+    asked: bool
+
+
 def _raise(source: PageSource, error: WorkError) -> None:
     raise error
 
@@ -146,7 +155,7 @@ class DocumentReader:
 
     def stream(
         self,
-        sources: Iterable[PageSource],
+        sources: Iterable[PageSource | ReadBefore],
         prompt: str,
         max_new_tokens: int = MAX_NEW_TOKENS,
         batch_size: int = BATCH_SIZE,
@@ -154,36 +163,50 @@ class DocumentReader:
     ) -> Iterator[Page]:
         """Read pages as they come, `batch_size` at a time, in order; `prompt` as `self.prompt` gives it.
 
-        A page that cannot be read goes to `on_error` with the reason, and the others are read; without it the reason is
-        raised. A batch that does not fit into the GPU's memory is halved.
+        Nothing comes of those that were read before. A page that cannot be read goes to `on_error` with the reason, and
+        the others are read; without it the reason is raised. A batch that does not fit into the GPU's memory is halved.
         """
         on_error = on_error or _raise
-        batch: list[tuple[PageSource, LoadedPage | Page]] = []
+        batch: list[tuple[PageSource | ReadBefore, LoadedPage | Page | None]] = []
         asked = 0
         for source in sources:
-            try:
-                loaded = source.load_for_reading()
-            except WorkError as error:
-                on_error(source, error)
-                continue
-            if is_blank(loaded.image):
-                loaded = Page("", loaded.width, loaded.height, True, 0, 0.0, source, blank=True)
-            batch.append((source, loaded))
-            asked += isinstance(loaded, LoadedPage)
+            if isinstance(source, ReadBefore):
+                batch.append((source, None))
+                asked += source.asked
+            else:
+                try:
+                    loaded = source.load_for_reading()
+                except WorkError as error:
+                    on_error(source, error)
+                    continue
+                if is_blank(loaded.image):
+                    loaded = Page("", loaded.width, loaded.height, True, 0, 0.0, source, blank=True)
+                batch.append((source, loaded))
+                asked += isinstance(loaded, LoadedPage)
             if asked in (0, batch_size):
                 yield from self._answer(batch, prompt, max_new_tokens, on_error)
                 batch, asked = [], 0
         yield from self._answer(batch, prompt, max_new_tokens, on_error)
 
     def _answer(
-        self, batch: list[tuple[PageSource, LoadedPage | Page]], prompt: str, max_new_tokens: int, on_error: OnError
+        self,
+        batch: list[tuple[PageSource | ReadBefore, LoadedPage | Page | None]],
+        prompt: str,
+        max_new_tokens: int,
+        on_error: OnError,
     ) -> Iterator[Page]:
+        if all(isinstance(source, ReadBefore) for source, _ in batch):
+            return
+        batch = [(source, _again(source) if isinstance(source, ReadBefore) else page) for source, page in batch]
         images = [page.image for _, page in batch if isinstance(page, LoadedPage)]
         answers = iter(self.answer_batch(images, [prompt] * len(images), max_new_tokens))
         for source, page in batch:
+            answer = next(answers) if isinstance(page, LoadedPage) else None
+            if isinstance(source, ReadBefore):
+                continue
             if isinstance(page, Page):
                 yield page
-            elif answer := next(answers):
+            elif answer:
                 told = {name: value for name, value in vars(answer).items() if name != "text"}
                 yield Page(answer.text, page.width, page.height, source=source, **told)
             else:
@@ -225,6 +248,14 @@ class DocumentReader:
         if problem := prompt_problem(whole):
             raise UsageError(f"the prompt {whole[:80]!r} {problem}")
         return whole
+
+
+def _again(page: ReadBefore) -> LoadedPage | None:
+    """None for a page that was not asked about, and for one whose file is gone."""
+    try:
+        return page.load() if page.asked else None
+    except WorkError:
+        return None
 
 
 def is_blank(image: Image.Image) -> bool:

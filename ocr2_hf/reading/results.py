@@ -7,7 +7,7 @@ import json
 import math
 import os
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -178,7 +178,7 @@ class Document:
             self._folder.mkdir(parents=True, exist_ok=True)
             if self._kept.is_file():
                 drop_half_line(self._kept)
-            self.done = {page["page"] - 1 for page in self._pages()}
+            self.done = {page["page"] - 1: _was_asked(page) for page in self._pages()}  # number -> asked about
             if not self.done:
                 self._remove_old()
                 self._kept.write_text(json.dumps(self._head) + "\n", encoding="utf-8")
@@ -201,7 +201,7 @@ class Document:
                 region |= {"image": file} if file else {}
             with open(self._kept, "ab") as kept:
                 kept.write(json.dumps(values).encode() + b"\n")
-        self.done.add(page.source.number)
+        self.done[page.source.number] = not page.blank
 
     def fail(self, number: int, reason: str) -> None:
         """A page that cannot be read."""
@@ -210,7 +210,11 @@ class Document:
     def finish(self) -> None:
         """Write NAME.json and NAME.md of the pages that could be read; without any, nothing."""
         with _writing(self._folder):
-            pages = sorted(self._pages(), key=lambda page: page["page"])
+            kept = {page["page"]: page for page in self._pages()}  # two runs at once once kept a page twice
+            pages = [kept[number] for number in sorted(kept)]
+            if missing := len(self.done.keys() - {number - 1 for number in kept}):
+                told = f"{missing} of {self._count} pages that were read are not in {self._kept}"
+                raise WorkError(f"{self.item.path}: {told}: another program wrote there; run the command again")
             if pages:
                 content = {"file": self.item.path, "pages": pages, "settings": self._log.settings}
                 if self._failed:
@@ -218,7 +222,7 @@ class Document:
                 path = self._log.json_path(self.item)
                 write_whole(path, json.dumps(content, ensure_ascii=False, indent=2) + "\n")
                 write_whole(path.with_name(f"{path.stem}.md"), "\n\n".join(page["markdown"] for page in pages) + "\n")
-                self._log.add(self.item, whole=not self._failed)
+                self._log.add(self.item, whole=not self._failed, asked=[_was_asked(page) for page in pages])
             if not (pages and self._failed):
                 self._kept.unlink(missing_ok=True)
 
@@ -252,6 +256,11 @@ class Document:
         for file in files:
             if os.path.basename(str(file)) == file and ".figure-" in file:
                 (self._folder / file).unlink(missing_ok=True)
+
+
+def _was_asked(page: Mapping[str, Any]) -> bool:
+    """Whether the model was shown a page, by what was kept of it."""
+    return page.get("reason") != "blank"
 
 
 def _save(image: Image.Image, path: Path) -> None:

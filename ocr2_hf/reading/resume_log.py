@@ -7,12 +7,12 @@ has `evaluation.json` beside its predictions, so that those of two models are ne
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ocr2_hf.document.atomic_files import drop_half_line, write_json
-from ocr2_hf.errors import WorkError
+from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.reading.inputs import Input
 
 RESUME_FILE = ".ocr2_read.jsonl"
@@ -54,10 +54,16 @@ class ResumeLog:
         line = self._lines.get(item.name)
         return line is not None and stamp(self.json_path(item)) not in (None, line.get("json"))
 
-    def add(self, item: Input, whole: bool) -> None:
+    def asked(self, item: Input) -> list[bool] | None:
+        """Of each page of a file whether the model was asked about it; None where that is not known of this file and
+        these settings."""
+        line, now = self._lines[item.name], {"settings": self.digest, "source": stamp(item.path)}
+        return line.get("asked") if line.items() >= now.items() else None
+
+    def add(self, item: Input, whole: bool, asked: Sequence[bool] | None = None) -> None:
         """The file's results are in place; `whole`: of all its pages."""
         sources = {"source": stamp(item.path), "json": stamp(self.json_path(item))}
-        line = {"name": item.name, "settings": self.digest, "whole": whole} | sources
+        line = {"name": item.name, "settings": self.digest, "whole": whole, "asked": asked} | sources
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with open(self._path, "ab") as file:
             file.write(json.dumps(line).encode() + b"\n")
@@ -93,11 +99,14 @@ def stamp(path: str | Path) -> list[int] | None:
 def start_or_resume(path: str | Path, settings: Mapping[str, Any]) -> str:
     """Make the predictions file at `path` belong to `settings`; returns "new", "resumed" or "anew".
 
-    Where the settings it was made with differ, the old predictions are removed.
+    Where the settings it was made with differ, the old predictions are removed. Raises `UsageError` where it was made
+    by no evaluation: there are no settings.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     found = [file for file in (path, *process_files(path)) if file.exists()]
+    if found and not path.with_name(SETTINGS_FILE).exists():
+        raise UsageError(f"{found[0]} was written by no evaluation of a model; name another --output_dir")
     if found and read_kept(path.parent) == json.loads(json.dumps(settings)):
         return "resumed"
     for file in found:

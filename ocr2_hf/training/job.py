@@ -21,11 +21,11 @@ from ocr2_hf.modeling.load import load_model, load_processor
 from ocr2_hf.modeling.model_files import BASE_FOLDER
 from ocr2_hf.modeling.tiny import TINY_SIZES
 from ocr2_hf.publishing.contents import POLICY_FILE
-from ocr2_hf.recipe import RECIPE_FILE, OCR2TrainingArguments, Recipe
+from ocr2_hf.recipe import OCR2TrainingArguments, Recipe
 from ocr2_hf.recipe_fields import DataArguments
 from ocr2_hf.training.callbacks import HubSaves
 from ocr2_hf.training.generated_evaluation import Sample, context_of
-from ocr2_hf.training.run_folder import mark_complete, mark_incomplete, resume_from
+from ocr2_hf.training.run_folder import mark_complete, mark_incomplete, resume_from, save_identity
 from ocr2_hf.training.trainer import OCR2Trainer
 
 logger = logging.getLogger(__name__)
@@ -95,7 +95,7 @@ def run(trainer: OCR2Trainer, recipe: Recipe) -> None:
     """Train from the last complete checkpoint, if there is one; save model, recipe and trainer state."""
     args = trainer.args
     if trainer.is_world_process_zero():
-        recipe.save(Path(args.output_dir) / RECIPE_FILE)
+        save_identity(recipe, args.output_dir)
         counts = {group: asdict(count) for group, count in trainer.counts().items()}
         write_json(Path(args.output_dir) / POLICY_FILE, {"policy": asdict(recipe.model), "parameters": counts})
     mark_incomplete(args.output_dir)

@@ -21,12 +21,19 @@ from transformers.training_args import OptimizerNames, ParallelMode
 from ocr2_hf.data.load import load_dataset
 from ocr2_hf.data.page_tasks import check_boxes
 from ocr2_hf.data.shares import shares_of
-from ocr2_hf.errors import UsageError
+from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.modeling.load import context_length
 from ocr2_hf.publishing.contents import STATE_FILE
 from ocr2_hf.recipe import OCR2TrainingArguments, Recipe
 from ocr2_hf.recipe_fields import KEYS, LIBRARY, OURS, DataArguments
 from ocr2_hf.training.run_folder import named_checkpoint
+
+
+def end_all(refusal: str | None) -> None:
+    """Raise `WorkError` on every process where the first one has a reason, such as a locked folder."""
+    (told,) = broadcast_object_list([refusal])
+    if told:
+        raise WorkError(told)
 
 
 def check_launch(recipe: Recipe, args: OCR2TrainingArguments) -> None:

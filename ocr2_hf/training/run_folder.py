@@ -11,15 +11,22 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from ocr2_hf.data.load import built_digests
+from ocr2_hf.data.shares import shares_of
+from ocr2_hf.document.atomic_files import write_json
 from ocr2_hf.errors import UsageError
-from ocr2_hf.publishing.contents import STATE_FILE
+from ocr2_hf.modeling.model_files import BASE_FOLDER
+from ocr2_hf.publishing.contents import POLICY_FILE, STATE_FILE, read_json
 from ocr2_hf.recipe import OCR2TrainingArguments, Recipe
 from ocr2_hf.recipe_fields import IDENTITY
-from ocr2_hf.recipe_file import read_saved
+from ocr2_hf.recipe_file import RECIPE_FILE, read_saved
 
 logger = logging.getLogger(__name__)
 
 COMPLETE = "complete"
+TRAINED_ON_FILE = "trained_on.json"  # name -> digest of the built datasets
+# By any of these a folder is known as a run, also as one of an earlier version.
+_MARKS = (TRAINED_ON_FILE, POLICY_FILE, STATE_FILE, "checkpoint-*", "stage-*")
 
 
 def mark_complete(folder: str | Path) -> None:
@@ -65,14 +72,47 @@ def _checkpoints(output_dir: str | Path) -> list[Path]:
     return [path for path in Path(output_dir).glob("checkpoint-*") if path.is_dir() and path.name[11:].isdigit()]
 
 
+def save_identity(recipe: Recipe, output_dir: str | Path) -> None:
+    """Write down what makes the run in the folder this run: its recipe, and the digests of its built datasets."""
+    write_json(Path(output_dir) / TRAINED_ON_FILE, _digests(recipe))
+    recipe.save(Path(output_dir) / RECIPE_FILE)
+
+
+def _digests(recipe: Recipe) -> dict[str, str]:
+    guard = [recipe.data.guard_dataset] if recipe.data.guard_dataset else []
+    return built_digests([*shares_of(recipe.data.dataset), *guard])
+
+
+def check_folder(output_dir: str | Path) -> None:
+    """Raise `UsageError` where the folder holds something, and no run."""
+    folder = Path(output_dir)
+    if any(any(folder.glob(mark)) for mark in _MARKS):
+        return
+    # A recipe may have been written there by hand; a base is kept before anything else.
+    known = (RECIPE_FILE, BASE_FOLDER)
+    found = sorted(path.name for path in folder.glob("[!.]*") if path.name not in known)
+    if found:
+        raise UsageError(
+            f"{folder} holds files that no training wrote, e.g. {found[0]}; name a new or empty --output_dir"
+        )
+
+
 def check_same_run(recipe: Recipe, output_dir: str | Path) -> None:
-    """Raise `UsageError` when the folder holds a run of another recipe: going on from it would mix two runs."""
+    """Raise `UsageError` when the folder holds a run of another recipe, or over other pages: going on from it would mix
+    two runs. A run of a version that did not keep its datasets' digests goes on."""
     before, now = read_saved(output_dir), recipe.resolved()
     changed = [name for name in IDENTITY if name in before and before[name] != now.get(name)]
     if changed:
         told = "\n".join(f"  - {name}: {before[name]!r} there, {now.get(name)!r} now" for name in changed)
         raise UsageError(
             f"{output_dir} holds a run of another recipe; choose another --output_dir or remove it\n{told}"
+        )
+    trained_on = read_json(Path(output_dir) / TRAINED_ON_FILE) if before else {}
+    rebuilt = [name for name, digest in _digests(recipe).items() if trained_on.get(name, digest) != digest]
+    if rebuilt:
+        raise UsageError(
+            f"{output_dir} holds a run over other pages: {', '.join(rebuilt)} was built again since, from other files "
+            "or with other options; choose another --output_dir or remove it"
         )
 
 

@@ -18,7 +18,7 @@ from ocr2_hf.recipe import RECIPE_FILE, OCR2TrainingArguments, Recipe
 from ocr2_hf.training.curves import draw_curves
 from ocr2_hf.training.guard import BASE_FILE
 from ocr2_hf.training.job import build_trainer, run
-from ocr2_hf.training.run_folder import COMPLETE, already_finished, mark_complete, trainer_state
+from ocr2_hf.training.run_folder import COMPLETE, already_finished, mark_complete, save_identity, trainer_state
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 def run_stages(recipe: Recipe, args: OCR2TrainingArguments) -> Accelerator:
     """Run the stages that are not finished yet, one after the other; then put the result together."""
     if args.process_index == 0:
-        recipe.save(Path(args.output_dir) / RECIPE_FILE)
+        save_identity(recipe, args.output_dir)
     folders = [Path(args.output_dir) / f"stage-{number}-{stage.name}" for number, stage in enumerate(recipe.stages, 1)]
     model = recipe.model.model
     for number, folder in enumerate(folders):

@@ -11,6 +11,7 @@ from peft import PeftModel
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 from transformers import DeepseekOcr2ForConditionalGeneration, ProgressCallback, Trainer
+from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
 from ocr2_hf.data.augment import Augmentation
 from ocr2_hf.data.collator import TrainingCollator, coordinate_token_ids
@@ -96,6 +97,7 @@ class OCR2Trainer(Trainer):
         self._means = torch.zeros(len(TERMS))  # each term of this process, summed since the last log row
         self._items = torch.zeros(len(TERMS))  # what it is a mean over, of all processes, since then
         self._steps = 0
+        self._took_step = False  # since `train` was called
         super().__init__(
             model=model,
             args=args,
@@ -146,11 +148,40 @@ class OCR2Trainer(Trainer):
         """As the library's. Ended by the guard (`WorkError`) or by SIGTERM (`Preempted`), it still closes trackers and
         draws the curves."""
         self.cache_vision()
+        self._took_step = False
         try:
             return super().train(*args, **kwargs)
         except (WorkError, Preempted):
             self.control = self.callback_handler.on_train_end(self.args, self.state, self.control)
             raise
+
+    def _run_epoch(self, **kwargs) -> None:
+        """As the library, which would take one more step where a run goes on from a checkpoint at its goal."""
+        if self._lacks_evaluation():
+            self._load_rng_state(kwargs["resume_from_checkpoint"])  # SIGTERM may save it again
+            self._evaluate_epoch(kwargs["trial"], kwargs["start_time"])
+        if self.state.global_step < self.state.max_steps and not self.control.should_training_stop:
+            super()._run_epoch(**kwargs)
+
+    def _finalize_training(self, trial: Any, num_train_samples: float, start_time: float):
+        if self._lacks_evaluation():
+            self._evaluate_epoch(trial, start_time)
+        return super()._finalize_training(trial, num_train_samples, start_time)
+
+    def _lacks_evaluation(self) -> bool:
+        """Whether a run goes on from the checkpoint of an epoch's last step that was saved before the epoch's
+        evaluation. The library would leave that out."""
+        args, state = self.args, self.state
+        by_epoch = args.eval_strategy == IntervalStrategy.EPOCH and args.save_strategy != SaveStrategy.EPOCH
+        if not by_epoch or self._took_step or not state.global_step:
+            return False
+        at_end = state.epoch.is_integer() or state.global_step >= state.max_steps
+        return at_end and not any("eval_loss" in row for row in state.log_history if row["step"] == state.global_step)
+
+    def _evaluate_epoch(self, trial: Any, start_time: float) -> None:
+        self.control = self.callback_handler.on_epoch_end(self.args, self.state, self.control)
+        epoch = self.state.epoch
+        self._maybe_log_save_evaluate(self._tr_loss, None, self.model_wrapped, trial, epoch, None, start_time)
 
     # --- pages
 
@@ -185,6 +216,7 @@ class OCR2Trainer(Trainer):
         counts = [torch.stack([each.sum() for each in term_counts(batch).values()]).to(device) for batch in batches]
         self.costs.count(batches)
         self._steps += 1
+        self._took_step = True
         return batches, self.accelerator.reduce(sum(counts, torch.zeros(len(TERMS), device=device)), reduction="sum")
 
     def compute_loss(
@@ -259,7 +291,8 @@ class OCR2Trainer(Trainer):
         `eval_loss_text`, `eval_loss_box`, `eval_token_accuracy`, `eval_cer`, `eval_bbox_iou` and more; where
         `eval_max_new_tokens` cuts references of the pages read, `eval_references_cut` of them. Of a mixture all pages
         of every source count, weighted to its share; what was measured on a source alone is there too, as
-        `eval_SOURCE_loss`.
+        `eval_SOURCE_loss`. None of training's random numbers is drawn: it takes the same steps however often it is
+        evaluated.
         """
         pages = eval_dataset if eval_dataset is not None else self.eval_dataset
         if pages is None:
@@ -268,7 +301,8 @@ class OCR2Trainer(Trainer):
         pages = pages.unchanged() if known else self._pages(pages, self.args)
         model = self._model_to_evaluate()
         model.eval()
-        metrics = self._loss_terms(model, pages)
+        with torch.random.fork_rng(devices=[]):  # a loader of pages draws a seed
+            metrics = self._loss_terms(model, pages)
         if self.args.eval_pages:
             metrics |= self._read(pages.with_images(), self.args.eval_pages, keep_example=True)
         if self.guard is not None:
