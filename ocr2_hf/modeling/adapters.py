@@ -5,16 +5,20 @@ what is not there would train and then be missing from the saved adapter.
 """
 
 import re
+import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from ocr2_hf.document.atomic_files import whole_file
+from ocr2_hf.errors import UsageError
 from ocr2_hf.modeling.model import OCR2Model
-from ocr2_hf.modeling.model_files import ADAPTER_WEIGHTS
+from ocr2_hf.modeling.model_files import ADAPTER_FILE, ADAPTER_WEIGHTS, read_json
+from ocr2_hf.modeling.tensors import Shape, listed, read_file, tensor_problems
 from ocr2_hf.recipe import ModelArguments
 
 # The model's parts: what the names of a part's parameters contain, what it is called, the group it trains in.
@@ -175,6 +179,44 @@ def counts_table(counts: dict[str, Count]) -> str:
     )
 
 
+def load_adapter(model: OCR2Model, directory: Path, trainable: bool = False) -> PeftModel:
+    """`model` with the adapter in `directory`. Raises `UsageError` where that is broken, or another model's."""
+    written = read_file(directory / ADAPTER_WEIGHTS)
+    _check_rank(directory, written)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Found missing adapter keys")  # they are told below
+            adapted = PeftModel.from_pretrained(model, directory, is_trainable=trainable)
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, RuntimeError, re.error) as error:
+        raise UsageError(f"{directory} holds no adapter of this model: {_all_lines(error)}") from error
+    # The shapes are compared by what loads them; here only names, of which it would leave some out without a word.
+    wanted = get_peft_model_state_dict(adapted, save_embedding_layers=False)
+    names = dict.fromkeys(map(_portable_name, wanted), ())
+    if wrong := tensor_problems(dict.fromkeys(map(_portable_name, written), ()), names):
+        raise UsageError(
+            f"{directory / ADAPTER_WEIGHTS} is not the adapter that {ADAPTER_FILE} describes: {listed(wrong)}"
+        )
+    return adapted
+
+
+def _check_rank(directory: Path, written: Mapping[str, Shape]) -> None:
+    """A rank out of proportion would take all memory before anything is compared."""
+    rank, largest = (
+        read_json(directory / ADAPTER_FILE).get("r"),
+        max(map(max, filter(None, written.values())), default=0),
+    )
+    if isinstance(rank, int) and rank > largest:
+        raise UsageError(f"{directory / ADAPTER_FILE} says r: {rank}, but no weight of the adapter is of that rank")
+
+
+def _all_lines(error: Exception) -> str:
+    return "; ".join(line.strip() for line in str(error).splitlines()[:4]) or type(error).__name__
+
+
+def _portable_name(name: str) -> str:
+    return re.sub(r"\bmodel\.language_model\.", "model.", name)
+
+
 def write_portable_adapter(directory: str | Path) -> None:
     """Rename the saved adapter's weights to what loaders of this model expect.
 
@@ -183,6 +225,6 @@ def write_portable_adapter(directory: str | Path) -> None:
     adapter weight of the text model would be silently left out (seen with peft 0.21 and transformers 5.17 to 5.24).
     """
     path = Path(directory) / ADAPTER_WEIGHTS
-    tensors = {re.sub(r"\bmodel\.language_model\.", "model.", name): t for name, t in load_file(path).items()}
+    tensors = {_portable_name(name): tensor for name, tensor in load_file(path).items()}
     with whole_file(path) as beside:
         save_file(tensors, beside, metadata={"format": "pt"})

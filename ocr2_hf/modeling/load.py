@@ -2,6 +2,8 @@
 
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -10,6 +12,7 @@ from transformers import AutoProcessor
 from transformers.utils import is_flash_attn_2_available
 
 from ocr2_hf.errors import UsageError
+from ocr2_hf.modeling.adapters import load_adapter
 from ocr2_hf.modeling.box_head import load_box_head
 from ocr2_hf.modeling.model import OCR2Model
 from ocr2_hf.modeling.model_files import (
@@ -22,9 +25,13 @@ from ocr2_hf.modeling.model_files import (
 )
 from ocr2_hf.modeling.original_layout import read_original_processor
 from ocr2_hf.modeling.processor import complete_processor
+from ocr2_hf.modeling.tensors import check_tensors_fit, listed
 from ocr2_hf.modeling.tiny import TINY_SIZES, build_tiny_model, build_tiny_processor, tiny_config
 
 logger = logging.getLogger(__name__)
+
+# What classes of the library raise where a config or files of a model are broken: they check little of it.
+_LOADING_ERRORS = (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError)
 
 
 def load_model(
@@ -49,17 +56,51 @@ def load_model(
     if is_adapter:
         model = load_model(base_of_adapter(beside), dtype, attn_implementation)
     else:
-        options = {"config": load_config(name), "dtype": _dtype(dtype)}
-        options |= {"attn_implementation": choose_attention(attn_implementation, _dtype(dtype))}
-        try:
-            model = OCR2Model.from_pretrained(name, use_safetensors=True, **options)
-        except (OSError, ValueError) as error:
-            raise UsageError(f"cannot load the model {str(name)!r}: {first_line(error)}") from error
-        if model.generation_config.temperature == 0:  # greedy for servers; the library warns of it
-            model.generation_config.temperature = None
-    if (head := load_box_head(beside)) is not None:
+        model = _load_full(name, _dtype(dtype), attn_implementation)
+    if (head := load_box_head(beside, model.config.text_config.hidden_size)) is not None:
         model.add_box_head(head)
-    return PeftModel.from_pretrained(model, beside, is_trainable=trainable) if is_adapter else model
+    return load_adapter(model, beside, trainable) if is_adapter else model
+
+
+def _load_full(name: str | Path, dtype: torch.dtype, attn_implementation: str) -> OCR2Model:
+    config, folder = load_config(name), files_beside(name, weights=True)
+    attention = choose_attention(attn_implementation, dtype)
+    try:
+        if folder.is_dir():
+            check_tensors_fit(folder, config)
+        with _without_report():
+            model, found = OCR2Model.from_pretrained(
+                name,
+                use_safetensors=True,
+                config=config,
+                dtype=dtype,
+                attn_implementation=attention,
+                output_loading_info=True,
+            )
+    except _LOADING_ERRORS as error:
+        raise UsageError(f"cannot load the model {str(name)!r}: {type(error).__name__} {first_line(error)}") from error
+    wrong = [f"{key} is missing" for key in sorted(found["missing_keys"])]
+    wrong += [f"{key} does not belong there" for key in sorted(found["unexpected_keys"])]
+    if wrong:
+        raise UsageError(f"the weights of {str(name)!r} are not those of the model in its config.json: {listed(wrong)}")
+    if model.generation_config.temperature == 0:  # greedy for servers; the library warns of it
+        model.generation_config.temperature = None
+    return model
+
+
+@contextmanager
+def _without_report() -> Iterator[None]:
+    """The library reports as a table what is told as an error here."""
+    library = logging.getLogger("transformers.modeling_utils")
+
+    def is_other(record: logging.LogRecord) -> bool:
+        return "LOAD REPORT" not in record.getMessage()
+
+    library.addFilter(is_other)
+    try:
+        yield
+    finally:
+        library.removeFilter(is_other)
 
 
 def context_length(name: str | Path) -> int:
@@ -102,7 +143,7 @@ def load_processor(name: str | Path):
             processor = read_original_processor(beside, image_backend())
         else:
             processor = AutoProcessor.from_pretrained(name, backend=image_backend())
-    except (OSError, ValueError, TypeError, AttributeError) as error:  # the last two: JSON of another shape
+    except _LOADING_ERRORS as error:
         raise UsageError(f"cannot load the processor of {str(name)!r}: {first_line(error)}") from error
     # The library hands the word on to the tokenizer too, which would be saved as no fast one.
     processor.tokenizer.backend = processor.tokenizer.init_kwargs["backend"] = "tokenizers"

@@ -25,10 +25,12 @@ _BESIDE_WEIGHTS = (
     *(ADAPTER_FILE, ADAPTER_WEIGHTS, f"{BASE_FOLDER}/*", BOX_HEAD_FILE, RECIPE_FILE),
     *("processor_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
 )
+_WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "model-*.safetensors")
 
 
-def files_beside(name: str | Path) -> Path:
-    """The directory with what lies beside a model's weights: adapters with base and processor, a box head, the recipe.
+def files_beside(name: str | Path, weights: bool = False) -> Path:
+    """The directory with what lies beside a model's weights: adapters with base and processor, a box head, the recipe;
+    with `weights` these too.
 
     That is `name` itself, or for a Hub id the directory they were downloaded to: the library loads a model and its
     processor by Hub id, but does not know these. Where the Hub has no such repository or cannot be reached, `name` as a
@@ -40,7 +42,8 @@ def files_beside(name: str | Path) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
 
     try:
-        return Path(snapshot_download(str(name), allow_patterns=list(_BESIDE_WEIGHTS)))
+        wanted = [*_BESIDE_WEIGHTS, *(_WEIGHTS if weights else ())]
+        return Path(snapshot_download(str(name), allow_patterns=wanted))
     except (HfHubHTTPError, HFValidationError, HTTPError, FileNotFoundError, ConnectionError):
         return Path(name)  # the library, which is asked next, says what is wrong
 
@@ -60,7 +63,7 @@ def load_config(name: str | Path) -> "DeepseekOcr2Config":
     try:
         # Not by AutoConfig: of the original repository's layout it asks, on the terminal, whether to run its code.
         values = PreTrainedConfig.get_config_dict(name)[0]
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, AttributeError, TypeError) as error:  # the last two: JSON of another shape
         raise UsageError(
             f"no model {str(name)!r}: {first_line(error)} (a directory, a Hub id such as {BASE_MODEL}, or `tiny`)"
         ) from error
@@ -68,7 +71,15 @@ def load_config(name: str | Path) -> "DeepseekOcr2Config":
         return DeepseekOcr2Config.from_dict(_native(values))
     except UsageError as error:
         raise UsageError(f"{str(name)!r} {error}") from error
-    except (OSError, ValueError, TypeError, StrictDataclassError) as error:
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        ArithmeticError,
+        StrictDataclassError,
+    ) as error:
         raise UsageError(f"{str(name)!r} has a broken config.json: {first_line(error)}") from error
 
 
@@ -80,6 +91,19 @@ def _native(values: dict[str, Any]) -> dict[str, Any]:
     from ocr2_hf.modeling.original_layout import native_values
 
     return native_values(values)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON mapping; {} where the file is missing. Raises `UsageError` when it is broken."""
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UsageError(f"{path} is no JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise UsageError(f"{path} must hold a mapping, found {type(content).__name__}")
+    return content
 
 
 def has_original_processor(folder: Path) -> bool:

@@ -19,6 +19,7 @@ from ocr2_hf.modeling.model_files import (
     MODEL_TYPE,
     ORIGINAL_TYPE,
     load_config,
+    read_json,
 )
 from ocr2_hf.recipe_file import RECIPE_FILE
 
@@ -117,19 +118,6 @@ def reading_config(config: dict[str, Any], known: dict[str, Any]) -> dict[str, A
         "no_repeat_ngram_size": NO_REPEAT_NGRAM,
         "max_new_tokens": min(MAX_NEW_TOKENS, text["max_position_embeddings"]),
     }
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON mapping; {} where the file is missing. Raises `UsageError` when it is broken."""
-    if not path.is_file():
-        return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UsageError(f"{path} is no JSON: {error}") from None
-    if not isinstance(content, dict):
-        raise UsageError(f"{path} must hold a mapping, found {type(content).__name__}")
-    return content
 
 
 def _model_files(source: Path) -> dict[str, Path]:

@@ -413,5 +413,6 @@ def load_weights(model: nn.Module, checkpoint: str) -> None:
         # What trains is float32 also where the rest is not.
         saved = OCR2Model.from_pretrained(checkpoint, dtype=torch.float32, use_safetensors=True)
         model.load_state_dict(saved.state_dict(), strict=False)
-    if (head := load_box_head(checkpoint)) is not None:
-        base_of(model).box_head.load_state_dict(head)
+    base = base_of(model)
+    if (head := load_box_head(checkpoint, base.config.text_config.hidden_size)) is not None:
+        base.box_head.load_state_dict(head)
