@@ -36,12 +36,6 @@ def read_recipe(path: str, overrides: Sequence[str]) -> "Recipe":
     return check_recipe(path, given, overrides)
 
 
-def check_model_name(name: str) -> None:
-    """Raise `UsageError` for what is no directory and can be no Hub id; to be asked before models can be loaded."""
-    if not Path(name).exists() and (name.count("/") > 1 or name.startswith(("/", ".", "~"))):
-        raise UsageError(f"no model {name!r}: there is no such directory, and a Hub id is ORG/NAME")
-
-
 def positive_integer(text: str) -> int:
     """For argparse: a whole number of at least 1."""
     if not text.isdecimal() or int(text) < 1:

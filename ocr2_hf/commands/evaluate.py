@@ -16,7 +16,6 @@ from pathlib import Path
 
 from ocr2_hf.commands.arguments import (
     add_generation_flags,
-    check_model_name,
     command_parser,
     loop_guard,
     output_folder,
@@ -27,6 +26,7 @@ from ocr2_hf.commands.scoring import compare_evaluations, dataset_settings, load
 from ocr2_hf.data.column_names import COLUMNS_HELP, parse_columns
 from ocr2_hf.data.tasks import PROMPTS
 from ocr2_hf.document.predictions import PREDICTIONS_FILE
+from ocr2_hf.modeling.model_files import check_model_name
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ocr2_hf.commands.arguments import check_model_name, loop_guard
+from ocr2_hf.commands.arguments import loop_guard
 from ocr2_hf.document.page_files import list_pages, page_ranges
 from ocr2_hf.errors import WorkError
+from ocr2_hf.modeling.model_files import check_model_name
 from ocr2_hf.reading.inputs import Input, Inputs, find_inputs
 
 if TYPE_CHECKING:

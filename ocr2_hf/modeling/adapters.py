@@ -14,10 +14,10 @@ from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dic
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from ocr2_hf.document.atomic_files import whole_file
+from ocr2_hf.document.atomic_files import open_to_readers, whole_file
 from ocr2_hf.errors import UsageError
 from ocr2_hf.modeling.model import OCR2Model
-from ocr2_hf.modeling.model_files import ADAPTER_FILE, ADAPTER_WEIGHTS, read_json
+from ocr2_hf.modeling.model_files import ADAPTER_FILE, ADAPTER_WEIGHTS, place_base, read_json
 from ocr2_hf.modeling.tensors import Shape, listed, read_file, tensor_problems
 from ocr2_hf.recipe import ModelArguments
 
@@ -218,7 +218,7 @@ def _portable_name(name: str) -> str:
 
 
 def write_portable_adapter(directory: str | Path) -> None:
-    """Rename the saved adapter's weights to what loaders of this model expect.
+    """Rename the saved adapter's weights to what loaders of this model expect, and say where its base is.
 
     On loading, peft and transformers translate key names of the original repository (`model.layers.`) into the
     library's (`model.language_model.layers.`), and take `language_model.layers.` itself for such a name: every
@@ -228,3 +228,7 @@ def write_portable_adapter(directory: str | Path) -> None:
     tensors = {_portable_name(name): tensor for name, tensor in load_file(path).items()}
     with whole_file(path) as beside:
         save_file(tensors, beside, metadata={"format": "pt"})
+    open_to_readers(path.parent, ADAPTER_WEIGHTS)
+    base = read_json(path.with_name(ADAPTER_FILE)).get("base_model_name_or_path")
+    if base and Path(base).is_dir():
+        place_base(path.parent, Path(base))

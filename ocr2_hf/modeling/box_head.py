@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from ocr2_hf.document.atomic_files import open_to_readers
 from ocr2_hf.errors import UsageError
 from ocr2_hf.modeling.model_files import BOX_HEAD_FILE
 from ocr2_hf.modeling.tensors import listed, read_file, tensor_problems
@@ -42,6 +43,7 @@ def save_box_head(head: dict[str, Tensor], directory: str | Path) -> None:
     if head:
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in head.items()}
         save_file(tensors, Path(directory) / BOX_HEAD_FILE, metadata={"format": "pt"})
+        open_to_readers(directory, BOX_HEAD_FILE)
 
 
 def load_box_head(directory: str | Path, hidden_size: int) -> dict[str, Tensor] | None:

@@ -1,6 +1,5 @@
 """Load a model and its processor: from the Hub, a directory, an adapter's directory, or a tiny model."""
 
-import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from peft import PeftModel
 from transformers import AutoProcessor
 from transformers.utils import is_flash_attn_2_available
 
+from ocr2_hf.document.hub_names import hub_id, missing_path
 from ocr2_hf.errors import UsageError
 from ocr2_hf.modeling.adapters import load_adapter
 from ocr2_hf.modeling.box_head import load_box_head
@@ -18,10 +18,13 @@ from ocr2_hf.modeling.model import OCR2Model
 from ocr2_hf.modeling.model_files import (
     ADAPTER_FILE,
     BASE_FOLDER,
+    TINY_NAMES,
     files_beside,
     first_line,
     has_original_processor,
     load_config,
+    local_base,
+    read_json,
 )
 from ocr2_hf.modeling.original_layout import read_original_processor
 from ocr2_hf.modeling.processor import complete_processor
@@ -118,14 +121,22 @@ def context_length(name: str | Path) -> int:
 
 
 def base_of_adapter(directory: Path) -> str:
-    """The base model an adapter was trained on: as its config says, or the copy that lies beside or above it."""
-    named = json.loads((directory / ADAPTER_FILE).read_text(encoding="utf-8")).get("base_model_name_or_path") or ""
-    kept = [folder / BASE_FOLDER for folder in (directory, directory.parent) if (folder / BASE_FOLDER).is_dir()]
-    if kept and not Path(named).is_dir():
-        return str(kept[0])
-    if not named:
-        raise UsageError(f"{directory / ADAPTER_FILE} does not say which base model the adapter belongs to")
-    return named
+    """The base model an adapter was trained on: a folder of this machine, or a Hub id. Raises `UsageError` where there
+    is none, or it is an adapter itself."""
+    named = str(read_json(directory / ADAPTER_FILE).get("base_model_name_or_path") or "")
+    folder = local_base(directory)
+    if folder is None and named not in TINY_NAMES and not hub_id(named):
+        what = f"was trained on {named!r}, and {missing_path(Path(named))}" if named else "does not say on which base"
+        raise UsageError(
+            f"the adapter {directory} {what}: put that base into {directory / BASE_FOLDER}, or write its folder or Hub "
+            f"id into {directory / ADAPTER_FILE} as base_model_name_or_path"
+        )
+    base = named if folder is None else str(folder)
+    if (files_beside(base) / ADAPTER_FILE).is_file():
+        raise UsageError(
+            f"the adapter {directory} names {base!r} as its base, which is an adapter itself: merge it first"
+        )
+    return base
 
 
 def load_processor(name: str | Path):
@@ -147,6 +158,7 @@ def load_processor(name: str | Path):
         raise UsageError(f"cannot load the processor of {str(name)!r}: {first_line(error)}") from error
     # The library hands the word on to the tokenizer too, which would be saved as no fast one.
     processor.tokenizer.backend = processor.tokenizer.init_kwargs["backend"] = "tokenizers"
+    processor.tokenizer.init_kwargs.pop("local_files_only", None)  # of this machine, where it is offline
     return complete_processor(processor)
 
 

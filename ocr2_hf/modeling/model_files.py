@@ -4,10 +4,12 @@ Imports neither torch nor transformers, so that a command can ask before its wor
 """
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ocr2_hf.document.hub_names import BASE_MODEL
+from ocr2_hf.document.atomic_files import write_json, write_whole
+from ocr2_hf.document.hub_names import BASE_MODEL, hub_id, missing_path
 from ocr2_hf.errors import UsageError
 from ocr2_hf.recipe_file import RECIPE_FILE
 
@@ -20,6 +22,8 @@ ORIGINAL_PROCESSOR = "DeepseekVLV2Processor"  # in processor_config.json
 # What the library does not write itself.
 ADAPTER_FILE, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 BASE_FOLDER = "base"  # where a run keeps a base that lies nowhere else, beside the adapter
+BASE_PATH_FILE = "base_path.txt"  # where an adapter's base lies, from the adapter on
+TINY_NAMES = ("tiny", "tiny_reader")  # built, not loaded
 BOX_HEAD_FILE = "box_head.safetensors"
 _BESIDE_WEIGHTS = (
     *(ADAPTER_FILE, ADAPTER_WEIGHTS, f"{BASE_FOLDER}/*", BOX_HEAD_FILE, RECIPE_FILE),
@@ -34,9 +38,10 @@ def files_beside(name: str | Path, weights: bool = False) -> Path:
 
     That is `name` itself, or for a Hub id the directory they were downloaded to: the library loads a model and its
     processor by Hub id, but does not know these. Where the Hub has no such repository or cannot be reached, `name` as a
-    path that is not there.
+    path that is not there. Raises `UsageError` as `check_model_name`.
     """
-    if Path(name).exists() or str(name).count("/") != 1:
+    check_model_name(name)
+    if hub_id(str(name)) is None:
         return Path(name)
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
@@ -48,6 +53,34 @@ def files_beside(name: str | Path, weights: bool = False) -> Path:
         return Path(name)  # the library, which is asked next, says what is wrong
 
 
+def check_model_name(name: str | Path) -> None:
+    """Raise `UsageError` for what is neither here nor can be a Hub id. Asks nobody, and is quick."""
+    if Path(name).exists() or str(name) in TINY_NAMES or hub_id(str(name)):
+        return
+    here = f" (as the folder {Path(name).parent} is here, this is no Hub id)" if str(name).count("/") == 1 else ""
+    raise UsageError(
+        f"no model {str(name)!r}: {missing_path(Path(name))}{here}; a model is a folder, a Hub id ORG/NAME, or `tiny`"
+    )
+
+
+def local_base(adapter: Path) -> Path | None:
+    """The folder of an adapter's base, where that is on this machine: as the adapter names it, from the adapter on, or
+    the copy that lies beside or above it."""
+    named = str(read_json(adapter / ADAPTER_FILE).get("base_model_name_or_path") or "")
+    places = [Path(named)] if named else []
+    if (adapter / BASE_PATH_FILE).is_file():
+        places.append(adapter / (adapter / BASE_PATH_FILE).read_text(encoding="utf-8"))
+    places += [adapter / BASE_FOLDER, adapter.parent / BASE_FOLDER]
+    return next((place for place in places if (place / "config.json").is_file()), None)
+
+
+def place_base(adapter: Path, base: Path) -> None:
+    """Let an adapter name a base on this machine so that it is found: from any folder, and when both are moved."""
+    config, place = read_json(adapter / ADAPTER_FILE), os.path.abspath(base)
+    write_json(adapter / ADAPTER_FILE, config | {"base_model_name_or_path": place})
+    write_whole(adapter / BASE_PATH_FILE, os.path.relpath(place, os.path.abspath(adapter)))
+
+
 def check_model(name: str | Path) -> None:
     """Raise `UsageError` when `name`, a directory or a Hub id, is not a DeepSeek-OCR-2 in one of the two layouts."""
     load_config(name)
@@ -55,6 +88,7 @@ def check_model(name: str | Path) -> None:
 
 def load_config(name: str | Path) -> "DeepseekOcr2Config":
     """The config of a model in either layout, a directory or a Hub id. Raises `UsageError` for any other model."""
+    check_model_name(name)
     if Path(name).exists() and not (Path(name) / "config.json").is_file():
         raise UsageError(f"{name} holds no model: config.json or {ADAPTER_FILE} is missing")
     from huggingface_hub.errors import StrictDataclassError
