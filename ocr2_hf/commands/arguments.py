@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,11 +22,30 @@ def command_parser(name: str, description: str, **options) -> argparse.ArgumentP
 
 
 def output_folder(name: str) -> Path:
-    """What --output_dir names. Raises `UsageError` where it is a file."""
+    """What --output_dir names. Raises `UsageError` where it is a file, or no folder can be there."""
     output = Path(name)
     if output.exists() and not output.is_dir():
         raise UsageError(f"--output_dir {output} is a file; name a directory")
+    _check_writable("--output_dir", output)
     return output
+
+
+def output_file(name: str) -> Path:
+    """What --output names. Raises `UsageError` where it is a folder, or no file can be there."""
+    output = Path(name)
+    if output.is_dir():
+        raise UsageError(f"--output {output} is a folder; name a file")
+    _check_writable("--output", output)
+    return output
+
+
+def _check_writable(flag: str, path: Path) -> None:
+    there = next(place for place in (path.absolute(), *path.absolute().parents) if place.exists())
+    folder = there if there.is_dir() or there != path.absolute() else there.parent
+    if not folder.is_dir():
+        raise UsageError(f"{flag} {path}: {folder} is a file, so there can be no folder in it; name another place")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f"{flag} {path}: nothing can be written into {folder}; name another place")
 
 
 def read_recipe(path: str, overrides: Sequence[str]) -> "Recipe":

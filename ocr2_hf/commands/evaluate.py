@@ -46,14 +46,15 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _evaluate_model(args: argparse.Namespace, output: Path) -> None:
-    from ocr2_hf.reading.dataset_predictions import Processes, default_task, predict_dataset
-    from ocr2_hf.reading.reader import DocumentReader
+    from ocr2_hf.reading.dataset_predictions import Processes, asked_pages, default_task, predict_dataset
+    from ocr2_hf.reading.reader import DocumentReader, read_saved_recipe
     from ocr2_hf.reading.references import PageImages
     from ocr2_hf.reading.resume_log import fingerprint, start_or_resume
 
     pages = dataset_settings(vars(args))
     dataset = load_pages(**pages, limit=args.limit)
     task = args.task or default_task(args.model, dataset)
+    asked_pages(dataset, task, PROMPTS | read_saved_recipe(args.model).prompts)  # before the model is loaded
     guard = loop_guard(args)
     processes = Processes.join()
     reader = DocumentReader.from_pretrained(args.model, processes.device, **guard, max_seconds=None)

@@ -15,7 +15,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from ocr2_hf.commands.arguments import add_generation_flags, command_parser, output_folder, seconds
-from ocr2_hf.commands.reading import answer_settings, check_all_read, open_call, print_outcome
+from ocr2_hf.commands.reading import answer_settings, check_all_read, check_call, open_reader, print_outcome
 from ocr2_hf.data.tasks import PROMPTS
 from ocr2_hf.decoding import MAX_SECONDS
 from ocr2_hf.reading.resume_log import ResumeLog, fingerprint
@@ -30,7 +30,8 @@ def main(argv: list[str] | None = None) -> int:
     """Read every file; print the markdown, or write it with the pages as JSON."""
     args = _parse(argv)
     output = output_folder(args.output_dir) if args.output_dir else None
-    inputs, reader = open_call(args, output, ALWAYS)
+    inputs = check_call(args, output, args.task or "markdown", ALWAYS)
+    reader = open_reader(args)
     from ocr2_hf.reading.file_reader import FileReader, read_markdown
     from ocr2_hf.reading.reader import page_task
 
@@ -55,6 +56,7 @@ def _report(result: "FileResult", left_out: int) -> None:
     counts = {ALWAYS: result.pages, "files read before": result.done}
     lists = {
         "answers cut off at a limit": result.cut_off,
+        "pages with an empty answer": result.empty,
         "files corrected by hand and kept (remove them to read anew)": result.corrected,
     }
     print_outcome(counts | {"files left out, no images or PDFs": left_out}, lists, ALWAYS)

@@ -12,8 +12,9 @@ import argparse
 from typing import TYPE_CHECKING
 
 from ocr2_hf.commands.arguments import add_generation_flags, command_parser, output_folder, seconds
-from ocr2_hf.commands.reading import answer_settings, check_all_read, open_call, print_outcome
+from ocr2_hf.commands.reading import answer_settings, check_all_read, check_call, open_reader, print_outcome
 from ocr2_hf.decoding import MAX_SECONDS
+from ocr2_hf.modeling.model_files import check_model_name
 from ocr2_hf.reading.resume_log import fingerprint
 from ocr2_hf.statements.files import WRITERS, StatementsOutcome, read_statements, statements_log
 
@@ -28,11 +29,15 @@ def main(argv: list[str] | None = None) -> int:
     """Read the statements of every file, write them and say which sums do not add up."""
     args = _parse(argv)
     output = output_folder(args.output_dir)
-    inputs, reader = open_call(args, output, ALWAYS)
+    inputs = check_call(args, output, "table", ALWAYS)
+    if args.detector != "layout":
+        check_model_name(args.detector.partition("@")[0])
     from ocr2_hf.statements.parser import FinancialStatementParser
     from ocr2_hf.statements.table_detector import TableTransformer
 
+    # The small model first: what is wrong with it is known before the large one is loaded.
     finder = None if args.detector == "layout" else TableTransformer.from_pretrained(args.detector)
+    reader = open_reader(args)
     parser = FinancialStatementParser(reader, finder, args.locate, args.prompt, args.max_new_tokens, args.batch_size)
     formats = list(dict.fromkeys(args.to))
     models = [fingerprint(args.model), fingerprint(args.detector)]

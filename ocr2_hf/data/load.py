@@ -49,7 +49,7 @@ def load_dataset(
     elif HUB_ID.fullmatch(name):
         loaded = _load_rows(name, name, split, streaming)
     else:
-        raise UsageError(f"no dataset is built under the name {name!r}; {_known_names()}")
+        raise UsageError(f"no dataset is built under the name {name!r}; {known_names()}")
     if isinstance(loaded, dict):
         return type(loaded)({key: as_page_records(part, f"{name} ({key})", columns) for key, part in loaded.items()})
     return as_page_records(loaded, name, columns)
@@ -118,7 +118,7 @@ def _load_rows(path: str, name: str, split: str | None, streaming: bool, **where
             raise UsageError(_split_problem(name, split, re.findall(r"[\w.-]+", found[1]), error)) from None
         cause = (isinstance(error, DatasetGenerationError) and error.__cause__) or error
         reason = " ".join(str(cause).split())[:_LONGEST_REASON] or type(cause).__name__
-        others = "" if where else f"; {_known_names()}"
+        others = "" if where else f"; {known_names()}"
         raise UsageError(f"cannot load {name!r}{'' if where else ' from the Hub'}: {reason}{others}") from error
 
 
@@ -129,7 +129,8 @@ def _split_problem(name: str, split: str | None, known: Sequence[str], error: Ex
     return f"dataset {name!r} has no split {split!r}; it has: {', '.join(known)}"
 
 
-def _known_names() -> str:
+def known_names() -> str:
+    """The names of the built datasets, as a message says them."""
     if names := ", ".join(built_datasets()):
         return f"built datasets: {names}"
     return "no dataset is built yet: run ocr2 build"

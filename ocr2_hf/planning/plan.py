@@ -126,7 +126,7 @@ def make_plan(
 def page_statistics(recipe: Recipe, args: OCR2TrainingArguments, images: ImageSettings) -> TokenStatistics | None:
     """Of the recipe's pages; None where a dataset is not built here, or the model's tokenizer is not at hand."""
     names = shares_of(recipe.data.dataset)
-    if not names.keys() <= built_datasets().keys():
+    if missing_datasets(recipe):
         return None
     try:
         processor = load_processor(recipe.model.model)
@@ -141,6 +141,11 @@ def page_statistics(recipe: Recipe, args: OCR2TrainingArguments, images: ImageSe
     for name, pages in sources.items():
         pages.check_texts(name)
     return TokenStatistics.joined([TokenStatistics.of(pages, images) for pages in sources.values()])
+
+
+def missing_datasets(recipe: Recipe) -> list[str]:
+    """Those of the recipe's datasets that are not built here."""
+    return sorted(shares_of(recipe.data.dataset).keys() - built_datasets().keys())
 
 
 def _prompt_tokens(recipe: Recipe, args: OCR2TrainingArguments) -> int:
