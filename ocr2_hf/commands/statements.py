@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from ocr2_hf.commands.arguments import add_generation_flags, command_parser, output_folder, seconds
 from ocr2_hf.commands.reading import answer_settings, check_all_read, check_call, open_reader, print_outcome
 from ocr2_hf.decoding import MAX_SECONDS
-from ocr2_hf.modeling.model_files import check_model_name
 from ocr2_hf.reading.resume_log import fingerprint
 from ocr2_hf.statements.files import WRITERS, StatementsOutcome, read_statements, statements_log
 
@@ -30,8 +29,6 @@ def main(argv: list[str] | None = None) -> int:
     args = _parse(argv)
     output = output_folder(args.output_dir)
     inputs = check_call(args, output, "table", ALWAYS)
-    if args.detector != "layout":
-        check_model_name(args.detector.partition("@")[0])
     from ocr2_hf.statements.parser import FinancialStatementParser
     from ocr2_hf.statements.table_detector import TableTransformer
 
