@@ -13,9 +13,10 @@ from torch import Tensor
 from ocr2_hf.errors import UsageError
 from ocr2_hf.modeling.adapters import apply_policy, write_portable_adapter
 from ocr2_hf.modeling.box_head import BoxHead, save_box_head
-from ocr2_hf.modeling.load import load_model
+from ocr2_hf.modeling.load import load_model, load_processor
 from ocr2_hf.modeling.tiny import build_tiny_model, save_tiny
 from ocr2_hf.recipe import ModelArguments
+from ocr2_hf.training.trainer import load_weights
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 EXPERT = "model.layers.1.mlp.experts.3.up_proj.weight"
@@ -117,6 +118,7 @@ BROKEN: dict[str, tuple[Change, str]] = {
     "no text config": (values(text_config=None), "cannot load the model"),
     "a config that is a list": (text("config.json", "[]"), r"broken config\.json"),
     "a config that is no JSON": (text("config.json", "{nope"), "no model"),
+    "towers of another size": (values("vision_config.encoder_config", hidden_size=64), r"should be \[128, 64\]"),
     "generation config of a list": (text("generation_config.json", "[]"), "cannot load the model"),
 }
 
@@ -174,3 +176,30 @@ def test_a_broken_adapter_is_refused_by_name(adapter, tmp_path, recwarn, name):
         load_model(folder)
     assert str(folder) in str(raised.value)
     assert not [warning for warning in recwarn if "missing adapter keys" in str(warning.message)]
+
+
+BROKEN_PROCESSORS = {
+    "tokenizer.json": ("{nope", "[]", "{}", ""),
+    "tokenizer_config.json": ("{nope", "[]", '{"bos_token": 7}'),
+    "processor_config.json": ("{nope", "[]", '{"image_processor": 7}', '{"processor_class": "DeepseekVLV2Processor"}'),
+}
+
+
+@pytest.mark.parametrize(("name", "content"), [(n, c) for n, all_c in BROKEN_PROCESSORS.items() for c in all_c])
+def test_a_broken_processor_is_refused(base, tmp_path, name, content):
+    shutil.copytree(base, tmp_path / "model")
+    (tmp_path / "model" / name).write_text(content)
+    with pytest.raises(UsageError, match=r"processor|tokenizer") as raised:
+        load_processor(tmp_path / "model")
+    assert str(tmp_path / "model") in str(raised.value)
+
+
+@pytest.mark.parametrize("kind", ["model", "adapter"])
+def test_a_checkpoint_that_broke_is_not_gone_on_from(base, adapter, tmp_path, kind):
+    source, name = (base, WEIGHTS) if kind == "model" else (adapter, FILE)
+    shutil.copytree(source, tmp_path / "checkpoint-1")
+    model = load_model(source, trainable=True)
+    load_weights(model, str(tmp_path / "checkpoint-1"))
+    tensors(lambda loaded: loaded.popitem(), name)(tmp_path / "checkpoint-1")
+    with pytest.raises(UsageError, match=r"1 tensor: .* is missing"):
+        load_weights(model, str(tmp_path / "checkpoint-1"))

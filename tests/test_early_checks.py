@@ -49,6 +49,8 @@ CALLS = {
     "pages": (read, [*READ, "--pages", "7-3"], 2, "7-3"),
     "an output that is a file": (read, [*READ, "--output_dir", "file"], 2, "file is a file; name a directory"),
     "an output in a file": (read, [*READ, "--output_dir", "file/out"], 2, "is a file, so there can be no folder in it"),
+    "an output with a name too long": (read, [*READ, "--output_dir", "x" * 300], 2, "File name too long"),
+    "a model with a name too long": (read, ["page.png", "--model", "y" * 300], 2, "there is no folder y"),
     "a detector": (statements, [*STATEMENTS, "--detector", "runs/tables"], 2, "there is no folder runs/tables"),
     "a prompt for tables": (statements, [*STATEMENTS, "--prompt", "<image><image>"], 2, "exactly once"),
 }

@@ -179,14 +179,19 @@ def counts_table(counts: dict[str, Count]) -> str:
     )
 
 
-def load_adapter(model: OCR2Model, directory: Path, trainable: bool = False) -> PeftModel:
-    """`model` with the adapter in `directory`. Raises `UsageError` where that is broken, or another model's."""
+def load_adapter(model: OCR2Model | PeftModel, directory: Path, trainable: bool = False) -> PeftModel:
+    """`model` with the adapter in `directory`; a model that has one gets the weights of that. Raises `UsageError` where
+    it is broken, or another model's."""
     written = read_file(directory / ADAPTER_WEIGHTS)
     _check_rank(directory, written)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Found missing adapter keys")  # they are told below
-            adapted = PeftModel.from_pretrained(model, directory, is_trainable=trainable)
+            if isinstance(model, PeftModel):
+                adapted = model
+                model.load_adapter(directory, model.active_adapters[0], is_trainable=trainable)
+            else:
+                adapted = PeftModel.from_pretrained(model, directory, is_trainable=trainable)
     except (OSError, ValueError, TypeError, LookupError, AttributeError, RuntimeError, re.error) as error:
         raise UsageError(f"{directory} holds no adapter of this model: {_all_lines(error)}") from error
     # The shapes are compared by what loads them; here only names, of which it would leave some out without a word.
@@ -201,10 +206,8 @@ def load_adapter(model: OCR2Model, directory: Path, trainable: bool = False) -> 
 
 def _check_rank(directory: Path, written: Mapping[str, Shape]) -> None:
     """A rank out of proportion would take all memory before anything is compared."""
-    rank, largest = (
-        read_json(directory / ADAPTER_FILE).get("r"),
-        max(map(max, filter(None, written.values())), default=0),
-    )
+    rank = read_json(directory / ADAPTER_FILE).get("r")
+    largest = max((size for shape in written.values() for size in shape), default=0)
     if isinstance(rank, int) and rank > largest:
         raise UsageError(f"{directory / ADAPTER_FILE} says r: {rank}, but no weight of the adapter is of that rank")
 

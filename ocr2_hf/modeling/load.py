@@ -28,7 +28,7 @@ from ocr2_hf.modeling.model_files import (
 )
 from ocr2_hf.modeling.original_layout import read_original_processor
 from ocr2_hf.modeling.processor import complete_processor
-from ocr2_hf.modeling.tensors import check_tensors_fit, listed
+from ocr2_hf.modeling.tensors import check_weights, listed
 from ocr2_hf.modeling.tiny import TINY_SIZES, build_tiny_model, build_tiny_processor, tiny_config
 
 logger = logging.getLogger(__name__)
@@ -69,8 +69,7 @@ def _load_full(name: str | Path, dtype: torch.dtype, attn_implementation: str) -
     config, folder = load_config(name), files_beside(name, weights=True)
     attention = choose_attention(attn_implementation, dtype)
     try:
-        if folder.is_dir():
-            check_tensors_fit(folder, config)
+        fit = folder.is_dir() and check_weights(folder, config)
         with _without_report():
             model, found = OCR2Model.from_pretrained(
                 name,
@@ -84,7 +83,7 @@ def _load_full(name: str | Path, dtype: torch.dtype, attn_implementation: str) -
         raise UsageError(f"cannot load the model {str(name)!r}: {type(error).__name__} {first_line(error)}") from error
     wrong = [f"{key} is missing" for key in sorted(found["missing_keys"])]
     wrong += [f"{key} does not belong there" for key in sorted(found["unexpected_keys"])]
-    if wrong:
+    if wrong and not fit:
         raise UsageError(f"the weights of {str(name)!r} are not those of the model in its config.json: {listed(wrong)}")
     if model.generation_config.temperature == 0:  # greedy for servers; the library warns of it
         model.generation_config.temperature = None

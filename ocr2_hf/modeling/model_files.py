@@ -55,7 +55,7 @@ def files_beside(name: str | Path, weights: bool = False) -> Path:
 
 def check_model_name(name: str | Path) -> None:
     """Raise `UsageError` for what is neither here nor can be a Hub id. Asks nobody, and is quick."""
-    if Path(name).exists() or str(name) in TINY_NAMES or hub_id(str(name)):
+    if os.path.exists(name) or str(name) in TINY_NAMES or hub_id(str(name)):
         return
     here = f" (as the folder {Path(name).parent} is here, this is no Hub id)" if str(name).count("/") == 1 else ""
     raise UsageError(

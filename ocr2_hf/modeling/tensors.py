@@ -30,16 +30,18 @@ _MOST = 1000  # problems that are looked for: what a config asks for may have no
 _IGNORED = ("rotary_emb.inv_freq", "position_ids")
 
 
-def check_tensors_fit(folder: Path, config: DeepseekOcr2Config) -> None:
+def check_weights(folder: Path, config: DeepseekOcr2Config) -> bool:
     """Raise `UsageError` unless the weights in `folder` are those of a model of `config`: each name, each shape.
 
-    Names of the library's own modules are left to the library. What is wrong with the config raises what it raises.
+    False where that cannot be told, as they have the names of the library's own modules. What is wrong with the config
+    raises what it raises.
     """
     written = read_tensors(folder)
     if any(name.startswith(_NATIVE) for name in written):
-        return
+        return False
     if wrong := tensor_problems(written, tensors_of(config)):
         raise UsageError(f"the weights in {folder} are not those of the model in its config.json: {listed(wrong)}")
+    return True
 
 
 def read_tensors(folder: Path) -> dict[str, Shape]:
