@@ -6,6 +6,7 @@ import shutil
 import pytest
 import torch
 
+from ocr2_hf.data.load import load_dataset
 from ocr2_hf.errors import UsageError
 from ocr2_hf.modeling.adapters import apply_policy, write_portable_adapter
 from ocr2_hf.modeling.load import base_of_adapter, context_length, load_model
@@ -104,3 +105,12 @@ def test_what_may_be_of_the_hub_is_asked_for_there(hub):
 
 def test_the_names_of_models_that_are_built():
     assert set(TINY_NAMES) == set(TINY_SIZES)
+
+
+def test_a_mistyped_folder_of_pages_is_told_and_not_asked_for(home, monkeypatch):
+    monkeypatch.chdir(home)
+    monkeypatch.setattr("datasets.load_dataset", lambda *_, **__: pytest.fail("the Hub was asked"))
+    with pytest.raises(
+        UsageError, match=r"'runs/adaptor', and there is no folder runs/adaptor; did you mean .*/adapter?"
+    ):
+        load_dataset("runs/adaptor")

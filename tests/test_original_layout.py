@@ -150,7 +150,5 @@ def test_what_readers_do_otherwise_is_told(original, real_config, run_folder, tm
 
 
 def test_a_wrong_or_missing_tensor_is_refused(original, real_config):
-    with pytest.raises(
-        WorkError, match=r"not the original layout, 1000 or more tensors: lm_head\.weight is \[1261, 128\]"
-    ):
+    with pytest.raises(WorkError, match=r"not the original layout, \d+ tensors: lm_head\.weight is \[1261, 128\]"):
         check_tensors(original, real_config)

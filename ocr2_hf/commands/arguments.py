@@ -41,7 +41,7 @@ def output_file(name: str) -> Path:
 
 def _check_writable(flag: str, path: Path) -> None:
     places = [path.absolute(), *path.absolute().parents]
-    folder = next(place for place in places[not path.is_dir() :] if os.path.exists(place))
+    folder = next(place for place in places[not os.path.isdir(path) :] if os.path.exists(place))
     if not folder.is_dir():
         raise UsageError(f"{flag} {path}: {folder} is a file, so there can be no folder in it; name another place")
     try:

@@ -11,7 +11,7 @@ from datasets.exceptions import DatasetGenerationError
 from datasets.packaged_modules.cache.cache import Cache
 
 from ocr2_hf.data.columns import as_page_records
-from ocr2_hf.document.hub_names import HUB_ID
+from ocr2_hf.document.hub_names import hub_id, missing_path
 from ocr2_hf.errors import UsageError
 
 # Built datasets lie in the datasets cache as if they came from a Hub user of this name.
@@ -46,10 +46,11 @@ def load_dataset(
         return _load_built(name, folder, split, streaming)
     if Path(name).is_dir():
         loaded = _load_folder(name, split, streaming)
-    elif HUB_ID.fullmatch(name):
+    elif hub_id(name):
         loaded = _load_rows(name, name, split, streaming)
     else:
-        raise UsageError(f"no dataset is built under the name {name!r}; {known_names()}")
+        where = f", and {missing_path(Path(name))}" if "/" in name else ""
+        raise UsageError(f"no dataset is built under the name {name!r}{where}; {known_names()}")
     if isinstance(loaded, dict):
         return type(loaded)({key: as_page_records(part, f"{name} ({key})", columns) for key, part in loaded.items()})
     return as_page_records(loaded, name, columns)

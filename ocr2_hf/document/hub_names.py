@@ -7,6 +7,7 @@ from pathlib import Path
 
 BASE_MODEL = "deepseek-community/DeepSeek-OCR-2"  # the library's own layout
 ORIGINAL_MODEL = "deepseek-ai/DeepSeek-OCR-2"  # the same weights in the authors' layout
+_LONGEST = 96  # characters of a Hub id
 _LOOKED_AT = 10_000  # names beside one that is missing; more would take seconds
 HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+")
 
@@ -14,7 +15,8 @@ HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+")
 def hub_id(name: str | None) -> str | None:
     """`name` where it is a Hub id and no path on this machine: of a folder that is here it would be a path, mistyped or
     gone, and a stranger's repository could have its name."""
-    return name if name and HUB_ID.fullmatch(name) and not os.path.exists(Path(name).parent) else None
+    known = bool(name) and len(name) <= _LONGEST and HUB_ID.fullmatch(name)
+    return name if known and not os.path.exists(Path(name).parent) else None
 
 
 def missing_path(path: Path) -> str:

@@ -18,6 +18,7 @@ from ocr2_hf.modeling.model import OCR2Model
 from ocr2_hf.modeling.model_files import (
     ADAPTER_FILE,
     BASE_FOLDER,
+    BROKEN_MODEL,
     TINY_NAMES,
     files_beside,
     first_line,
@@ -32,9 +33,6 @@ from ocr2_hf.modeling.tensors import check_weights, listed
 from ocr2_hf.modeling.tiny import TINY_SIZES, build_tiny_model, build_tiny_processor, tiny_config
 
 logger = logging.getLogger(__name__)
-
-# What classes of the library raise where a config or files of a model are broken: they check little of it.
-_LOADING_ERRORS = (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError)
 
 
 def load_model(
@@ -79,7 +77,7 @@ def _load_full(name: str | Path, dtype: torch.dtype, attn_implementation: str) -
                 attn_implementation=attention,
                 output_loading_info=True,
             )
-    except _LOADING_ERRORS as error:
+    except BROKEN_MODEL as error:
         raise UsageError(f"cannot load the model {str(name)!r}: {type(error).__name__} {first_line(error)}") from error
     wrong = [f"{key} is missing" for key in sorted(found["missing_keys"])]
     wrong += [f"{key} does not belong there" for key in sorted(found["unexpected_keys"])]
@@ -153,7 +151,7 @@ def load_processor(name: str | Path):
             processor = read_original_processor(beside, image_backend())
         else:
             processor = AutoProcessor.from_pretrained(name, backend=image_backend())
-    except _LOADING_ERRORS as error:
+    except BROKEN_MODEL as error:
         raise UsageError(f"cannot load the processor of {str(name)!r}: {first_line(error)}") from error
     # The library hands the word on to the tokenizer too, which would be saved as no fast one.
     processor.tokenizer.backend = processor.tokenizer.init_kwargs["backend"] = "tokenizers"

@@ -29,6 +29,8 @@ _BESIDE_WEIGHTS = (
     *(ADAPTER_FILE, ADAPTER_WEIGHTS, f"{BASE_FOLDER}/*", BOX_HEAD_FILE, RECIPE_FILE),
     *("processor_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
 )
+# What classes of the library raise where files of a model are broken: they check little of them.
+BROKEN_MODEL = (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError)
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "model-*.safetensors")
 
 
@@ -89,10 +91,12 @@ def check_model(name: str | Path) -> None:
 def load_config(name: str | Path) -> "DeepseekOcr2Config":
     """The config of a model in either layout, a directory or a Hub id. Raises `UsageError` for any other model."""
     check_model_name(name)
-    if Path(name).exists() and not (Path(name) / "config.json").is_file():
+    if os.path.exists(name) and not (Path(name) / "config.json").is_file():
         raise UsageError(f"{name} holds no model: config.json or {ADAPTER_FILE} is missing")
     from huggingface_hub.errors import StrictDataclassError
     from transformers import DeepseekOcr2Config, PreTrainedConfig
+
+    from ocr2_hf.modeling.tensors import original_tensors
 
     try:
         # Not by AutoConfig: of the original repository's layout it asks, on the terminal, whether to run its code.
@@ -102,18 +106,12 @@ def load_config(name: str | Path) -> "DeepseekOcr2Config":
             f"no model {str(name)!r}: {first_line(error)} (a directory, a Hub id such as {BASE_MODEL}, or `tiny`)"
         ) from error
     try:
-        return DeepseekOcr2Config.from_dict(_native(values))
+        config = DeepseekOcr2Config.from_dict(_native(values))
+        original_tensors(config)  # raises where there can be no such model
+        return config
     except UsageError as error:
         raise UsageError(f"{str(name)!r} {error}") from error
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        LookupError,
-        AttributeError,
-        ArithmeticError,
-        StrictDataclassError,
-    ) as error:
+    except (*BROKEN_MODEL, StrictDataclassError) as error:
         raise UsageError(f"{str(name)!r} has a broken config.json: {first_line(error)}") from error
 
 

@@ -6,7 +6,7 @@ from the architecture and not from the library's conversion mapping, so that eac
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 
@@ -25,7 +25,7 @@ SAM_MODEL, ENCODER_MODEL, LANGUAGE = "model.sam_model", "model.qwen2_model", "mo
 QUERIES = {"query_768": 144, "query_1024": 256}  # by the side of a view in pixels: visual tokens
 _NATIVE = "model.language_model."  # begins names of the library's own modules, which it reads but does not write
 _NAMED = 5  # problems that a message has
-_MOST = 1000  # problems that are looked for: what a config asks for may have no end
+_MOST = 100_000  # tensors: forty times those of the released model; a broken config may ask for any number
 # What older files may have beside the weights; the library passes over it too.
 _IGNORED = ("rotary_emb.inv_freq", "position_ids")
 
@@ -33,13 +33,12 @@ _IGNORED = ("rotary_emb.inv_freq", "position_ids")
 def check_weights(folder: Path, config: DeepseekOcr2Config) -> bool:
     """Raise `UsageError` unless the weights in `folder` are those of a model of `config`: each name, each shape.
 
-    False where that cannot be told, as they have the names of the library's own modules. What is wrong with the config
-    raises what it raises.
+    False where that cannot be told, as they have the names of the library's own modules.
     """
     written = read_tensors(folder)
     if any(name.startswith(_NATIVE) for name in written):
         return False
-    if wrong := tensor_problems(written, tensors_of(config)):
+    if wrong := tensor_problems(written, original_tensors(config)):
         raise UsageError(f"the weights in {folder} are not those of the model in its config.json: {listed(wrong)}")
     return True
 
@@ -78,39 +77,36 @@ def read_file(path: Path) -> dict[str, Shape]:
         ) from None
 
 
-def tensor_problems(
-    written: Mapping[str, Shape], wanted: Mapping[str, Shape] | Iterable[tuple[str, Shape]]
-) -> list[str]:
-    """What is missing, misshapen or too much, a tensor each; not more than `_MOST`."""
-    known: set[str] = set()
-
-    def problems() -> Iterator[str]:
-        for name, shape in wanted.items() if isinstance(wanted, Mapping) else wanted:
-            known.add(name)
-            if name not in written:
-                yield f"{name} is missing"
-            elif written[name] != shape:
-                yield f"{name} is {list(written[name])}, should be {list(shape)}"
-        for name in written:
-            if name not in known and not name.endswith(_IGNORED):
-                yield f"{name} does not belong there"
-
-    return list(islice(problems(), _MOST))
+def tensor_problems(written: Mapping[str, Shape], wanted: Mapping[str, Shape]) -> list[str]:
+    """What is missing, misshapen or too much, a tensor each."""
+    problems = []
+    for name, shape in wanted.items():
+        if name not in written:
+            problems.append(f"{name} is missing")
+        elif written[name] != shape:
+            problems.append(f"{name} is {list(written[name])}, should be {list(shape)}")
+    much = (name for name in written if name not in wanted and not name.endswith(_IGNORED))
+    return problems + [f"{name} does not belong there" for name in much]
 
 
 def listed(problems: list[str]) -> str:
     """The number of problems and the first of them."""
-    count = f"{len(problems)}{' or more' if len(problems) == _MOST else ''} tensor{'s' * (len(problems) > 1)}"
+    count = f"{len(problems)} tensor{'s' * (len(problems) > 1)}"
     return f"{count}: {'; '.join(problems[:_NAMED])}{'; ...' * (len(problems) > _NAMED)}"
 
 
 def original_tensors(config: DeepseekOcr2Config) -> dict[str, Shape]:
-    """Name -> shape of every tensor of the original layout, for a model of this config."""
-    return dict(tensors_of(config))
+    """Name -> shape of every tensor of the original layout, for a model of this config.
+
+    Raises ValueError for numbers that no model can have, TypeError, AttributeError or ZeroDivisionError for some.
+    """
+    tensors = dict(islice(_tensors(config), _MOST + 1))
+    if len(tensors) > _MOST:
+        raise ValueError(f"it asks for more than {_MOST:,} tensors")
+    return tensors
 
 
-def tensors_of(config: DeepseekOcr2Config) -> Iterator[tuple[str, Shape]]:
-    """The same one by one. Raises what numbers that no model can have raise, ValueError for layers without a kind."""
+def _tensors(config: DeepseekOcr2Config) -> Iterator[tuple[str, Shape]]:
     sam, encoder, text = config.vision_config.sam_config, config.vision_config.encoder_config, config.text_config
     yield "lm_head.weight", (text.vocab_size, text.hidden_size)
     yield "model.embed_tokens.weight", (text.vocab_size, text.hidden_size)
