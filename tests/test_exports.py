@@ -4,12 +4,10 @@ import json
 import os
 import signal
 import stat
-import subprocess
-import sys
 
 import pytest
 
-from helpers.commands import environment
+from helpers.commands import python
 from ocr2_hf.commands.export import main
 from ocr2_hf.errors import run_command
 from ocr2_hf.modeling.tiny import save_tiny
@@ -35,9 +33,9 @@ def words(source, tmp_path):
     return [str(source), "--to", "merged", "--output_dir", str(tmp_path / "merged")]
 
 
-def test_an_export_that_was_killed_at_its_very_end_is_known_as_finished(words, tmp_path, capsys, repo):
-    killed = subprocess.run([sys.executable, "-c", KILLED, *words], cwd=repo, env=environment(), capture_output=True)
-    assert killed.returncode == -signal.SIGKILL
+def test_an_export_that_was_killed_at_its_very_end_is_known_as_finished(words, tmp_path, capsys):
+    (tmp_path / "killed.py").write_text(KILLED)
+    assert python(tmp_path / "killed.py", *words).returncode == -signal.SIGKILL
     before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "merged").iterdir()}
     assert run_command(main, words) == 0
     assert capsys.readouterr().out == f"merged: {tmp_path / 'merged'} is finished already\n"
