@@ -77,6 +77,7 @@ def test_the_folder_holds_what_readers_load_and_nothing_they_would_choke_on(run_
     assert sorted(path.name for path in original.iterdir()) == [
         "chat_template.jinja",
         "config.json",
+        "export.json",
         "generation_config.json",
         "model.safetensors",
         "processor_config.json",

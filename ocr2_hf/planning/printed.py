@@ -1,12 +1,11 @@
 """A plan as `ocr2 plan` prints it: parameters, tokens, FLOPs, memory of one process and under the launches."""
 
-from ocr2_hf.data.load import known_names
 from ocr2_hf.data.shares import shares_of
 from ocr2_hf.data.token_batches import COLUMNS
 from ocr2_hf.modeling.adapters import counts_table, trainable_counts
 from ocr2_hf.planning import budget
 from ocr2_hf.planning.memory import PARTS, Launch, fits, read_launches, verdict
-from ocr2_hf.planning.plan import Plan, missing_datasets
+from ocr2_hf.planning.plan import Plan
 
 SIZES = ((640, 640), (1024, 1024), (1240, 1754), (1754, 1240), (1700, 2200), (2480, 3508))
 
@@ -37,12 +36,10 @@ def _print_tokens(plan: Plan) -> None:
             print(f"  {part:<18}" + "".join(f"{value:>9,}" for value in values))
         print("".join(f"  {count:,} left out: {reason}\n" for reason, count in dropped.items()) or "  none left out")
         return
-    if missing := missing_datasets(plan.recipe):
+    if plan.why_not_measured:
         step = plan.step(plan.usual)
-        print(
-            f"\nnot built here: {', '.join(missing)} ({known_names()}); so this is for a page of "
-            f"{step.visual_tokens:,} visual and {step.target_tokens:,} target tokens"
-        )
+        page = f"{step.visual_tokens:,} visual and {step.target_tokens:,} target tokens"
+        print(f"\n{plan.why_not_measured}; so this is for a page of {page}")
     print("\nvisual tokens of a page (the rest, up to max_length, is for prompt and target)")
     for width, height in SIZES:
         tiles = plan.images.tiles(width, height)
