@@ -59,9 +59,9 @@ def check_model_name(name: str | Path) -> None:
     """Raise `UsageError` for what is neither here nor can be a Hub id. Asks nobody, and is quick."""
     if os.path.exists(name) or str(name) in TINY_NAMES or hub_id(str(name)):
         return
-    here = f" (as the folder {Path(name).parent} is here, this is no Hub id)" if str(name).count("/") == 1 else ""
     raise UsageError(
-        f"no model {str(name)!r}: {missing_path(Path(name))}{here}; a model is a folder, a Hub id ORG/NAME, or `tiny`"
+        f"no model {str(name)!r}: {missing_path(Path(name))}; a model is a folder, a Hub id ORG/NAME (but where a "
+        "folder ORG is, that is a path), or `tiny`"
     )
 
 

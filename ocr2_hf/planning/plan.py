@@ -122,7 +122,7 @@ def make_plan(
             f"{args.max_length} and would be left out: raise max_length, lower max_patches, "
             "or set --page and --target_tokens"
         )
-    why_not = None if page or target_tokens or statistics else _why_not_measured(recipe)
+    why_not = None if page or target_tokens or statistics is not None else _why_not_measured(recipe)
     return Plan(recipe, args, images, (tiles, text), (tiles, text), prompt, statistics, why_not)
 
 
