@@ -8,7 +8,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -61,7 +61,8 @@ def open_to_readers(folder: str | Path, pattern: str) -> None:
     mode = probe.stat().st_mode
     probe.unlink()
     for path in Path(folder).glob(pattern):
-        path.chmod(stat.S_IMODE(mode))
+        with suppress(PermissionError):  # not every disk has modes
+            path.chmod(stat.S_IMODE(mode))
 
 
 @contextmanager
