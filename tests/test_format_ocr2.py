@@ -33,7 +33,7 @@ def read_files(tmp_path, monkeypatch):
         monkeypatch.setattr(DocumentReader, "from_pretrained", lambda *args, **options: Parrot(answer))
         paths = [str(tmp_path / "scans" / file) if "." in str(file) else str(file) for file in files]
         output = str(tmp_path / "out")
-        assert run_command(read.main, [*paths, "--model", "m", "--output_dir", output]) == 0
+        assert run_command(read.main, [*paths, "--model", "tiny", "--output_dir", output]) == 0
         return tmp_path / "out"
 
     return run

@@ -127,5 +127,5 @@ def test_pickled_weights_are_not_loaded(base, tmp_path):
 
 def test_an_adapter_that_names_no_base(tmp_path):
     (tmp_path / "adapter_config.json").write_text("{}")
-    with pytest.raises(UsageError, match="does not say which base model"):
+    with pytest.raises(UsageError, match="does not say on which base: put that base into"):
         load_model(tmp_path)

@@ -52,7 +52,7 @@ def scans(tmp_path):
 
 
 def run(*argv):
-    return run_command(read.main, [*map(str, argv), "--model", "m"])
+    return run_command(read.main, [*map(str, argv), "--model", "tiny"])
 
 
 def written(folder):

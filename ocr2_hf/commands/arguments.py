@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,11 +22,36 @@ def command_parser(name: str, description: str, **options) -> argparse.ArgumentP
 
 
 def output_folder(name: str) -> Path:
-    """What --output_dir names. Raises `UsageError` where it is a file."""
+    """What --output_dir names. Raises `UsageError` where it is a file, or no folder can be there."""
     output = Path(name)
-    if output.exists() and not output.is_dir():
+    if os.path.exists(output) and not output.is_dir():
         raise UsageError(f"--output_dir {output} is a file; name a directory")
+    _check_writable("--output_dir", output)
     return output
+
+
+def output_file(name: str) -> Path:
+    """What --output names. Raises `UsageError` where it is a folder, or no file can be there."""
+    output = Path(name)
+    if os.path.isdir(output):
+        raise UsageError(f"--output {output} is a folder; name a file")
+    _check_writable("--output", output)
+    return output
+
+
+def _check_writable(flag: str, path: Path) -> None:
+    places = [path.absolute(), *path.absolute().parents]
+    folder = next(place for place in places[not os.path.isdir(path) :] if os.path.exists(place))
+    if not folder.is_dir():
+        raise UsageError(f"{flag} {path}: {folder} is a file, so there can be no folder in it; name another place")
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise UsageError(f"{flag} {path}: {error.strerror}; name another place") from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f"{flag} {path}: nothing can be written into {folder}; name another place")
 
 
 def read_recipe(path: str, overrides: Sequence[str]) -> "Recipe":
@@ -34,12 +60,6 @@ def read_recipe(path: str, overrides: Sequence[str]) -> "Recipe":
     from ocr2_hf.recipe import check_recipe
 
     return check_recipe(path, given, overrides)
-
-
-def check_model_name(name: str) -> None:
-    """Raise `UsageError` for what is no directory and can be no Hub id; to be asked before models can be loaded."""
-    if not Path(name).exists() and (name.count("/") > 1 or name.startswith(("/", ".", "~"))):
-        raise UsageError(f"no model {name!r}: there is no such directory, and a Hub id is ORG/NAME")
 
 
 def positive_integer(text: str) -> int:

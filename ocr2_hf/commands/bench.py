@@ -11,11 +11,18 @@ KEY=VALUE` does so with this trainer and the recipe with that changed. Of a reci
 import argparse
 import json
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ocr2_hf.benchmark.workload import SWEEPS, PageMix, Workload, sweep
-from ocr2_hf.commands.arguments import command_parser, page_size, positive_integer, read_recipe, shares, whole_number
+from ocr2_hf.commands.arguments import (
+    command_parser,
+    output_file,
+    page_size,
+    positive_integer,
+    read_recipe,
+    shares,
+    whole_number,
+)
 from ocr2_hf.document.atomic_files import write_json
 
 if TYPE_CHECKING:
@@ -25,7 +32,7 @@ if TYPE_CHECKING:
 def main(argv: list[str] | None = None) -> int:
     """Run the benchmark and write its results."""
     options, overrides = _parser().parse_known_args(argv)
-    recipe = read_recipe(options.recipe, overrides)
+    recipe, output = read_recipe(options.recipe, overrides), output_file(options.output)
     from ocr2_hf.benchmark.contenders import baseline, first_stage
     from ocr2_hf.benchmark.machine import end_processes, is_main_process, launched_run
     from ocr2_hf.benchmark.plot import draw_benchmark
@@ -47,7 +54,6 @@ def main(argv: list[str] | None = None) -> int:
         print if is_main_process() else lambda line: None,
     )
     if is_main_process():
-        output = Path(options.output)
         write_json(output, {"recipe": options.recipe, "overrides": overrides, **results})
         if "runs" in results:
             draw_benchmark(results, output.with_suffix(".png"))

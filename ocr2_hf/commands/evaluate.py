@@ -16,7 +16,6 @@ from pathlib import Path
 
 from ocr2_hf.commands.arguments import (
     add_generation_flags,
-    check_model_name,
     command_parser,
     loop_guard,
     output_folder,
@@ -35,6 +34,7 @@ from ocr2_hf.data.column_names import COLUMNS_HELP, parse_columns
 from ocr2_hf.data.tasks import PROMPTS
 from ocr2_hf.document.folder_lock import folder_lock, launch_lock
 from ocr2_hf.document.predictions import PREDICTIONS_FILE
+from ocr2_hf.modeling.model_files import check_model_name
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -61,14 +61,15 @@ def main(argv: list[str] | None = None) -> int:
 def _evaluate_model(args: argparse.Namespace, output: Path, refusal: str | None) -> None:
     """`refusal`: why the first process of this launch may not write into `output`."""
     check_evaluation_folder(output)
-    from ocr2_hf.reading.dataset_predictions import Processes, default_task, predict_dataset
-    from ocr2_hf.reading.reader import DocumentReader
+    from ocr2_hf.reading.dataset_predictions import Processes, asked_pages, default_task, predict_dataset
+    from ocr2_hf.reading.reader import DocumentReader, read_saved_recipe
     from ocr2_hf.reading.references import PageImages
     from ocr2_hf.reading.resume_log import fingerprint, start_or_resume
 
     pages = dataset_settings(vars(args))
     dataset = load_pages(**pages, limit=args.limit)
     task = args.task or default_task(args.model, dataset)
+    asked_pages(dataset, task, PROMPTS | read_saved_recipe(args.model).prompts)  # before the model is loaded
     guard = loop_guard(args)
     processes = Processes.join()
     processes.end_all(refusal)

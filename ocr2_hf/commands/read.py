@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ocr2_hf.commands.arguments import add_generation_flags, command_parser, output_folder, seconds
-from ocr2_hf.commands.reading import answer_settings, check_all_read, open_call, print_outcome
+from ocr2_hf.commands.reading import answer_settings, check_all_read, check_call, open_reader, print_outcome
 from ocr2_hf.data.tasks import PROMPTS
 from ocr2_hf.decoding import MAX_SECONDS
 from ocr2_hf.document.folder_lock import folder_lock
@@ -39,7 +39,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _read(args: argparse.Namespace, output: Path | None) -> None:
-    inputs, reader = open_call(args, output, ALWAYS)
+    inputs = check_call(args, output, args.task or "markdown", ALWAYS)
+    reader = open_reader(args)
     from ocr2_hf.reading.file_reader import FileReader, read_markdown
     from ocr2_hf.reading.reader import page_task
 
@@ -63,6 +64,7 @@ def _report(result: "FileResult", left_out: int) -> None:
     counts = {ALWAYS: result.pages, "files read before": result.done}
     lists = {
         "answers cut off at a limit": result.cut_off,
+        "pages with an empty answer": result.empty,
         "files corrected by hand and kept (remove them to read anew)": result.corrected,
     }
     print_outcome(counts | {"files left out, no images or PDFs": left_out}, lists, ALWAYS)

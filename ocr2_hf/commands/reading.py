@@ -3,12 +3,15 @@
 import argparse
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ocr2_hf.commands.arguments import check_model_name, loop_guard
+from ocr2_hf.commands.arguments import loop_guard
+from ocr2_hf.data.tasks import asked_prompt
 from ocr2_hf.document.page_files import list_pages, page_ranges
 from ocr2_hf.errors import WorkError
+from ocr2_hf.modeling.model_files import check_model_name
 from ocr2_hf.reading.inputs import Input, Inputs, find_inputs
 
 if TYPE_CHECKING:
@@ -17,22 +20,33 @@ if TYPE_CHECKING:
 _LISTED = 10
 
 
-def open_call(args: argparse.Namespace, output: Path | None, always: str) -> "tuple[Inputs, DocumentReader]":
-    """What there is to read, and the reader.
+def check_call(args: argparse.Namespace, output: Path | None, task: str, always: str) -> Inputs:
+    """What there is to read; to be asked before anything that loads models is imported.
 
-    What is wrong with the call is raised before anything that loads models is imported: `UsageError`, and `WorkError`
-    where none of the files is there nor anything that an earlier call wrote; `always` is then counted as 0.
+    Raises `UsageError` for what is wrong with the call, and `WorkError` where none of the files is there nor anything
+    that an earlier call wrote of it; `always` is then counted as 0.
     """
     page_ranges(args.pages)
+    asked_prompt(task, args.prompt)
     inputs = find_inputs(args.files, output)
     check_model_name(args.model)
-    if not any(os.path.exists(item.path) for item in inputs.files) and not (output and output.exists()):
+    if not any(os.path.exists(item.path) or (output and _has_results(output, item)) for item in inputs.files):
         if output:
             print_outcome({always: 0}, {}, always)
         check_all_read(inputs.failed + [_why_not(item) for item in inputs.files])
+    return inputs
+
+
+def open_reader(args: argparse.Namespace) -> "DocumentReader":
+    """The reader that the call names."""
     from ocr2_hf.reading.reader import DocumentReader
 
-    return inputs, DocumentReader.from_pretrained(args.model, **loop_guard(args), max_seconds=args.max_seconds)
+    return DocumentReader.from_pretrained(args.model, **loop_guard(args), max_seconds=args.max_seconds)
+
+
+def _has_results(output: Path, item: Input) -> bool:
+    place = output / item.name
+    return any(place.parent.glob(f"{escape(place.name)}.*"))
 
 
 def _why_not(item: Input) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ocr2_hf.commands.arguments import add_generation_flags, command_parser, output_folder, seconds
-from ocr2_hf.commands.reading import answer_settings, check_all_read, open_call, print_outcome
+from ocr2_hf.commands.reading import answer_settings, check_all_read, check_call, open_reader, print_outcome
 from ocr2_hf.decoding import MAX_SECONDS
 from ocr2_hf.document.folder_lock import folder_lock
 from ocr2_hf.reading.resume_log import fingerprint
@@ -36,11 +36,13 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _read(args: argparse.Namespace, output: Path) -> None:
-    inputs, reader = open_call(args, output, ALWAYS)
+    inputs = check_call(args, output, "table", ALWAYS)
     from ocr2_hf.statements.parser import FinancialStatementParser
     from ocr2_hf.statements.table_detector import TableTransformer
 
+    # The small model first: what is wrong with it is known before the large one is loaded.
     finder = None if args.detector == "layout" else TableTransformer.from_pretrained(args.detector)
+    reader = open_reader(args)
     parser = FinancialStatementParser(reader, finder, args.locate, args.prompt, args.max_new_tokens, args.batch_size)
     formats = list(dict.fromkeys(args.to))
     models = [fingerprint(args.model), fingerprint(args.detector)]

@@ -11,7 +11,7 @@ from datasets.exceptions import DatasetGenerationError
 from datasets.packaged_modules.cache.cache import Cache
 
 from ocr2_hf.data.columns import as_page_records
-from ocr2_hf.document.hub_names import HUB_ID
+from ocr2_hf.document.hub_names import hub_id, missing_path
 from ocr2_hf.errors import UsageError
 
 # Built datasets lie in the datasets cache as if they came from a Hub user of this name.
@@ -46,10 +46,11 @@ def load_dataset(
         return _load_built(name, folder, split, streaming)
     if Path(name).is_dir():
         loaded = _load_folder(name, split, streaming)
-    elif HUB_ID.fullmatch(name):
+    elif hub_id(name):
         loaded = _load_rows(name, name, split, streaming)
     else:
-        raise UsageError(f"no dataset is built under the name {name!r}; {_known_names()}")
+        where = f", and {missing_path(Path(name))}" if "/" in name else ""
+        raise UsageError(f"no dataset is built under the name {name!r}{where}; {known_names()}")
     if isinstance(loaded, dict):
         return type(loaded)({key: as_page_records(part, f"{name} ({key})", columns) for key, part in loaded.items()})
     return as_page_records(loaded, name, columns)
@@ -124,7 +125,7 @@ def _load_rows(path: str, name: str, split: str | None, streaming: bool, **where
             raise UsageError(_split_problem(name, split, re.findall(r"[\w.-]+", found[1]), error)) from None
         cause = (isinstance(error, DatasetGenerationError) and error.__cause__) or error
         reason = " ".join(str(cause).split())[:_LONGEST_REASON] or type(cause).__name__
-        others = "" if where else f"; {_known_names()}"
+        others = "" if where else f"; {known_names()}"
         raise UsageError(f"cannot load {name!r}{'' if where else ' from the Hub'}: {reason}{others}") from error
 
 
@@ -135,7 +136,8 @@ def _split_problem(name: str, split: str | None, known: Sequence[str], error: Ex
     return f"dataset {name!r} has no split {split!r}; it has: {', '.join(known)}"
 
 
-def _known_names() -> str:
+def known_names() -> str:
+    """The names of the built datasets, as a message says them."""
     if names := ", ".join(built_datasets()):
         return f"built datasets: {names}"
     return "no dataset is built yet: run ocr2 build"

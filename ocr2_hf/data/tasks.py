@@ -8,7 +8,8 @@ from typing import Any
 
 from ocr2_hf.document.dialect import TABLE, heading, is_heading, without_mark
 from ocr2_hf.document.grounding import GROUNDING, Region, encode_box, encode_regions, grounding_tag
-from ocr2_hf.document.model_tokens import IMAGE
+from ocr2_hf.document.model_tokens import IMAGE, prompt_problem
+from ocr2_hf.errors import UsageError
 
 PROMPTS = {
     "ocr": "<image>\nFree OCR.",
@@ -79,6 +80,23 @@ def build_example(task: str, row: Row, prompts: Mapping[str, str] | None = None,
     values = encode_box(region.box, row["width"], row["height"])
     text = without_mark(region.label, region.text)
     return prompt.replace("TEXT", text), grounding_tag(text, values)
+
+
+def asked_prompt(task: str, prompt: str | None = None, prompts: Mapping[str, str] = PROMPTS) -> str:
+    """The whole prompt by which a page is read. `prompt` is asked in place of the task's own; for `locate` it is the
+    text to find. Raises `UsageError` on an unknown task, a missing prompt, or one that holds a control token or
+    `<image>` twice."""
+    if task not in prompts:
+        raise UsageError(f"unknown task {task!r}; known: {', '.join(prompts)}")
+    if prompt is None and task in ("locate", "custom"):
+        raise UsageError(f"the task {task!r} needs a prompt: what to locate or to ask")
+    whole = prompts[task]
+    if prompt is not None:
+        is_text = task == "locate" and "<|ref|>" not in prompt
+        whole = whole.replace("TEXT", prompt) if is_text else prompt if IMAGE in prompt else f"{IMAGE}\n{prompt}"
+    if problem := prompt_problem(whole):
+        raise UsageError(f"the prompt {whole[:80]!r} {problem}")
+    return whole
 
 
 def box_tasks(tasks: Mapping[str, float], prompts: Mapping[str, str] | None = None) -> list[str]:

@@ -6,8 +6,9 @@ Two processes may write into one folder: what each writes beside has a name of i
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -52,6 +53,17 @@ def drop_half_line(path: str | Path) -> None:
     """Cut off what a kill left of the last line of a file that is written line by line."""
     with open(path, "r+b") as file:
         file.truncate(file.read().rfind(b"\n") + 1)
+
+
+def open_to_readers(folder: str | Path, pattern: str) -> None:
+    """Give files in `folder` the mode that any new file gets there: safetensors writes them for their owner alone."""
+    probe = Path(folder) / f".{uuid4().hex}{PARTIAL}"
+    probe.touch()
+    mode = probe.stat().st_mode
+    probe.unlink()
+    for path in Path(folder).glob(pattern):
+        with suppress(PermissionError):  # not every disk has modes
+            path.chmod(stat.S_IMODE(mode))
 
 
 @contextmanager

@@ -5,16 +5,20 @@ what is not there would train and then be missing from the saved adapter.
 """
 
 import re
+import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from ocr2_hf.document.atomic_files import whole_file
+from ocr2_hf.document.atomic_files import open_to_readers, whole_file
+from ocr2_hf.errors import UsageError
 from ocr2_hf.modeling.model import OCR2Model
-from ocr2_hf.modeling.model_files import ADAPTER_WEIGHTS
+from ocr2_hf.modeling.model_files import ADAPTER_FILE, ADAPTER_WEIGHTS, place_base, read_json
+from ocr2_hf.modeling.tensors import Shape, listed, read_file, tensor_problems
 from ocr2_hf.recipe import ModelArguments
 
 # The model's parts: what the names of a part's parameters contain, what it is called, the group it trains in.
@@ -175,14 +179,59 @@ def counts_table(counts: dict[str, Count]) -> str:
     )
 
 
+def load_adapter(model: OCR2Model | PeftModel, directory: Path, trainable: bool = False) -> PeftModel:
+    """`model` with the adapter in `directory`; a model that has one gets the weights of that. Raises `UsageError` where
+    it is broken, or another model's."""
+    written = read_file(directory / ADAPTER_WEIGHTS)
+    _check_rank(directory, written)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Found missing adapter keys")  # they are told below
+            if isinstance(model, PeftModel):
+                adapted = model
+                model.load_adapter(directory, model.active_adapters[0], is_trainable=trainable)
+            else:
+                adapted = PeftModel.from_pretrained(model, directory, is_trainable=trainable)
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, RuntimeError, re.error) as error:
+        raise UsageError(f"{directory} holds no adapter of this model: {_all_lines(error)}") from error
+    # The shapes are compared by what loads them; here only names, of which it would leave some out without a word.
+    wanted = get_peft_model_state_dict(adapted, save_embedding_layers=False)
+    names = dict.fromkeys(map(_portable_name, wanted), ())
+    if wrong := tensor_problems(dict.fromkeys(map(_portable_name, written), ()), names):
+        raise UsageError(
+            f"{directory / ADAPTER_WEIGHTS} is not the adapter that {ADAPTER_FILE} describes: {listed(wrong)}"
+        )
+    return adapted
+
+
+def _check_rank(directory: Path, written: Mapping[str, Shape]) -> None:
+    """A rank out of proportion would take all memory before anything is compared."""
+    rank = read_json(directory / ADAPTER_FILE).get("r")
+    largest = max((size for shape in written.values() for size in shape), default=0)
+    if isinstance(rank, int) and rank > largest:
+        raise UsageError(f"{directory / ADAPTER_FILE} says r: {rank}, but no weight of the adapter is of that rank")
+
+
+def _all_lines(error: Exception) -> str:
+    return "; ".join(line.strip() for line in str(error).splitlines()[:4]) or type(error).__name__
+
+
+def _portable_name(name: str) -> str:
+    return re.sub(r"\bmodel\.language_model\.", "model.", name)
+
+
 def write_portable_adapter(directory: str | Path) -> None:
-    """Rename the saved adapter's weights to what loaders of this model expect.
+    """Rename the saved adapter's weights to what loaders of this model expect, and say where its base is.
 
     On loading, peft and transformers translate key names of the original repository (`model.layers.`) into the
     library's (`model.language_model.layers.`), and take `language_model.layers.` itself for such a name: every
     adapter weight of the text model would be silently left out (seen with peft 0.21 and transformers 5.17 to 5.24).
     """
     path = Path(directory) / ADAPTER_WEIGHTS
-    tensors = {re.sub(r"\bmodel\.language_model\.", "model.", name): t for name, t in load_file(path).items()}
+    tensors = {_portable_name(name): tensor for name, tensor in load_file(path).items()}
     with whole_file(path) as beside:
         save_file(tensors, beside, metadata={"format": "pt"})
+    open_to_readers(path.parent, ADAPTER_WEIGHTS)
+    base = read_json(path.with_name(ADAPTER_FILE)).get("base_model_name_or_path")
+    if base and Path(base).is_dir():
+        place_base(path.parent, Path(base))

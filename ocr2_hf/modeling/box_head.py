@@ -5,10 +5,14 @@ Stock DeepSeek-OCR-2 has no such module, so it is saved beside the stock weights
 
 from pathlib import Path
 
+import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from ocr2_hf.document.atomic_files import open_to_readers
+from ocr2_hf.errors import UsageError
 from ocr2_hf.modeling.model_files import BOX_HEAD_FILE
+from ocr2_hf.modeling.tensors import listed, read_file, tensor_problems
 
 BOX_HEAD_PREFIX = "box_head."
 
@@ -39,9 +43,17 @@ def save_box_head(head: dict[str, Tensor], directory: str | Path) -> None:
     if head:
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in head.items()}
         save_file(tensors, Path(directory) / BOX_HEAD_FILE, metadata={"format": "pt"})
+        open_to_readers(directory, BOX_HEAD_FILE)
 
 
-def load_box_head(directory: str | Path) -> dict[str, Tensor] | None:
-    """The box head's weights beside a checkpoint, or None."""
+def load_box_head(directory: str | Path, hidden_size: int) -> dict[str, Tensor] | None:
+    """The box head's weights beside a checkpoint, or None. Raises `UsageError` where they are not those of a head on
+    hidden states of this size."""
     path = Path(directory) / BOX_HEAD_FILE
-    return load_file(path) if path.is_file() else None
+    if not path.is_file():
+        return None
+    with torch.device("meta"):
+        wanted = {name: tuple(tensor.shape) for name, tensor in BoxHead(hidden_size).state_dict().items()}
+    if wrong := tensor_problems(read_file(path), wanted):
+        raise UsageError(f"{path} is not the box head of this model: {listed(wrong)}")
+    return load_file(path)

@@ -1,7 +1,8 @@
 """Load a model and its processor: from the Hub, a directory, an adapter's directory, or a tiny model."""
 
-import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -9,19 +10,26 @@ from peft import PeftModel
 from transformers import AutoProcessor
 from transformers.utils import is_flash_attn_2_available
 
+from ocr2_hf.document.hub_names import hub_id, missing_path
 from ocr2_hf.errors import UsageError
+from ocr2_hf.modeling.adapters import load_adapter
 from ocr2_hf.modeling.box_head import load_box_head
 from ocr2_hf.modeling.model import OCR2Model
 from ocr2_hf.modeling.model_files import (
     ADAPTER_FILE,
     BASE_FOLDER,
+    BROKEN_MODEL,
+    TINY_NAMES,
     files_beside,
     first_line,
     has_original_processor,
     load_config,
+    local_base,
+    read_json,
 )
 from ocr2_hf.modeling.original_layout import read_original_processor
 from ocr2_hf.modeling.processor import complete_processor
+from ocr2_hf.modeling.tensors import check_weights, listed
 from ocr2_hf.modeling.tiny import TINY_SIZES, build_tiny_model, build_tiny_processor, tiny_config
 
 logger = logging.getLogger(__name__)
@@ -49,17 +57,50 @@ def load_model(
     if is_adapter:
         model = load_model(base_of_adapter(beside), dtype, attn_implementation)
     else:
-        options = {"config": load_config(name), "dtype": _dtype(dtype)}
-        options |= {"attn_implementation": choose_attention(attn_implementation, _dtype(dtype))}
-        try:
-            model = OCR2Model.from_pretrained(name, use_safetensors=True, **options)
-        except (OSError, ValueError) as error:
-            raise UsageError(f"cannot load the model {str(name)!r}: {first_line(error)}") from error
-        if model.generation_config.temperature == 0:  # greedy for servers; the library warns of it
-            model.generation_config.temperature = None
-    if (head := load_box_head(beside)) is not None:
+        model = _load_full(name, _dtype(dtype), attn_implementation)
+    if (head := load_box_head(beside, model.config.text_config.hidden_size)) is not None:
         model.add_box_head(head)
-    return PeftModel.from_pretrained(model, beside, is_trainable=trainable) if is_adapter else model
+    return load_adapter(model, beside, trainable) if is_adapter else model
+
+
+def _load_full(name: str | Path, dtype: torch.dtype, attn_implementation: str) -> OCR2Model:
+    config, folder = load_config(name), files_beside(name, weights=True)
+    attention = choose_attention(attn_implementation, dtype)
+    try:
+        fit = folder.is_dir() and check_weights(folder, config)
+        with _without_report():
+            model, found = OCR2Model.from_pretrained(
+                name,
+                use_safetensors=True,
+                config=config,
+                dtype=dtype,
+                attn_implementation=attention,
+                output_loading_info=True,
+            )
+    except BROKEN_MODEL as error:
+        raise UsageError(f"cannot load the model {str(name)!r}: {type(error).__name__} {first_line(error)}") from error
+    wrong = [f"{key} is missing" for key in sorted(found["missing_keys"])]
+    wrong += [f"{key} does not belong there" for key in sorted(found["unexpected_keys"])]
+    if wrong and not fit:
+        raise UsageError(f"the weights of {str(name)!r} are not those of the model in its config.json: {listed(wrong)}")
+    if model.generation_config.temperature == 0:  # greedy for servers; the library warns of it
+        model.generation_config.temperature = None
+    return model
+
+
+@contextmanager
+def _without_report() -> Iterator[None]:
+    """The library reports as a table what is told as an error here."""
+    library = logging.getLogger("transformers.modeling_utils")
+
+    def is_other(record: logging.LogRecord) -> bool:
+        return "LOAD REPORT" not in record.getMessage()
+
+    library.addFilter(is_other)
+    try:
+        yield
+    finally:
+        library.removeFilter(is_other)
 
 
 def context_length(name: str | Path) -> int:
@@ -77,14 +118,22 @@ def context_length(name: str | Path) -> int:
 
 
 def base_of_adapter(directory: Path) -> str:
-    """The base model an adapter was trained on: as its config says, or the copy that lies beside or above it."""
-    named = json.loads((directory / ADAPTER_FILE).read_text(encoding="utf-8")).get("base_model_name_or_path") or ""
-    kept = [folder / BASE_FOLDER for folder in (directory, directory.parent) if (folder / BASE_FOLDER).is_dir()]
-    if kept and not Path(named).is_dir():
-        return str(kept[0])
-    if not named:
-        raise UsageError(f"{directory / ADAPTER_FILE} does not say which base model the adapter belongs to")
-    return named
+    """The base model an adapter was trained on: a folder of this machine, or a Hub id. Raises `UsageError` where there
+    is none, or it is an adapter itself."""
+    named = str(read_json(directory / ADAPTER_FILE).get("base_model_name_or_path") or "")
+    folder = local_base(directory)
+    if folder is None and named not in TINY_NAMES and not hub_id(named):
+        what = f"was trained on {named!r}, and {missing_path(Path(named))}" if named else "does not say on which base"
+        raise UsageError(
+            f"the adapter {directory} {what}: put that base into {directory / BASE_FOLDER}, or write its folder or Hub "
+            f"id into {directory / ADAPTER_FILE} as base_model_name_or_path"
+        )
+    base = named if folder is None else str(folder)
+    if (files_beside(base) / ADAPTER_FILE).is_file():
+        raise UsageError(
+            f"the adapter {directory} names {base!r} as its base, which is an adapter itself: merge it first"
+        )
+    return base
 
 
 def load_processor(name: str | Path):
@@ -102,10 +151,11 @@ def load_processor(name: str | Path):
             processor = read_original_processor(beside, image_backend())
         else:
             processor = AutoProcessor.from_pretrained(name, backend=image_backend())
-    except (OSError, ValueError, TypeError, AttributeError) as error:  # the last two: JSON of another shape
+    except BROKEN_MODEL as error:
         raise UsageError(f"cannot load the processor of {str(name)!r}: {first_line(error)}") from error
     # The library hands the word on to the tokenizer too, which would be saved as no fast one.
     processor.tokenizer.backend = processor.tokenizer.init_kwargs["backend"] = "tokenizers"
+    processor.tokenizer.init_kwargs.pop("local_files_only", None)  # of this machine, where it is offline
     return complete_processor(processor)
 
 

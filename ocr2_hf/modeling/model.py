@@ -18,6 +18,7 @@ from transformers.models.deepseek_ocr2.modeling_deepseek_ocr2 import DeepseekOcr
 from transformers.utils import ModelOutput
 
 from ocr2_hf.data.collator import IGNORED
+from ocr2_hf.document.atomic_files import open_to_readers
 from ocr2_hf.document.grounding import COORDINATE_MAX
 from ocr2_hf.modeling.box_head import BoxHead, save_box_head, split_box_head
 from ocr2_hf.modeling.head import OCR2Head, autocast_dtype
@@ -291,6 +292,7 @@ class OCR2Model(_LibraryModel, DeepseekOcr2ForConditionalGeneration):
         stock, head = split_box_head(self.state_dict() if state_dict is None else state_dict)
         super().save_pretrained(save_directory, is_main_process=is_main_process, state_dict=stock, **kwargs)
         if is_main_process:
+            open_to_readers(save_directory, "*.safetensors")
             save_box_head(head, save_directory)
             self.config.architectures = [DeepseekOcr2ForConditionalGeneration.__name__]
             self.config.save_pretrained(save_directory)

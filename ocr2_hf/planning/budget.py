@@ -18,10 +18,11 @@ from transformers import DeepseekOcr2Config
 from ocr2_hf.data.images import ImageSettings
 from ocr2_hf.document.hub_names import BASE_MODEL, ORIGINAL_MODEL
 from ocr2_hf.document.model_tokens import IMAGE
+from ocr2_hf.errors import UsageError
 from ocr2_hf.modeling.adapters import PARTS, apply_policy, base_of, part_and_group
 from ocr2_hf.modeling.load import load_processor
 from ocr2_hf.modeling.model import OCR2Model
-from ocr2_hf.modeling.model_files import load_config
+from ocr2_hf.modeling.model_files import BROKEN_MODEL, first_line, load_config
 from ocr2_hf.modeling.released import REAL_CONFIG, REAL_IMAGES
 from ocr2_hf.modeling.tiny import TINY_SIZES, build_tiny_tokenizer, tiny_config
 from ocr2_hf.recipe import ModelArguments
@@ -100,7 +101,11 @@ def outline(
     """The model as it trains, on the meta device: shapes, dtypes and what trains, no values."""
     config = model_config(policy.model) if config is None else config
     with torch.device("meta"):
-        model = OCR2Model(config).to(getattr(torch, dtype))
+        try:
+            model = OCR2Model(config).to(getattr(torch, dtype))
+        except BROKEN_MODEL as error:
+            told = f"{type(error).__name__} {first_line(error)}"
+            raise UsageError(f"the config of {policy.model!r} is of no model that can be built: {told}") from error
         if box_head:
             model.add_box_head()
         return apply_policy(model, policy)

@@ -8,7 +8,7 @@ from torch import nn
 
 from ocr2_hf.data.collator import PromptEncoder
 from ocr2_hf.data.images import ImageSettings
-from ocr2_hf.data.load import built_datasets, load_dataset
+from ocr2_hf.data.load import built_datasets, known_names, load_dataset
 from ocr2_hf.data.page_tasks import PageTasks, check_boxes
 from ocr2_hf.data.shares import shares_of
 from ocr2_hf.data.tasks import PROMPTS
@@ -29,7 +29,8 @@ TARGET_TOKENS = 600
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """A recipe and the pages it is planned for: (tiles, tokens of prompt and target) of a usual and of the longest."""
+    """A recipe and the pages it is planned for: (tiles, tokens of prompt and target) of a usual and of the longest;
+    `why_not_measured`: the recipe's own, where nobody asked for others."""
 
     recipe: Recipe
     args: OCR2TrainingArguments
@@ -38,6 +39,7 @@ class Plan:
     longest: tuple[int, int]
     prompt_tokens: int
     statistics: TokenStatistics | None
+    why_not_measured: str | None = None
 
     @cached_property
     def model(self) -> nn.Module:
@@ -120,7 +122,8 @@ def make_plan(
             f"{args.max_length} and would be left out: raise max_length, lower max_patches, "
             "or set --page and --target_tokens"
         )
-    return Plan(recipe, args, images, (tiles, text), (tiles, text), prompt, statistics)
+    why_not = None if page or target_tokens or statistics is not None else _why_not_measured(recipe)
+    return Plan(recipe, args, images, (tiles, text), (tiles, text), prompt, statistics, why_not)
 
 
 def page_statistics(recipe: Recipe, args: OCR2TrainingArguments, images: ImageSettings) -> TokenStatistics | None:
@@ -141,6 +144,13 @@ def page_statistics(recipe: Recipe, args: OCR2TrainingArguments, images: ImageSe
     for name, pages in sources.items():
         pages.check_texts(name)
     return TokenStatistics.joined([TokenStatistics.of(pages, images) for pages in sources.values()])
+
+
+def _why_not_measured(recipe: Recipe) -> str:
+    names = shares_of(recipe.data.dataset).keys()
+    if missing := sorted(names - built_datasets().keys()):
+        return f"not built here: {', '.join(missing)} ({known_names()})"
+    return f"the tokenizer of {recipe.model.model} is not at hand to measure the pages of {' and '.join(names)}"
 
 
 def _prompt_tokens(recipe: Recipe, args: OCR2TrainingArguments) -> int:

@@ -36,6 +36,10 @@ def _print_tokens(plan: Plan) -> None:
             print(f"  {part:<18}" + "".join(f"{value:>9,}" for value in values))
         print("".join(f"  {count:,} left out: {reason}\n" for reason, count in dropped.items()) or "  none left out")
         return
+    if plan.why_not_measured:
+        step = plan.step(plan.usual)
+        page = f"{step.visual_tokens:,} visual and {step.target_tokens:,} target tokens"
+        print(f"\n{plan.why_not_measured}; so this is for a page of {page}")
     print("\nvisual tokens of a page (the rest, up to max_length, is for prompt and target)")
     for width, height in SIZES:
         tiles = plan.images.tiles(width, height)

@@ -19,6 +19,8 @@ from ocr2_hf.modeling.model_files import (
     MODEL_TYPE,
     ORIGINAL_TYPE,
     load_config,
+    local_base,
+    read_json,
 )
 from ocr2_hf.recipe_file import RECIPE_FILE
 
@@ -82,15 +84,13 @@ def read_contents(source: Path, repo: str, recipe: dict[str, Any], base: str | N
         return Contents(files, False, base or hub_id(trained_from), folder)
     config = read_json(source / ADAPTER_FILE)
     named = config.get("base_model_name_or_path") or ""
-    # Where the base lies on this machine: the directory that is named, or the copy that a run keeps.
-    places = (Path(named or "?"), source / BASE_FOLDER, source.parent / BASE_FOLDER)
-    folder = next((place for place in places if place.is_dir()), None)
+    folder = local_base(source)
     if base or (folder is None and hub_id(named)):
         # Stock classes load the base by this name, and not the original's layout.
         base = loaded_from = BASE_MODEL if (base or named) == ORIGINAL_MODEL else base or named
     elif folder is None:
         raise UsageError(
-            f"{source / ADAPTER_FILE}: its base {named!r} is neither a directory nor a Hub id; say --base ORG/NAME"
+            f"{source / ADAPTER_FILE}: its base {named!r} is neither a folder here nor a Hub id; say --base ORG/NAME"
         )
     else:
         files |= {f"{BASE_FOLDER}/{name}": path for name, path in _model_files(folder).items()}
@@ -117,19 +117,6 @@ def reading_config(config: dict[str, Any], known: dict[str, Any]) -> dict[str, A
         "no_repeat_ngram_size": NO_REPEAT_NGRAM,
         "max_new_tokens": min(MAX_NEW_TOKENS, text["max_position_embeddings"]),
     }
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON mapping; {} where the file is missing. Raises `UsageError` when it is broken."""
-    if not path.is_file():
-        return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UsageError(f"{path} is no JSON: {error}") from None
-    if not isinstance(content, dict):
-        raise UsageError(f"{path} must hold a mapping, found {type(content).__name__}")
-    return content
 
 
 def _model_files(source: Path) -> dict[str, Path]:

@@ -11,8 +11,8 @@ from ocr2_hf.document.overlay import example_picture
 from ocr2_hf.document.predictions import PREDICTIONS_FILE, read_predictions
 from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.evaluation.text import normalized_edit_distance
-from ocr2_hf.modeling.model_files import BASE_FOLDER
-from ocr2_hf.publishing.contents import EVALUATIONS, EXAMPLE, EXAMPLE_ANSWER, METRICS_FILE, Contents, read_json
+from ocr2_hf.modeling.model_files import BASE_FOLDER, read_json
+from ocr2_hf.publishing.contents import EVALUATIONS, EXAMPLE, EXAMPLE_ANSWER, METRICS_FILE, Contents
 from ocr2_hf.reading.resume_log import SETTINGS_FILE, fingerprint, read_kept
 
 logger = logging.getLogger(__name__)

@@ -16,7 +16,8 @@ from huggingface_hub.utils import get_token
 from huggingface_hub.utils.sha import git_hash
 
 from ocr2_hf.errors import UsageError, WorkError
-from ocr2_hf.publishing.contents import CARD, STATE_FILE, TAG, Contents, is_published_name, read_contents, read_json
+from ocr2_hf.modeling.model_files import read_json
+from ocr2_hf.publishing.contents import CARD, STATE_FILE, TAG, Contents, is_published_name, read_contents
 from ocr2_hf.publishing.evaluations import add_evaluations, find_evaluations, read_evaluations
 from ocr2_hf.recipe_file import RECIPE_FILE, read_saved
 

@@ -18,12 +18,11 @@ from ocr2_hf.data.tasks import PROMPTS
 from ocr2_hf.document.hub_names import hub_id
 from ocr2_hf.evaluation.omnidocbench.scores import BENCHMARK_METRICS
 from ocr2_hf.evaluation.registry import METRICS, Metric, shown_metrics
-from ocr2_hf.modeling.model_files import MODEL_TYPE
+from ocr2_hf.modeling.model_files import MODEL_TYPE, TINY_NAMES
 from ocr2_hf.publishing.contents import TAG, Contents
 from ocr2_hf.publishing.evaluations import Evaluation
 
 TASK = "image-text-to-text"
-TINY_NAMES = ("tiny", "tiny_reader")  # built, not loaded
 # Of Markdown, where HTML's escapes would be shown as they are; the filters keep values inside spans and cells.
 _TEMPLATES = Environment(  # noqa: S701
     loader=FileSystemLoader(Path(__file__).parent),

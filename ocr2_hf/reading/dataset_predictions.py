@@ -112,13 +112,7 @@ def predict_dataset(
     out and counted on the screen; those whose references take more than `max_new_tokens` are counted there too.
     """
     path, processes = Path(path), processes or Processes()
-    ids = list(dataset["id"])
-    if twice := [page for page, count in Counter(ids).items() if count > 1]:
-        raise WorkError(f"{len(twice)} page ids come more than once, e.g. {twice[0]!r}: make them unique")
-    rows = enumerate(dataset.remove_columns("image"))
-    lengths = {index: _reference_bytes(task, row, reader.prompts) for index, row in rows if suits(task, row)}
-    if not lengths:
-        raise WorkError(f"none of the {len(ids)} pages suits the task {task!r}; choose another --task")
+    ids, lengths = list(dataset["id"]), asked_pages(dataset, task, reader.prompts)
     if len(lengths) < len(ids) and processes.main:
         print(f"{len(ids) - len(lengths)} pages have nothing for the task {task!r} and are left out")
     if processes.main and (cut := _count_cut(reader, dataset, task, lengths, max_new_tokens)):
@@ -146,6 +140,18 @@ def _all_read(path: Path, ids: Sequence[str], asked: Collection[str]) -> list[Pr
         told = f"{len(missing)} of {len(asked)} pages that were read, e.g. {missing[0]!r}, have no line in {path}"
         raise WorkError(f"{told}: another program wrote there; run the command again")
     return lines
+
+
+def asked_pages(dataset: Dataset, task: str, prompts: Mapping[str, str]) -> dict[int, int]:
+    """The pages that suit the task: index -> bytes of the reference. Raises `WorkError` as `predict_dataset`."""
+    ids = list(dataset["id"])
+    if twice := [page for page, count in Counter(ids).items() if count > 1]:
+        raise WorkError(f"{len(twice)} page ids come more than once, e.g. {twice[0]!r}: make them unique")
+    rows = enumerate(dataset.remove_columns("image"))
+    lengths = {index: _reference_bytes(task, row, prompts) for index, row in rows if suits(task, row)}
+    if not lengths:
+        raise WorkError(f"none of the {len(ids)} pages suits the task {task!r}; choose another --task")
+    return lengths
 
 
 def plan_batches(lengths: Mapping[int, int], batch_size: int) -> list[list[int]]:

@@ -1,5 +1,6 @@
 """Read many files into a directory: batches across files, bad ones listed, what is done passed over."""
 
+import logging
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,14 +13,17 @@ from ocr2_hf.document.page_files import LoadedPage, Pages, PageSource, list_page
 from ocr2_hf.errors import WorkError
 from ocr2_hf.reading.inputs import Input
 from ocr2_hf.reading.reader import DocumentReader, ReadBefore
-from ocr2_hf.reading.results import Document
+from ocr2_hf.reading.results import Document, Page
 from ocr2_hf.reading.resume_log import ResumeLog
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
 class FileResult:
     """What came of reading files. `done` counts files that were read before; `corrected` are files whose JSON someone
-    changed; `failed` says which files and pages could not be read, and why; `cut_off` are pages that hit a limit.
+    changed; `failed` says which files and pages could not be read, and why; `cut_off` are pages that hit a limit,
+    `empty` those that are not blank and were answered with nothing.
     """
 
     pages: int = 0
@@ -27,6 +31,7 @@ class FileResult:
     corrected: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     cut_off: list[str] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -74,6 +79,8 @@ class FileReader:
                 result.pages += 1
                 if not page.finished:
                     result.cut_off.append(f"{page.source.name} ({page.reason})")
+                if is_unanswered(page):
+                    result.empty.append(page.source.name)
                 progress.update()
         return result
 
@@ -125,6 +132,11 @@ def _load_page(path: str, pages: Pages | None, place: int) -> LoadedPage:
     return list_pages(path, pages)[place].load_for_reading()
 
 
+def is_unanswered(page: Page) -> bool:
+    """Whether something is on the page and nothing in its answer."""
+    return not page.blank and not page.text.strip()
+
+
 def read_markdown(
     reader: DocumentReader,
     files: Sequence[Input],
@@ -145,4 +157,7 @@ def read_markdown(
 
     read = reader.stream(sources(), prompt, max_new_tokens, batch_size, lambda _, error: failed.append(str(error)))
     for _, group in groupby(read, key=lambda page: page.source.source):
-        yield "\n\n".join(page.markdown for page in group)
+        answered = list(group)
+        for page in filter(is_unanswered, answered):
+            logger.warning("%s: the answer is empty", page.source.name)
+        yield "\n\n".join(page.markdown for page in answered)

@@ -9,9 +9,8 @@ from PIL import Image
 
 from ocr2_hf.data.collator import PromptError
 from ocr2_hf.data.images import ImageSettings
-from ocr2_hf.data.tasks import PROMPTS
+from ocr2_hf.data.tasks import PROMPTS, asked_prompt
 from ocr2_hf.decoding import BATCH_SIZE, MAX_NEW_TOKENS, MAX_SECONDS, NO_REPEAT_NGRAM, NO_REPEAT_WINDOW
-from ocr2_hf.document.model_tokens import IMAGE, prompt_problem
 from ocr2_hf.document.page_files import LoadedPage, Pages, PageSource, Source, is_pdf, list_pages
 from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.modeling.generation import Generation, generate
@@ -244,10 +243,7 @@ class DocumentReader:
     def prompt(self, task: str, prompt: str | None = None) -> str:
         """The whole prompt of a task. Raises `UsageError` on an unknown task, a missing prompt, or one that holds a
         control token or `<image>` twice."""
-        whole = _whole_prompt(task, prompt, self.prompts)
-        if problem := prompt_problem(whole):
-            raise UsageError(f"the prompt {whole[:80]!r} {problem}")
-        return whole
+        return asked_prompt(task, prompt, self.prompts)
 
 
 def _again(page: ReadBefore) -> LoadedPage | None:
@@ -261,15 +257,3 @@ def _again(page: ReadBefore) -> LoadedPage | None:
 def is_blank(image: Image.Image) -> bool:
     """Whether a page in RGB is of a single colour: nothing is to be read on it, and a model would make something up."""
     return all(high - low <= BLANK_RANGE for low, high in image.getextrema())
-
-
-def _whole_prompt(task: str, prompt: str | None, prompts: Mapping[str, str]) -> str:
-    if task not in prompts:
-        raise UsageError(f"unknown task {task!r}; known: {', '.join(prompts)}")
-    if prompt is None and task in ("locate", "custom"):
-        raise UsageError(f"the task {task!r} needs a prompt: what to locate or to ask")
-    if prompt is None:
-        return prompts[task]
-    if task == "locate" and "<|ref|>" not in prompt:
-        return prompts[task].replace("TEXT", prompt)
-    return prompt if IMAGE in prompt else f"{IMAGE}\n{prompt}"

@@ -12,6 +12,7 @@ from ocr2_hf.decoding import MAX_NEW_TOKENS
 from ocr2_hf.document.grounding import Box, Region, parse_regions
 from ocr2_hf.document.page_files import Source, list_pages
 from ocr2_hf.errors import UsageError, WorkError
+from ocr2_hf.modeling.model_files import check_model_name
 from ocr2_hf.reading.reader import DocumentReader
 
 LEAST_SCORE = 0.7  # of a Table Transformer's boxes; what its authors' examples use lies between 0.5 and 0.9
@@ -69,11 +70,12 @@ class TableTransformer:
         path, _, revision = str(name).partition("@")
         at = {"revision": revision or "main"} if not Path(path).is_dir() else {}
         try:
+            check_model_name(path)
             model = AutoModelForObjectDetection.from_pretrained(path, use_safetensors=True, **at)
             processor = AutoImageProcessor.from_pretrained(path, **at)
         except ImportError as error:
             raise UsageError(f"--detector {name}: {str(error).strip()}; or try {path}@no_timm") from None
-        except (OSError, ValueError, KeyError) as error:
+        except (UsageError, OSError, ValueError, KeyError) as error:
             raise UsageError(f"--detector {name}: cannot be loaded ({error})") from None
         return cls(model.to("cuda" if torch.cuda.is_available() else "cpu"), processor, least_score)
 

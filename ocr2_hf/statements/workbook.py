@@ -29,6 +29,8 @@ def write_workbook(document: StatementDocument, path: str | Path) -> None:
         names = _sheet_names(document.statements)
         for name, statement in zip(names, document.statements, strict=True):
             _write_statement(book.add_worksheet(name), formats, statement)
+        if not names:
+            book.add_worksheet("No statement").write_string(0, 0, f"No statement was found in {document.file or 'it'}")
         _write_checks(book.add_worksheet("Checks"), formats, document, names)
 
 

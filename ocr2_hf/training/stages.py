@@ -10,9 +10,8 @@ from pathlib import Path
 
 from accelerate import Accelerator
 
-from ocr2_hf.document.atomic_files import copy_whole, write_json, write_whole
-from ocr2_hf.modeling.load import base_of_adapter
-from ocr2_hf.modeling.model_files import ADAPTER_FILE, BASE_FOLDER
+from ocr2_hf.document.atomic_files import copy_whole, write_whole
+from ocr2_hf.modeling.model_files import ADAPTER_FILE, BASE_FOLDER, local_base, place_base
 from ocr2_hf.publishing.contents import CURVES_FILE, STATE_FILE
 from ocr2_hf.recipe import RECIPE_FILE, OCR2TrainingArguments, Recipe
 from ocr2_hf.training.curves import draw_curves
@@ -86,15 +85,15 @@ def put_together(recipe: Recipe, folders: list[Path], output_dir: Path) -> None:
 
 def _move_base(output_dir: Path, last: Path) -> None:
     """A base that a stage kept belongs to the run: it comes to lie beside the run's adapter."""
-    base = Path(base_of_adapter(last))
-    if output_dir.resolve() not in base.resolve().parents:
+    base = local_base(last)
+    if base is None:
         return
-    kept = output_dir / BASE_FOLDER
-    if base != kept:
-        base.replace(kept)
-    config = json.loads((output_dir / ADAPTER_FILE).read_text(encoding="utf-8"))
-    config["base_model_name_or_path"] = str(kept)
-    write_json(output_dir / ADAPTER_FILE, config)
+    if output_dir.resolve() in base.resolve().parents:
+        kept = output_dir / BASE_FOLDER
+        if base.resolve() != kept.resolve():
+            base.replace(kept)
+        base = kept
+    place_base(output_dir, base)
 
 
 def _joined(recipe: Recipe, states: list[dict]) -> dict:

@@ -19,7 +19,7 @@ from ocr2_hf.data.mixture import DatasetMixture, PageMixture, sources_of
 from ocr2_hf.data.page_tasks import PageTasks, ProcessShare, check_boxes
 from ocr2_hf.data.token_batches import TokenBatches
 from ocr2_hf.errors import Preempted, WorkError
-from ocr2_hf.modeling.adapters import Count, base_of, group_of, trainable_counts, write_portable_adapter
+from ocr2_hf.modeling.adapters import Count, base_of, group_of, load_adapter, trainable_counts, write_portable_adapter
 from ocr2_hf.modeling.box_head import load_box_head, save_box_head, split_box_head
 from ocr2_hf.modeling.losses import (
     TERMS,
@@ -33,6 +33,7 @@ from ocr2_hf.modeling.losses import (
 )
 from ocr2_hf.modeling.model import OCR2Model
 from ocr2_hf.modeling.processor import complete_processor
+from ocr2_hf.modeling.tensors import check_weights
 from ocr2_hf.recipe import OCR2TrainingArguments
 from ocr2_hf.training.callbacks import EarlyStopping, EpochOfPages, Preemption
 from ocr2_hf.training.costs import Costs
@@ -440,12 +441,14 @@ def optimizer_groups(model: nn.Module, args: OCR2TrainingArguments, decaying: Co
 
 def load_weights(model: nn.Module, checkpoint: str) -> None:
     """Load what `save_pretrained` wrote: its key names are the original repository's, and the library's own
-    `load_state_dict` would load none of them and only warn."""
+    `load_state_dict` would load none of them and only warn. Raises `UsageError` for a broken checkpoint."""
     if isinstance(model, PeftModel):
-        model.load_adapter(checkpoint, model.active_adapters[0], is_trainable=True)
+        load_adapter(model, Path(checkpoint), trainable=True)
     else:
+        check_weights(Path(checkpoint), model.config)
         # What trains is float32 also where the rest is not.
         saved = OCR2Model.from_pretrained(checkpoint, dtype=torch.float32, use_safetensors=True)
         model.load_state_dict(saved.state_dict(), strict=False)
-    if (head := load_box_head(checkpoint)) is not None:
-        base_of(model).box_head.load_state_dict(head)
+    base = base_of(model)
+    if (head := load_box_head(checkpoint, base.config.text_config.hidden_size)) is not None:
+        base.box_head.load_state_dict(head)
