@@ -11,6 +11,7 @@ import pyarrow as pa
 from PIL import Image
 
 from ocr2_hf.document.page_files import (
+    FORMATS,
     PDF_SUFFIX,
     check_size,
     displayed_size,
@@ -18,6 +19,7 @@ from ocr2_hf.document.page_files import (
     is_pdf,
     list_pages,
     noticed,
+    open_image,
     page_frames,
 )
 from ocr2_hf.errors import WorkError
@@ -29,7 +31,6 @@ _JPEG = b"\xff\xd8"
 _JPEG_END = b"\xff\xd9"  # of JPEG 2000 too
 _PNG_METADATA = (b"Raw profile type", b"XML:com.adobe.xmp")  # keywords of text chunks that may hold EXIF or XMP
 _FRAME_MARKERS = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "JPEG2000")
 _DECODED = ("BMP", "GIF")  # they have no checksum, and no end that every program writes
 _TIFF_BLOCKS = ((273, 279), (324, 325))  # tags of (offsets, byte counts) of strips, of tiles
 _EXAMPLES = {"PDF": "doc.pdf#page=3", "TIFF": "scan.tif#page=2"}
@@ -147,8 +148,8 @@ def _is_cut_off(image: Image.Image, data: memoryview) -> bool:
 
 
 def _open(data: memoryview) -> Image.Image:
-    with explained(f"image is not opened as one of {', '.join(_FORMATS)}"):
-        return Image.open(pa.BufferReader(data), formats=_FORMATS)  # BytesIO would copy the page
+    with explained(f"image is not opened as one of {', '.join(FORMATS)}"):
+        return open_image(pa.BufferReader(data))  # BytesIO would copy the page
 
 
 def draw_page(path: str, number: int | None) -> bytes | None:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import BinaryIO
 
 import pypdfium2
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
@@ -28,6 +29,9 @@ PAGE_SUFFIXES = (*IMAGE_SUFFIXES, PDF_SUFFIX)
 UNREAD_SUFFIXES = (".heic", ".heif", ".avif", ".jxl", ".djvu", ".svg", ".ppm", ".pgm", ".pbm", ".psd", ".dng", ".jxr")
 SEVERAL_PAGES = (*_TIFF_SUFFIXES, PDF_SUFFIX)  # files called so may have several pages
 
+# Pillow opens files of no other kind, whatever they are called: for an EPS it would start Ghostscript.
+FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "JPEG2000")
+
 PDF_DPI = 144  # what the authors of the model render at
 # Beyond this Pillow refuses to open a file, also from a built dataset. An A0 sheet at 300 dpi has 140 million pixels.
 MAX_PIXELS = 178_956_970
@@ -41,6 +45,7 @@ _TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 _NEW_SUBFILE_TYPE = 254  # a TIFF's tag for what a frame is; bits, by the TIFF 6.0 specification
 _REDUCED, _MASK = 1, 4
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two of BigTIFF
+_WEBP_HEADER = 30  # bytes, the size among them
 _PILLOW = r"PIL\."  # the modules of Pillow
 _SCALABLE = ("L", "LA", "RGB", "RGBA", "CMYK", "YCbCr")  # modes whose pixels can be averaged as they are
 
@@ -89,6 +94,7 @@ class PageSource:
             if isinstance(self.source, Image.Image):
                 check_size(*self.source.size)
                 return _shrunk(to_rgb(self.source), most)  # a plain copy of a TIFF loses its tags
+            check_is_file(self.source)
             return (_render if is_pdf(self.source) else _decode)(self.source, self.frame, most)
 
 
@@ -101,30 +107,58 @@ def list_pages(source: Source, pages: Pages | None = None) -> list[PageSource]:
     if isinstance(source, Image.Image):
         return [PageSource(source, number) for number in _chosen(ranges, 1, "image")]
     path = Path(source)
-    if not path.is_file():
-        raise WorkError(f"{source}: {'a folder: name its files' if path.is_dir() else 'no such file'}")
     with explained(str(source)):
+        check_is_file(path)
         if not path.stat().st_size:
             raise WorkError(f"{source}: the file is empty")
         if is_pdf(path):
             with pypdfium2.PdfDocument(path) as document:
                 frames = range(len(document))
         else:
-            with _opened(path) as image:
+            with open(path, "rb") as file, _opened(file, path) as image:
                 frames = page_frames(image)
     if not frames:
         raise WorkError(f"{source}: the document has no pages")
     return [PageSource(source, number, frames[number]) for number in _chosen(ranges, len(frames), source)]
 
 
-def _opened(path: Path) -> Image.Image:
+def check_is_file(path: str | Path) -> None:
+    """`WorkError` where there is no file, or what is no file: of a pipe, reading might never come to an end."""
+    path = Path(path)
+    if not path.exists():
+        raise WorkError(f"{path}: no such file")
+    if not path.is_file():
+        raise WorkError(f"{path}: {'a folder: name its files' if path.is_dir() else 'a pipe or a device, no file'}")
+
+
+def open_image(file: BinaryIO) -> Image.Image:
+    """An image file of one of FORMATS, not decoded yet; what is no such file, or is too large, raises."""
+    # Before it compares sizes, Pillow of before version 13 takes memory for the whole of a WebP, of few bytes too.
+    check_size(*_webp_size(file.read(_WEBP_HEADER)))
+    file.seek(0)
+    return Image.open(file, formats=FORMATS)
+
+
+def _webp_size(head: bytes) -> tuple[int, int]:
+    """(width, height) of a WebP by its first bytes (RFC 9649); of another file (1, 1)."""
+    if len(head) < _WEBP_HEADER or head[:4] != b"RIFF" or head[8:12] != b"WEBP":
+        return 1, 1
+    if head[12:16] == b"VP8X":
+        return int.from_bytes(head[24:27], "little") + 1, int.from_bytes(head[27:30], "little") + 1
+    if head[12:16] == b"VP8L":
+        bits = int.from_bytes(head[21:25], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    return int.from_bytes(head[26:28], "little") & 0x3FFF, int.from_bytes(head[28:30], "little") & 0x3FFF
+
+
+def _opened(file: BinaryIO, name: str | Path) -> Image.Image:
     try:
-        return Image.open(path)
+        return open_image(file)
     except UnidentifiedImageError:
-        with open(path, "rb") as file:
-            if file.read(4) not in _TIFF_STARTS:
-                raise
-    raise WorkError(f"{path}: a TIFF whose pixels are of a kind that is not read: save it as RGB or grey of 8 bits")
+        file.seek(0)
+        if file.read(4) not in _TIFF_STARTS:
+            raise
+    raise WorkError(f"{name}: a TIFF whose pixels are of a kind that is not read: save it as RGB or grey of 8 bits")
 
 
 def page_frames(image: Image.Image) -> list[int]:
@@ -194,7 +228,7 @@ def is_pdf(source: Source) -> bool:
 
 def _decode(path: str | Path, frame: int, most: int) -> LoadedPage:
     # Of a path Pillow would map an uncompressed TIFF into memory, and a turned one with width and height swapped.
-    with open(path, "rb") as file, Image.open(file) as image:
+    with open(path, "rb") as file, _opened(file, path) as image:
         image.seek(frame)
         check_size(*image.size)
         return _shrunk(image, most)
@@ -278,6 +312,7 @@ def explained(name: str) -> Iterator[None]:
         hint = "it needs a password" if "password" in str(error).lower() else f"broken PDF ({error})"
         raise WorkError(f"{name}: {hint}") from None
     except Image.DecompressionBombError:
-        raise WorkError(f"{name}: more than {MAX_PIXELS:,} pixels: scale it down first") from None
+        limit = f"{2 * Image.MAX_IMAGE_PIXELS:,} pixels"  # which another program in this process may have changed
+        raise WorkError(f"{name}: more than {limit}: scale it down first") from None
     except Exception as error:  # Pillow raises whatever a broken file makes it stumble over
         raise WorkError(f"{name}: cannot be read ({str(error) or type(error).__name__})") from error
