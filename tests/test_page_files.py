@@ -243,13 +243,6 @@ def test_pillow_is_told_which_formats_it_may_open():
     assert ("page_files.py", True) in calls and not [name for name, is_told in calls if not is_told]
 
 
-def test_the_limit_that_is_told_is_the_one_that_acts(tmp_path, monkeypatch):
-    Image.new("1", (300, 200)).save(tmp_path / "page.png")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 25_000)  # as another program in the process may set it
-    with pytest.raises(WorkError, match=r"page\.png: more than 50,000 pixels"):
-        only_page(tmp_path / "page.png")
-
-
 def test_a_truncated_photo_is_refused(tmp_path):
     path = tmp_path / "page.jpg"
     path.write_bytes(noisy_jpeg(tmp_path)[:1500])
@@ -349,10 +342,9 @@ def test_a_large_page_in_memory_and_in_a_pdf(tmp_path, monkeypatch):
     assert (small.image.size, small.width, small.height) == ((30, 20), 30, 20)
 
 
-def test_a_page_number_of_too_many_pixels_is_refused(tmp_path, monkeypatch):
-    Image.new("RGB", (300, 200)).save(tmp_path / "scan.pdf", resolution=72)
-    monkeypatch.setattr(pages, "MAX_PIXELS", 600 * 400 - 1)
-    with pytest.raises(WorkError, match=r"scan\.pdf: .*600 x 400 is more"):
+def test_a_page_number_of_too_many_pixels_is_refused(tmp_path):
+    Image.new("1", (300, 200)).save(tmp_path / "scan.pdf", resolution=1)
+    with pytest.raises(WorkError, match=r"scan\.pdf: .*43200 x 28800 is more than 178,956,970"):
         only_page(tmp_path / "scan.pdf")
 
 

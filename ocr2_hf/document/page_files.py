@@ -5,9 +5,10 @@ thumbnails, pyramid levels and masks that lie between them. A PDF has its own.
 """
 
 import math
+import os
 import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -17,6 +18,7 @@ from typing import BinaryIO
 import pypdfium2
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from ocr2_hf.document.page_process import open_apart
 from ocr2_hf.document.shades import is_deep_grey, to_eight_bits
 from ocr2_hf.errors import UsageError, WorkError
 
@@ -37,6 +39,7 @@ PDF_DPI = 144  # what the authors of the model render at
 MAX_PIXELS = 178_956_970
 # Larger pages are scaled down before they are read: the model sees six tiles of 768 pixels a side, 3.5 million pixels.
 READ_PIXELS = 25_000_000
+MAX_PAGES = 20_000  # of one file at a time; a broken one may claim a million
 MAX_RATIO = 100  # a thinner page vanishes when it is scaled to what the model sees
 
 Source = str | Path | Image.Image
@@ -91,11 +94,10 @@ class PageSource:
 
     def _load(self, most: int) -> LoadedPage:
         with explained(self.name):
-            if isinstance(self.source, Image.Image):
-                check_size(*self.source.size)
-                return _shrunk(to_rgb(self.source), most)  # a plain copy of a TIFF loses its tags
-            check_is_file(self.source)
-            return (_render if is_pdf(self.source) else _decode)(self.source, self.frame, most)
+            if not isinstance(self.source, Image.Image):
+                return open_apart(_load_file, self.source, self.frame, most, self.name, name=self.name)
+            check_size(*self.source.size)
+            return _shrunk(to_rgb(self.source), most)  # a plain copy of a TIFF loses its tags
 
 
 def list_pages(source: Source, pages: Pages | None = None) -> list[PageSource]:
@@ -106,20 +108,29 @@ def list_pages(source: Source, pages: Pages | None = None) -> list[PageSource]:
     ranges = page_ranges(pages)
     if isinstance(source, Image.Image):
         return [PageSource(source, number) for number in _chosen(ranges, 1, "image")]
-    path = Path(source)
-    with explained(str(source)):
+    places = page_places(source)
+    return [PageSource(source, number, places[number]) for number in _chosen(ranges, len(places), source)]
+
+
+def page_places(path: str | Path) -> Sequence[int]:
+    """Where each page of a file is among what it has. Raises `WorkError` naming a file that is no document."""
+    return open_apart(_page_places, path)
+
+
+def _page_places(path: str | Path) -> Sequence[int]:
+    with explained(str(path)):
         check_is_file(path)
-        if not path.stat().st_size:
-            raise WorkError(f"{source}: the file is empty")
+        if not os.path.getsize(path):
+            raise WorkError(f"{path}: the file is empty")
         if is_pdf(path):
             with pypdfium2.PdfDocument(path) as document:
-                frames = range(len(document))
+                places = range(len(document))
         else:
             with open(path, "rb") as file, _opened(file, path) as image:
-                frames = page_frames(image)
-    if not frames:
-        raise WorkError(f"{source}: the document has no pages")
-    return [PageSource(source, number, frames[number]) for number in _chosen(ranges, len(frames), source)]
+                places = page_frames(image)
+    if not places:
+        raise WorkError(f"{path}: the document has no pages")
+    return places
 
 
 def check_is_file(path: str | Path) -> None:
@@ -215,6 +226,8 @@ def _chosen(ranges: list[tuple[int, int | None]], count: int, name: Source) -> l
         if first > count:
             raise WorkError(f"{name}: has {count} page{'s' if count > 1 else ''}, no page {first}")
     numbers = {number for first, last in ranges for number in range(first - 1, min(last or count, count))}
+    if len(numbers) > MAX_PAGES:
+        raise WorkError(f"{name}: {len(numbers):,} pages, more than {MAX_PAGES:,} at a time: name some, e.g. 1-1000")
     return sorted(numbers)
 
 
@@ -224,6 +237,12 @@ def is_pdf(source: Source) -> bool:
         return False
     with open(source, "rb") as file:
         return b"%PDF-" in file.read(1024)
+
+
+def _load_file(path: str | Path, frame: int, most: int, name: str) -> LoadedPage:
+    with explained(name):
+        check_is_file(path)
+        return (_render if is_pdf(path) else _decode)(path, frame, most)
 
 
 def _decode(path: str | Path, frame: int, most: int) -> LoadedPage:
@@ -314,5 +333,7 @@ def explained(name: str) -> Iterator[None]:
     except Image.DecompressionBombError:
         limit = f"{2 * Image.MAX_IMAGE_PIXELS:,} pixels"  # which another program in this process may have changed
         raise WorkError(f"{name}: more than {limit}: scale it down first") from None
+    except MemoryError:
+        raise WorkError(f"{name}: takes more memory than there is for it") from None
     except Exception as error:  # Pillow raises whatever a broken file makes it stumble over
         raise WorkError(f"{name}: cannot be read ({str(error) or type(error).__name__})") from error

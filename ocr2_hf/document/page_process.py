@@ -1,0 +1,146 @@
+"""Files of strangers are opened in a process of their own: one that never ends, or takes all memory, costs one page.
+
+The process is a new interpreter, without torch, that is started for the first file and kept for the next ones. A
+thread has one: threads that load pages ahead do not wait for each other.
+"""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import weakref
+from collections import Counter
+from collections.abc import Callable
+from multiprocessing.connection import Connection, Pipe
+from multiprocessing.reduction import ForkingPickler
+from pathlib import Path
+from typing import Any
+
+from ocr2_hf.errors import WorkError
+
+SECONDS = 60  # a page of a large drawing takes ten
+MEMORY = 6 * 2**30  # bytes; the largest page that is read, in 16 bits, takes 4 GiB
+MAX_LOST = 3  # calls on one file that may end the process; its other pages are not tried then
+
+_NICE_VICTIM = Path("/proc/self/oom_score_adj")  # of Linux: whom the kernel kills first where memory runs out
+_here = threading.local()  # .process: this thread's
+_lost: Counter[str] = Counter()  # path -> calls that ended the process
+_is_apart = False  # true in the process itself
+
+
+def open_apart(function: Callable[..., Any], path: str | Path, *arguments: Any, name: str = "") -> Any:
+    """What `function(path, *arguments)` returns, called in the process; it and its values are pickled.
+
+    Raises the function's `WorkError`; one that begins with `name` (else the path) where the call fails otherwise, takes
+    too long or ends the process.
+    """
+    if _is_apart:
+        return function(path, *arguments)
+    name, key = name or str(path), os.path.abspath(path)
+    if _lost[key] >= MAX_LOST:
+        raise WorkError(f"{name}: not opened: {MAX_LOST} of its pages took too long or too much memory")
+    try:
+        value, error = _process(name).call(function, path, *arguments)
+    except EOFError:
+        _lost[key] += 1
+        raise WorkError(f"{name}: {_here.process.end()}") from None
+    if error is not None:
+        told = WorkError(f"{name}: cannot be read ({str(error) or type(error).__name__})")
+        raise error if isinstance(error, WorkError) else told
+    return value
+
+
+def _process(name: str) -> "PageProcess":
+    """This thread's, started where there is none: the last one ended, or is that of a process forked from."""
+    process = getattr(_here, "process", None)
+    if process is None or not process.is_ours:
+        try:
+            process = _here.process = PageProcess()
+        except OSError as error:
+            raise WorkError(f"{name}: no process can be started to open it ({error.strerror or error})") from None
+    return process
+
+
+class PageProcess:
+    """One such process. It ends with its owner, whatever ends that: nobody is left to write to it."""
+
+    def __init__(self) -> None:
+        self._connection, theirs = Pipe()
+        start = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import serve; serve({theirs.fileno()})"
+        threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+        with theirs:
+            # In a session of its own: Ctrl-C is for the command, which then ends this process.
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", start],
+                stdin=subprocess.DEVNULL,
+                env=os.environ | threads,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+        self._owner = os.getpid()
+        self._close = weakref.finalize(self, _close, self._process, self._connection, self._owner)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it runs, and was started by this process."""
+        return self._close.alive and self._owner == os.getpid()
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> tuple[Any, Exception | None]:
+        """(what it returns, what it raises), one of them None; `EOFError` where the process ended instead."""
+        try:
+            self._connection.send((SECONDS, MEMORY, function, arguments))
+            return self._connection.recv()
+        except (BrokenPipeError, ConnectionResetError):
+            raise EOFError from None
+        except EOFError:
+            raise
+        except BaseException:  # interrupted: the answer would come to the next call
+            self._close()
+            raise
+
+    def end(self) -> str:
+        """Wait for a process that ended a call; returns why it did."""
+        status = self._process.wait()
+        self._close()
+        if status == -signal.SIGALRM:
+            return f"not opened within {SECONDS} s: it is broken or has too much on it; save its pages as images"
+        how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+        return f"the process that opened it {how}: it is broken, or takes more than {MEMORY >> 30} GiB of memory"
+
+
+def _close(process: subprocess.Popen, connection: Connection, owner: int) -> None:
+    connection.close()
+    if os.getpid() == owner:  # and not a fork of it
+        process.kill()
+        process.wait()
+
+
+def serve(file: int) -> None:
+    """Answer the calls that come through a connection until it is closed."""
+    global _is_apart
+    _is_apart = True
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if _NICE_VICTIM.exists():
+        _NICE_VICTIM.write_text("1000")
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process, also inside of a library
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    connection = Connection(file)
+    while True:
+        try:
+            seconds, memory, function, arguments = connection.recv()
+        except EOFError:
+            return
+        signal.alarm(seconds)
+        resource.setrlimit(resource.RLIMIT_AS, (memory if most == resource.RLIM_INFINITY else min(memory, most), most))
+        answer = ForkingPickler.dumps(_outcome(function, arguments))
+        signal.alarm(0)
+        connection.send_bytes(answer)
+
+
+def _outcome(function: Callable[..., Any], arguments: tuple) -> tuple[Any, Exception | None]:
+    try:
+        return function(*arguments), None
+    except (WorkError, OSError, MemoryError) as error:
+        return None, error
