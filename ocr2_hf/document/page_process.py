@@ -13,6 +13,7 @@ import threading
 import weakref
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection, Pipe
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
@@ -127,16 +128,15 @@ def serve(file: int) -> None:
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process, also inside of a library
     _, most = resource.getrlimit(resource.RLIMIT_AS)
     connection = Connection(file)
-    while True:
-        try:
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the other end is closed
+        while True:
             seconds, memory, function, arguments = connection.recv()
-        except EOFError:
-            return
-        signal.alarm(seconds)
-        resource.setrlimit(resource.RLIMIT_AS, (memory if most == resource.RLIM_INFINITY else min(memory, most), most))
-        answer = ForkingPickler.dumps(_outcome(function, arguments))
-        signal.alarm(0)
-        connection.send_bytes(answer)
+            signal.alarm(seconds)
+            soft = memory if most == resource.RLIM_INFINITY else min(memory, most)
+            resource.setrlimit(resource.RLIMIT_AS, (soft, most))
+            answer = ForkingPickler.dumps(_outcome(function, arguments))
+            signal.alarm(0)
+            connection.send_bytes(answer)
 
 
 def _outcome(function: Callable[..., Any], arguments: tuple) -> tuple[Any, Exception | None]:
