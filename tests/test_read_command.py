@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import weakref
 from urllib.parse import unquote
 
@@ -138,6 +139,38 @@ def test_bad_files_and_pages_are_listed_and_the_others_are_read(model, scans, tm
     assert run(*command) == 1 and capsys.readouterr().out.startswith("pages read: 0\nfiles read before: 4\n")
 
 
+def killed_at(model, height, *argv):
+    """A run that is killed while it looks at the page of this height."""
+
+    def answer(image):
+        if image.height == height:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return ANSWER
+
+    model.answer = answer
+    pid = os.fork()
+    if not pid:
+        run(*argv)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+
+
+def test_a_page_that_ends_runs_is_put_last_and_then_listed(model, scans, tmp_path, capsys):
+    command = (scans, "--output_dir", tmp_path / "out", "--batch_size", "1")
+    killed_at(model, 120, *command)  # the second page of the book, which comes first
+    assert not written(tmp_path / "out") or "one.json" not in written(tmp_path / "out")
+    killed_at(model, 120, *command)
+    assert {"one.json", "deep/one.json"} < set(written(tmp_path / "out"))
+    assert run(*command) == 1
+    told = capsys.readouterr().err
+    assert "book.pdf, page 2: not tried: the run was killed 2 times while it was read; remove " in told
+    book = json.loads((tmp_path / "out/book.json").read_text())
+    assert [page["page"] for page in book["pages"]] == [1, 3] and list(book["failed"]) == ["2"]
+    (tmp_path / "out/.ocr2_read.started").unlink()
+    model.answer = ANSWER
+    assert run(*command) == 0
+
+
 def test_a_page_that_fails_is_tried_again_and_no_other(model, tmp_path, capsys):
     frames = [drawn(), drawn("two", (300, 2)), drawn("three")]
     frames[0].save(tmp_path / "scan.tif", save_all=True, append_images=frames[1:])
@@ -255,6 +288,17 @@ def test_names_of_results(scans):
     with pytest.raises(UsageError, match=r"one\.png and .*one\.png would both give one\.png\.md; read them apart"):
         os.link(scans / "one.png", scans / "deep/one.png")
         names(scans / "one.png", scans / "deep/one.png")
+
+
+@pytest.mark.parametrize("name", ["n" * 251, "名" * 83], ids=["ascii", "wide"])
+def test_a_name_as_long_as_names_can_be_is_no_hindrance(model, tmp_path, name):
+    model.answer = FIGURES
+    drawn().save(tmp_path / f"{name}.pdf", save_all=True, append_images=[drawn("two")])
+    drawn().save(tmp_path / f"{name[:-1]}m.pdf")
+    for _ in range(2):
+        assert run(tmp_path, "--output_dir", tmp_path / "out") == 0
+    kept = {json.loads(path.read_text())["file"] for path in (tmp_path / "out").glob("*.json")}
+    assert kept == {str(tmp_path / f"{name}.pdf"), str(tmp_path / f"{name[:-1]}m.pdf")}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Read many files into a directory: batches across files, bad ones listed, what is done passed over."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -13,6 +13,7 @@ from ocr2_hf.reading.inputs import Input
 from ocr2_hf.reading.reader import DocumentReader
 from ocr2_hf.reading.results import Document
 from ocr2_hf.reading.resume_log import ResumeLog
+from ocr2_hf.reading.started_pages import StartedPages
 
 
 @dataclass
@@ -51,6 +52,9 @@ class FileReader:
             else:
                 pending.append(item)
 
+        started = StartedPages(self.log.started_path)
+        pending.sort(key=lambda item: started.has(item.path))
+
         def failed(source: PageSource, error: WorkError) -> None:
             result.failed.append(str(error))
             document = self._open[str(source.source)]
@@ -59,7 +63,7 @@ class FileReader:
             progress.update()
 
         with tqdm(total=len(pending), desc="reading", unit="page") as progress:
-            sources = self._sources(pending, result, progress)
+            sources = _guarded(self._sources(pending, result, progress), started, failed)
             for page in self.reader.stream(sources, self.prompt, self.max_new_tokens, self.batch_size, failed):
                 try:
                     image = page.source.load_for_reading().image
@@ -94,6 +98,20 @@ class FileReader:
         if document.complete:
             document.finish()
             del self._open[document.item.path]
+
+
+def _guarded(
+    sources: Iterable[PageSource], started: StartedPages, failed: Callable[[PageSource, WorkError], None]
+) -> Iterator[PageSource]:
+    """The pages that ended no run; whoever asks for the next one has loaded, or read, the one before."""
+    for source in sources:
+        try:
+            started.check(source)
+        except WorkError as error:
+            failed(source, error)
+            continue
+        with started.at(source):
+            yield source
 
 
 def read_markdown(
