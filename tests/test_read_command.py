@@ -9,8 +9,10 @@ from urllib.parse import unquote
 import pytest
 from PIL import Image, ImageDraw
 
+from helpers.bad_pdfs import nested_forms
 from helpers.parrot import Parrot
 from ocr2_hf.commands import read
+from ocr2_hf.document import page_process
 from ocr2_hf.errors import UsageError, run_command
 from ocr2_hf.reading.inputs import find_inputs
 from ocr2_hf.reading.reader import DocumentReader
@@ -128,14 +130,18 @@ def test_bad_files_and_pages_are_listed_and_the_others_are_read(model, scans, tm
     (scans / "empty.pdf").write_bytes(b"")
     whole = (scans / "deep/one.jpg").read_bytes()
     (scans / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    os.mkfifo(scans / "pipe.png")
+    (scans / "endless.pdf").write_bytes(nested_forms())
+    monkeypatch.setattr(page_process, "SECONDS", 1)
     command = (scans, scans / "gone.pdf", "--output_dir", tmp_path / "out")
     assert run(*command) == 1
     message = capsys.readouterr().err.split("error: ")[1]
     told = ["bad.png: not a readable image", "cut.jpg: cannot be read", "empty.pdf: the file is empty", "gone.pdf: no"]
-    assert all(reason in message for reason in told) and len(message.splitlines()) == 5 and "Traceback" not in message
+    told += ["pipe.png: a pipe or a device, no file", "endless.pdf: not opened within 1 s"]
+    assert all(reason in message for reason in told) and len(message.splitlines()) == 7 and "Traceback" not in message
     files = written(tmp_path / "out")
     assert {"scans/book.md", "scans/one.md", "scans/deep/one.md", "scans/deep/deeper/my scan.md"} <= set(files)
-    assert not any(name in file for file in files for name in ("bad", "cut", "empty", "gone"))
+    assert not any(name in file for file in files for name in ("bad", "cut", "empty", "gone", "pipe", "less"))
     assert run(*command) == 1 and capsys.readouterr().out.startswith("pages read: 0\nfiles read before: 4\n")
 
 
