@@ -160,10 +160,10 @@ def draw_page(path: str, number: int | None) -> tuple[bytes | None, list[str]]:
     Numbers are from 1, None for the only page. The first is None where there is nothing to draw: the file is an image
     that decodes to the page.
     """
-    return open_apart(_draw_page, path, number)
+    return open_apart(_draw_page, path, path, number)
 
 
-def _draw_page(path: str, number: int | None) -> tuple[bytes | None, list[str]]:
+def _draw_page(path: str, _: str, number: int | None) -> tuple[bytes | None, list[str]]:
     odd: list[str] = []
     with noticed(odd):
         places = page_places(path)

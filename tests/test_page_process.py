@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from helpers.apart import heavy_modules, process_id, sleep
 from helpers.bad_pdfs import million_pages, nested_forms, stream_bomb
 from helpers.commands import ROOT
 from ocr2_hf.document import page_process
@@ -80,36 +81,70 @@ def test_a_file_whose_pages_never_end_is_left_after_some(tmp_path, monkeypatch):
         told.append(str(caught.value))
     assert [" within 1 s" in reason for reason in told] == [True, True, False, False]
     assert told[3] == f"{path}, page 4: not opened: 2 of its pages took too long or too much memory"
+    Image.new("1", (30, 20)).save(path, resolution=72)  # mended
+    assert size(path) == (60, 40)
+
+
+def its_id() -> int:
+    return open_apart(process_id, "page.png", "page.png")
 
 
 def test_the_process_has_no_torch_and_a_thread_has_its_own(good):
-    assert size(good) == (30, 20)
-    assert not open_apart(eval, "{'torch', 'datasets', 'transformers'} & __import__('sys').modules.keys()")
-    pid = "__import__('os').getpid()"
-    found = {open_apart(eval, pid)}
-    assert found == {open_apart(eval, pid)} and os.getpid() not in found
-    threads = [threading.Thread(target=lambda: found.add(open_apart(eval, pid))) for _ in range(2)]
+    assert size(good) == (30, 20) and not open_apart(heavy_modules, good, "good.png")
+    found = {its_id()}
+    assert found == {its_id()} and os.getpid() not in found
+    threads = [threading.Thread(target=lambda: found.add(its_id())) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert len(found) == 3
-    assert [is_alive(other) for other in sorted(found)].count(True) == 1  # those of threads end with them
+    assert [is_alive(pid) for pid in found].count(True) == 1  # those of threads end with them
 
 
 def test_a_fork_has_a_process_of_its_own(good):
-    pid = open_apart(eval, "__import__('os').getpid()")
+    pid = its_id()
     with multiprocessing.get_context("fork").Pool(2) as pool:
         assert pool.map(size, [good] * 8) == [(30, 20)] * 8
-    assert open_apart(eval, "__import__('os').getpid()") == pid
+    assert its_id() == pid
 
 
-ENDLESS = """
+def test_a_path_is_that_of_the_folder_that_the_command_is_in(good, monkeypatch):
+    assert size(good) == (30, 20)
+    monkeypatch.chdir(good.parent)
+    assert size(Path(good.name)) == (30, 20)
+    with pytest.raises(WorkError, match=r"^gone\.png: no such file"):
+        list_pages("gone.png")
+
+
+def test_a_process_that_was_killed_while_it_had_nothing_to_do_is_no_fault_of_the_next_file(good):
+    os.kill(its_id(), signal.SIGKILL)
+    time.sleep(0.1)
+    assert size(good) == (30, 20)
+
+
+def test_an_interrupted_call_does_not_answer_the_next_one(good):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    its_id()
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            open_apart(sleep, good, "good.png", 5)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert size(good) == (30, 20)
+
+
+STOPPED = """
 import sys
+from helpers.apart import process_id, sleep
 from ocr2_hf.document.page_process import open_apart
-print(open_apart(eval, "__import__('os').getpid()"), flush=True)
+print(open_apart(process_id, "page.png", "page.png"), flush=True)
 if sys.argv[1] == "busy":
-    open_apart(eval, "__import__('time').sleep(1)")
+    open_apart(sleep, "page.png", "page.png", 1)
 sys.stdin.read()
 """
 
@@ -117,9 +152,10 @@ sys.stdin.read()
 @pytest.mark.parametrize("work", ["busy", "idle"])
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
 def test_nothing_is_left_of_a_command_that_is_stopped(work, stop):
-    command = [sys.executable, "-c", ENDLESS, work]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, cwd=ROOT, text=True, **pipes) as process:
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
+    command = [sys.executable, "-c", STOPPED, work]
+    with subprocess.Popen(command, env=environment, text=True, **pipes) as process:
         pid = int(process.stdout.readline())
         time.sleep(0.2)
         process.send_signal(stop)

@@ -177,5 +177,5 @@ def _read_bytes(path: str) -> bytes:
     if "://" in path:  # of the Hub, streamed
         with xopen(path, "rb") as file:
             return file.read()
-    check_is_file(path)
+    check_is_file(path, path)
     return Path(path).read_bytes()

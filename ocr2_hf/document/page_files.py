@@ -95,7 +95,7 @@ class PageSource:
     def _load(self, most: int) -> LoadedPage:
         with explained(self.name):
             if not isinstance(self.source, Image.Image):
-                return open_apart(_load_file, self.source, self.frame, most, self.name, name=self.name)
+                return open_apart(_load_file, self.source, self.name, self.frame, most)
             check_size(*self.source.size)
             return _shrunk(to_rgb(self.source), most)  # a plain copy of a TIFF loses its tags
 
@@ -114,32 +114,32 @@ def list_pages(source: Source, pages: Pages | None = None) -> list[PageSource]:
 
 def page_places(path: str | Path) -> Sequence[int]:
     """Where each page of a file is among what it has. Raises `WorkError` naming a file that is no document."""
-    return open_apart(_page_places, path)
+    return open_apart(_page_places, path, str(path))
 
 
-def _page_places(path: str | Path) -> Sequence[int]:
-    with explained(str(path)):
-        check_is_file(path)
+def _page_places(path: str, name: str) -> Sequence[int]:
+    with explained(name):
+        check_is_file(path, name)
         if not os.path.getsize(path):
-            raise WorkError(f"{path}: the file is empty")
+            raise WorkError(f"{name}: the file is empty")
         if is_pdf(path):
             with pypdfium2.PdfDocument(path) as document:
                 places = range(len(document))
         else:
-            with open(path, "rb") as file, _opened(file, path) as image:
+            with open(path, "rb") as file, _opened(file, name) as image:
                 places = page_frames(image)
     if not places:
-        raise WorkError(f"{path}: the document has no pages")
+        raise WorkError(f"{name}: the document has no pages")
     return places
 
 
-def check_is_file(path: str | Path) -> None:
-    """`WorkError` where there is no file, or what is no file: of a pipe, reading might never come to an end."""
+def check_is_file(path: str | Path, name: str) -> None:
+    """`WorkError`, beginning with `name`, where there is no file: reading a pipe might never come to an end."""
     path = Path(path)
     if not path.exists():
-        raise WorkError(f"{path}: no such file")
+        raise WorkError(f"{name}: no such file")
     if not path.is_file():
-        raise WorkError(f"{path}: {'a folder: name its files' if path.is_dir() else 'a pipe or a device, no file'}")
+        raise WorkError(f"{name}: {'a folder: name its files' if path.is_dir() else 'a pipe or a device, no file'}")
 
 
 def open_image(file: BinaryIO) -> Image.Image:
@@ -162,7 +162,7 @@ def _webp_size(head: bytes) -> tuple[int, int]:
     return int.from_bytes(head[26:28], "little") & 0x3FFF, int.from_bytes(head[28:30], "little") & 0x3FFF
 
 
-def _opened(file: BinaryIO, name: str | Path) -> Image.Image:
+def _opened(file: BinaryIO, name: str) -> Image.Image:
     try:
         return open_image(file)
     except UnidentifiedImageError:
@@ -239,21 +239,21 @@ def is_pdf(source: Source) -> bool:
         return b"%PDF-" in file.read(1024)
 
 
-def _load_file(path: str | Path, frame: int, most: int, name: str) -> LoadedPage:
+def _load_file(path: str, name: str, frame: int, most: int) -> LoadedPage:
     with explained(name):
-        check_is_file(path)
-        return (_render if is_pdf(path) else _decode)(path, frame, most)
+        check_is_file(path, name)
+        return _render(path, frame, most) if is_pdf(path) else _decode(path, name, frame, most)
 
 
-def _decode(path: str | Path, frame: int, most: int) -> LoadedPage:
+def _decode(path: str, name: str, frame: int, most: int) -> LoadedPage:
     # Of a path Pillow would map an uncompressed TIFF into memory, and a turned one with width and height swapped.
-    with open(path, "rb") as file, _opened(file, path) as image:
+    with open(path, "rb") as file, _opened(file, name) as image:
         image.seek(frame)
         check_size(*image.size)
         return _shrunk(image, most)
 
 
-def _render(path: str | Path, frame: int, most: int) -> LoadedPage:
+def _render(path: str, frame: int, most: int) -> LoadedPage:
     with pypdfium2.PdfDocument(path) as document:
         document.init_forms()  # what was filled in is on the page too
         page = document[frame]

@@ -21,36 +21,45 @@ from typing import Any
 
 from ocr2_hf.errors import WorkError
 
-SECONDS = 60  # a page of a large drawing takes ten
-MEMORY = 6 * 2**30  # bytes; the largest page that is read, in 16 bits, takes 4 GiB
-MAX_LOST = 3  # calls on one file that may end the process; its other pages are not tried then
+SECONDS = 60
+MEMORY = 6 * 2**30  # bytes
+MAX_LOST = 3  # calls on one file that may end the process; its other pages are then not tried
 
 _NICE_VICTIM = Path("/proc/self/oom_score_adj")  # of Linux: whom the kernel kills first where memory runs out
 _here = threading.local()  # .process: this thread's
-_lost: Counter[str] = Counter()  # path -> calls that ended the process
+_lost: Counter[tuple] = Counter()  # a file as it was -> calls that ended the process
 _is_apart = False  # true in the process itself
 
 
-def open_apart(function: Callable[..., Any], path: str | Path, *arguments: Any, name: str = "") -> Any:
-    """What `function(path, *arguments)` returns, called in the process; it and its values are pickled.
+def open_apart(function: Callable[..., Any], path: str | Path, name: str, *arguments: Any) -> Any:
+    """What `function(path, name, *arguments)` returns, called in the process; it and its values are pickled.
 
-    Raises the function's `WorkError`; one that begins with `name` (else the path) where the call fails otherwise, takes
-    too long or ends the process.
+    Raises the function's `WorkError`; one that begins with `name` where the call fails otherwise, takes too long or
+    ends the process.
     """
+    path = os.path.abspath(path)  # the process may be in another folder
     if _is_apart:
-        return function(path, *arguments)
-    name, key = name or str(path), os.path.abspath(path)
-    if _lost[key] >= MAX_LOST:
+        return function(path, name, *arguments)
+    file = _as_it_is(path)
+    if _lost[file] >= MAX_LOST:
         raise WorkError(f"{name}: not opened: {MAX_LOST} of its pages took too long or too much memory")
     try:
-        value, error = _process(name).call(function, path, *arguments)
+        value, error = _process(name).call(function, path, name, *arguments)
     except EOFError:
-        _lost[key] += 1
+        _lost[file] += 1
         raise WorkError(f"{name}: {_here.process.end()}") from None
     if error is not None:
         told = WorkError(f"{name}: cannot be read ({str(error) or type(error).__name__})")
         raise error if isinstance(error, WorkError) else told
     return value
+
+
+def _as_it_is(path: str) -> tuple:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return (path,)
+    return path, found.st_size, found.st_mtime_ns
 
 
 def _process(name: str) -> "PageProcess":
@@ -86,7 +95,7 @@ class PageProcess:
     @property
     def is_ours(self) -> bool:
         """Whether it runs, and was started by this process."""
-        return self._close.alive and self._owner == os.getpid()
+        return self._close.alive and self._owner == os.getpid() and self._process.poll() is None
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> tuple[Any, Exception | None]:
         """(what it returns, what it raises), one of them None; `EOFError` where the process ended instead."""
@@ -123,20 +132,24 @@ def serve(file: int) -> None:
     global _is_apart
     _is_apart = True
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if _NICE_VICTIM.exists():
+    with suppress(OSError):
         _NICE_VICTIM.write_text("1000")
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process, also inside of a library
-    _, most = resource.getrlimit(resource.RLIMIT_AS)
     connection = Connection(file)
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the other end is closed
         while True:
             seconds, memory, function, arguments = connection.recv()
             signal.alarm(seconds)
-            soft = memory if most == resource.RLIM_INFINITY else min(memory, most)
-            resource.setrlimit(resource.RLIMIT_AS, (soft, most))
+            _limit_memory(memory)
             answer = ForkingPickler.dumps(_outcome(function, arguments))
             signal.alarm(0)
             connection.send_bytes(answer)
+
+
+def _limit_memory(size: int) -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    with suppress(ValueError):  # macOS knows no such limit
+        resource.setrlimit(resource.RLIMIT_AS, (size if most == resource.RLIM_INFINITY else min(size, most), most))
 
 
 def _outcome(function: Callable[..., Any], arguments: tuple) -> tuple[Any, Exception | None]:

@@ -1,6 +1,7 @@
 """Read many files into a directory: batches across files, bad ones listed, what is done passed over."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -62,8 +63,10 @@ class FileReader:
             self._finish_if_complete(document)
             progress.update()
 
-        with tqdm(total=len(pending), desc="reading", unit="page") as progress:
-            sources = _guarded(self._sources(pending, result, progress), started, failed)
+        with (
+            tqdm(total=len(pending), desc="reading", unit="page") as progress,
+            closing(_guarded(self._sources(pending, result, progress), started, failed)) as sources,
+        ):
             for page in self.reader.stream(sources, self.prompt, self.max_new_tokens, self.batch_size, failed):
                 try:
                     image = page.source.load_for_reading().image
