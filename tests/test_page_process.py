@@ -144,7 +144,7 @@ from helpers.apart import process_id, sleep
 from ocr2_hf.document.page_process import open_apart
 print(open_apart(process_id, "page.png", "page.png"), flush=True)
 if sys.argv[1] == "busy":
-    open_apart(sleep, "page.png", "page.png", 1)
+    open_apart(sleep, "page.png", "page.png", 30)
 sys.stdin.read()
 """
 

@@ -13,6 +13,7 @@ from helpers.bad_pdfs import nested_forms
 from helpers.parrot import Parrot
 from ocr2_hf.commands import read
 from ocr2_hf.document import page_process
+from ocr2_hf.document.page_files import PageSource
 from ocr2_hf.errors import UsageError, run_command
 from ocr2_hf.reading.inputs import find_inputs
 from ocr2_hf.reading.reader import DocumentReader
@@ -145,15 +146,7 @@ def test_bad_files_and_pages_are_listed_and_the_others_are_read(model, scans, tm
     assert run(*command) == 1 and capsys.readouterr().out.startswith("pages read: 0\nfiles read before: 4\n")
 
 
-def killed_at(model, height, *argv):
-    """A run that is killed while it looks at the page of this height."""
-
-    def answer(image):
-        if image.height == height:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return ANSWER
-
-    model.answer = answer
+def killed(*argv):
     pid = os.fork()
     if not pid:
         run(*argv)
@@ -161,20 +154,35 @@ def killed_at(model, height, *argv):
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
 
 
-def test_a_page_that_ends_runs_is_put_last_and_then_listed(model, scans, tmp_path, capsys):
+def test_a_page_whose_opening_ends_runs_is_put_last_and_then_listed(model, scans, tmp_path, capsys, monkeypatch):
     command = (scans, "--output_dir", tmp_path / "out", "--batch_size", "1")
-    killed_at(model, 120, *command)  # the second page of the book, which comes first
-    assert not written(tmp_path / "out") or "one.json" not in written(tmp_path / "out")
-    killed_at(model, 120, *command)
+    load = PageSource.load_for_reading
+
+    def die(page):
+        if page.name.endswith("book.pdf, page 2"):  # of the file that comes first
+            os.kill(os.getpid(), signal.SIGKILL)
+        return load(page)
+
+    monkeypatch.setattr(PageSource, "load_for_reading", die)
+    for _ in range(2):
+        killed(*command)
+        assert not (tmp_path / "out/one.json").exists()
+    killed(*command)
     assert {"one.json", "deep/one.json"} < set(written(tmp_path / "out"))
     assert run(*command) == 1
     told = capsys.readouterr().err
-    assert "book.pdf, page 2: not tried: the run was killed 2 times while it was read; remove " in told
+    assert "book.pdf, page 2: not opened: the run was killed 3 times while it was opened; remove " in told
     book = json.loads((tmp_path / "out/book.json").read_text())
     assert [page["page"] for page in book["pages"]] == [1, 3] and list(book["failed"]) == ["2"]
     (tmp_path / "out/.ocr2_read.started").unlink()
-    model.answer = ANSWER
-    assert run(*command) == 0
+    monkeypatch.setattr(PageSource, "load_for_reading", load)
+    assert run(*command) == 0 and not (tmp_path / "out/.ocr2_read.started").exists()
+
+
+def test_a_run_that_is_killed_while_the_model_answers_suspects_no_page(model, scans, tmp_path):
+    model.answer = lambda image: os.kill(os.getpid(), signal.SIGKILL)
+    killed(scans, "--output_dir", tmp_path / "out")
+    assert not (tmp_path / "out/.ocr2_read.started").exists()
 
 
 def test_a_page_that_fails_is_tried_again_and_no_other(model, tmp_path, capsys):

@@ -6,6 +6,7 @@ thread has one: threads that load pages ahead do not wait for each other.
 
 import os
 import resource
+import select
 import signal
 import subprocess
 import sys
@@ -74,7 +75,7 @@ def _process(name: str) -> "PageProcess":
 
 
 class PageProcess:
-    """One such process. It ends with its owner, whatever ends that: nobody is left to write to it."""
+    """One such process. It ends with its owner, whatever ends that."""
 
     def __init__(self) -> None:
         self._connection, theirs = Pipe()
@@ -85,6 +86,7 @@ class PageProcess:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", start],
                 stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
                 env=os.environ | threads,
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
@@ -102,10 +104,8 @@ class PageProcess:
         try:
             self._connection.send((SECONDS, MEMORY, function, arguments))
             return self._connection.recv()
-        except (BrokenPipeError, ConnectionResetError):
+        except (EOFError, BrokenPipeError, ConnectionResetError):
             raise EOFError from None
-        except EOFError:
-            raise
         except BaseException:  # interrupted: the answer would come to the next call
             self._close()
             raise
@@ -135,6 +135,7 @@ def serve(file: int) -> None:
     with suppress(OSError):
         _NICE_VICTIM.write_text("1000")
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process, also inside of a library
+    threading.Thread(target=_end_with, args=(file,), daemon=True).start()
     connection = Connection(file)
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the other end is closed
         while True:
@@ -144,6 +145,14 @@ def serve(file: int) -> None:
             answer = ForkingPickler.dumps(_outcome(function, arguments))
             signal.alarm(0)
             connection.send_bytes(answer)
+
+
+def _end_with(file: int) -> None:
+    """End this process, whatever it does, as soon as the other end of the connection is closed."""
+    poll = select.poll()
+    poll.register(file, 0)  # what is asked for: nothing but the end, which is told unasked
+    poll.poll()
+    os._exit(0)
 
 
 def _limit_memory(size: int) -> None:

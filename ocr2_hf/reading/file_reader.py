@@ -1,7 +1,6 @@
 """Read many files into a directory: batches across files, bad ones listed, what is done passed over."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -41,20 +40,21 @@ class FileReader:
     max_new_tokens: int = MAX_NEW_TOKENS
     batch_size: int = BATCH_SIZE
     _open: dict[str, Document] = field(default_factory=dict, init=False)
+    _started: StartedPages = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._started = StartedPages(self.log.started_path)
 
     def read(self, files: Sequence[Input]) -> FileResult:
         """Read what is not done. A file or page that cannot be read does not keep the others from it."""
         result, pending = FileResult(), []
-        for item in files:
+        for item in self._started.suspects_last(files):
             if self.log.is_done(item):
                 result.done += 1
             elif self.log.is_corrected(item):
                 result.corrected.append(str(self.log.json_path(item)))
             else:
                 pending.append(item)
-
-        started = StartedPages(self.log.started_path)
-        pending.sort(key=lambda item: started.has(item.path))
 
         def failed(source: PageSource, error: WorkError) -> None:
             result.failed.append(str(error))
@@ -63,10 +63,8 @@ class FileReader:
             self._finish_if_complete(document)
             progress.update()
 
-        with (
-            tqdm(total=len(pending), desc="reading", unit="page") as progress,
-            closing(_guarded(self._sources(pending, result, progress), started, failed)) as sources,
-        ):
+        with tqdm(total=len(pending), desc="reading", unit="page") as progress:
+            sources = self._sources(pending, result, progress)
             for page in self.reader.stream(sources, self.prompt, self.max_new_tokens, self.batch_size, failed):
                 try:
                     image = page.source.load_for_reading().image
@@ -95,26 +93,12 @@ class FileReader:
             progress.total += len(pages) - 1
             progress.update(len(document.done))
             self._finish_if_complete(document)
-            yield from (page for page in pages if page.number not in document.done)
+            yield from (self._started.watch(page) for page in pages if page.number not in document.done)
 
     def _finish_if_complete(self, document: Document) -> None:
         if document.complete:
             document.finish()
             del self._open[document.item.path]
-
-
-def _guarded(
-    sources: Iterable[PageSource], started: StartedPages, failed: Callable[[PageSource, WorkError], None]
-) -> Iterator[PageSource]:
-    """The pages that ended no run; whoever asks for the next one has loaded, or read, the one before."""
-    for source in sources:
-        try:
-            started.check(source)
-        except WorkError as error:
-            failed(source, error)
-            continue
-        with started.at(source):
-            yield source
 
 
 def read_markdown(

@@ -1,39 +1,46 @@
-"""At which page a run was when it was killed: such a page is put last, and is no more tried when it happens again."""
+"""Which page a run was opening when it was killed. At the third time it is not opened any more."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from ocr2_hf.document.atomic_files import write_json
-from ocr2_hf.document.page_files import PageSource
+from ocr2_hf.document.page_files import LoadedPage, PageSource
 from ocr2_hf.errors import WorkError
+from ocr2_hf.reading.inputs import Input
 from ocr2_hf.reading.resume_log import read_kept, stamp
 
-MAX_STARTS = 2
+# One kill may come at any page, and batches are then to be formed as they were.
+LAST_AFTER = 2
+LISTED_AFTER = 3
 
 
 class StartedPages:
-    """The pages that were started and never ended, in a file that is there as long as there are some."""
+    """How often each page was begun to be opened and never ended, in a file that is there while there are some."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._starts = read_kept(path.parent, path.name)
 
-    def has(self, file: str) -> bool:
-        """Whether a page of this file was started and never ended."""
-        return any(key.startswith(f"{file}\n") for key in self._starts)
+    def suspects_last(self, files: Sequence[Input]) -> list[Input]:
+        """The files in their order, but those last at which runs were killed twice."""
+        suspects = {key.split("\n")[0] for key, starts in self._starts.items() if starts >= LAST_AFTER}
+        return sorted(files, key=lambda item: item.path in suspects)
 
-    def check(self, source: PageSource) -> None:
-        """`WorkError` where the page ended too many runs."""
-        if self._starts.get(_key(source), 0) >= MAX_STARTS:
-            why = f"the run was killed {MAX_STARTS} times while it was read"
-            raise WorkError(f"{source.name}: not tried: {why}; remove {self._path} to try it again")
+    def watch(self, page: PageSource) -> "WatchedPage":
+        """The page; opening it is known to the next run where this one is killed meanwhile."""
+        return WatchedPage(page.source, page.number, page.frame, self)
 
     @contextmanager
-    def at(self, source: PageSource) -> Iterator[None]:
-        """While a page is read; whatever else ends that than a kill counts for nothing."""
-        key = _key(source)
-        self._starts[key] = self._starts.get(key, 0) + 1
+    def opening(self, page: PageSource) -> Iterator[None]:
+        """While a page is opened; `WorkError` where that went wrong too often."""
+        key = f"{page.source}\n{stamp(page.source)}\n{page.number}"
+        starts = self._starts.get(key, 0)
+        if starts >= LISTED_AFTER:
+            why = f"the run was killed {starts} times while it was opened"
+            raise WorkError(f"{page.name}: not opened: {why}; remove {self._path} to try it again")
+        self._starts[key] = starts + 1
         self._write()
         try:
             yield
@@ -49,6 +56,13 @@ class StartedPages:
                 self._path.unlink(missing_ok=True)
 
 
-def _key(source: PageSource) -> str:
-    """The page of a file as it is now."""
-    return f"{source.source}\n{stamp(source.source)}\n{source.number}"
+@dataclass(frozen=True)
+class WatchedPage(PageSource):
+    """A page of which `started` knows when it is opened."""
+
+    started: StartedPages | None = None
+
+    def load_for_reading(self) -> LoadedPage:
+        """As of any page."""
+        with self.started.opening(self):
+            return super().load_for_reading()
