@@ -14,6 +14,7 @@ from pathlib import Path
 from stat import S_ISDIR, S_ISLNK, S_ISREG
 from typing import Any
 
+from ocr2_hf.document.atomic_files import short_name
 from ocr2_hf.document.page_files import PAGE_SUFFIXES, UNREAD_SUFFIXES
 from ocr2_hf.document.records import RecordError
 from ocr2_hf.errors import UsageError
@@ -137,7 +138,7 @@ def same_name(path: str) -> str:
 
 def file_name(page_id: str) -> str:
     """A page's id as a file may be called, without a suffix."""
-    return re.sub(r"[^\w.-]+", "_", page_id)[:120]
+    return short_name(re.sub(r"[^\w.-]+", "_", page_id))
 
 
 def first_heads(paths: list[str], size: int) -> Iterator[bytes]:

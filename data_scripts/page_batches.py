@@ -27,7 +27,7 @@ from data_scripts.unannotated import listed_images
 from ocr2_hf.data.columns import FEATURES
 from ocr2_hf.data.tasks import PROMPTS, is_silent, regions_without_text, suits
 from ocr2_hf.document.atomic_files import write_whole
-from ocr2_hf.document.page_files import SEVERAL_PAGES, noticed
+from ocr2_hf.document.page_files import SEVERAL_PAGES
 from ocr2_hf.document.records import PageRecord, RecordError, check_and_drop, check_record, fits_unit
 from ocr2_hf.errors import WorkError
 
@@ -110,8 +110,7 @@ def read_batches(pages: list[ListedPage], split: str, options: PageOptions) -> I
 def _item(page: ListedPage, record: PageRecord) -> _Item:
     path, image, odd = record.image_path, record.image_bytes, []
     if image is None and path.lower().endswith(SEVERAL_PAGES):
-        with noticed(odd):
-            image = draw_page(path, record.page_number)
+        image, odd = draw_page(path, record.page_number)
     return _Item(page, record, _file_size(path) if image is None else len(image), odd, image)
 
 

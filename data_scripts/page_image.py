@@ -11,15 +11,19 @@ import pyarrow as pa
 from PIL import Image
 
 from ocr2_hf.document.page_files import (
+    FORMATS,
     PDF_SUFFIX,
+    PageSource,
     check_size,
     displayed_size,
     explained,
     is_pdf,
-    list_pages,
     noticed,
+    open_image,
     page_frames,
+    page_places,
 )
+from ocr2_hf.document.page_process import open_apart
 from ocr2_hf.errors import WorkError
 
 MAX_BYTES = 256 * 2**20
@@ -29,7 +33,6 @@ _JPEG = b"\xff\xd8"
 _JPEG_END = b"\xff\xd9"  # of JPEG 2000 too
 _PNG_METADATA = (b"Raw profile type", b"XML:com.adobe.xmp")  # keywords of text chunks that may hold EXIF or XMP
 _FRAME_MARKERS = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "JPEG2000")
 _DECODED = ("BMP", "GIF")  # they have no checksum, and no end that every program writes
 _TIFF_BLOCKS = ((273, 279), (324, 325))  # tags of (offsets, byte counts) of strips, of tiles
 _EXAMPLES = {"PDF": "doc.pdf#page=3", "TIFF": "scan.tif#page=2"}
@@ -147,28 +150,36 @@ def _is_cut_off(image: Image.Image, data: memoryview) -> bool:
 
 
 def _open(data: memoryview) -> Image.Image:
-    with explained(f"image is not opened as one of {', '.join(_FORMATS)}"):
-        return Image.open(pa.BufferReader(data), formats=_FORMATS)  # BytesIO would copy the page
+    with explained(f"image is not opened as one of {', '.join(FORMATS)}"):
+        return open_image(pa.BufferReader(data))  # BytesIO would copy the page
 
 
-def draw_page(path: str, number: int | None) -> bytes | None:
-    """Page `number` (from 1; None for the only one) as a PNG file, of a PDF at 144 dpi; `WorkError` with the reason.
+def draw_page(path: str, number: int | None) -> tuple[bytes | None, list[str]]:
+    """(page `number` as a PNG file, of a PDF at 144 dpi; what Pillow warns of), or `WorkError` with the reason.
 
-    None where there is nothing to draw: the file is an image that decodes to the page.
+    Numbers are from 1, None for the only page. The first is None where there is nothing to draw: the file is an image
+    that decodes to the page.
     """
-    pages = list_pages(path)
-    kind = "PDF" if is_pdf(path) else "TIFF"
-    if kind == "TIFF" and path.lower().endswith(PDF_SUFFIX):
-        raise WorkError("file is no PDF")
-    has = f"{kind} has {len(pages)} page{'s' if len(pages) > 1 else ''}"
-    if number is None and len(pages) > 1:
-        raise WorkError(f"{has}: name the one that is annotated, as in {_EXAMPLES[kind]}")
-    if (number or 1) > len(pages):
-        raise WorkError(f"{has}, no page {number}")
-    page = pages[(number or 1) - 1]
-    if kind == "TIFF" and len(pages) == 1 and page.frame == 0:
-        return None
+    return open_apart(_draw_page, path, path, number)
+
+
+def _draw_page(path: str, _: str, number: int | None) -> tuple[bytes | None, list[str]]:
+    odd: list[str] = []
+    with noticed(odd):
+        places = page_places(path)
+        kind = "PDF" if is_pdf(path) else "TIFF"
+        if kind == "TIFF" and path.lower().endswith(PDF_SUFFIX):
+            raise WorkError("file is no PDF")
+        has = f"{kind} has {len(places)} page{'s' if len(places) > 1 else ''}"
+        if number is None and len(places) > 1:
+            raise WorkError(f"{has}: name the one that is annotated, as in {_EXAMPLES[kind]}")
+        index = (number or 1) - 1
+        if index >= len(places):
+            raise WorkError(f"{has}, no page {number}")
+        if kind == "TIFF" and len(places) == 1 and places[0] == 0:
+            return None, odd
+        page = PageSource(path, index, places[index]).load()
     file = io.BytesIO()
     # The lightest compression: twice the size, a quarter of the time, and the pixels are the same.
-    page.load().save(file, "PNG", compress_level=1)
-    return file.getvalue()
+    page.save(file, "PNG", compress_level=1)
+    return file.getvalue(), odd

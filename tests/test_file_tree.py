@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from data_scripts.build_dataset import main
-from data_scripts.file_tree import FileTree, list_files
+from data_scripts.file_tree import FileTree, file_name, list_files
 from data_scripts.formats.images import find_image
 from helpers.page_folders import write_page
 from ocr2_hf.data.load import load_dataset
@@ -107,3 +107,9 @@ def test_a_link_that_leads_nowhere_is_a_page_that_is_rejected(tmp_path, datasets
     error = capsys.readouterr().err
     assert "b.json: annotation cannot be read: No such file or directory" in error
     assert "a2.json: image cannot be read: No such file or directory" in error
+
+
+def test_a_long_id_is_a_file_name_with_room_for_suffixes():
+    names = [file_name(letter * 300 + end) for letter in "a名" for end in "xy"]
+    assert len(set(names)) == 4 and all(150 < len(name.encode()) <= 200 for name in names)
+    assert file_name("a/b c") == "a_b_c"

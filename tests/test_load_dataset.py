@@ -239,7 +239,11 @@ BOX, LABEL = hub_rows().features["bboxes"], hub_rows().features["labels"]
         ),
         (
             {"image": (datasets.Image(), [{"bytes": None, "path": "/nowhere/a.png"}] * 2)},
-            "image /nowhere/a.png: cannot be read",
+            "/nowhere/a.png: no such file",
+        ),
+        (
+            {"image": (datasets.Image(), [{"bytes": b"%!PS-Adobe-3.0 EPSF-3.0\n", "path": "a.png"}] * 2)},
+            "image a.png: not a readable image",
         ),
     ],
 )

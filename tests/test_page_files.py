@@ -1,5 +1,7 @@
 """Pages from images and PDFs, whole and broken."""
 
+import ast
+import os
 import struct
 import zlib
 
@@ -12,7 +14,7 @@ from data_scripts.formats import images
 from helpers.commands import ROOT
 from helpers.page_folders import LOCKED_PDF, deep_tiff, turned, write_tiff
 from ocr2_hf.document import page_files as pages
-from ocr2_hf.document.page_files import is_pdf, list_pages, to_rgb
+from ocr2_hf.document.page_files import PageSource, is_pdf, list_pages, to_rgb
 from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.reading import inputs
 
@@ -179,9 +181,6 @@ def test_a_pdf_is_rendered_at_144_dpi(tmp_path):
     assert left.getpixel((500, 200)) == pytest.approx((255, 255, 255), abs=12)
 
 
-# Its keys fit no password, so the empty one is refused, as with any document that asks for one.
-
-
 def png_header(width, height):
     """A PNG that claims a size and ends where its pixels begin."""
     header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
@@ -195,10 +194,30 @@ def noisy_jpeg(tmp_path):
     return path.read_bytes()
 
 
+def webp_header(kind, width, height):
+    """A WebP of few bytes that claims a size."""
+    if kind == b"VP8X":
+        content = bytes(4) + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    elif kind == b"VP8L":
+        content = b"\x2f" + (width - 1 | height - 1 << 14).to_bytes(4, "little") + bytes(5)
+    else:
+        content = b"\x10\0\0\x9d\x01\x2a" + struct.pack("<HH", width, height)
+    chunk = kind + struct.pack("<I", len(content)) + content
+    return b"RIFF" + struct.pack("<I", 4 + len(chunk)) + b"WEBP" + chunk
+
+
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 60 40\n%%EndComments\nshowpage\n"
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
         (b"", "the file is empty"),
+        (EPS, "not a readable image or PDF"),
+        (b"P6 60 40 255\n" + bytes(60 * 40 * 3), "not a readable image or PDF"),
+        (webp_header(b"VP8X", 20_000, 10_000), "20000 x 10000 is more than 178,956,970 pixels"),
+        (webp_header(b"VP8L", 16_000, 12_000), "16000 x 12000 is more than 178,956,970 pixels"),
+        (webp_header(b"VP8 ", 16_383, 16_383), "16383 x 16383 is more than 178,956,970 pixels"),
         (b"plain text", "not a readable image or PDF"),
         (png_header(20_000, 20_000), "more than 178,956,970"),
         (png_header(100, 100), "cannot be read"),
@@ -213,6 +232,17 @@ def test_a_broken_file_is_named_with_its_reason(tmp_path, content, reason):
     assert str(caught.value).startswith(f"{path}: ")
 
 
+def test_pillow_is_told_which_formats_it_may_open():
+    """For a PNG that was an EPS it started Ghostscript."""
+    calls = []
+    for folder in ("ocr2_hf", "data_scripts", "recipes"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Image.open"):
+                    calls.append((path.name, "formats" in [keyword.arg for keyword in node.keywords]))
+    assert ("page_files.py", True) in calls and not [name for name, is_told in calls if not is_told]
+
+
 def test_a_truncated_photo_is_refused(tmp_path):
     path = tmp_path / "page.jpg"
     path.write_bytes(noisy_jpeg(tmp_path)[:1500])
@@ -224,6 +254,14 @@ def test_a_truncated_photo_is_refused(tmp_path):
 def test_what_is_no_file_is_refused(tmp_path, name, told):
     with pytest.raises(WorkError, match=told):
         list_pages(tmp_path / name)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    path = tmp_path / "page.png"
+    os.mkfifo(path)
+    for read in (list_pages, lambda path: PageSource(path).load()):
+        with pytest.raises(WorkError, match=r"page\.png: a pipe or a device, no file"):
+            read(path)
 
 
 @pytest.fixture(scope="module")
@@ -304,10 +342,9 @@ def test_a_large_page_in_memory_and_in_a_pdf(tmp_path, monkeypatch):
     assert (small.image.size, small.width, small.height) == ((30, 20), 30, 20)
 
 
-def test_a_page_number_of_too_many_pixels_is_refused(tmp_path, monkeypatch):
-    Image.new("RGB", (300, 200)).save(tmp_path / "scan.pdf", resolution=72)
-    monkeypatch.setattr(pages, "MAX_PIXELS", 600 * 400 - 1)
-    with pytest.raises(WorkError, match=r"scan\.pdf: .*600 x 400 is more"):
+def test_a_page_number_of_too_many_pixels_is_refused(tmp_path):
+    Image.new("1", (300, 200)).save(tmp_path / "scan.pdf", resolution=1)
+    with pytest.raises(WorkError, match=r"scan\.pdf: .*43200 x 28800 is more than 178,956,970"):
         only_page(tmp_path / "scan.pdf")
 
 

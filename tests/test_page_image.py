@@ -106,6 +106,12 @@ def test_a_tiff_bomb_is_refused_too():
         check(file.getvalue())
 
 
+def test_the_limit_that_is_told_is_the_one_that_acts(monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # as another program in the process may set it
+    with pytest.raises(WorkError, match="more than 2,000 pixels"):
+        check(image_bytes(kind="TIFF"))
+
+
 def test_a_scan_of_a_hundred_megapixels_passes_without_a_warning(recwarn):
     """As `ocr2 read` reads it: the builder once stopped at half of that."""
     file = io.BytesIO()

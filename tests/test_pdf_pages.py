@@ -8,8 +8,10 @@ import pytest
 from PIL import Image, ImageDraw
 
 from data_scripts.build_dataset import main
+from helpers.bad_pdfs import million_pages, nested_forms
 from helpers.page_folders import image_bytes, write_page, write_tiff
 from ocr2_hf.data.load import load_dataset
+from ocr2_hf.document import page_process
 from ocr2_hf.document.page_files import list_pages
 from ocr2_hf.errors import run_command
 
@@ -63,8 +65,11 @@ def test_a_page_of_a_pdf_by_its_number(tmp_path, datasets_cache):
         assert np.abs(np.subtract(ink(row["image"]), row["bboxes"][0])).max() <= 1
 
 
-def test_pdfs_that_cannot_be_a_page_are_rejected_with_the_reason(tmp_path, datasets_cache, capsys):
+def test_pdfs_that_cannot_be_a_page_are_rejected_with_the_reason(tmp_path, datasets_cache, capsys, monkeypatch):
     pages = tmp_path / "pages"
+    monkeypatch.setattr(page_process, "SECONDS", 1)
+    write_page(pages, "endless", nested_forms(), suffix=".pdf")
+    write_page(pages, "many", million_pages(), suffix=".pdf")
     write_page(pages, "good")
     write_pdf(pages / "two.pdf", (10, 10, 30, 30), (40, 50, 90, 100))
     write_page(pages, "two", None)
@@ -81,6 +86,8 @@ def test_pdfs_that_cannot_be_a_page_are_rejected_with_the_reason(tmp_path, datas
     assert "leaves the image folder" in reasons["outside"]
     assert "broken.pdf: broken PDF" in reasons["broken"]
     assert reasons["other"] == "file is no PDF"
+    assert "endless.pdf: not opened within 1 s" in reasons["endless"]
+    assert reasons["many"] == "PDF has 1000000 pages: name the one that is annotated, as in doc.pdf#page=3"
 
 
 def drawn(box: tuple[int, int, int, int]) -> Image.Image:

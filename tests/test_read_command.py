@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import signal
 import weakref
 from dataclasses import replace
 from urllib.parse import unquote
@@ -10,8 +11,11 @@ from urllib.parse import unquote
 import pytest
 from PIL import Image, ImageDraw
 
+from helpers.bad_pdfs import nested_forms
 from helpers.parrot import Parrot
 from ocr2_hf.commands import read
+from ocr2_hf.document import page_process
+from ocr2_hf.document.page_files import PageSource
 from ocr2_hf.errors import UsageError, run_command
 from ocr2_hf.reading.inputs import find_inputs
 from ocr2_hf.reading.reader import DocumentReader
@@ -129,15 +133,58 @@ def test_bad_files_and_pages_are_listed_and_the_others_are_read(model, scans, tm
     (scans / "empty.pdf").write_bytes(b"")
     whole = (scans / "deep/one.jpg").read_bytes()
     (scans / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    os.mkfifo(scans / "pipe.png")
+    (scans / "endless.pdf").write_bytes(nested_forms())
+    monkeypatch.setattr(page_process, "SECONDS", 1)
     command = (scans, scans / "gone.pdf", "--output_dir", tmp_path / "out")
     assert run(*command) == 1
     message = capsys.readouterr().err.split("error: ")[1]
     told = ["bad.png: not a readable image", "cut.jpg: cannot be read", "empty.pdf: the file is empty", "gone.pdf: no"]
-    assert all(reason in message for reason in told) and len(message.splitlines()) == 5 and "Traceback" not in message
+    told += ["pipe.png: a pipe or a device, no file", "endless.pdf: not opened within 1 s"]
+    assert all(reason in message for reason in told) and len(message.splitlines()) == 7 and "Traceback" not in message
     files = written(tmp_path / "out")
     assert {"scans/book.md", "scans/one.md", "scans/deep/one.md", "scans/deep/deeper/my scan.md"} <= set(files)
-    assert not any(name in file for file in files for name in ("bad", "cut", "empty", "gone"))
+    assert not any(name in file for file in files for name in ("bad", "cut", "empty", "gone", "pipe", "less"))
     assert run(*command) == 1 and capsys.readouterr().out.startswith("pages read: 0\nfiles read before: 4\n")
+
+
+def killed(*argv):
+    pid = os.fork()
+    if not pid:
+        run(*argv)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+
+
+def test_a_page_whose_opening_ends_runs_is_put_last_and_then_listed(model, scans, tmp_path, capsys, monkeypatch):
+    command = (scans, "--output_dir", tmp_path / "out", "--batch_size", "1")
+    load = PageSource.load_for_reading
+
+    def die(page):
+        if page.name.endswith("book.pdf, page 2"):  # of the file that comes first
+            os.kill(os.getpid(), signal.SIGKILL)
+        return load(page)
+
+    monkeypatch.setattr(PageSource, "load_for_reading", die)
+    for _ in range(2):
+        killed(*command)
+        assert not (tmp_path / "out/one.json").exists()
+    killed(*command)
+    assert {"one.json", "deep/one.json"} < set(written(tmp_path / "out"))
+    assert run(*command) == 1
+    told = capsys.readouterr().err
+    assert "book.pdf, page 2: not opened: the run was killed 3 times while it was opened; remove " in told
+    book = json.loads((tmp_path / "out/book.json").read_text())
+    assert [page["page"] for page in book["pages"]] == [1, 3] and list(book["failed"]) == ["2"]
+    (tmp_path / "out/.ocr2_read.started").unlink()
+    monkeypatch.setattr(PageSource, "load_for_reading", load)
+    assert run(*command) == 0 and not (tmp_path / "out/.ocr2_read.started").exists()
+
+
+def test_a_run_that_is_killed_while_the_model_answers_suspects_no_page(model, scans, tmp_path):
+    model.answer = lambda image: os.kill(os.getpid(), signal.SIGKILL)
+    killed(scans, "--output_dir", tmp_path / "out")
+    assert not (tmp_path / "out/.ocr2_read.started").exists()
 
 
 def test_a_page_that_fails_is_tried_again_and_no_other(model, tmp_path, capsys):
@@ -323,6 +370,17 @@ def test_names_of_results(scans):
     with pytest.raises(UsageError, match=r"one\.png and .*one\.png would both give one\.png\.md; read them apart"):
         os.link(scans / "one.png", scans / "deep/one.png")
         names(scans / "one.png", scans / "deep/one.png")
+
+
+@pytest.mark.parametrize("name", ["n" * 251, "名" * 83], ids=["ascii", "wide"])
+def test_a_name_as_long_as_names_can_be_is_no_hindrance(model, tmp_path, name):
+    model.answer = FIGURES
+    drawn().save(tmp_path / f"{name}.pdf", save_all=True, append_images=[drawn("two")])
+    drawn().save(tmp_path / f"{name[:-1]}m.pdf")
+    for _ in range(2):
+        assert run(tmp_path, "--output_dir", tmp_path / "out") == 0
+    kept = {json.loads(path.read_text())["file"] for path in (tmp_path / "out").glob("*.json")}
+    assert kept == {str(tmp_path / f"{name}.pdf"), str(tmp_path / f"{name[:-1]}m.pdf")}
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,7 @@ from data_scripts.formats.foreign import foreign_text
 from data_scripts.formats.format import Level, ListedPage
 from data_scripts.formats.images import IMAGE_FOLDERS, images_apart, paired_image, without_folders
 from data_scripts.formats.text_files import read_text
-from ocr2_hf.document.page_files import SEVERAL_PAGES
-from ocr2_hf.document.page_files import list_pages as pages_of
+from ocr2_hf.document.page_files import SEVERAL_PAGES, page_places
 from ocr2_hf.document.records import PageRecord, RecordError
 
 FILES = "NAME.txt, NAME.md or NAME.gt.txt beside NAME.png: text without boxes"
@@ -98,7 +97,7 @@ def read_page(page: ListedPage, level: Level = None) -> PageRecord:
     if foreign := foreign_text(text):
         raise RecordError(foreign.told("the text"))
     image = paired_image(page)
-    if image.lower().endswith(SEVERAL_PAGES) and (count := len(pages_of(image))) > 1:
+    if image.lower().endswith(SEVERAL_PAGES) and (count := len(page_places(image))) > 1:
         what = f"{posixpath.basename(image)} has {count} pages and {posixpath.basename(page.annotation)} is one text"
         raise RecordError(f"{what}: give every page an image and a text of its own")
     return PageRecord(page.id, image, _END.sub("", text, count=1) if text.strip() else "")

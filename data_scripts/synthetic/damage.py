@@ -55,7 +55,7 @@ def damage_image(image: Image.Image, rng: random.Random, strength: float) -> Ima
     image = Image.fromarray(noisy.round().clip(0, 255).astype(np.uint8))
     jpeg = io.BytesIO()
     image.save(jpeg, "JPEG", quality=round(95 - rng.uniform(0, 60) * strength))
-    return Image.open(jpeg)
+    return Image.open(jpeg, formats=["JPEG"])
 
 
 def draw_stamp(rng: random.Random, page: SyntheticPage) -> Mark:

@@ -129,7 +129,7 @@ class Augmentation:
         if self.jpeg < 100:
             file = io.BytesIO()
             image.save(file, "JPEG", quality=round(rng.uniform(self.jpeg, 100)))
-            image = Image.open(file).convert("RGB")
+            image = Image.open(file, formats=["JPEG"]).convert("RGB")
         return image
 
 

@@ -5,16 +5,15 @@ Image and text are enough: such a page has no regions. A question and its answer
 
 import io
 import logging
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import datasets
 from datasets import Dataset, Features, Image, IterableDataset, List, Value
-from PIL import Image as PillowImage
+from datasets.utils.file_utils import xopen
 
-from ocr2_hf.document.page_files import check_size, displayed_size, explained
+from ocr2_hf.document.page_files import check_is_file, check_size, displayed_size, explained, open_image
 from ocr2_hf.document.records import MAX_BAD, PageRecord, RecordError, check_and_drop
 from ocr2_hf.errors import UsageError, WorkError
 
@@ -168,9 +167,15 @@ def _size(image: Mapping[str, Any] | None) -> tuple[int, int]:
     if image is None:
         raise RecordError("its image is null")
     with explained(f"image {image['path'] or ''}".strip()):
-        if image["bytes"] is None and not os.path.isfile(image["path"]):
-            return Image().decode_example(image).size  # of the Hub, streamed
-        data = image["bytes"] or Path(image["path"]).read_bytes()
-        with PillowImage.open(io.BytesIO(data)) as opened:
+        data = image["bytes"] or _read_bytes(image["path"])
+        with open_image(io.BytesIO(data)) as opened:
             check_size(*opened.size)
             return displayed_size(opened) if any(mark in data for mark in _MAY_TURN) else opened.size
+
+
+def _read_bytes(path: str) -> bytes:
+    if "://" in path:  # of the Hub, streamed
+        with xopen(path, "rb") as file:
+            return file.read()
+    check_is_file(path, path)
+    return Path(path).read_bytes()

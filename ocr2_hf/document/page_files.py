@@ -5,17 +5,20 @@ thumbnails, pyramid levels and masks that lie between them. A PDF has its own.
 """
 
 import math
+import os
 import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import BinaryIO
 
 import pypdfium2
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from ocr2_hf.document.page_process import open_apart
 from ocr2_hf.document.shades import is_deep_grey, to_eight_bits
 from ocr2_hf.errors import UsageError, WorkError
 
@@ -28,11 +31,15 @@ PAGE_SUFFIXES = (*IMAGE_SUFFIXES, PDF_SUFFIX)
 UNREAD_SUFFIXES = (".heic", ".heif", ".avif", ".jxl", ".djvu", ".svg", ".ppm", ".pgm", ".pbm", ".psd", ".dng", ".jxr")
 SEVERAL_PAGES = (*_TIFF_SUFFIXES, PDF_SUFFIX)  # files called so may have several pages
 
+# Pillow opens files of no other kind, whatever they are called: for an EPS it would start Ghostscript.
+FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "JPEG2000")
+
 PDF_DPI = 144  # what the authors of the model render at
 # Beyond this Pillow refuses to open a file, also from a built dataset. An A0 sheet at 300 dpi has 140 million pixels.
 MAX_PIXELS = 178_956_970
 # Larger pages are scaled down before they are read: the model sees six tiles of 768 pixels a side, 3.5 million pixels.
 READ_PIXELS = 25_000_000
+MAX_PAGES = 20_000  # of one file at a time; a broken one may claim a million
 MAX_RATIO = 100  # a thinner page vanishes when it is scaled to what the model sees
 
 Source = str | Path | Image.Image
@@ -41,6 +48,7 @@ _TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 _NEW_SUBFILE_TYPE = 254  # a TIFF's tag for what a frame is; bits, by the TIFF 6.0 specification
 _REDUCED, _MASK = 1, 4
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two of BigTIFF
+_WEBP_HEADER = 30  # bytes, the size among them
 _PILLOW = r"PIL\."  # the modules of Pillow
 _SCALABLE = ("L", "LA", "RGB", "RGBA", "CMYK", "YCbCr")  # modes whose pixels can be averaged as they are
 
@@ -86,10 +94,10 @@ class PageSource:
 
     def _load(self, most: int) -> LoadedPage:
         with explained(self.name):
-            if isinstance(self.source, Image.Image):
-                check_size(*self.source.size)
-                return _shrunk(to_rgb(self.source), most)  # a plain copy of a TIFF loses its tags
-            return (_render if is_pdf(self.source) else _decode)(self.source, self.frame, most)
+            if not isinstance(self.source, Image.Image):
+                return open_apart(_load_file, self.source, self.name, self.frame, most)
+            check_size(*self.source.size)
+            return _shrunk(to_rgb(self.source), most)  # a plain copy of a TIFF loses its tags
 
 
 def list_pages(source: Source, pages: Pages | None = None) -> list[PageSource]:
@@ -100,31 +108,68 @@ def list_pages(source: Source, pages: Pages | None = None) -> list[PageSource]:
     ranges = page_ranges(pages)
     if isinstance(source, Image.Image):
         return [PageSource(source, number) for number in _chosen(ranges, 1, "image")]
-    path = Path(source)
-    if not path.is_file():
-        raise WorkError(f"{source}: {'a folder: name its files' if path.is_dir() else 'no such file'}")
-    with explained(str(source)):
-        if not path.stat().st_size:
-            raise WorkError(f"{source}: the file is empty")
+    places = page_places(source)
+    return [PageSource(source, number, places[number]) for number in _chosen(ranges, len(places), source)]
+
+
+def page_places(path: str | Path) -> Sequence[int]:
+    """Where each page of a file is among what it has. Raises `WorkError` naming a file that is no document."""
+    return open_apart(_page_places, path, str(path))
+
+
+def _page_places(path: str, name: str) -> Sequence[int]:
+    with explained(name):
+        check_is_file(path, name)
+        if not os.path.getsize(path):
+            raise WorkError(f"{name}: the file is empty")
         if is_pdf(path):
             with pypdfium2.PdfDocument(path) as document:
-                frames = range(len(document))
+                places = range(len(document))
         else:
-            with _opened(path) as image:
-                frames = page_frames(image)
-    if not frames:
-        raise WorkError(f"{source}: the document has no pages")
-    return [PageSource(source, number, frames[number]) for number in _chosen(ranges, len(frames), source)]
+            with open(path, "rb") as file, _opened(file, name) as image:
+                places = page_frames(image)
+    if not places:
+        raise WorkError(f"{name}: the document has no pages")
+    return places
 
 
-def _opened(path: Path) -> Image.Image:
+def check_is_file(path: str | Path, name: str) -> None:
+    """`WorkError`, beginning with `name`, where there is no file: reading a pipe might never come to an end."""
+    path = Path(path)
+    if not path.exists():
+        raise WorkError(f"{name}: no such file")
+    if not path.is_file():
+        raise WorkError(f"{name}: {'a folder: name its files' if path.is_dir() else 'a pipe or a device, no file'}")
+
+
+def open_image(file: BinaryIO) -> Image.Image:
+    """An image file of one of FORMATS, not decoded yet; what is no such file, or is too large, raises."""
+    # Before it compares sizes, Pillow of before version 13 takes memory for the whole of a WebP, of few bytes too.
+    check_size(*_webp_size(file.read(_WEBP_HEADER)))
+    file.seek(0)
+    return Image.open(file, formats=FORMATS)
+
+
+def _webp_size(head: bytes) -> tuple[int, int]:
+    """(width, height) of a WebP by its first bytes (RFC 9649); of another file (1, 1)."""
+    if len(head) < _WEBP_HEADER or head[:4] != b"RIFF" or head[8:12] != b"WEBP":
+        return 1, 1
+    if head[12:16] == b"VP8X":
+        return int.from_bytes(head[24:27], "little") + 1, int.from_bytes(head[27:30], "little") + 1
+    if head[12:16] == b"VP8L":
+        bits = int.from_bytes(head[21:25], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    return int.from_bytes(head[26:28], "little") & 0x3FFF, int.from_bytes(head[28:30], "little") & 0x3FFF
+
+
+def _opened(file: BinaryIO, name: str) -> Image.Image:
     try:
-        return Image.open(path)
+        return open_image(file)
     except UnidentifiedImageError:
-        with open(path, "rb") as file:
-            if file.read(4) not in _TIFF_STARTS:
-                raise
-    raise WorkError(f"{path}: a TIFF whose pixels are of a kind that is not read: save it as RGB or grey of 8 bits")
+        file.seek(0)
+        if file.read(4) not in _TIFF_STARTS:
+            raise
+    raise WorkError(f"{name}: a TIFF whose pixels are of a kind that is not read: save it as RGB or grey of 8 bits")
 
 
 def page_frames(image: Image.Image) -> list[int]:
@@ -181,6 +226,8 @@ def _chosen(ranges: list[tuple[int, int | None]], count: int, name: Source) -> l
         if first > count:
             raise WorkError(f"{name}: has {count} page{'s' if count > 1 else ''}, no page {first}")
     numbers = {number for first, last in ranges for number in range(first - 1, min(last or count, count))}
+    if len(numbers) > MAX_PAGES:
+        raise WorkError(f"{name}: {len(numbers):,} pages, more than {MAX_PAGES:,} at a time: name some, e.g. 1-1000")
     return sorted(numbers)
 
 
@@ -192,15 +239,21 @@ def is_pdf(source: Source) -> bool:
         return b"%PDF-" in file.read(1024)
 
 
-def _decode(path: str | Path, frame: int, most: int) -> LoadedPage:
+def _load_file(path: str, name: str, frame: int, most: int) -> LoadedPage:
+    with explained(name):
+        check_is_file(path, name)
+        return _render(path, frame, most) if is_pdf(path) else _decode(path, name, frame, most)
+
+
+def _decode(path: str, name: str, frame: int, most: int) -> LoadedPage:
     # Of a path Pillow would map an uncompressed TIFF into memory, and a turned one with width and height swapped.
-    with open(path, "rb") as file, Image.open(file) as image:
+    with open(path, "rb") as file, _opened(file, name) as image:
         image.seek(frame)
         check_size(*image.size)
         return _shrunk(image, most)
 
 
-def _render(path: str | Path, frame: int, most: int) -> LoadedPage:
+def _render(path: str, frame: int, most: int) -> LoadedPage:
     with pypdfium2.PdfDocument(path) as document:
         document.init_forms()  # what was filled in is on the page too
         page = document[frame]
@@ -278,6 +331,9 @@ def explained(name: str) -> Iterator[None]:
         hint = "it needs a password" if "password" in str(error).lower() else f"broken PDF ({error})"
         raise WorkError(f"{name}: {hint}") from None
     except Image.DecompressionBombError:
-        raise WorkError(f"{name}: more than {MAX_PIXELS:,} pixels: scale it down first") from None
+        limit = f"{2 * Image.MAX_IMAGE_PIXELS:,} pixels"  # which another program in this process may have changed
+        raise WorkError(f"{name}: more than {limit}: scale it down first") from None
+    except MemoryError:
+        raise WorkError(f"{name}: takes more memory than there is for it") from None
     except Exception as error:  # Pillow raises whatever a broken file makes it stumble over
         raise WorkError(f"{name}: cannot be read ({str(error) or type(error).__name__})") from error

@@ -15,6 +15,7 @@ from ocr2_hf.reading.inputs import Input
 from ocr2_hf.reading.reader import DocumentReader, ReadBefore
 from ocr2_hf.reading.results import Document, Page
 from ocr2_hf.reading.resume_log import ResumeLog
+from ocr2_hf.reading.started_pages import StartedPages
 
 logger = logging.getLogger(__name__)
 
@@ -45,10 +46,15 @@ class FileReader:
     max_new_tokens: int = MAX_NEW_TOKENS
     batch_size: int = BATCH_SIZE
     _open: dict[str, Document] = field(default_factory=dict, init=False)
+    _started: StartedPages = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._started = StartedPages(self.log.started_path)
 
     def read(self, files: Sequence[Input]) -> FileResult:
         """Read what is not done. A file or page that cannot be read does not keep the others from it."""
         result, before = FileResult(), set()
+        files = self._started.suspects_last(files)
         for item in files:
             if self.log.is_done(item):
                 result.done += 1
@@ -109,7 +115,7 @@ class FileReader:
             done = dict(document.done)  # what is read meanwhile comes into the document's own
             for page in pages:
                 known = page.number in done
-                yield ReadBefore(page.load_for_reading, done[page.number]) if known else page
+                yield ReadBefore(page.load_for_reading, done[page.number]) if known else self._started.watch(page)
 
     def _read_before(self, item: Input) -> Iterator[ReadBefore]:
         """The pages of a file that is done. It is opened only where one of them is needed once more."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from ocr2_hf.document.atomic_files import short_name
 from ocr2_hf.document.page_files import PAGE_SUFFIXES
 from ocr2_hf.errors import UsageError
 
@@ -32,8 +33,8 @@ def find_inputs(paths: Sequence[str], output: Path | None = None) -> Inputs:
     """Files by name, and every image and PDF in folders, at any depth; what is hidden and `output` are passed over.
 
     A file's results are named by its stem, in folders below the folder's own where several paths are given; files of
-    one stem keep their suffix (`scan.pdf` beside `scan.png`). Raises `UsageError` where two would still be one, where
-    nothing is found, and where `output` is a folder to read.
+    one stem keep their suffix (`scan.pdf` beside `scan.png`), and long names are cut (`short_name`). Raises
+    `UsageError` where two would still be one, where nothing is found, and where `output` is a folder to read.
     """
     found: dict[str, PurePath] = {}  # path -> name with its suffix
     left_out, failed = 0, []
@@ -68,7 +69,8 @@ def _named(found: dict[str, PurePath]) -> list[Input]:
     stems = Counter(name.with_suffix("") for name in found.values())
     taken: dict[str, str] = {}
     for path, name in found.items():
-        chosen = (name if stems[name.with_suffix("")] > 1 else name.with_suffix("")).as_posix()
+        whole = name if stems[name.with_suffix("")] > 1 else name.with_suffix("")
+        chosen = whole.with_name(short_name(whole.name)).as_posix()
         other = taken.setdefault(chosen, path)
         if other != path:
             raise UsageError(f"{other} and {path} would both give {chosen}.md; read them apart")

@@ -41,6 +41,7 @@ class ResumeLog:
         known = json.dumps([settings, model_files], sort_keys=True)
         self.digest = hashlib.sha256(known.encode()).hexdigest()
         self._path = output / file
+        self.started_path = self._path.with_suffix(".started")
         self._lines = dict(self._read())
 
     def is_done(self, item: Input) -> bool:

@@ -91,7 +91,7 @@ class Run:
 
     def page(self) -> Image.Image:
         """A drawn page of two columns."""
-        return Image.open(sorted((self.folder / "articles/images").iterdir())[0]).convert("RGB")
+        return Image.open(sorted((self.folder / "articles/images").iterdir())[0], formats=["PNG"]).convert("RGB")
 
 
 def check_weights(run: Run) -> Finding:

@@ -68,7 +68,7 @@ def read_folder(
             path, data = record.image_path, record.image_bytes
             if data is None:
                 is_drawn = path.lower().endswith(SEVERAL_PAGES)
-                data = (draw_page(path, record.page_number) if is_drawn else None) or Path(path).read_bytes()
+                data = (draw_page(path, record.page_number)[0] if is_drawn else None) or Path(path).read_bytes()
             size = check_image(memoryview(data))
             records[page.id] = check_record(record, *size)[0]
         except (RecordError, WorkError) as error:
