@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import datasets
-from datasets.exceptions import DatasetGenerationError
 
 from data_scripts.annotation_folder import AnnotationFolder
 from data_scripts.build_plan import BACKWARDS, DROPPED, UPWARD, BuildPlan, warn
@@ -126,12 +125,7 @@ def build(plan: BuildPlan, folder: BuildFolder, stop_at_reject: bool, max_bad: f
     )
     if num_proc > 1:
         os.register_at_fork(after_in_child=partial(_end_with, os.getpid()))
-    try:
-        builder.download_and_prepare(output_dir=str(shards), num_proc=num_proc)
-    except DatasetGenerationError as error:
-        if isinstance(error.__cause__, OSError):  # a full disk, say
-            raise error.__cause__ from error
-        raise
+    builder.download_and_prepare(output_dir=str(shards), num_proc=num_proc)
     report = read_reports(reports)
     rejects = [reject for part in report.values() for reject in part.rejects]
     if (stop_at_reject and rejects) or len(rejects) / plan.pages > max_bad or len(rejects) == plan.pages:

@@ -36,7 +36,7 @@ from data_scripts.synthetic.receipts import draw_receipt
 from data_scripts.synthetic.slips import draw_primer, draw_ragged, draw_small_statement, draw_ticket, draw_typed
 from data_scripts.synthetic.statements import draw_statement
 from ocr2_hf.document.atomic_files import PARTIAL, whole_file, write_whole
-from ocr2_hf.errors import UsageError, WorkError, run_command
+from ocr2_hf.errors import UsageError, run_command, writing_to
 
 _SHEET, _SLIP = (1240, 1754), (192, 192)
 # What draws a page of each kind, and its size in pixels where none is asked for.
@@ -65,13 +65,11 @@ def main(argv: list[str] | None = None, prog: str | None = None) -> int:
     args.font = args.font and [find_font(font) for font in args.font]
     fonts = [load_fonts(font, letters(words), words.face) for font in args.font or [None]]
     args.draw(random.Random(0), *args.size, fonts[0], words)  # refuses a page too small before there is a folder
-    try:
+    with writing_to(args.out_dir):
         prepare_folder(args.out_dir, page_settings(args), args.pages, annotation_file(args, 0).suffix)
         for number in tqdm(range(args.pages), desc="drawing", unit=" pages"):
             if not annotation_file(args, number).exists():
                 draw_page(args, fonts, number)
-    except OSError as error:
-        raise WorkError(f"cannot write {args.out_dir}: {error}") from error
     print(f"{args.pages} pages of {args.kind} in {args.out_dir}")
     print(f"next: ocr2 build {args.kind} --annotations {args.out_dir}")
     return 0

@@ -27,12 +27,19 @@ from ocr2_hf.commands.scoring import compare_evaluations, dataset_settings, load
 from ocr2_hf.data.column_names import COLUMNS_HELP, parse_columns
 from ocr2_hf.data.tasks import PROMPTS
 from ocr2_hf.document.predictions import PREDICTIONS_FILE
+from ocr2_hf.errors import writing_to
 
 
 def main(argv: list[str] | None = None) -> int:
     """Evaluate, score or compare, and write the report."""
     args = _parse(argv)
     output = output_folder(args.output_dir)
+    with writing_to(output):
+        _evaluate(args, output)
+    return 0
+
+
+def _evaluate(args: argparse.Namespace, output: Path) -> None:
     if args.compare:
         compare_evaluations(*map(Path, args.compare), output)
     elif args.omnidocbench:
@@ -42,7 +49,6 @@ def main(argv: list[str] | None = None) -> int:
     else:
         check_model_name(args.model)
         _evaluate_model(args, output)
-    return 0
 
 
 def _evaluate_model(args: argparse.Namespace, output: Path) -> None:

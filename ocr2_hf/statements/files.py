@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 
 from ocr2_hf.document.atomic_files import write_json, write_whole
 from ocr2_hf.document.page_files import Pages
-from ocr2_hf.errors import WorkError
+from ocr2_hf.errors import WorkError, writing_to
 from ocr2_hf.reading.inputs import Input
 from ocr2_hf.reading.resume_log import ResumeLog
 from ocr2_hf.statements.periods import Period
@@ -132,13 +132,10 @@ def read_statements(
         except WorkError as error:
             outcome.failed.append(str(error))
             continue
-        for name in formats:
-            path = log.output / f"{item.name}.statements.{name}"
-            try:
-                WRITERS[name](document, path)
-            except OSError as error:
-                raise WorkError(f"{path}: cannot be written ({error.strerror or error})") from None
-        log.add(item, whole=all(page.width for page in document.pages))
+        with writing_to(log.output):
+            for name in formats:
+                WRITERS[name](document, log.output / f"{item.name}.statements.{name}")
+            log.add(item, whole=all(page.width for page in document.pages))
         outcome.add(document, item.path)
     return outcome
 
