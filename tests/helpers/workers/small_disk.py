@@ -1,4 +1,4 @@
-"""A command on a small disk of its own, then the same on the disk when it has grown.
+"""A command on a small disk of its own and, if it fails, the same on the disk when it has grown.
 
 python small_disk.py FOLDER BYTES|ro RESULTS WORDS ...
 
@@ -73,11 +73,13 @@ def main() -> None:
         sys.exit(3)
     Path(results).mkdir()
     statuses = []
-    for number, name in enumerate(("first", "second")):
-        if number:
+    for name in ("first", "second"):
+        if statuses:
             mount("tmpfs", folder, _REMOUNT, f"size={GROWN}")
         statuses.append(call(words, Path(results) / f"{name}.txt"))
         shutil.copytree(folder, Path(results) / name, symlinks=True)
+        if not statuses[-1]:
+            break
     (Path(results) / "statuses.json").write_text(json.dumps(statuses))
 
 
