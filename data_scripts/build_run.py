@@ -22,6 +22,7 @@ from data_scripts.build_workers import watched_workers
 from data_scripts.page_batches import BuildReport, read_reports, tokenizer_lengths
 from ocr2_hf.data.load import NAMESPACE, built_datasets
 from ocr2_hf.data.tasks import PROMPTS
+from ocr2_hf.document.atomic_files import write_whole
 from ocr2_hf.document.records import BOX_UNITS
 from ocr2_hf.errors import WorkError
 
@@ -148,7 +149,7 @@ def _warn_of_units(parts: list[BuildReport]) -> None:
 
 def write_rejects(rejects: list[dict[str, str]], path: Path) -> None:
     """One JSON object a line: {id, file, reason}."""
-    path.write_text("".join(json.dumps(reject) + "\n" for reject in rejects))
+    write_whole(path, "".join(json.dumps(reject) + "\n" for reject in rejects))
 
 
 def _refusal(

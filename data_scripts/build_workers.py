@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 import multiprocess
 
@@ -16,6 +17,7 @@ from ocr2_hf.errors import WorkError
 
 _PAUSE, _AGAIN = 0.1, 2.0  # seconds between two looks at the processes, and between two interruptions
 _ENDED = (None, 0, -signal.SIGTERM)  # it runs, is done, or was ended by the pool it is of
+_INTERRUPT = signal.SIGUSR1  # not SIGINT, which programs in the background ignore
 _building = 0  # the process that builds now
 
 
@@ -25,45 +27,67 @@ def watched_workers() -> Iterator[None]:
     global _building
     _building = os.getpid()
     watch = _Watch()
-    watch.start()
     try:
-        try:
+        with _interruptible(), watch:
             yield
-        finally:
-            _building = 0
-            watch.stop()
-    except (Exception, KeyboardInterrupt) as error:
+    except (Exception, _Interrupted) as error:
         if not (watch.dead or _tells_of_death(error)):
             raise
         watch.end_all()
-        told = f" (signal {-watch.dead})" if watch.dead else ""
+        told = f" (signal {-watch.dead})" if watch.dead < 0 else ""
         raise WorkError(
             f"a worker process was killed{told}, most often because memory ran out: "
             "run the same command with a smaller --num_proc"
         ) from error
+    finally:
+        _building = 0
+
+
+class _Interrupted(BaseException):
+    """A wait is given up; no library takes it for an error of its own."""
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """`_INTERRUPT` raises `_Interrupted` inside; nothing in a thread, to which no signal comes."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(_INTERRUPT, _give_up)
+    try:
+        yield
+    finally:
+        signal.signal(_INTERRUPT, before or signal.SIG_DFL)
+
+
+def _give_up(number: int, frame: FrameType | None) -> None:
+    raise _Interrupted
 
 
 class _Watch(threading.Thread):
-    """Looks for workers that were killed, and interrupts the main thread, whatever it waits for, until it stops."""
+    """Looks for workers that were killed, and interrupts the main thread, whatever it waits for, until it is left."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
         self.dead = 0  # the exit status of the first that was killed
         self._seen: dict[int, multiprocess.Process] = {}
-        self._stopped = threading.Event()
+        self._left = threading.Event()
         self._interrupts = threading.current_thread() is threading.main_thread()
 
+    def __enter__(self) -> None:
+        self.start()
+
+    def __exit__(self, *raised: object) -> None:
+        self._left.set()
+        self.join()
+
     def run(self) -> None:
-        while not self._stopped.wait(_AGAIN if self.dead else _PAUSE):
+        while not self._left.wait(_AGAIN if self.dead else _PAUSE):
             self._seen |= {worker.pid: worker for worker in multiprocess.active_children()}
             ends = (worker.exitcode for worker in self._seen.values())
             self.dead = self.dead or next((end for end in ends if end not in _ENDED), 0)
-            if self.dead and self._interrupts and not self._stopped.is_set():
-                signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-
-    def stop(self) -> None:
-        self._stopped.set()
-        self.join()
+            if self.dead and self._interrupts:
+                signal.pthread_kill(threading.main_thread().ident, _INTERRUPT)
 
     def end_all(self) -> None:
         for worker in self._seen.values():

@@ -6,6 +6,7 @@ Exit status: 0 done; 1 the work failed (data, guard, a disk, some files of many)
 """
 
 import errno
+import io
 import os
 import select
 import sys
@@ -23,6 +24,10 @@ class WorkError(Exception):
     """The call was right, the work failed (status 1)."""
 
     status = 1
+
+
+class DiskError(WorkError):
+    """A disk refused something: told by every process whose disk it is."""
 
 
 class Preempted(Exception):
@@ -47,6 +52,7 @@ _REFUSALS = {
     errno.EIO: "the disk is broken or gone; see what the system says of it",
     errno.ESTALE: "the disk is broken or gone; see what the system says of it",
 }
+_OTHERWISE = "see what is there, and run the same command again"
 _TORCH_WRITER = "inline_container.cc"  # torch says where in its code it failed, and not why
 
 
@@ -54,15 +60,17 @@ def run_command(main: Callable[[list[str] | None], int | None], argv: list[str] 
     """Run `main(argv)` and return the exit status.
 
     A `UsageError` or `WorkError` becomes one message on stderr, printed by rank 0 alone, without a traceback; so does
-    what a disk refuses, whichever library met it (`disk_fault`), printed by every process whose disk it is. Any other
-    exception is a defect of ours and keeps its traceback.
+    what a disk refuses, whichever library met it. Any other exception is a defect of ours and keeps its traceback.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # for letters that the terminal lacks, as stderr has it
     try:
-        status = main(argv) or 0
-        sys.stdout.flush()  # here, where a full disk behind it is still told
-        return status
+        try:
+            return main(argv) or 0
+        finally:
+            _flush()  # here, where a full disk behind it is still told
     except (UsageError, WorkError) as error:
-        if _is_main():
+        if _is_main() or isinstance(error, DiskError):
             print(f"error: {error}", file=sys.stderr)
         return error.status
     except Preempted as stopped:
@@ -74,17 +82,17 @@ def run_command(main: Callable[[list[str] | None], int | None], argv: list[str] 
             _drop_output()
             return 141
         # Libraries that are interrupted may raise something else on their way out.
-        if any(isinstance(each, KeyboardInterrupt) for each in causes(error)):
+        if any(isinstance(each, KeyboardInterrupt) for each in _causes(error)):
             print("interrupted", file=sys.stderr)
             return 130
-        if (fault := disk_fault(error)) is None:
+        if (fault := _disk_fault(error)) is None:
             raise
         print(f"error: {fault}", file=sys.stderr)
         _drop_output()
-        return WorkError.status
+        return DiskError.status
 
 
-def causes(error: BaseException) -> Iterator[BaseException]:
+def _causes(error: BaseException) -> Iterator[BaseException]:
     """An exception and those that it came from or that it came over."""
     each: BaseException | None = error
     seen: set[int] = set()
@@ -94,41 +102,47 @@ def causes(error: BaseException) -> Iterator[BaseException]:
         each = each.__cause__ or each.__context__
 
 
-def disk_fault(error: BaseException, place: str = "") -> str | None:
+def _disk_fault(error: BaseException, place: str = "") -> str | None:
     """What a disk refused, which file (`place`, where that is not told) and what to do, if that is what an exception
     comes from; None otherwise.
 
     Libraries that write by other languages tell it in their text alone.
     """
-    for each in causes(error):
-        if isinstance(each, OSError) and each.errno is not None:
-            codes = [each.errno] if each.errno in _REFUSALS else []
-        else:
-            codes = [code for code in _REFUSALS if os.strerror(code) in str(each)]
-        if codes:
+    for each in _causes(error):
+        if (code := _refusal(each)) is not None:
             named = getattr(each, "filename2", None) or getattr(each, "filename", None) or place
-            return f"{named}: " * bool(named) + f"{os.strerror(codes[0])}; {_REFUSALS[codes[0]]}"
+            return f"{named}: " * bool(named) + f"{os.strerror(code)}; {_REFUSALS.get(code, _OTHERWISE)}"
         if _TORCH_WRITER in str(each):
             return f"{place}: " * bool(place) + f"a file cannot be written, most likely for want of room; {_ROOM}"
     return None
 
 
+def _refusal(error: BaseException) -> int | None:
+    """The number of what a disk refused; None for any other exception, errors of networks and programs too."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno if error.errno in _REFUSALS or error.filename is not None else None
+    return next((code for code in _REFUSALS if os.strerror(code) in str(error)), None)
+
+
 @contextmanager
 def writing_to(place: str | os.PathLike) -> Iterator[None]:
-    """Raise what a disk refuses inside as a `WorkError` that names the file, or `place` where nobody told it."""
+    """Raise what a disk refuses inside as a `DiskError` that names the file, or `place` where nobody told it."""
     try:
         yield
     except (UsageError, WorkError):
         raise
     except Exception as error:
-        fault = disk_fault(error, str(place)) or (f"{place}: {error}" if isinstance(error, OSError) else None)
-        if fault is None:
+        if (fault := _disk_fault(error, str(place))) is None:
             raise
-        raise WorkError(f"cannot write {fault}") from error
+        raise DiskError(fault) from error
 
 
 def _is_main() -> bool:
     return os.environ.get("RANK", "0") == "0"
+
+
+def _flush() -> None:
+    print(end="", flush=True)  # of which nothing comes where stdout was closed
 
 
 def _output_is_gone() -> bool:
@@ -141,6 +155,6 @@ def _output_is_gone() -> bool:
 def _drop_output() -> None:
     """Where what is printed goes nowhere, Python would say so once more at its end."""
     try:
-        sys.stdout.flush()
+        _flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

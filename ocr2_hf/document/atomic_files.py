@@ -30,7 +30,8 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         yield beside
         os.replace(beside, path)
     except OSError as error:  # a full disk tells no name, and nobody knows the one beside
-        error.filename, error.filename2 = str(path), None
+        if error.errno is not None and error.filename in (None, str(beside)):
+            error.filename, error.filename2 = str(path), None
         raise
     finally:
         beside.unlink(missing_ok=True)

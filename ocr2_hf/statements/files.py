@@ -5,6 +5,7 @@ The JSON is by the schema beside this file (`statements.schema.json`).
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -33,7 +34,10 @@ COLUMNS = (
     *("page", "left", "top", "right", "bottom", "box_source", "check", "difference"),
 )
 _NUMBERS = ("number", "amount", "difference")  # of the columns, those that hold no text
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# Also behind blanks and marks without width, which spreadsheets pass over, and with signs of full or small width.
+_FORMULA = re.compile(
+    r"[\t\r\n]|[\s\x00-\x1f\u200b-\u200f\u2060\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b]"
+)
 
 
 def to_dict(document: StatementDocument) -> dict[str, Any]:
@@ -222,4 +226,4 @@ def _rows(statement: Statement) -> Iterator[dict[str, Any]]:
 
 
 def _guarded(cell: Any) -> Any:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+    return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell
