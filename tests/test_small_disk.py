@@ -71,6 +71,7 @@ def words(command: str, place: Path, out: str) -> list[str]:
         "merged": ["export", base, "--to", "merged", "--output_dir", out],
         "original": ["export", base, "--to", "original", "--output_dir", out],
         "train": ["train", f"{place}/recipe.yaml", "--output_dir", out],
+        "bench": ["bench", f"{place}/recipe.yaml", "--loss", "1x64", "--rounds", "1", "--output", f"{out}/bench.json"],
     }[command]
 
 
@@ -105,7 +106,7 @@ def test_full_then_grown(workplace, tmp_path, command):
     assert files(tmp_path / f"results-{SIZES[command]}" / "second") == whole != {}
 
 
-@pytest.mark.parametrize("command", ["build", "evaluate", "statements", "merged", "train"])
+@pytest.mark.parametrize("command", ["build", "evaluate", "statements", "merged", "train", "bench"])
 def test_read_only(workplace, tmp_path, command):
     check_refused(*twice(command, workplace, tmp_path, "ro"), "Read-only file system; see that this user may")
     assert not files(tmp_path / "results-ro" / "first")
