@@ -24,7 +24,7 @@ from data_scripts.page_splits import RULES
 from data_scripts.record_order import ORDERS
 from ocr2_hf.data.column_names import parse_columns
 from ocr2_hf.document.records import BOX_UNITS, MAX_BAD
-from ocr2_hf.errors import WorkError, run_command
+from ocr2_hf.errors import run_command, writing_to
 
 
 def main(argv: list[str] | None = None, prog: str | None = None) -> int:
@@ -33,10 +33,8 @@ def main(argv: list[str] | None = None, prog: str | None = None) -> int:
     Raises `UsageError` where the call is wrong, `WorkError` where the dataset cannot be built or pushed.
     """
     args = parse_arguments(argv, prog)
-    try:
+    with writing_to(f"the dataset {args.name}"):
         build_or_reuse(args)
-    except OSError as error:
-        raise WorkError(f"cannot build {args.name}: {error}") from error
     if args.push:
         push(args)
     return 0

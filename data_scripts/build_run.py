@@ -6,27 +6,24 @@ it is there whole or not at all. One process at a time builds a name; what a kil
 
 import fcntl
 import json
-import os
 import shutil
 import sys
 import tempfile
-import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import datasets
-from datasets.exceptions import DatasetGenerationError
 
 from data_scripts.annotation_folder import AnnotationFolder
 from data_scripts.build_plan import BACKWARDS, DROPPED, REJECTS, SUMMARY_FILE, UNANNOTATED, UPWARD, BuildPlan, warn
+from data_scripts.build_workers import watched_workers
 from data_scripts.page_batches import BuildReport, read_reports, tokenizer_lengths
 from data_scripts.unannotated import find_unannotated
 from ocr2_hf.data.load import NAMESPACE, built_datasets
 from ocr2_hf.data.tasks import PROMPTS
+from ocr2_hf.document.atomic_files import write_whole
 from ocr2_hf.document.records import BOX_UNITS
 from ocr2_hf.errors import WorkError
 
@@ -122,14 +119,8 @@ def build(plan: BuildPlan, folder: BuildFolder, stop_at_reject: bool, max_bad: f
         stop_at_reject=stop_at_reject,
         report_folder=str(reports),
     )
-    if num_proc > 1:
-        os.register_at_fork(after_in_child=partial(_end_with, os.getpid()))
-    try:
+    with watched_workers() if num_proc > 1 else nullcontext():
         builder.download_and_prepare(output_dir=str(shards), num_proc=num_proc)
-    except DatasetGenerationError as error:
-        if isinstance(error.__cause__, OSError):  # a full disk, say
-            raise error.__cause__ from error
-        raise
     report = read_reports(reports)
     rejects = [reject for part in report.values() for reject in part.rejects]
     if (stop_at_reject and rejects) or len(rejects) / plan.pages > max_bad or len(rejects) == plan.pages:
@@ -159,22 +150,9 @@ def _warn_of_units(parts: list[BuildReport]) -> None:
         warn(f"{reach}, and the pages are larger: where boxes are no pixels, build with --box_unit {unit}")
 
 
-def _end_with(parent: int) -> None:
-    """End this process soon after its parent: the workers of a killed build would stay for ever."""
-    if os.getppid() != parent:  # a child's child
-        return
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
 def write_rejects(rejects: list[dict[str, str]], path: Path) -> None:
     """One JSON object a line: {id, file, reason}."""
-    path.write_text("".join(json.dumps(reject) + "\n" for reject in rejects))
+    write_whole(path, "".join(json.dumps(reject) + "\n" for reject in rejects))
 
 
 def _refusal(

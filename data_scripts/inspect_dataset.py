@@ -17,7 +17,7 @@ from data_scripts.arguments import count, script_parser
 from ocr2_hf.data.column_names import COLUMNS_HELP, parse_columns
 from ocr2_hf.document.folder_lock import folder_lock
 from ocr2_hf.document.hub_names import BASE_MODEL
-from ocr2_hf.errors import WorkError, run_command
+from ocr2_hf.errors import run_command, writing_to
 
 
 def main(argv: list[str] | None = None, prog: str | None = None) -> int:
@@ -40,10 +40,8 @@ def inspect_dataset(args: argparse.Namespace) -> None:
     from data_scripts.token_lengths import choose_lengths
 
     lengths, tokenizer = choose_lengths(args.tokenizer, BASE_MODEL)
-    try:
+    with writing_to(args.output_dir):
         inspect(splits, lengths, tokenizer, args)
-    except OSError as error:
-        raise WorkError(f"cannot write {args.output_dir}: {error}") from error
 
 
 def parse_arguments(argv: list[str] | None, prog: str | None = None) -> argparse.Namespace:

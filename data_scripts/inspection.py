@@ -20,7 +20,7 @@ from data_scripts.file_tree import file_name
 from data_scripts.reading_order import is_right_to_left, upward_steps
 from data_scripts.token_lengths import TokenLengths
 from ocr2_hf.data.tasks import Row, is_silent, page_regions
-from ocr2_hf.document.atomic_files import write_json, write_whole
+from ocr2_hf.document.atomic_files import whole_file, write_json, write_whole
 from ocr2_hf.document.overlay import BLUE, GREEN, ORANGE, PINK, RED, draw_overlay
 from ocr2_hf.document.page_files import to_rgb
 from ocr2_hf.plots import INK, PALE
@@ -122,7 +122,8 @@ def _draw_pages(dataset: Dataset, split: str, limit: int, folder: Path) -> None:
     rows = sorted(set(np.linspace(0, len(dataset) - 1, min(limit, len(dataset))).round().astype(int).tolist()))
     for row in tqdm(dataset.select(rows), desc=f"drawing {split}", unit=" pages"):
         name = f"{split}-{file_name(row['id'])}"
-        draw_overlay(to_rgb(row["image"]), page_regions(row)).save(folder / f"{name}.png")
+        with whole_file(folder / f"{name}.png") as beside:
+            draw_overlay(to_rgb(row["image"]), page_regions(row)).save(beside, "PNG")
         if text := _beside(row):
             write_whole(folder / f"{name}.txt", text)
 
@@ -203,7 +204,8 @@ def _draw_histograms(counts: Mapping[str, SplitCounts], context: int, tokenizer:
     if len(counts) > 1:
         handles, names = right.get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower center", ncols=9, frameon=False, fontsize=9)
-    figure.savefig(path, dpi=140)
+    with whole_file(path) as beside:
+        figure.savefig(beside, dpi=140, format="png")
 
 
 def _draw_spread(axes: Axes, values: Mapping[str, list[int]]) -> None:

@@ -6,13 +6,12 @@ from pathlib import Path
 import yaml
 
 from ocr2_hf.document.dialect import LABELS
+from ocr2_hf.document.plain_yaml import read_plain_yaml
 from ocr2_hf.document.records import PageRecord, RecordError, check_label
 from ocr2_hf.errors import UsageError
 
 # null in the table: regions of the class are left out.
 LabelMap = dict[str, str | None]
-
-MAX_BYTES = 2**20
 
 
 def by_class(**classes: str) -> dict[str, str]:
@@ -23,9 +22,7 @@ def by_class(**classes: str) -> dict[str, str]:
 def load_label_map(path: Path) -> LabelMap:
     """The YAML or JSON file `{class: label, class: null}`; `UsageError` naming what is wrong with it."""
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise UsageError(f"--label_map: {path} is over {MAX_BYTES:,} bytes")
-        table = yaml.safe_load(path.read_text(encoding="utf-8"))
+        table = read_plain_yaml(path)
     except OSError as error:
         raise UsageError(f"--label_map: {path} cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

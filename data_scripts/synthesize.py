@@ -38,7 +38,7 @@ from data_scripts.synthetic.statements import draw_statement
 from ocr2_hf.data.tasks import marked_page
 from ocr2_hf.document.atomic_files import whole_file, write_whole
 from ocr2_hf.document.folder_lock import folder_lock
-from ocr2_hf.errors import UsageError, WorkError, run_command
+from ocr2_hf.errors import UsageError, run_command, writing_to
 
 _SHEET, _SLIP = (1240, 1754), (192, 192)
 # What draws a page of each kind, and its size in pixels where none is asked for.
@@ -67,11 +67,8 @@ def main(argv: list[str] | None = None, prog: str | None = None) -> int:
     args.font = args.font and [find_font(font) for font in args.font]
     fonts = [load_fonts(font, letters(words), words.face) for font in args.font or [None]]
     args.draw(random.Random(0), *args.size, fonts[0], words)  # refuses a page too small before there is a folder
-    with folder_lock(args.out_dir):
-        try:
-            draw_pages(args, fonts)
-        except OSError as error:
-            raise WorkError(f"cannot write {args.out_dir}: {error}") from error
+    with folder_lock(args.out_dir), writing_to(args.out_dir):
+        draw_pages(args, fonts)
     print(f"{args.pages} pages of {args.kind} in {args.out_dir}")
     print(f"next: ocr2 build {args.kind} --annotations {args.out_dir}")
     return 0

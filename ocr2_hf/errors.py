@@ -1,12 +1,17 @@
 """The ways a command can end before it is done, and the one place that turns them into an exit status.
 
-Exit status: 0 done; 1 the work failed (data, guard, some files of many); 2 the call or the recipe is wrong; 143 (128 +
-SIGTERM) stopped from outside, what was done is saved. Not 0: a scheduler would take the work for done.
+Exit status: 0 done; 1 the work failed (data, guard, a disk, some files of many); 2 the call or the recipe is wrong; 143
+(128 + SIGTERM) stopped from outside, what was done is saved, not 0, as a scheduler would take the work for done; 130
+(128 + SIGINT) interrupted; 141 (128 + SIGPIPE) nobody reads what is printed.
 """
 
+import errno
+import io
 import os
+import select
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 
 class UsageError(Exception):
@@ -21,28 +26,135 @@ class WorkError(Exception):
     status = 1
 
 
+class DiskError(WorkError):
+    """A disk refused something: told by every process whose disk it is."""
+
+
 class Preempted(Exception):
     """The work was told to stop by SIGTERM and is saved (status 143)."""
 
     status = 143
 
 
+_ROOM = "make room, and run the same command again"
+_ALLOWED = "see that this user may read and write there, or name another place"
+# What a disk refuses, and what its user can do.
+_REFUSALS = {
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EFBIG: _ROOM,
+    errno.EROFS: _ALLOWED,
+    errno.EACCES: _ALLOWED,
+    errno.EPERM: _ALLOWED,
+    errno.ENOTDIR: "a part of its path is a file; name another place",
+    errno.ENAMETOOLONG: "name it shorter",
+    errno.EMFILE: "allow more open files (ulimit -n)",
+    errno.EIO: "the disk is broken or gone; see what the system says of it",
+    errno.ESTALE: "the disk is broken or gone; see what the system says of it",
+}
+_OTHERWISE = "see what is there, and run the same command again"
+_TORCH_WRITER = "inline_container.cc"  # torch says where in its code it failed, and not why
+
+
 def run_command(main: Callable[[list[str] | None], int | None], argv: list[str] | None = None) -> int:
     """Run `main(argv)` and return the exit status.
 
-    A `UsageError` or `WorkError` becomes one message on stderr, printed by rank 0 alone, without a traceback.
-    Any other exception is a defect of ours and keeps its traceback.
+    A `UsageError` or `WorkError` becomes one message on stderr, printed by rank 0 alone, without a traceback; so does
+    what a disk refuses, whichever library met it. Any other exception is a defect of ours and keeps its traceback.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # for letters that the terminal lacks, as stderr has it
     try:
-        return main(argv) or 0
+        try:
+            return main(argv) or 0
+        finally:
+            _flush()  # here, where a full disk behind it is still told
     except (UsageError, WorkError) as error:
-        if os.environ.get("RANK", "0") == "0":
+        if _is_main() or isinstance(error, DiskError):
             print(f"error: {error}", file=sys.stderr)
         return error.status
     except Preempted as stopped:
-        if os.environ.get("RANK", "0") == "0":
+        if _is_main():
             print(stopped, file=sys.stderr)
         return stopped.status
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+    except (Exception, KeyboardInterrupt) as error:
+        if isinstance(error, BrokenPipeError) and _output_is_gone():
+            _drop_output()
+            return 141
+        # Libraries that are interrupted may raise something else on their way out.
+        if any(isinstance(each, KeyboardInterrupt) for each in _causes(error)):
+            print("interrupted", file=sys.stderr)
+            return 130
+        if (fault := _disk_fault(error)) is None:
+            raise
+        print(f"error: {fault}", file=sys.stderr)
+        _drop_output()
+        return DiskError.status
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An exception and those that it came from or that it came over."""
+    each: BaseException | None = error
+    seen: set[int] = set()
+    while each is not None and id(each) not in seen:
+        yield each
+        seen.add(id(each))
+        each = each.__cause__ or each.__context__
+
+
+def _disk_fault(error: BaseException, place: str = "") -> str | None:
+    """What a disk refused, which file (`place`, where that is not told) and what to do, if that is what an exception
+    comes from; None otherwise.
+
+    Libraries that write by other languages tell it in their text alone.
+    """
+    for each in _causes(error):
+        if (code := _refusal(each)) is not None:
+            named = getattr(each, "filename2", None) or getattr(each, "filename", None) or place
+            return f"{named}: " * bool(named) + f"{os.strerror(code)}; {_REFUSALS.get(code, _OTHERWISE)}"
+        if _TORCH_WRITER in str(each):
+            return f"{place}: " * bool(place) + f"a file cannot be written, most likely for want of room; {_ROOM}"
+    return None
+
+
+def _refusal(error: BaseException) -> int | None:
+    """The number of what a disk refused; None for any other exception, errors of networks and programs too."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno if error.errno in _REFUSALS or error.filename is not None else None
+    return next((code for code in _REFUSALS if os.strerror(code) in str(error)), None)
+
+
+@contextmanager
+def writing_to(place: str | os.PathLike) -> Iterator[None]:
+    """Raise what a disk refuses inside as a `DiskError` that names the file, or `place` where nobody told it."""
+    try:
+        yield
+    except (UsageError, WorkError):
+        raise
+    except Exception as error:
+        if (fault := _disk_fault(error, str(place))) is None:
+            raise
+        raise DiskError(fault) from error
+
+
+def _is_main() -> bool:
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _flush() -> None:
+    print(end="", flush=True)  # of which nothing comes where stdout was closed
+
+
+def _output_is_gone() -> bool:
+    """Whether stdout is a pipe that nobody reads, as behind `head`."""
+    poll = select.poll()
+    poll.register(sys.stdout, select.POLLOUT)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
+
+
+def _drop_output() -> None:
+    """Where what is printed goes nowhere, Python would say so once more at its end."""
+    try:
+        _flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

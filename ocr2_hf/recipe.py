@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from ocr2_hf.document.atomic_files import write_whole
+from ocr2_hf.document.plain_yaml import parse_yaml
 from ocr2_hf.errors import UsageError
 from ocr2_hf.recipe_checks import checked, contradictions
 from ocr2_hf.recipe_fields import (
@@ -25,7 +26,7 @@ from ocr2_hf.recipe_fields import (
     ModelArguments,
     OCR2TrainingArguments,
 )
-from ocr2_hf.recipe_file import RECIPE_FILE, parse_yaml, read_yaml
+from ocr2_hf.recipe_file import RECIPE_FILE, read_yaml
 from ocr2_hf.recipe_library import LIBRARY_ROWS, without_effect
 
 __all__ = [
@@ -72,7 +73,8 @@ class Recipe:
         values = _renamed(_of(OCR2TrainingArguments, self.values)) | {"push_to_hub": False}
         try:
             return OCR2TrainingArguments(**values)
-        except (ValueError, ImportError, TypeError, OSError) as error:  # the last two: what accelerator_config names
+        # The last three: what accelerator_config names, or holds.
+        except (ValueError, ImportError, TypeError, OSError, RecursionError) as error:
             raise UsageError(f"the recipe's training block is refused: {error}") from error
 
     def library_arguments(self) -> dict[str, Any]:
@@ -201,4 +203,4 @@ def _plain(name: str, text: str) -> Any:
     try:
         return parse_yaml(text)
     except yaml.YAMLError as error:
-        raise UsageError(f"--{name} {text}: not valid YAML ({str(error).splitlines()[0]})") from error
+        raise UsageError(f"--{name} {text[:60]}: not valid YAML ({str(error).splitlines()[0]})") from error

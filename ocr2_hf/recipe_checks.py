@@ -13,6 +13,7 @@ import yaml
 from pydantic import ValidationError
 from transformers import get_scheduler
 
+from ocr2_hf.document.plain_yaml import parse_yaml
 from ocr2_hf.evaluation.registry import METRICS
 from ocr2_hf.recipe_fields import KEYS, LOSS_WEIGHTS, best_model_metrics, split_metric
 from ocr2_hf.recipe_library import LIBRARY_ROWS, Get, refusal
@@ -161,8 +162,8 @@ def _schedule(get: Get) -> Iterator[str]:
     optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
     kind, options = get("lr_scheduler_type"), get("lr_scheduler_kwargs")
     try:
-        get_scheduler(kind, optimizer, 1, 2, yaml.safe_load(options) if isinstance(options, str) else options)
-    except (ValueError, TypeError, KeyError) as error:
+        get_scheduler(kind, optimizer, 1, 2, parse_yaml(options) if isinstance(options, str) else options)
+    except (ValueError, TypeError, KeyError, yaml.YAMLError) as error:
         yield f"lr_scheduler_type: {kind} with lr_scheduler_kwargs: {options}: {error}"
 
 

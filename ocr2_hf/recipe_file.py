@@ -5,32 +5,17 @@ from typing import Any
 
 import yaml
 
+from ocr2_hf.document.plain_yaml import read_plain_yaml
 from ocr2_hf.errors import UsageError
 
 # In a run's output_dir, and wherever its model goes from there.
 RECIPE_FILE = "recipe.yaml"
 
 
-class _NoDuplicates(yaml.SafeLoader):
-    """YAML takes the last of two equal keys without a word; in a recipe that is a mistake."""
-
-    def construct_mapping(self, node, deep=False):
-        names = [self.construct_object(key, deep=deep) for key, _ in node.value]
-        for name in names:
-            if names.count(name) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {name!r} stands twice", node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
-def parse_yaml(text: str) -> Any:
-    """Plain values only; raises `yaml.YAMLError`, also where a key stands twice."""
-    return yaml.load(text, Loader=_NoDuplicates)  # noqa: S506  # the safe loader plus a check
-
-
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """A YAML mapping; `UsageError` for a missing file, broken YAML, or anything that is not a mapping."""
     try:
-        content = parse_yaml(Path(path).read_text(encoding="utf-8"))
+        content = read_plain_yaml(path)
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read the recipe {path}: {error}") from error
     except yaml.YAMLError as error:

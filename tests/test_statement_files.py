@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from decimal import Decimal
 
 import jsonschema
@@ -82,6 +83,29 @@ def test_csv_has_a_row_for_each_value_and_no_formula(document, tmp_path):
     values = sum(len([value for value in line.values if value]) for s in document.statements for line in s.lines)
     sections = sum(line.kind == "section" for s in document.statements for line in s.lines)
     assert len(rows) == values + sections
+
+
+@pytest.mark.parametrize(
+    ("name", "runs"),
+    [
+        (" =1+1", True),
+        ("\n=1+1", True),
+        ("\u00a0\u200b@cmd", True),
+        ("\uff1d1+1", True),
+        ("\ufeff\uff0b1", True),
+        ("\u3000-1", True),
+        ("Sales = costs", False),
+        ("\u2014", False),
+    ],
+)
+def test_csv_guards_what_spreadsheets_pass_over(tmp_path, name, runs):
+    document = parse(table_html([["", "2023"], ["Goodwill", "1"]]))
+    line = document.statements[0].lines[-1]
+    hostile = replace(line, name=replace(line.name, text=name))
+    changed = replace(document, statements=[replace(document.statements[0], lines=[hostile])])
+    write_csv_file(changed, tmp_path / "x.csv")
+    with open(tmp_path / "x.csv", encoding="utf-8-sig", newline="") as file:
+        assert next(csv.DictReader(file))["name"] == "'" * runs + name
 
 
 def test_xlsx_has_a_sheet_per_statement_with_numbers_formats_and_checks(document, tmp_path):

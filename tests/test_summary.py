@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ocr2_hf.document import predictions
 from ocr2_hf.document.predictions import Prediction, read_predictions
 from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.evaluation.boxes import Detections, box_scores, match_boxes
@@ -278,6 +279,10 @@ def test_lines_are_read_back(tmp_path):
         (written("b", "x", reference_regions=[{"box": [0, 0, "1", 2]}]), r"reference_regions\[0\]"),
         (written("b", "x", regions="none"), "'regions' must be a list"),
         (written("a", "x"), "'a' comes twice"),
+        (written("b", "x", width=10**400), "'width' must be a number"),
+        ('{"id": "b", "prediction": "x", "reference": "y", "z": ' + "[" * 60 + "]" * 60 + "}", "nested more than 50"),
+        ('{"id": ' + "[" * 900 + "]" * 900 + "}", "nested more than 50"),
+        ("[" * 200_000, "nested thousands of times"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path, bad, message):
@@ -293,3 +298,10 @@ def test_no_file_and_no_text(tmp_path):
     (tmp_path / "binary.jsonl").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(WorkError, match="UTF-8"):
         read_predictions(tmp_path / "binary.jsonl")
+
+
+def test_a_line_without_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(predictions, "MAX_LINE_BYTES", 100)
+    path = write(tmp_path / "p.jsonl", written("a", "b" * 100))
+    with pytest.raises(WorkError, match=f"{path} has a line of over 100 bytes"):
+        read_predictions(path)

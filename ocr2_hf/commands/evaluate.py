@@ -34,6 +34,7 @@ from ocr2_hf.data.column_names import COLUMNS_HELP, parse_columns
 from ocr2_hf.data.tasks import PROMPTS
 from ocr2_hf.document.folder_lock import folder_lock, launch_lock
 from ocr2_hf.document.predictions import PREDICTIONS_FILE
+from ocr2_hf.errors import writing_to
 from ocr2_hf.modeling.model_files import check_model_name
 
 
@@ -41,11 +42,17 @@ def main(argv: list[str] | None = None) -> int:
     """Evaluate, score or compare, and write the report."""
     args = _parse(argv)
     output = output_folder(args.output_dir)
+    with writing_to(output):
+        _evaluate(args, output)
+    return 0
+
+
+def _evaluate(args: argparse.Namespace, output: Path) -> None:
     if args.model:
         check_model_name(args.model)
         with launch_lock(output) as refusal:
             _evaluate_model(args, output, refusal)
-        return 0
+        return
     with folder_lock(output):
         check_evaluation_folder(output, args.predictions)
         if args.compare:
@@ -55,7 +62,6 @@ def main(argv: list[str] | None = None) -> int:
             score_omnidocbench(Path(args.omnidocbench), Path(args.predictions), output, *cdm)
         else:
             score_predictions(args, output)
-    return 0
 
 
 def _evaluate_model(args: argparse.Namespace, output: Path, refusal: str | None) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from ocr2_hf.commands.arguments import read_recipe
 from ocr2_hf.document.folder_lock import launch_lock
+from ocr2_hf.errors import writing_to
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -58,7 +59,8 @@ def _train_and_push(recipe: "Recipe", refusal: str | None) -> None:
     if already_finished(args):
         logger.info("%s is finished; train longer with --num_train_epochs or --max_steps", args.output_dir)
     else:
-        accelerator = train(recipe, args)
+        with writing_to(args.output_dir):
+            accelerator = train(recipe, args)
         # gloo's threads must not free tensors while Python shuts down: first everything goes, then the group.
         gc.collect()
         accelerator.end_training()

@@ -15,7 +15,7 @@ from typing import Any
 from uuid import uuid4
 
 from ocr2_hf.document.folder_lock import folder_lock
-from ocr2_hf.errors import UsageError, WorkError
+from ocr2_hf.errors import UsageError, writing_to
 
 PARTIAL = ".partial"  # the suffix of what a kill may leave beside; it is hidden
 
@@ -33,13 +33,20 @@ def short_name(name: str) -> str:
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
-    """A path beside `path` to write to, moved into place at the end; removed where the work fails. Folders are made."""
+    """A path beside `path` to write to, moved into place at the end; removed where the work fails. Folders are made.
+
+    An `OSError` names `path`.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{uuid4().hex}{PARTIAL}")  # its own name may be as long as names can be
     try:
         yield beside
         os.replace(beside, path)
+    except OSError as error:  # a full disk tells no name, and nobody knows the one beside
+        if error.errno is not None and error.filename in (None, str(beside)):
+            error.filename, error.filename2 = str(path), None
+        raise
     finally:
         beside.unlink(missing_ok=True)
 
@@ -92,10 +99,9 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
             raise UsageError(f"--output_dir {path} is there already: name a new folder, or remove it")
         shutil.rmtree(beside, ignore_errors=True)
         try:
-            beside.mkdir(parents=True)
-            yield beside
-            beside.rename(path)  # an empty folder is replaced
-        except OSError as error:
-            raise WorkError(f"cannot write {path}: {error}") from error
+            with writing_to(path):
+                beside.mkdir(parents=True)
+                yield beside
+                beside.rename(path)  # an empty folder is replaced
         finally:
             shutil.rmtree(beside, ignore_errors=True)

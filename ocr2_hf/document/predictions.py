@@ -6,8 +6,7 @@ there: predictions made elsewhere may know no more, and where a dataset gives th
 """
 
 import json
-import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,10 @@ from ocr2_hf.document.grounding import Region, has_tags, parse_regions
 from ocr2_hf.errors import UsageError, WorkError
 
 PREDICTIONS_FILE = "predictions.jsonl"
+
+MAX_LINE_BYTES = 64 * 2**20
+_DEEPEST = 50
+_FARTHEST = 1e12
 
 _REGIONS = ("regions", "reference_regions")
 _ADVICE = {
@@ -119,21 +122,47 @@ def read_predictions(path: str | Path, with_reference: bool = True) -> list[Pred
     if not path.is_file():
         raise UsageError(f"{path}: no such predictions file")
     found: dict[str, Prediction] = {}
-    try:
-        rows = path.read_text(encoding="utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise WorkError(f"{path} is not UTF-8 text ({error}); give a JSON lines file") from None
-    for number, row in enumerate(rows, 1):
+    for number, row in enumerate(_rows(path), 1):
         if not row.strip():
             continue
         try:
-            line = Prediction.from_dict(json.loads(row), with_reference)
+            line = Prediction.from_dict(_parsed(row), with_reference)
         except ValueError as error:
             raise WorkError(f"{path}, line {number}: {error}") from None
         if line.id in found:
             raise WorkError(f"{path}, line {number}: the page {line.id!r} comes twice; keep one line per page")
         found[line.id] = line
     return list(found.values())
+
+
+def _rows(path: Path) -> Iterator[str]:
+    with open(path, "rb") as file:
+        while row := file.readline(MAX_LINE_BYTES + 1):
+            if len(row) > MAX_LINE_BYTES:
+                raise WorkError(f"{path} has a line of over {MAX_LINE_BYTES:,} bytes; give a line for each page")
+            try:
+                yield row.decode("utf-8-sig")
+            except UnicodeDecodeError as error:
+                raise WorkError(f"{path} is not UTF-8 text ({error}); give a JSON lines file") from None
+
+
+def _parsed(row: str) -> Any:
+    """The JSON of a line; ValueError where it is none, or so deep that Python cannot tell or write it again."""
+    try:
+        level = [line := json.loads(row)]
+    except RecursionError:
+        raise ValueError("it is nested thousands of times") from None
+    for _ in range(_DEEPEST):
+        level = [inner for each in level for inner in _inner(each)]
+    if level:
+        raise ValueError(f"it is nested more than {_DEEPEST} times")
+    return line
+
+
+def _inner(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def json_line(prediction: Prediction) -> str:
@@ -164,7 +193,7 @@ def _short(value: Any) -> str:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and -_FARTHEST < value < _FARTHEST
 
 
 _NUMBERS = ("width", "height", "seconds", "tokens")

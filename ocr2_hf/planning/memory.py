@@ -24,6 +24,7 @@ from torch.utils._pytree import tree_leaves
 from transformers import DeepseekOcr2Config
 
 from ocr2_hf.data.images import ImageSettings
+from ocr2_hf.document.plain_yaml import read_plain_yaml
 from ocr2_hf.errors import UsageError
 from ocr2_hf.modeling.adapters import base_of
 from ocr2_hf.modeling.losses import TERMS, ForwardPass, LossSettings
@@ -278,7 +279,7 @@ def process_bytes(launch: Launch, memory: StepMemory, model: nn.Module, width: i
 
 def _read(path: Path, processes: int | None) -> Launch:
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        config = read_plain_yaml(path)
         kind, own = str(config["distributed_type"]), int(config["num_processes"])
         launch = Launch(path.stem, kind, own if processes is None or kind == "NO" else processes)
         if kind == "FSDP":
@@ -287,7 +288,7 @@ def _read(path: Path, processes: int | None) -> Launch:
         if kind == "DEEPSPEED":
             return replace(launch, **_deepspeed_settings(path, config["deepspeed_config"]))
         return launch
-    except (OSError, yaml.YAMLError, TypeError, KeyError, ValueError) as error:
+    except (OSError, yaml.YAMLError, TypeError, KeyError, ValueError, RecursionError) as error:
         raise UsageError(f"{path} is no launch configuration of accelerate: {error!r}") from error
 
 

@@ -8,7 +8,6 @@ import math
 import os
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +22,7 @@ from ocr2_hf.document.grounding import Box, Grounded, Region, Repair, Span, plai
 from ocr2_hf.document.overlay import draw_overlay
 from ocr2_hf.document.page_files import PageSource
 from ocr2_hf.document.tables import parse_tables, read_tables
-from ocr2_hf.errors import WorkError
+from ocr2_hf.errors import WorkError, writing_to
 from ocr2_hf.reading.inputs import Input
 from ocr2_hf.reading.resume_log import ResumeLog, stamp
 
@@ -174,7 +173,7 @@ class Document:
         self._kept = self._folder / f".{Path(item.name).name}.pages"
         self._failed: dict[int, str] = {}
         self._head = {"settings": log.digest, "source": stamp(item.path), "pages": count}
-        with _writing(self._folder):
+        with writing_to(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
             if self._kept.is_file():
                 drop_half_line(self._kept)
@@ -193,7 +192,7 @@ class Document:
         name = Path(self.item.name).name
         if self._count > 1 or page.source.number:
             name += f".page-{page.source.number + 1}"
-        with _writing(self._folder):
+        with writing_to(self._folder):
             _save(page.overlay(image), self._folder / f"{name}.overlay.png")
             files = list(self._save_figures(page, image, name))
             values = page.to_dict([file and f"![figure]({quote(file)})" for file in files])
@@ -209,7 +208,7 @@ class Document:
 
     def finish(self) -> None:
         """Write NAME.json and NAME.md of the pages that could be read; without any, nothing."""
-        with _writing(self._folder):
+        with writing_to(self._folder):
             kept = {page["page"]: page for page in self._pages()}  # two runs at once once kept a page twice
             pages = [kept[number] for number in sorted(kept)]
             if missing := len(self.done.keys() - {number - 1 for number in kept}):
@@ -266,11 +265,3 @@ def _was_asked(page: Mapping[str, Any]) -> bool:
 def _save(image: Image.Image, path: Path) -> None:
     with whole_file(path) as beside:
         image.save(beside, "PNG", compress_level=1)
-
-
-@contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise WorkError(f"{error.filename or folder}: cannot be written ({error.strerror or error})") from None

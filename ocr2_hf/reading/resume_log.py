@@ -130,7 +130,7 @@ def read_kept(folder: str | Path, file: str = SETTINGS_FILE) -> dict[str, Any]:
     """The settings of the evaluation in `folder`, or another JSON mapping there; {} where it is missing or broken."""
     try:
         kept = json.loads((Path(folder) / file).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return kept if isinstance(kept, dict) else {}
 

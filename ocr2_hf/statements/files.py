@@ -5,6 +5,7 @@ The JSON is by the schema beside this file (`statements.schema.json`).
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -16,7 +17,7 @@ from tqdm.auto import tqdm
 
 from ocr2_hf.document.atomic_files import write_json, write_whole
 from ocr2_hf.document.page_files import Pages
-from ocr2_hf.errors import WorkError
+from ocr2_hf.errors import WorkError, writing_to
 from ocr2_hf.reading.inputs import Input
 from ocr2_hf.reading.resume_log import ResumeLog
 from ocr2_hf.statements.periods import Period
@@ -33,7 +34,10 @@ COLUMNS = (
     *("page", "left", "top", "right", "bottom", "box_source", "check", "difference"),
 )
 _NUMBERS = ("number", "amount", "difference")  # of the columns, those that hold no text
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# Also behind blanks and marks without width, which spreadsheets pass over, and with signs of full or small width.
+_FORMULA = re.compile(
+    r"[\t\r\n]|[\s\x00-\x1f\u200b-\u200f\u2060\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b]"
+)
 
 
 def to_dict(document: StatementDocument) -> dict[str, Any]:
@@ -132,13 +136,10 @@ def read_statements(
         except WorkError as error:
             outcome.failed.append(str(error))
             continue
-        for name in formats:
-            path = log.output / f"{item.name}.statements.{name}"
-            try:
-                WRITERS[name](document, path)
-            except OSError as error:
-                raise WorkError(f"{path}: cannot be written ({error.strerror or error})") from None
-        log.add(item, whole=all(page.width for page in document.pages))
+        with writing_to(log.output):
+            for name in formats:
+                WRITERS[name](document, log.output / f"{item.name}.statements.{name}")
+            log.add(item, whole=all(page.width for page in document.pages))
         outcome.add(document, item.path)
     return outcome
 
@@ -225,4 +226,4 @@ def _rows(statement: Statement) -> Iterator[dict[str, Any]]:
 
 
 def _guarded(cell: Any) -> Any:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+    return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell

@@ -1,5 +1,6 @@
 """Statements as XLSX: a sheet for each, one for the checks, values as numbers in the way they were printed."""
 
+import io
 import re
 from collections.abc import Callable, Iterable
 from functools import cache
@@ -8,7 +9,7 @@ from pathlib import Path
 import xlsxwriter
 from xlsxwriter.format import Format
 
-from ocr2_hf.document.atomic_files import whole_file
+from ocr2_hf.document.atomic_files import write_whole
 from ocr2_hf.statements.statement import Check, Statement, StatementDocument, Value
 
 # A double holds that many digits for sure; a longer number stays text rather than become another.
@@ -23,8 +24,9 @@ _LOOKS = {"total": {"bold": True, "top": 1}, "section": {"bold": True}, "item": 
 
 def write_workbook(document: StatementDocument, path: str | Path) -> None:
     """Write a document, whole or not at all. No text becomes a formula or a link, whatever it begins with."""
-    options = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
-    with whole_file(path) as beside, xlsxwriter.Workbook(str(beside), options) as book:
+    options = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False, "in_memory": True}
+    content = io.BytesIO()  # a full disk would leave the library with a file that it cannot close
+    with xlsxwriter.Workbook(content, options) as book:
         formats = cache(lambda **properties: book.add_format(properties))  # each combination once
         names = _sheet_names(document.statements)
         for name, statement in zip(names, document.statements, strict=True):
@@ -32,6 +34,7 @@ def write_workbook(document: StatementDocument, path: str | Path) -> None:
         if not names:
             book.add_worksheet("No statement").write_string(0, 0, f"No statement was found in {document.file or 'it'}")
         _write_checks(book.add_worksheet("Checks"), formats, document, names)
+    write_whole(path, content.getvalue())
 
 
 def _write_statement(sheet, formats: Formats, statement: Statement) -> None:
