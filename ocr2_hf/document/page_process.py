@@ -23,7 +23,7 @@ from typing import Any
 from ocr2_hf.errors import WorkError
 
 SECONDS = 60
-MEMORY = 6 * 2**30  # bytes
+MEMORY = 6 * 2**30  # bytes; the largest page that is read, of 16 bits, takes between 3 and 4 GiB
 MAX_LOST = 3  # calls on one file that may end the process; its other pages are then not tried
 
 _NICE_VICTIM = Path("/proc/self/oom_score_adj")  # of Linux: whom the kernel kills first where memory runs out
@@ -117,7 +117,7 @@ class PageProcess:
         if status == -signal.SIGALRM:
             return f"not opened within {SECONDS} s: it is broken or has too much on it; save its pages as images"
         how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
-        return f"the process that opened it {how}: it is broken, or takes more than {MEMORY >> 30} GiB of memory"
+        return f"the process that opened it {how}: it is broken, or takes more than {MEMORY >> 20:,} MiB of memory"
 
 
 def _close(process: subprocess.Popen, connection: Connection, owner: int) -> None:

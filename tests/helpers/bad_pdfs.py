@@ -38,7 +38,7 @@ def nested_forms(pages: int = 1, depth: int = 12) -> bytes:
     return document(stream(again), *forms, pages=pages, resources=b"/XObject<</F 4 0 R>>")
 
 
-def stream_bomb(size: int = 2**32) -> bytes:
+def stream_bomb(size: int = 2**30) -> bytes:
     """A page's content of so many blanks, packed twice."""
     packer = zlib.compressobj()
     block = packer.compress(b" " * 2**20) + packer.flush(zlib.Z_FULL_FLUSH)
