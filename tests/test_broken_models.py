@@ -200,6 +200,6 @@ def test_a_checkpoint_that_broke_is_not_gone_on_from(base, adapter, tmp_path, ki
     shutil.copytree(source, tmp_path / "checkpoint-1")
     model = load_model(source, trainable=True)
     load_weights(model, str(tmp_path / "checkpoint-1"))
-    tensors(lambda loaded: loaded.popitem(), name)(tmp_path / "checkpoint-1")
-    with pytest.raises(UsageError, match=r"1 tensor: .* is missing"):
+    tensors(lambda loaded: loaded.pop(max(loaded)), name)(tmp_path / "checkpoint-1")
+    with pytest.raises(UsageError, match=r"1 tensor: .* is missing|KeyError .*projector\.weight"):
         load_weights(model, str(tmp_path / "checkpoint-1"))

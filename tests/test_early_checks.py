@@ -98,7 +98,7 @@ def test_a_plan_says_that_a_dataset_is_not_built(here, datasets_cache, capsys, m
     told = capsys.readouterr().out
     assert "not built here: typo (no dataset is built yet: run ocr2 build); so this is for a page of" in told
     build("typo", write_pages(here / "pages", [page_row("a", (100, 100), ["one"], 1)]), "--val", "0", "--test", "0")
-    words = ["--model", "deepseek-community/DeepSeek-OCR-2", "--max_patches", "1"]
+    words = ["--model", "deepseek-community/DeepSeek-OCR-2", "--max_patches", "2"]
     assert plan.main([recipe(here), "--dataset", "typo", *words]) == 0
     assert "the tokenizer of deepseek-community/DeepSeek-OCR-2 is not at hand to measure" in capsys.readouterr().out
 

@@ -213,7 +213,7 @@ def _check_rank(directory: Path, written: Mapping[str, Shape]) -> None:
 
 
 def _all_lines(error: Exception) -> str:
-    return "; ".join(line.strip() for line in str(error).splitlines()[:4]) or type(error).__name__
+    return f"{type(error).__name__} {'; '.join(line.strip() for line in str(error).splitlines()[:4])}"
 
 
 def _portable_name(name: str) -> str:
