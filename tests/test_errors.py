@@ -63,9 +63,9 @@ def test_where_nobody_told_the_file_the_place_is_told(tmp_path):
 
 
 def test_a_file_is_told_by_its_own_name(tmp_path):
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(DiskError, match=f"^{tmp_path}/file/b.txt: Not a directory"), writing_to(tmp_path):
-        write_whole(tmp_path / "file" / "b.txt", "text")
+    (tmp_path / "there").mkdir()
+    with pytest.raises(DiskError, match=f"^{tmp_path}/there: Is a directory"), writing_to("runs"):
+        write_whole(tmp_path / "there", "text")
 
 
 @pytest.mark.parametrize("then", [ImportError("numpy failed"), TimeoutError()])

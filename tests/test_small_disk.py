@@ -3,6 +3,7 @@
 import json
 import random
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -98,7 +99,13 @@ def check_refused(statuses: list[int], told: str, reason: str) -> None:
     assert told.count("error: ") == 1 and reason in told and "Traceback" not in told
 
 
-@pytest.mark.parametrize("command", SIZES)
+def some_slow(commands: Iterable[str], quick: Iterable[str]) -> list:
+    return [each if each in quick else pytest.param(each, marks=pytest.mark.slow) for each in commands]
+
+
+@pytest.mark.parametrize(
+    "command", some_slow(SIZES, ("build with two workers", "evaluate", "statements", "merged", "train"))
+)
 def test_full_then_grown(workplace, tmp_path, command):
     check_refused(*twice(command, workplace, tmp_path, SIZES[command]), "No space left on device; make room")
     assert twice(command, workplace, tmp_path, ROOM)[0] == [0]
@@ -106,7 +113,7 @@ def test_full_then_grown(workplace, tmp_path, command):
     assert files(tmp_path / f"results-{SIZES[command]}" / "second") == whole != {}
 
 
-@pytest.mark.parametrize("command", ["build", "evaluate", "statements", "merged", "train", "bench"])
+@pytest.mark.parametrize("command", some_slow([*SIZES, "bench"], ("build", "train")))
 def test_read_only(workplace, tmp_path, command):
     check_refused(*twice(command, workplace, tmp_path, "ro"), "Read-only file system; see that this user may")
     assert not files(tmp_path / "results-ro" / "first")

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 MAX_BYTES = 2**20
-_MOST_NODES, _DEEPEST = 20_000, 50
+_MOST_NODES, _DEEPEST = 10_000, 50
 
 
 class _PlainLoader(yaml.SafeLoader):

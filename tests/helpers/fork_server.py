@@ -232,6 +232,7 @@ def _become(request: dict[str, Any], streams: list[int]) -> None:
     os.environ.clear()
     os.environ.update(request["env"])
     os.chdir(request["cwd"])
+    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115  a new one: this may be a pipe, the server's was none
     sys.stdout.reconfigure(write_through="PYTHONUNBUFFERED" in os.environ)
     datasets, torch = sys.modules["datasets"], sys.modules["torch"]
     if "HF_DATASETS_CACHE" in os.environ:
