@@ -5,6 +5,7 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -31,9 +32,9 @@ def watched_workers() -> Iterator[None]:
         with _interruptible(), watch:
             yield
     except (Exception, _Interrupted) as error:
+        watch.look()  # what was raised may have come before the last look
         if not (watch.dead or _tells_of_death(error)):
             raise
-        watch.end_all()
         told = f" (signal {-watch.dead})" if watch.dead < 0 else ""
         raise WorkError(
             f"a worker process was killed{told}, most often because memory ran out: "
@@ -83,15 +84,22 @@ class _Watch(threading.Thread):
 
     def run(self) -> None:
         while not self._left.wait(_AGAIN if self.dead else _PAUSE):
-            self._seen |= {worker.pid: worker for worker in multiprocess.active_children()}
-            ends = (worker.exitcode for worker in self._seen.values())
-            self.dead = self.dead or next((end for end in ends if end not in _ENDED), 0)
-            if self.dead and self._interrupts:
-                signal.pthread_kill(threading.main_thread().ident, _INTERRUPT)
+            self.look()
+            if self.dead:
+                self._end_all()
 
-    def end_all(self) -> None:
+    def look(self) -> None:
+        """See which workers there are, and whether one was killed."""
+        self._seen |= {worker.pid: worker for worker in multiprocess.active_children()}
+        ends = (worker.exitcode for worker in self._seen.values())
+        self.dead = self.dead or next((end for end in ends if end not in _ENDED), 0)
+
+    def _end_all(self) -> None:
+        """The others first: they would tell, each in its way, that they are left alone."""
         for worker in self._seen.values():
             worker.kill()
+        if self._interrupts:
+            signal.pthread_kill(threading.main_thread().ident, _INTERRUPT)
 
 
 def _tells_of_death(error: BaseException) -> bool:
@@ -104,7 +112,12 @@ def _begin_worker() -> None:
     if _building == 0 or os.getppid() != _building:  # another's, or a worker's own child
         return
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.unraisablehook = _say_nothing
     threading.Thread(target=_end_with, args=(_building,), daemon=True).start()
+
+
+def _say_nothing(what: object) -> None:
+    """Of what goes wrong while a build that ends takes its workers down."""
 
 
 def _end_with(parent: int) -> None:
