@@ -213,7 +213,7 @@ def test_names_as_long_as_names_can_be_and_what_no_lock_can_lie_beside(tmp_path)
     assert lock_file(Path("/")) == Path("/.lock")
     (tmp_path / "file").write_text("")
     with (
-        pytest.raises(WorkError, match=rf"cannot be written to: {tmp_path}/file: "),
+        pytest.raises(WorkError, match=rf"{tmp_path}/file: "),
         folder_lock(tmp_path / "file" / "out"),
     ):
         pass

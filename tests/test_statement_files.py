@@ -140,7 +140,7 @@ def test_sheets_of_one_title_and_none(tmp_path):
     names = openpyxl.load_workbook(tmp_path / "x.xlsx").sheetnames
     assert len({name.lower() for name in names}) == 4 and all(len(name) <= 31 for name in names)
     write_workbook(parse(), tmp_path / "none.xlsx")
-    assert openpyxl.load_workbook(tmp_path / "none.xlsx").sheetnames == ["Checks"]
+    assert openpyxl.load_workbook(tmp_path / "none.xlsx").sheetnames == ["No statement", "Checks"]
 
 
 @pytest.mark.parametrize("writer", [write_json_file, write_csv_file, write_workbook])

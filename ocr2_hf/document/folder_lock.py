@@ -17,7 +17,7 @@ from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
-from ocr2_hf.errors import WorkError
+from ocr2_hf.errors import WorkError, writing_to
 
 _LONGEST_NAME = 200  # bytes; what is put around it must fit into the 255 that disks allow
 _FIND_OUT = 0.5  # seconds; that a process on this machine is gone is found out meanwhile
@@ -32,14 +32,13 @@ def folder_lock(folder: str | Path) -> Iterator[None]:
     """
     path = lock_file(Path(folder))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = _taken(path)
+        with writing_to(folder):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = _taken(path)
     except Timeout:
         told = f"{folder} is in use: {_holder(path)} writes into it; wait until it is done, or name another folder"
         gone = f"; where that process is gone, remove {_marker(path)}" if _marker(path).exists() else ""
         raise WorkError(told + gone) from None
-    except OSError as error:
-        raise WorkError(f"{folder} cannot be written to: {error.filename or path}: {error.strerror}") from error
     try:
         yield
     finally:
