@@ -14,8 +14,8 @@ from typing import Any
 
 from data_scripts.file_tree import FileTree
 from data_scripts.formats.docling_tree import Piece, document_pieces
-from data_scripts.formats.documents import DocumentRegion, document_pages, file_names, region_fields
-from data_scripts.formats.entries import Fields, read_record, unique_pages
+from data_scripts.formats.documents import DocumentRegion, document_pages, file_names, list_documents, region_fields
+from data_scripts.formats.entries import Fields, read_record
 from data_scripts.formats.format import ListedPage
 from data_scripts.formats.json_files import (
     MAX_FILE_BYTES,
@@ -57,8 +57,7 @@ def recognise(annotations: FileTree) -> bool:
 
 def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
     """Every page of every *.json; a file that cannot be read is one page, with that fault."""
-    names = annotations.names(".json")
-    return unique_pages(page for name in names for page in _file_pages(annotations.root, name, images))
+    return list_documents(annotations, images, _file_pages)
 
 
 read_page = read_record

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from data_scripts.file_tree import FileTree
-from data_scripts.formats.entries import Fields, list_entry
+from data_scripts.formats.entries import Fields, list_entry, unique_pages
 from data_scripts.formats.format import ListedPage
 from data_scripts.formats.images import PAGE_MARK, SeveralImagesError, find_image, slashed
 from ocr2_hf.document.page_files import IMAGE_SUFFIXES, PAGE_SUFFIXES, PDF_SUFFIX, SEVERAL_PAGES, UNREAD_SUFFIXES
@@ -19,6 +19,14 @@ class DocumentRegion(NamedTuple):
     label: str
     text: str
     box: list[float] | None
+
+
+def list_documents(
+    annotations: FileTree, images: FileTree, list_file: Callable[[str, str, FileTree], list[ListedPage]]
+) -> list[ListedPage]:
+    """Every page of every *.json; `list_file` takes the root, the name below it and the images."""
+    names = annotations.names(".json")
+    return unique_pages(page for name in names for page in list_file(annotations.root, name, images))
 
 
 def document_pages(

@@ -13,8 +13,8 @@ from functools import partial
 from typing import Any
 
 from data_scripts.file_tree import FileTree
-from data_scripts.formats.documents import page_of_file
-from data_scripts.formats.entries import Fields, list_entry, read_record, unique_pages
+from data_scripts.formats.documents import list_documents, page_of_file
+from data_scripts.formats.entries import Fields, list_entry, read_record
 from data_scripts.formats.format import ListedPage
 from data_scripts.formats.json_files import (
     MAX_FILE_BYTES,
@@ -45,8 +45,7 @@ def recognise(annotations: FileTree) -> bool:
 
 def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
     """Every page of every *.json; a file that cannot be read is one page, with that fault."""
-    names = annotations.names(".json")
-    return unique_pages(page for name in names for page in _file_pages(annotations.root, name, images))
+    return list_documents(annotations, images, _file_pages)
 
 
 read_page = read_record

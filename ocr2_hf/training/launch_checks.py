@@ -76,7 +76,7 @@ def check_pages(recipe: Recipe) -> None:
 
 
 def _check_evaluation(data: DataArguments) -> None:
-    """The split is asked for at the first evaluation only, which may be hours away."""
+    """A later stage may be the first that evaluates; and the message says what to do."""
     try:
         for name in shares_of(data.eval_dataset or data.dataset):
             load_dataset(name, data.eval_split, columns=data.columns)
