@@ -8,7 +8,9 @@ Exit status: 0 done; 1 the work failed (data, guard, a disk, some files of many)
 import errno
 import io
 import os
+import re
 import select
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -53,6 +55,12 @@ _REFUSALS = {
     errno.ESTALE: "the disk is broken or gone; see what the system says of it",
 }
 _OTHERWISE = "see what is there, and run the same command again"
+# What torch's loader says of its workers: one that a signal ended, and one that raised.
+_TORCH_WORKER_GONE = re.compile(r"DataLoader worker \(pid.*? (?:is killed by signal: ([^.]*)|exited unexpectedly)")
+_TORCH_WORKER_RAISED = re.compile(
+    r"Caught (\w+) in DataLoader worker process.*^[\w.]*\.\1: (.*)", re.DOTALL | re.MULTILINE
+)
+_FEWER_LOADERS = "run the same command with a smaller --dataloader_num_workers, and it goes on"
 _TORCH_WRITER = "inline_container.cc"  # torch says where in its code it failed, and not why
 
 
@@ -70,8 +78,8 @@ def run_command(main: Callable[[list[str] | None], int | None], argv: list[str] 
         finally:
             _flush()  # here, where a full disk behind it is still told
     except (UsageError, WorkError) as error:
-        if _is_main() or isinstance(error, DiskError):
-            print(f"error: {error}", file=sys.stderr)
+        if _is_main() or isinstance(error, DiskError) or _of_worker(error):
+            print(f"error: {_of_worker(error) or error}", file=sys.stderr)
         return error.status
     except Preempted as stopped:
         if _is_main():
@@ -85,7 +93,7 @@ def run_command(main: Callable[[list[str] | None], int | None], argv: list[str] 
         if any(isinstance(each, KeyboardInterrupt) for each in _causes(error)):
             print("interrupted", file=sys.stderr)
             return 130
-        if (fault := _disk_fault(error)) is None:
+        if (fault := _worker_fault(error) or _disk_fault(error)) is None:
             raise
         print(f"error: {fault}", file=sys.stderr)
         _drop_output()
@@ -100,6 +108,27 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         yield each
         seen.add(id(each))
         each = each.__cause__ or each.__context__
+
+
+def worker_killed(number: int, remedy: str) -> str:
+    """What is told where a signal (0 where it is not known which) has ended a worker process."""
+    signalled = f" (signal {number})" if number else ""
+    return f"a worker process was killed{signalled}, most often because memory ran out: {remedy}"
+
+
+def _worker_fault(error: BaseException) -> str | None:
+    """What is told where a worker of torch's loader is gone; None for any other exception."""
+    for each in _causes(error):
+        if isinstance(each, RuntimeError) and (found := _TORCH_WORKER_GONE.match(str(each))):
+            names = {text: number for number in signal.valid_signals() if (text := signal.strsignal(number))}
+            return worker_killed(names.get(found[1], 0), _FEWER_LOADERS)
+    return None
+
+
+def _of_worker(error: Exception) -> str | None:
+    """The message of one of our exceptions that torch brought from a worker of its loader, traceback and all."""
+    found = _TORCH_WORKER_RAISED.match(str(error))
+    return found and found[2].strip()
 
 
 def _disk_fault(error: BaseException, place: str = "") -> str | None:

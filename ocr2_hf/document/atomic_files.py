@@ -3,7 +3,6 @@
 Two processes may write into one folder: what each writes beside has a name of its own.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -18,17 +17,6 @@ from ocr2_hf.document.folder_lock import folder_lock
 from ocr2_hf.errors import UsageError, writing_to
 
 PARTIAL = ".partial"  # the suffix of what a kill may leave beside; it is hidden
-
-_NAME_BYTES = 200  # file systems end at 255, and names get suffixes such as .page-12345.figure-12.png
-
-
-def short_name(name: str) -> str:
-    """A file's name that leaves room for suffixes: a long one is cut, and a digest of it tells it from others."""
-    encoded = os.fsencode(name)
-    if len(encoded) <= _NAME_BYTES:
-        return name
-    digest = hashlib.sha256(encoded).hexdigest()[:8]
-    return f"{encoded[: _NAME_BYTES - 9].decode(errors='ignore')}-{digest}"
 
 
 @contextmanager

@@ -5,7 +5,6 @@ best: a file with the process's number, which another machine cannot check.
 """
 
 import errno
-import hashlib
 import json
 import os
 import platform
@@ -17,9 +16,9 @@ from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
+from ocr2_hf.document.file_names import short_name
 from ocr2_hf.errors import WorkError, writing_to
 
-_LONGEST_NAME = 200  # bytes; what is put around it must fit into the 255 that disks allow
 _FIND_OUT = 0.5  # seconds; that a process on this machine is gone is found out meanwhile
 _WITHOUT_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
 
@@ -70,12 +69,10 @@ def lock_file(folder: Path) -> Path:
     """Beside the folder, which need not be there yet; within it where it is a disk of its own, which others may see at
     another place, and where nothing can be written beside it."""
     folder = folder.resolve()
-    above, name = folder.parent, folder.name
+    above = folder.parent
     if folder.is_dir() and (os.path.ismount(folder) or not os.access(above, os.W_OK)):
         return folder / ".lock"
-    if len(os.fsencode(name)) > _LONGEST_NAME:
-        name = hashlib.sha256(os.fsencode(name)).hexdigest()
-    return above / f".{name}.lock"
+    return above / f".{short_name(folder.name)}.lock"
 
 
 def _taken(path: Path) -> BaseFileLock:

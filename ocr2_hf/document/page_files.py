@@ -40,6 +40,7 @@ MAX_PIXELS = 178_956_970
 # Larger pages are scaled down before they are read: the model sees six tiles of 768 pixels a side, 3.5 million pixels.
 READ_PIXELS = 25_000_000
 MAX_PAGES = 20_000  # of one file at a time; a broken one may claim a million
+MAX_FRAMES = 20_000  # of a TIFF; Pillow looks for each among those before it
 MAX_RATIO = 100  # a thinner page vanishes when it is scaled to what the model sees
 
 Source = str | Path | Image.Image
@@ -187,6 +188,8 @@ def page_frames(image: Image.Image) -> list[int]:
 
 def _subfile_types(image: Image.Image) -> Iterator[int]:
     for frame in count():
+        if frame >= MAX_FRAMES:
+            raise ValueError(f"a TIFF of more than {MAX_FRAMES:,} frames: split it")
         try:
             image.seek(frame)
         except EOFError:
