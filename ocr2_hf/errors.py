@@ -118,11 +118,12 @@ def worker_killed(number: int, remedy: str) -> str:
 
 def _worker_fault(error: BaseException) -> str | None:
     """What is told where a worker of torch's loader is gone; None for any other exception."""
-    for each in _causes(error):
-        if isinstance(each, RuntimeError) and (found := _TORCH_WORKER_GONE.match(str(each))):
-            names = {text: number for number in signal.valid_signals() if (text := signal.strsignal(number))}
-            return worker_killed(names.get(found[1], 0), _FEWER_LOADERS)
-    return None
+    told = [_TORCH_WORKER_GONE.match(str(each)) for each in _causes(error) if isinstance(each, RuntimeError)]
+    if not any(told):
+        return None
+    names = {signal.strsignal(number): number for number in signal.valid_signals()}
+    numbers = (names[found[1]] for found in told if found and found[1] in names)
+    return worker_killed(next(numbers, 0), _FEWER_LOADERS)
 
 
 def _of_worker(error: Exception) -> str | None:

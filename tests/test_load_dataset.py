@@ -9,6 +9,7 @@ from PIL import ExifTags, Image
 
 from data_scripts.build_dataset import main
 from helpers.page_folders import image_bytes, write_pages
+from helpers.rights import plain_rights
 from ocr2_hf.data.columns import FEATURES, has_boxes
 from ocr2_hf.data.load import built_datasets, load_dataset
 from ocr2_hf.errors import UsageError, WorkError
@@ -343,3 +344,18 @@ def test_what_save_to_disk_wrote_is_taken_as_it_is(tmp_path, datasets_cache, str
     assert list(load_dataset(str(tmp_path / "both"), streaming=streaming)) == ["train"]
     with pytest.raises(UsageError, match="has no split 'test'; it has: train"):
         load_dataset(str(tmp_path / "both"), "test", streaming)
+
+
+def test_a_built_dataset_of_another_user_is_only_read(letters, datasets_cache):
+    before = sorted(datasets_cache.rglob("*"))
+    folders = [path for path in (datasets_cache, *before) if path.is_dir()]
+    for folder in folders:
+        folder.chmod(0o555)
+    try:
+        with plain_rights():
+            assert sum(map(len, load_dataset("letters").values())) == 10
+            assert len(list(load_dataset("letters", split="test[:1]", streaming=True))) == 1
+    finally:
+        for folder in folders:
+            folder.chmod(0o755)
+    assert sorted(datasets_cache.rglob("*")) == before

@@ -188,14 +188,14 @@ def page_frames(image: Image.Image) -> list[int]:
 
 def _subfile_types(image: Image.Image) -> Iterator[int]:
     for frame in count():
-        if frame >= MAX_FRAMES:
-            raise ValueError(f"a TIFF of more than {MAX_FRAMES:,} frames: split it")
         try:
             image.seek(frame)
         except EOFError:
             return
         except SyntaxError:
             pass  # Pillow cannot decode the frame, a mask for one, but has read its tags
+        if frame >= MAX_FRAMES:
+            raise ValueError(f"it has more than {MAX_FRAMES:,} frames: split it")
         kind = image.tag_v2.get(_NEW_SUBFILE_TYPE, 0)
         yield kind if isinstance(kind, int) else 0
 
