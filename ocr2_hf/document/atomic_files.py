@@ -77,19 +77,21 @@ def open_to_readers(folder: str | Path, pattern: str) -> None:
 def whole_folder(path: str | Path) -> Iterator[Path]:
     """A new folder beside `path` to write into, moved to `path` at the end; removed where the work fails.
 
-    `path` is locked meanwhile (`folder_lock`). What a killed run left there is removed first. Raises `UsageError` where
-    `path` is there already and not an empty folder, `WorkError` where another process writes it or the disk fails.
+    `path` is locked meanwhile (`folder_lock`); where it is a link, the folder comes to where that leads. What a killed
+    run left there is removed first. Raises `UsageError` where `path` is there already and not an empty folder,
+    `WorkError` where another process writes it or the disk fails.
     """
     path = Path(path)
-    beside = path.with_name(f".{path.name}{PARTIAL}")
+    place = Path(os.path.realpath(path))
+    beside = place.with_name(f".{place.name}{PARTIAL}")
     with folder_lock(path):
-        if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        if place.is_symlink() or (path.exists() and not (path.is_dir() and not any(path.iterdir()))):
             raise UsageError(f"--output_dir {path} is there already: name a new folder, or remove it")
         shutil.rmtree(beside, ignore_errors=True)
         try:
             with writing_to(path):
                 beside.mkdir(parents=True)
                 yield beside
-                beside.rename(path)  # an empty folder is replaced
+                beside.rename(place)  # an empty folder is replaced
         finally:
             shutil.rmtree(beside, ignore_errors=True)

@@ -68,7 +68,7 @@ def launch_lock(folder: str | Path) -> Iterator[str | None]:
 def lock_file(folder: Path) -> Path:
     """Beside the folder, which need not be there yet; within it where it is a disk of its own, which others may see at
     another place, and where nothing can be written beside it."""
-    folder = folder.resolve()
+    folder = Path(os.path.realpath(folder))  # `resolve` fails at a link to itself
     above = folder.parent
     if folder.is_dir() and (os.path.ismount(folder) or not os.access(above, os.W_OK)):
         return folder / ".lock"
