@@ -2,6 +2,7 @@
 
 import io
 import json
+from pathlib import Path
 
 import datasets
 import pytest
@@ -359,3 +360,23 @@ def test_a_built_dataset_of_another_user_is_only_read(letters, datasets_cache):
         for folder in folders:
             folder.chmod(0o755)
     assert sorted(datasets_cache.rglob("*")) == before
+
+
+BREAKS = {
+    "a shard cut off": ("*-train.arrow", lambda path: path.write_bytes(path.read_bytes()[:-2000])),
+    "a shard's beginning": ("*-train.arrow", lambda path: path.write_bytes(path.read_bytes()[:900])),
+    "an empty shard": ("*-train.arrow", lambda path: path.write_bytes(b"")),
+    "no shard": ("*-train.arrow", Path.unlink),
+    "half the file about them": ("dataset_info.json", lambda path: path.write_text('{"a"')),
+    "another file about them": ("dataset_info.json", lambda path: path.write_text("[]")),
+}
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_a_built_dataset_that_broke_is_told(letters, name):
+    pattern, act = BREAKS[name]
+    (path,) = built_datasets()["letters"].glob(pattern)
+    act(path)
+    for split in (None, "train"):
+        with pytest.raises(WorkError, match=r"^the built dataset 'letters' is broken \(.*\): remove .*, and build it"):
+            load_dataset("letters", split)
