@@ -28,8 +28,12 @@ class WorkError(Exception):
     status = 1
 
 
-class DiskError(WorkError):
-    """A disk refused something: told by every process whose disk it is."""
+class OwnError(WorkError):
+    """Told by every process of a launch that meets it: the others may not."""
+
+
+class DiskError(OwnError):
+    """A disk refused something."""
 
 
 class Preempted(Exception):
@@ -61,6 +65,7 @@ _TORCH_WORKER_RAISED = re.compile(
     r"Caught (\w+) in DataLoader worker process.*^[\w.]*\.\1: (.*)", re.DOTALL | re.MULTILINE
 )
 _FEWER_LOADERS = "run the same command with a smaller --dataloader_num_workers, and it goes on"
+_GLOO = "gloo/transport/"  # so torch tells a process that the one which it waits for is gone
 _TORCH_WRITER = "inline_container.cc"  # torch says where in its code it failed, and not why
 
 
@@ -78,7 +83,7 @@ def run_command(main: Callable[[list[str] | None], int | None], argv: list[str] 
         finally:
             _flush()  # here, where a full disk behind it is still told
     except (UsageError, WorkError) as error:
-        if _is_main() or isinstance(error, DiskError) or _of_worker(error):
+        if _is_main() or isinstance(error, OwnError):
             print(f"error: {_of_worker(error) or error}", file=sys.stderr)
         return error.status
     except Preempted as stopped:
@@ -93,11 +98,19 @@ def run_command(main: Callable[[list[str] | None], int | None], argv: list[str] 
         if any(isinstance(each, KeyboardInterrupt) for each in _causes(error)):
             print("interrupted", file=sys.stderr)
             return 130
-        if (fault := _worker_fault(error) or _disk_fault(error)) is None:
+        if (told := _told(error)) is None:
             raise
-        print(f"error: {fault}", file=sys.stderr)
+        print(told, file=sys.stderr)
         _drop_output()
         return DiskError.status
+
+
+def _told(error: BaseException) -> str | None:
+    """What is told of what a disk, a killed worker or another process of the launch brought about."""
+    if fault := _worker_fault(error) or _disk_fault(error):
+        return f"error: {fault}"
+    is_left = any(_GLOO in str(each) for each in _causes(error))
+    return "stopped: another process of this launch ended first; see what it told" if is_left else None
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
