@@ -84,8 +84,8 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     place = Path(os.path.realpath(path))
     beside = place.with_name(f".{place.name}{PARTIAL}")
-    with folder_lock(path):
-        if place.is_symlink() or (path.exists() and not (path.is_dir() and not any(path.iterdir()))):
+    with folder_lock(place):
+        if path.exists() and not (path.is_dir() and not any(path.iterdir())):
             raise UsageError(f"--output_dir {path} is there already: name a new folder, or remove it")
         shutil.rmtree(beside, ignore_errors=True)
         try:

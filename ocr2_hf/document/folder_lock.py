@@ -17,7 +17,7 @@ from pathlib import Path
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 from ocr2_hf.document.file_names import short_name
-from ocr2_hf.errors import WorkError, writing_to
+from ocr2_hf.errors import UsageError, WorkError, writing_to
 
 _FIND_OUT = 0.5  # seconds; that a process on this machine is gone is found out meanwhile
 _WITHOUT_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
@@ -27,8 +27,12 @@ _WITHOUT_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
 def folder_lock(folder: str | Path) -> Iterator[None]:
     """Hold the output folder `folder`, whether it is there yet or not.
 
-    Raises `WorkError` where another process holds it, and where the disk refuses the lock's file.
+    Raises `UsageError` where it is a link that leads nowhere, `WorkError` where another process holds it, and where the
+    disk refuses the lock's file.
     """
+    if os.path.islink(folder) and not os.path.exists(folder):
+        gone = f"a link to {os.readlink(folder)}, which is not there"
+        raise UsageError(f"{folder} is {gone}; make that, or name another place")
     path = lock_file(Path(folder))
     try:
         with writing_to(folder):
@@ -58,7 +62,7 @@ def launch_lock(folder: str | Path) -> Iterator[str | None]:
         try:
             if os.environ.get("RANK", "0") == "0":
                 held.enter_context(folder_lock(folder))
-        except WorkError as error:
+        except (UsageError, WorkError) as error:
             if os.environ.get("WORLD_SIZE", "1") == "1":
                 raise
             refusal = str(error)
