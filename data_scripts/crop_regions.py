@@ -25,7 +25,6 @@ from data_scripts.arguments import count, script_parser, share
 from data_scripts.file_tree import file_name
 from ocr2_hf.data.column_names import COLUMNS_HELP, parse_columns
 from ocr2_hf.document.atomic_files import whole_folder
-from ocr2_hf.document.page_files import to_rgb
 from ocr2_hf.errors import UsageError, WorkError, run_command
 
 Box = tuple[int, int, int, int]
@@ -42,9 +41,12 @@ def main(argv: list[str] | None = None, prog: str | None = None) -> int:
     counts: Counter[str] = Counter()
     with whole_folder(args.out_dir) as beside:
         from ocr2_hf.data.load import load_dataset  # loads datasets, which a wrong call does not need
+        from ocr2_hf.data.page_rows import page_rows
 
         for split, rows in dict(load_dataset(args.name, columns=args.columns)).items():
-            for number, row in enumerate(tqdm(rows, desc=f"cutting {split}", unit=" pages")):
+            for number, row in enumerate(
+                tqdm(page_rows(rows), total=len(rows), desc=f"cutting {split}", unit=" pages")
+            ):
                 counts += cut_page(row, f"{number:06d}-{file_name(row['id'])}", beside, split, args)
         if not counts["crops"]:
             why = f"left out: {_told(counts)}" if counts else "no page has boxes"
@@ -68,16 +70,14 @@ def parse_arguments(argv: list[str] | None, prog: str | None = None) -> argparse
 def cut_page(row: Mapping[str, Any], name: str, folder: Path, split: str, args: argparse.Namespace) -> Counter[str]:
     """Write the crops of one page record; how many, and how many regions were left out for what reason."""
     counts: Counter[str] = Counter()
-    image = None
     for number, (box, label, text) in enumerate(regions(row, counts, args.min_side)):
-        image = image or to_rgb(row["image"])
-        outer = widened(box, args.margin, image.size)
+        outer = widened(box, args.margin, row["image"].size)
         inner = [box[0] - outer[0], box[1] - outer[1], box[2] - outer[0], box[3] - outer[1]]
         record = {"text": text, "bboxes": [inner], "labels": [label], "texts": [text]}
         stem = f"{name}-{number:04d}"
         for part in ("images", "annotations"):
             (folder / part / split).mkdir(parents=True, exist_ok=True)
-        image.crop(outer).save(folder / "images" / split / f"{stem}.png")
+        row["image"].crop(outer).save(folder / "images" / split / f"{stem}.png")
         annotation = json.dumps(record, ensure_ascii=False, indent=1)
         (folder / "annotations" / split / f"{stem}.json").write_text(annotation, encoding="utf-8")
         counts["crops"] += 1

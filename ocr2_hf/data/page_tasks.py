@@ -18,6 +18,7 @@ from ocr2_hf.data.augment import Augmentation
 from ocr2_hf.data.collator import NO_TEXT, Example, PromptEncoder, TargetEncoder
 from ocr2_hf.data.columns import has_boxes
 from ocr2_hf.data.images import crop_table, crop_tiles
+from ocr2_hf.data.page_rows import page_row
 from ocr2_hf.data.page_splitting import PageSection, section_row, split_page
 from ocr2_hf.data.tasks import (
     CHOOSING,
@@ -35,7 +36,6 @@ from ocr2_hf.data.tasks import (
 from ocr2_hf.data.vision_features import VisionFeatures
 from ocr2_hf.document.grounding import GROUNDING, has_tags
 from ocr2_hf.document.model_tokens import find_model_token
-from ocr2_hf.document.page_files import to_rgb
 from ocr2_hf.errors import UsageError, WorkError
 
 COLUMNS = ("id", "text", "bboxes", "labels", "texts", "width", "height", "prompt", "target")
@@ -80,7 +80,7 @@ class PageTasks(TorchDataset):
     ):
         self.dataset, self.prompts, self.seed = dataset, dict(prompts or {}), seed
         self.records = dataset.select_columns([column for column in COLUMNS if column in dataset.column_names])
-        self._images = dataset.select_columns(["image"])
+        self._images = dataset.select_columns(["id", "image"])
         self._encoder, self._targets = encoder, targets = PromptEncoder(processor), TargetEncoder(processor.tokenizer)
         self.settings = encoder.settings
         self.augment = augment or Augmentation()
@@ -131,7 +131,7 @@ class PageTasks(TorchDataset):
 
     def image(self, index: int) -> Image.Image:
         """The image of an example, or of its section of the page, before augmentation."""
-        section, image = self.sections[index], to_rgb(self._images[self.rows[index]]["image"])
+        section, image = self.sections[index], page_row(self._images, self.rows[index])["image"]
         return image if section is None else image.crop(section.crop)
 
     def view(self, index: int) -> str:
