@@ -1,0 +1,146 @@
+"""Commands that kill themselves at their n-th file operation, and what lies there in the end.
+
+    python tests/helpers/kills.py LOG NUMBER MILLISECONDS WHOM WORDS ...
+
+runs `ocr2 WORDS ...` and writes a line into LOG for each file that it, or what it forks, opens to write, renames,
+removes, and so on. Before the operation NUMBER (0: never) it sends SIGKILL to `itself` or to its whole `group`; with
+MILLISECONDS the end comes so long after it, in whatever a library does meanwhile.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+_CHANGES = {f"os.{name}" for name in ("chmod", "link", "mkdir", "remove", "rename", "rmdir", "symlink", "truncate")}
+_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+_LINE = 200  # bytes, so that the log's size is its number of operations
+_PATIENCE = 300  # seconds, after which a command is stuck
+# All that may differ between two runs of one command: what names time, speed, or a file's time.
+TIMES = ("seconds", "inference_time", "pages_per_second", "json")
+TIME_ENDINGS = ("_runtime", "_per_second", "_seconds", "_time", "_memory")
+UNCOMPARED = ("*tfevents*", "curves.png", "report.html", "bench.png")
+
+
+def operations(log: Path) -> list[str]:
+    """What a run did, in its order."""
+    data = log.read_text(errors="replace")
+    return [data[start : start + _LINE].rstrip() for start in range(0, len(data), _LINE)]
+
+
+def call(
+    words: Iterable[object], log: Path, env: dict[str, str], number: int = 0, delay: int = 0, whom: str = "itself"
+) -> tuple[int, str]:
+    """Run the command, killed at its operation `number`; its status, and what it printed."""
+    from helpers.commands import ROOT
+    from helpers.fork_server import Popen
+
+    log.unlink(missing_ok=True)
+    command = [sys.executable, "tests/helpers/kills.py", log, number, delay, whom, *words]
+    with open(log.with_suffix(".told"), "w+") as told:  # no pipe: whoever outlives a kill would hold it
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": told, "stderr": told}
+        process = Popen(list(map(str, command)), cwd=ROOT, env=env, start_new_session=True, **pipes)
+        try:
+            status = process.wait(timeout=_PATIENCE)
+            wait_for_all(process.pid)
+        finally:
+            end_group(process.pid)
+        told.seek(0)
+        return status, told.read()
+
+
+def wait_for_all(group: int) -> None:
+    """Workers of a command that was killed end by themselves."""
+    deadline = time.monotonic() + 20
+    while is_there(group):
+        assert time.monotonic() < deadline, "what the command started did not end"
+        time.sleep(0.05)
+
+
+def is_there(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def end_group(group: int) -> None:
+    if is_there(group):
+        os.killpg(group, signal.SIGKILL)
+
+
+def results(folder: Path) -> dict[str, str]:
+    """Every file and folder below, hidden ones too, with a digest of the content but for `TIMES`."""
+    return {str(path.relative_to(folder)): _digest(path) for path in sorted(folder.rglob("*"))}
+
+
+def _digest(path: Path) -> str:
+    if path.is_dir():
+        return "folder"
+    if any(path.match(pattern) for pattern in UNCOMPARED):
+        return "file"
+    content = path.read_bytes()
+    if path.suffix in (".json", ".jsonl"):
+        rows = content.splitlines() if path.suffix == ".jsonl" else [content]
+        content = json.dumps([_timeless(json.loads(row)) for row in rows]).encode()
+    return hashlib.sha256(content).hexdigest()
+
+
+def _timeless(value: Any) -> Any:
+    if isinstance(value, dict):
+        named = value.items()
+        return {k: _timeless(each) for k, each in named if k not in TIMES and not k.endswith(TIME_ENDINGS)}
+    return [_timeless(each) for each in value] if isinstance(value, list) else value
+
+
+# --- in the command
+
+
+def _main() -> None:
+    log, number, delay, whom, *words = sys.argv[1:]
+    file = os.open(log, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+    sys.argv = ["ocr2", *words]
+    from ocr2_hf.__main__ import cli
+
+    def count(event: str, args: tuple) -> None:
+        if _changes_files(event, args) and _add(file, f"{event} {args[0]}") == int(number):
+            _end(int(delay), whom)
+
+    sys.addaudithook(count)
+    cli()
+
+
+def _changes_files(event: str, args: tuple) -> bool:
+    if event == "open":
+        return bool(args[2] & _WRITES) and not str(args[0]).startswith("/dev/")
+    return event in _CHANGES
+
+
+def _add(file: int, line: str) -> int:
+    """Write down an operation; the how manieth it is of all processes."""
+    fcntl.lockf(file, fcntl.LOCK_EX)  # goes with a process that is killed
+    os.write(file, os.fsencode(line)[-_LINE:].ljust(_LINE))
+    number = os.fstat(file).st_size // _LINE
+    fcntl.lockf(file, fcntl.LOCK_UN)
+    return number
+
+
+def _end(delay: int, whom: str) -> None:
+    if delay:
+        signal.setitimer(signal.ITIMER_REAL, delay / 1000)  # SIGALRM, which nobody handles
+    elif whom == "group":
+        os.killpg(0, signal.SIGKILL)
+    else:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    _main()
