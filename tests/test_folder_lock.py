@@ -217,3 +217,14 @@ def test_names_as_long_as_names_can_be_and_what_no_lock_can_lie_beside(tmp_path)
         folder_lock(tmp_path / "file" / "out"),
     ):
         pass
+
+
+def test_half_files_of_whoever_was_killed_go_and_the_users_hidden_files_stay(tmp_path):
+    half, mine = f".{'0a' * 16}.partial", ".download.partial"
+    for folder in (tmp_path / "out", tmp_path / "out" / "overlays"):
+        folder.mkdir()
+        for name in (half, mine):
+            (folder / name).touch()
+    with folder_lock(tmp_path / "out"):
+        pass
+    assert sorted(path.name for path in (tmp_path / "out").rglob("*.partial")) == [mine, mine]

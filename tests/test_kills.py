@@ -113,14 +113,42 @@ def undisturbed(scene: Scene, command: str) -> tuple[dict[str, str], int]:
     return results(scene.work), len(operations(scene.log))
 
 
+def drawn(command: str, count: int, kills: int) -> list[tuple[int, int, str]]:
+    """Which operation, how long after it, and who; as `call` takes them."""
+    lots = random.Random(command)
+    return [
+        (lots.randint(1, count), lots.choice((0, 0, 1, 10, 100)), lots.choice(("itself", "group")))
+        for _ in range(kills)
+    ]
+
+
+def kill_and_run_again(scene: Scene, command: str, kills: int) -> None:
+    """Half of the retries are killed too."""
+    whole, count = undisturbed(scene, command)
+    for place, kill in enumerate(drawn(command, count, kills)):
+        scene.anew()
+        told = []
+        for number, delay, whom in [kill, *drawn(f"{command} {place}", count, place % 2)]:
+            status, _ = scene.run(command, number=number, delay=delay, whom=whom)
+            told.append(f"{number} of {count}, {delay} ms, {whom}: status {status}: {at(scene.log, number)}")
+        status, said = scene.run(command)
+        left = results(scene.work)
+        wrong = sorted(path for path in left.keys() | whole.keys() if left.get(path) != whole.get(path))
+        print(command, told, status, wrong)
+        assert (status, wrong) == (0, []), f"{told}\n{said}"
+
+
+def at(log: Path, number: int) -> str:
+    done = operations(log)
+    return done[number - 1] if number <= len(done) else "not reached"
+
+
+@pytest.mark.parametrize("command", QUICK)
+def test_killed_once(scene, command):
+    kill_and_run_again(scene, command, 1)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
-def test_explore(scene, command):
-    import time
-    t = time.time()
-    one, count = undisturbed(scene, command)
-    ops = operations(scene.log)
-    two, _ = undisturbed(scene, command)
-    print(f"\n=== {command}: {count} ops, {(time.time() - t) / 2:.1f} s")
-    print("  differ:", sorted(k for k in one.keys() | two.keys() if one.get(k) != two.get(k)))
-    if count < 40 or 1:
-        print("\n".join("   " + o[-110:] for o in ops[:70]))
+def test_killed_anywhere(scene, command):
+    kill_and_run_again(scene, command, 3 if command == "onnx" else 6)

@@ -16,17 +16,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable
+from fnmatch import fnmatch
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 _CHANGES = {f"os.{name}" for name in ("chmod", "link", "mkdir", "remove", "rename", "rmdir", "symlink", "truncate")}
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 _LINE = 200  # bytes, so that the log's size is its number of operations
 _PATIENCE = 300  # seconds, after which a command is stuck
-# All that may differ between two runs of one command: what names time, speed, or a file's time.
-TIMES = ("seconds", "inference_time", "pages_per_second", "json")
-TIME_ENDINGS = ("_runtime", "_per_second", "_seconds", "_time", "_memory")
-UNCOMPARED = ("*tfevents*", "curves.png", "report.html", "bench.png")
+# All that may differ between two runs of one command: what names time, speed or memory, or when a file was written.
+TIMES = ("seconds", "inference_time", "memory_gb", "seconds_to_end", "json", "loss_s")
+TIME_ENDINGS = ("_runtime", "_per_second")
+TIMED_FILES = ("*.tfevents.*", "docProps/core.xml")
 
 
 def operations(log: Path) -> list[str]:
@@ -78,18 +81,25 @@ def end_group(group: int) -> None:
 
 
 def results(folder: Path) -> dict[str, str]:
-    """Every file and folder below, hidden ones too, with a digest of the content but for `TIMES`."""
-    return {str(path.relative_to(folder)): _digest(path) for path in sorted(folder.rglob("*"))}
+    """Every file and folder below, hidden ones too, with a digest of the content but for `TIMES`.
+
+    Of the vision cache, whose files have drawn names, only the folder.
+    """
+    paths = [path for path in sorted(folder.rglob("*")) if path.parent.parent.name != "vision_features"]
+    return {
+        str(path.relative_to(folder)): "" if path.is_dir() else _digest(path.name, path.read_bytes()) for path in paths
+    }
 
 
-def _digest(path: Path) -> str:
-    if path.is_dir():
-        return "folder"
-    if any(path.match(pattern) for pattern in UNCOMPARED):
-        return "file"
-    content = path.read_bytes()
-    if path.suffix in (".json", ".jsonl"):
-        rows = content.splitlines() if path.suffix == ".jsonl" else [content]
+def _digest(name: str, content: bytes) -> str:
+    if any(fnmatch(name, pattern) for pattern in TIMED_FILES):
+        return ""
+    suffix = Path(name).suffix
+    if suffix == ".xlsx":
+        with ZipFile(BytesIO(content)) as book:
+            content = json.dumps({part: _digest(part, book.read(part)) for part in book.namelist()}).encode()
+    elif suffix in (".json", ".jsonl"):
+        rows = content.splitlines() if suffix == ".jsonl" else [content]
         content = json.dumps([_timeless(json.loads(row)) for row in rows]).encode()
     return hashlib.sha256(content).hexdigest()
 
