@@ -11,11 +11,12 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from fnmatch import fnmatch
 from io import BytesIO
 from pathlib import Path
@@ -26,8 +27,9 @@ _CHANGES = {f"os.{name}" for name in ("chmod", "link", "mkdir", "remove", "renam
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 _LINE = 200  # bytes, so that the log's size is its number of operations
 _PATIENCE = 300  # seconds, after which a command is stuck
-# All that may differ between two runs of one command: what names time, speed or memory, or when a file was written.
-TIMES = ("seconds", "inference_time", "memory_gb", "seconds_to_end", "json", "loss_s")
+# All that may differ between two runs of one command: what names time, speed or memory, or when a file was written, and
+# the library's mean over the steps of one process.
+TIMES = ("seconds", "inference_time", "memory_gb", "seconds_to_end", "json", "train_loss")
 TIME_ENDINGS = ("_runtime", "_per_second")
 TIMED_FILES = ("*.tfevents.*", "docProps/core.xml")
 
@@ -39,9 +41,15 @@ def operations(log: Path) -> list[str]:
 
 
 def call(
-    words: Iterable[object], log: Path, env: dict[str, str], number: int = 0, delay: int = 0, whom: str = "itself"
+    words: Iterable[object],
+    log: Path,
+    env: dict[str, str],
+    number: int = 0,
+    delay: int = 0,
+    whom: str = "itself",
+    begun: Callable[[int], None] = lambda group: None,
 ) -> tuple[int, str]:
-    """Run the command, killed at its operation `number`; its status, and what it printed."""
+    """Run the command, killed at its operation `number`; its status, and what it printed. `begun` is told its group."""
     from helpers.commands import ROOT
     from helpers.fork_server import Popen
 
@@ -51,6 +59,7 @@ def call(
         pipes = {"stdin": subprocess.DEVNULL, "stdout": told, "stderr": told}
         process = Popen(list(map(str, command)), cwd=ROOT, env=env, start_new_session=True, **pipes)
         try:
+            begun(process.pid)
             status = process.wait(timeout=_PATIENCE)
             wait_for_all(process.pid)
         finally:
@@ -98,6 +107,8 @@ def _digest(name: str, content: bytes) -> str:
     if suffix == ".xlsx":
         with ZipFile(BytesIO(content)) as book:
             content = json.dumps({part: _digest(part, book.read(part)) for part in book.namelist()}).encode()
+    elif suffix == ".html":  # a report's figures, times among them, are those of metrics.json
+        content = re.sub(rb"\d+\.\d+", b"", content)
     elif suffix in (".json", ".jsonl"):
         rows = content.splitlines() if suffix == ".jsonl" else [content]
         content = json.dumps([_timeless(json.loads(row)) for row in rows]).encode()
