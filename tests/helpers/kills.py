@@ -27,9 +27,8 @@ _CHANGES = {f"os.{name}" for name in ("chmod", "link", "mkdir", "remove", "renam
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 _LINE = 200  # bytes, so that the log's size is its number of operations
 _PATIENCE = 300  # seconds, after which a command is stuck
-# All that may differ between two runs of one command: what names time, speed or memory, or when a file was written, and
-# the library's mean over the steps of one process.
-TIMES = ("seconds", "inference_time", "memory_gb", "seconds_to_end", "json", "train_loss")
+# All that may differ between two runs of one command: what names time, speed or memory, or when a file was written.
+TIMES = ("seconds", "inference_time", "memory_gb", "seconds_to_end", "json")
 TIME_ENDINGS = ("_runtime", "_per_second")
 TIMED_FILES = ("*.tfevents.*", "docProps/core.xml")
 
