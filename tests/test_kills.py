@@ -215,7 +215,7 @@ PUSHES = {
 
 def push(scene: Scene, hub: HubServer, what: str, kill: Killing) -> tuple[int, str]:
     words = PUSHES[what].format(place=scene.place).split()
-    env = hub_environment(hub, scene.place / "home", HF_DATASETS_CACHE=str(scene.work / "cache"))
+    env = hub_environment(hub, scene.work / "home", HF_DATASETS_CACHE=str(scene.work / "cache"))
     hub.before = kill
     return call(words, scene.log, env, begun=lambda group: setattr(kill, "group", group))
 
@@ -238,8 +238,9 @@ def test_a_push_killed_between_its_requests(scene, hub, what):
     whole = pushed(hub)
     assert len(whole) == 1
     for number in range(1, undisturbed.count + 1):
+        scene.anew()
         status, _ = push(scene, hub, what, Killing(number, lost=bool(number % 2)))
-        assert status == -signal.SIGKILL
+        assert status == -signal.SIGKILL, f"request {number} of {undisturbed.count}"
         status, said = push(scene, hub, what, Killing())
         assert status == 0, f"request {number} of {undisturbed.count}: {said}"
         assert pushed(hub) == whole, f"request {number} of {undisturbed.count}"
