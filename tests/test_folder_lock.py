@@ -238,3 +238,14 @@ def test_a_folder_that_is_a_link_to_itself(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "link")
     with pytest.raises(UsageError, match=r"is a link to .*link, which is not there"), whole_folder(tmp_path / "link"):
         pytest.fail("it began")
+
+
+def test_half_files_of_whoever_was_killed_go_and_the_users_hidden_files_stay(tmp_path):
+    half, mine = f".{'0a' * 16}.partial", ".download.partial"
+    for folder in (tmp_path / "out", tmp_path / "out" / "overlays"):
+        folder.mkdir()
+        for name in (half, mine):
+            (folder / name).touch()
+    with folder_lock(tmp_path / "out"):
+        pass
+    assert sorted(path.name for path in (tmp_path / "out").rglob("*.partial")) == [mine, mine]

@@ -1,6 +1,7 @@
 """Files and folders that are whole or not there: written beside their place, then moved into it.
 
-Two processes may write into one folder: what each writes beside has a name of its own.
+Two processes may write into one folder: what each writes beside has a name of its own. It is hidden; what a kill leaves
+of it goes when the output folder is held the next time (`folder_lock`).
 """
 
 import json
@@ -13,10 +14,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from ocr2_hf.document.folder_lock import folder_lock
+from ocr2_hf.document.folder_lock import PARTIAL, folder_lock
 from ocr2_hf.errors import UsageError, writing_to
-
-PARTIAL = ".partial"  # the suffix of what a kill may leave beside; it is hidden
 
 
 @contextmanager

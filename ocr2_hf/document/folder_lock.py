@@ -19,13 +19,15 @@ from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 from ocr2_hf.document.file_names import short_name
 from ocr2_hf.errors import UsageError, WorkError, writing_to
 
+PARTIAL = ".partial"  # the suffix of what is being written
+LEFTOVER = f".{'[0-9a-f]' * 32}{PARTIAL}"  # what a kill leaves of a file that was to be whole
 _FIND_OUT = 0.5  # seconds; that a process on this machine is gone is found out meanwhile
 _WITHOUT_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
 
 
 @contextmanager
 def folder_lock(folder: str | Path) -> Iterator[None]:
-    """Hold the output folder `folder`, whether it is there yet or not.
+    """Hold the output folder `folder`, whether it is there yet or not; half files of whoever was killed are removed.
 
     Raises `UsageError` where it is a link that leads nowhere, `WorkError` where another process holds it, and where the
     disk refuses the lock's file.
@@ -43,6 +45,7 @@ def folder_lock(folder: str | Path) -> Iterator[None]:
         gone = f"; where that process is gone, remove {_marker(path)}" if _marker(path).exists() else ""
         raise WorkError(told + gone) from None
     try:
+        _remove_leftovers(Path(folder))
         yield
     finally:
         with suppress(OSError):
@@ -92,6 +95,12 @@ def _taken(path: Path) -> BaseFileLock:
         lock.acquire()
         path.write_bytes(_signature())
     return lock
+
+
+def _remove_leftovers(folder: Path) -> None:
+    with suppress(OSError):  # whoever may not write there is told when he does
+        for path in folder.rglob(LEFTOVER):
+            path.unlink(missing_ok=True)
 
 
 def _marker(path: Path) -> Path:
