@@ -10,8 +10,7 @@ from datasets import Dataset
 from peft import PeftModel
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
-from transformers import DeepseekOcr2ForConditionalGeneration, ProgressCallback, Trainer
-from transformers.trainer_utils import IntervalStrategy, SaveStrategy
+from transformers import DeepseekOcr2ForConditionalGeneration, ProgressCallback
 
 from ocr2_hf.data.augment import Augmentation
 from ocr2_hf.data.collator import TrainingCollator, coordinate_token_ids
@@ -41,7 +40,7 @@ from ocr2_hf.training.curves import CurvesCallback
 from ocr2_hf.training.generated_evaluation import score_sample
 from ocr2_hf.training.guard import Guard
 from ocr2_hf.training.progress_bar import ProgressBar
-from ocr2_hf.training.run_folder import mark_complete, mark_incomplete, rotate
+from ocr2_hf.training.resumed_trainer import ResumedTrainer
 from ocr2_hf.training.source_losses import SourceLosses
 from ocr2_hf.training.vision_cache import cache_vision
 
@@ -52,11 +51,9 @@ OWN_RATES = {
     "projector": "projector_learning_rate",
     "box_head": "box_head_learning_rate",
 }
-# What a log row to come is made of; the first three are the library's.
-_SUMS = ("_tr_loss", "_total_loss_scalar", "_globalstep_last_logged", "_means", "_items", "_steps", "_unsummed_steps")
 
 
-class OCR2Trainer(Trainer):
+class OCR2Trainer(ResumedTrainer):
     """Fine-tune DeepSeek-OCR-2 on page records.
 
     `loss = text_weight * loss_text + box_weight * loss_box`, the terms of `losses.TERMS`. Each is a sum divided by a
@@ -76,6 +73,7 @@ class OCR2Trainer(Trainer):
 
     # `compute_loss` normalises over the accumulated batch itself (the library asks this from 5.2x on).
     loss_is_scaled_for_ga = True
+    summed = (*ResumedTrainer.summed, "_means", "_items", "_steps", "_source_totals")
 
     def __init__(
         self,
@@ -100,9 +98,7 @@ class OCR2Trainer(Trainer):
         self._means = torch.zeros(len(TERMS))  # each term of this process, summed since the last log row
         self._items = torch.zeros(len(TERMS))  # what it is a mean over, of all processes, since then
         self._steps = 0
-        self._took_step = False  # since `train` was called
-        self._goes_on_from: str | None = None  # a checkpoint whose sums are still to be taken up
-        self._unsummed_steps = 0  # before a checkpoint that has none
+        self._by_source: SourceLosses | None = None
         super().__init__(
             model=model,
             args=args,
@@ -119,8 +115,8 @@ class OCR2Trainer(Trainer):
             for name, pages in sources.items():
                 pages.check_texts(name)
             self.add_callback(EpochOfPages(self.train_dataset))
-        mixed = isinstance(self.train_dataset, PageMixture)
-        self._by_source = SourceLosses(self.train_dataset.sources) if mixed else None
+        if isinstance(self.train_dataset, PageMixture):
+            self._by_source = SourceLosses(self.train_dataset.sources)
         if args.early_stopping_patience is not None:
             self.add_callback(EarlyStopping(args.early_stopping_patience))
         self.guard = None
@@ -153,46 +149,11 @@ class OCR2Trainer(Trainer):
         """As the library's. Ended by the guard (`WorkError`) or by SIGTERM (`Preempted`), it still closes trackers and
         draws the curves."""
         self.cache_vision()
-        self._took_step = False
         try:
             return super().train(*args, **kwargs)
         except (WorkError, Preempted):
             self.control = self.callback_handler.on_train_end(self.args, self.state, self.control)
             raise
-
-    def _inner_training_loop(self, *args, **kwargs):
-        self._goes_on_from, self._unsummed_steps = kwargs.get("resume_from_checkpoint"), 0
-        return super()._inner_training_loop(*args, **kwargs)
-
-    def _run_epoch(self, **kwargs) -> None:
-        """As the library, which would take one more step where a run goes on from a checkpoint at its goal."""
-        self._take_up_sums()
-        if self._lacks_evaluation():
-            self._load_rng_state(kwargs["resume_from_checkpoint"])  # SIGTERM may save it again
-            self._evaluate_epoch(kwargs["trial"], kwargs["start_time"])
-        if self.state.global_step < self.state.max_steps and not self.control.should_training_stop:
-            super()._run_epoch(**kwargs)
-
-    def _finalize_training(self, trial: Any, num_train_samples: float, start_time: float):
-        self._take_up_sums()
-        if self._lacks_evaluation():
-            self._evaluate_epoch(trial, start_time)
-        return super()._finalize_training(trial, num_train_samples, start_time)
-
-    def _lacks_evaluation(self) -> bool:
-        """Whether a run goes on from the checkpoint of an epoch's last step that was saved before the epoch's
-        evaluation. The library would leave that out."""
-        args, state = self.args, self.state
-        by_epoch = args.eval_strategy == IntervalStrategy.EPOCH and args.save_strategy != SaveStrategy.EPOCH
-        if not by_epoch or self._took_step or not state.global_step:
-            return False
-        at_end = state.epoch.is_integer() or state.global_step >= state.max_steps
-        return at_end and not any("eval_loss" in row for row in state.log_history if row["step"] == state.global_step)
-
-    def _evaluate_epoch(self, trial: Any, start_time: float) -> None:
-        self.control = self.callback_handler.on_epoch_end(self.args, self.state, self.control)
-        epoch = self.state.epoch
-        self._maybe_log_save_evaluate(self._tr_loss, None, self.model_wrapped, trial, epoch, None, start_time)
 
     # --- pages
 
@@ -227,7 +188,7 @@ class OCR2Trainer(Trainer):
         counts = [torch.stack([each.sum() for each in term_counts(batch).values()]).to(device) for batch in batches]
         self.costs.count(batches)
         self._steps += 1
-        self._took_step = True
+        self.took_step = True
         return batches, self.accelerator.reduce(sum(counts, torch.zeros(len(TERMS), device=device)), reduction="sum")
 
     def compute_loss(
@@ -271,9 +232,16 @@ class OCR2Trainer(Trainer):
             if self._by_source is not None:
                 logs |= self._by_source.told(self.accelerator, term_weights(self.args))
             self._means, self._items, self._steps = torch.zeros_like(self._means), torch.zeros_like(self._items), 0
-        if "train_loss" in logs:  # the library's is a mean over the steps since the run went on
-            logs["train_loss"] = self._total_loss_scalar / max(self.state.global_step - self._unsummed_steps, 1)
         super().log(logs, start_time)
+
+    @property
+    def _source_totals(self) -> Tensor | None:
+        return self._by_source and self._by_source.totals
+
+    @_source_totals.setter
+    def _source_totals(self, totals: Tensor | None) -> None:
+        if self._by_source is not None and totals is not None:
+            self._by_source.totals = totals
 
     # --- learning rates
 
@@ -387,49 +355,6 @@ class OCR2Trainer(Trainer):
         return self.model_wrapped
 
     # --- checkpoints
-
-    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        """As the library, but a checkpoint counts only when every process has saved its part, and the old ones go only
-        then."""
-        run = self._get_output_dir(trial=trial)
-        checkpoint = Path(run) / f"checkpoint-{self.state.global_step}"
-        if self.args.should_save:
-            mark_incomplete(checkpoint)
-        self.accelerator.wait_for_everyone()
-        limit, self.args.save_total_limit = self.args.save_total_limit, None
-        try:
-            super()._save_checkpoint(model, trial)
-        finally:
-            self.args.save_total_limit = limit
-        self.accelerator.wait_for_everyone()
-        if self.args.should_save:
-            mark_complete(checkpoint)
-            rotate(run, limit, self.state.best_model_checkpoint)
-
-    def _save_rng_state(self, output_dir: str) -> None:
-        """As the library, with what this process summed for log rows to come."""
-        super()._save_rng_state(output_dir)
-        sums = {name: getattr(self, name) for name in _SUMS}
-        by_source = {"by_source": self._by_source.totals} if self._by_source else {}
-        torch.save(sums | by_source, self._sums_file(output_dir))
-
-    def _take_up_sums(self) -> None:
-        """Once a run goes on from a checkpoint: its log rows are then those of an undisturbed run."""
-        folder, self._goes_on_from = self._goes_on_from, None
-        if folder is None:
-            return
-        file = self._sums_file(folder)
-        if not file.is_file():  # saved by an earlier version or by fewer processes, or `save_only_model`
-            self._unsummed_steps = self.state.global_step
-            return
-        sums = torch.load(file, map_location=self.args.device, weights_only=True)
-        if self._by_source is not None and "by_source" in sums:
-            self._by_source.totals = sums["by_source"]
-        for name in _SUMS:
-            setattr(self, name, sums[name])
-
-    def _sums_file(self, folder: str) -> Path:
-        return Path(folder) / f"loss_sums_{self.args.process_index}.pth"
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
         """As the library; an adapter gets names that loaders of this model know, and the box head beside it."""
