@@ -94,6 +94,14 @@ class Scene:
         shutil.copytree(self.place / "cache", self.work / "cache")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def forked() -> Iterator[None]:
+    """Also by `make slow`: imports write nothing, and would take most of the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("OCR2_TESTS_EXECUTE", raising=False)
+        yield
+
+
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory) -> Scene:
     place = tmp_path_factory.mktemp("kills")
@@ -162,7 +170,7 @@ def test_killed_once(scene, command):
 @pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_killed_anywhere(scene, command):
-    kill_and_run_again(scene, command, 2 if command == "onnx" else 6)
+    kill_and_run_again(scene, command, 2 if command == "onnx" else 4)
 
 
 @pytest.mark.slow
