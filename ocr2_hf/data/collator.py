@@ -83,16 +83,7 @@ class PromptEncoder:
 
         Raises `PromptError` where it has no `<image>`, several, or another control token.
         """
-        return self._expanded(prompt, self.tokenizer(prompt, add_special_tokens=False).input_ids, visual_tokens)
-
-    def text_tokens(self, prompts: Sequence[str]) -> list[int]:
-        """How many tokens each prompt has with BOS, without the visual ones. Raises `PromptError` likewise."""
-        different = list(dict.fromkeys(prompts))  # a task's own is every page's
-        ids = self.tokenizer(different, add_special_tokens=False).input_ids
-        counts = {prompt: len(self._expanded(prompt, own, 0)) for prompt, own in zip(different, ids, strict=True)}
-        return [counts[prompt] for prompt in prompts]
-
-    def _expanded(self, prompt: str, ids: list[int], visual_tokens: int) -> list[int]:
+        ids = self.tokenizer(prompt, add_special_tokens=False).input_ids
         if ids.count(self.image_token_id) != 1:
             raise PromptError(f"the prompt {prompt[:80]!r} must hold `<image>` exactly once")
         if token := _first_of(self._control, [number for number in ids if number != self.image_token_id]):
@@ -124,19 +115,11 @@ class TargetEncoder:
         """Tokens of the target and of EOS. Raises `UsageError` where a coordinate is not one token, `ValueError` where
         the target holds a control token."""
         encoding = self.tokenizer(target, add_special_tokens=False, return_offsets_mapping=True)
-        return self._weighted(target, encoding.input_ids, encoding.offset_mapping)
-
-    def batch(self, targets: Sequence[str]) -> list[Target]:
-        """The same of several at once."""
-        encoding = self.tokenizer(list(targets), add_special_tokens=False, return_offsets_mapping=True)
-        return list(map(self._weighted, targets, encoding.input_ids, encoding.offset_mapping))
-
-    def _weighted(self, target: str, ids: list[int], offsets: Sequence[Span]) -> Target:
-        if token := _first_of(self._control, ids):
+        if token := _first_of(self._control, encoding.input_ids):
             raise ValueError(f"its text holds {token}, {NO_TEXT}")
-        tokens = _TokenSpans(offsets)
+        tokens = _TokenSpans(encoding.offset_mapping)
         role = {name: self.token_weights.get(name, 1.0) for name in ROLES}
-        weights = np.full(len(ids), role["text"], dtype=float)
+        weights = np.full(len(encoding.input_ids), role["text"], dtype=float)
         for inside in tokens.inside([match.span() for match in _TABLE_TAGS.finditer(target)]):
             weights[inside] = role["tag"]
             self.roles.add("tag")
@@ -152,8 +135,8 @@ class TargetEncoder:
         weights[tokens.empty] = role["text"]
         if boxes:
             self.roles |= {"tag", "coordinate"}
-        all_ids = [*ids, self.tokenizer.eos_token_id]
-        return Target(all_ids, [*weights.tolist(), role["eos"]], box_tokens, [box.values for box in boxes])
+        ids = [*encoding.input_ids, self.tokenizer.eos_token_id]
+        return Target(ids, [*weights.tolist(), role["eos"]], box_tokens, [box.values for box in boxes])
 
 
 class _TokenSpans:

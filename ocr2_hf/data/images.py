@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from PIL import Image
 from transformers.models.deepseek_ocr2.image_processing_pil_deepseek_ocr2 import get_optimal_tiled_canvas
 
@@ -48,6 +49,11 @@ class ImageSettings:
         side = (self.tile_side, self.tile_side)
         columns, rows = get_optimal_tiled_canvas((height, width), side, self.min_patches, self.max_patches)
         return columns * rows
+
+    def page_tiles(self, sizes: np.ndarray) -> np.ndarray:
+        """Tiles [pages] of pages of these `sizes` [pages, 2], width and height: each size is looked at once."""
+        different, numbers = np.unique(sizes.astype(np.int64) @ (1 << 32, 1), return_inverse=True)
+        return np.array([self.tiles(*divmod(size, 1 << 32)) for size in different.tolist()], dtype=np.int64)[numbers]
 
     def tokens(self, tiles: int) -> int:
         """Visual tokens of a page: the tiles', the global view's and the separator."""
