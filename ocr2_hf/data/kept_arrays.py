@@ -62,7 +62,7 @@ def _keep(path: Path, arrays: Arrays) -> None:
         with whole_file(path) as beside, beside.open("wb") as file:
             np.savez(file, **arrays)
     except OSError as error:
-        logger.info("%s cannot be kept (%s): the pages are measured anew at every start", path, error.strerror)
+        logger.warning("%s cannot be kept (%s): the pages are counted anew at every start", path, error.strerror)
 
 
 @contextmanager
@@ -74,7 +74,7 @@ def _one_at_a_time(path: Path) -> Iterator[None]:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            logger.info("another process measures the same pages: waiting for it")
+            logger.info("another process counts the same pages: waiting for it")
             lock.acquire()
     try:
         yield
