@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 from torch.utils.data import Sampler
 
-from ocr2_hf.data.images import ImageSettings
 from ocr2_hf.data.mixture import PageMixture
 from ocr2_hf.data.page_tasks import PageTasks
 
@@ -38,11 +37,11 @@ class TokenStatistics:
     dropped: dict[str, int]
 
     @classmethod
-    def of(cls, pages: PageTasks, settings: ImageSettings) -> "TokenStatistics":
-        """Of measured pages; decodes no image. Sections of split pages count by what their whole page has."""
+    def of(cls, pages: PageTasks) -> "TokenStatistics":
+        """Of counted pages; decodes no image. Sections of split pages count by what their whole page has."""
         kept = np.flatnonzero(pages.fits.any(axis=1))
         tiles = pages.tiles[kept]
-        visual = settings.tokens(tiles)
+        visual = pages.settings.tokens(tiles)
         longest = np.where(pages.fits, pages.lengths, 0).max(axis=1, initial=0)[kept]
         return cls(len(kept), tiles, visual, longest - visual, dict(pages.dropped))
 
