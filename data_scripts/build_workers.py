@@ -14,7 +14,7 @@ from types import FrameType
 
 import multiprocess
 
-from ocr2_hf.errors import WorkError
+from ocr2_hf.errors import WorkError, worker_killed
 
 _PAUSE, _AGAIN = 0.1, 2.0  # seconds between two looks at the processes, and between two interruptions
 _ENDED = (None, 0, -signal.SIGTERM)  # it runs, is done, or was ended by the pool it is of
@@ -35,11 +35,7 @@ def watched_workers() -> Iterator[None]:
         watch.look()  # what was raised may have come before the last look
         if not (watch.dead or _tells_of_death(error)):
             raise
-        told = f" (signal {-watch.dead})" if watch.dead < 0 else ""
-        raise WorkError(
-            f"a worker process was killed{told}, most often because memory ran out: "
-            "run the same command with a smaller --num_proc"
-        ) from error
+        raise WorkError(worker_killed(max(-watch.dead, 0), "run the same command with a smaller --num_proc")) from error
     finally:
         _building = 0
 

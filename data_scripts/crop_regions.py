@@ -5,7 +5,7 @@
     ocr2 build letters_lines --annotations letters_crops --split folders
 
 Crops stay in the split of their page, in a folder of its name. Regions without text, or with a side below --min_side
-pixels, are left out and counted. The folder is there whole or not at all.
+pixels, are left out and counted. The folder is there whole or not at all; the same command finds it finished.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 if __name__ == "__main__":  # the package of this checkout, also where none or another is installed
     sys.path[0] = str(Path(__file__).resolve().parents[1])
@@ -24,10 +24,14 @@ from tqdm import tqdm
 from data_scripts.arguments import count, script_parser, share
 from data_scripts.file_tree import file_name
 from ocr2_hf.data.column_names import COLUMNS_HELP, parse_columns
-from ocr2_hf.document.atomic_files import whole_folder
-from ocr2_hf.document.page_files import to_rgb
+from ocr2_hf.document.atomic_files import whole_folder, write_json
 from ocr2_hf.errors import UsageError, WorkError, run_command
+from ocr2_hf.reading.resume_log import read_kept
 
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+CROPS_FILE = "crops.json"  # in what was cut: of what, and how much
 Box = tuple[int, int, int, int]
 
 
@@ -37,20 +41,53 @@ def main(argv: list[str] | None = None, prog: str | None = None) -> int:
     Raises `UsageError` where the call is wrong, `WorkError` where there is nothing to cut out.
     """
     args = parse_arguments(argv, prog)
-    if args.out_dir.exists():
-        raise UsageError(f"{args.out_dir} is there already: name a new folder")
+    counts = finished(args)
+    if counts is None:
+        counts = cut(args)
+    print(f"{counts.pop('crops')} crops in {args.out_dir}; left out: {_told(counts) or 'none'}")
+    return 0
+
+
+def finished(args: argparse.Namespace) -> Counter[str] | None:
+    """The counts of an earlier call that cut the same; None where there is no folder yet. `UsageError` where it holds
+    something else."""
+    if not args.out_dir.exists():
+        return None
+    cropped = read_kept(args.out_dir, CROPS_FILE)
+    if cropped and cropped["of"] == _made_of(args, load_pages(args)):
+        print(f"{args.out_dir} is finished already")
+        return Counter(cropped["counts"])
+    raise UsageError(f"{args.out_dir} is there already: name a new folder")
+
+
+def cut(args: argparse.Namespace) -> Counter[str]:
+    """Cut all pages; how many crops there are, and how many regions were left out for what reason."""
     counts: Counter[str] = Counter()
     with whole_folder(args.out_dir) as beside:
-        from ocr2_hf.data.load import load_dataset  # loads datasets, which a wrong call does not need
+        from ocr2_hf.data.page_rows import page_rows  # loads datasets, as above
 
-        for split, rows in dict(load_dataset(args.name, columns=args.columns)).items():
-            for number, row in enumerate(tqdm(rows, desc=f"cutting {split}", unit=" pages")):
+        splits = load_pages(args)
+        for split, rows in splits.items():
+            pages = tqdm(page_rows(rows), total=len(rows), desc=f"cutting {split}", unit=" pages")
+            for number, row in enumerate(pages):
                 counts += cut_page(row, f"{number:06d}-{file_name(row['id'])}", beside, split, args)
         if not counts["crops"]:
             why = f"left out: {_told(counts)}" if counts else "no page has boxes"
             raise WorkError(f"{args.name} has no region with text to cut out; {why}")
-    print(f"{counts.pop('crops')} crops in {args.out_dir}; left out: {_told(counts) or 'none'}")
-    return 0
+        write_json(beside / CROPS_FILE, {"of": _made_of(args, splits), "counts": counts})
+    return counts
+
+
+def load_pages(args: argparse.Namespace) -> "dict[str, Dataset]":
+    """The pages of each split."""
+    from ocr2_hf.data.load import load_dataset  # loads datasets, which a wrong call does not need
+
+    return dict(load_dataset(args.name, columns=args.columns))
+
+
+def _made_of(args: argparse.Namespace, splits: "Mapping[str, Dataset]") -> dict[str, Any]:
+    pages = {split: rows._fingerprint for split, rows in splits.items()}
+    return {"pages": pages, "margin": args.margin, "min_side": args.min_side}
 
 
 def parse_arguments(argv: list[str] | None, prog: str | None = None) -> argparse.Namespace:
@@ -68,16 +105,14 @@ def parse_arguments(argv: list[str] | None, prog: str | None = None) -> argparse
 def cut_page(row: Mapping[str, Any], name: str, folder: Path, split: str, args: argparse.Namespace) -> Counter[str]:
     """Write the crops of one page record; how many, and how many regions were left out for what reason."""
     counts: Counter[str] = Counter()
-    image = None
     for number, (box, label, text) in enumerate(regions(row, counts, args.min_side)):
-        image = image or to_rgb(row["image"])
-        outer = widened(box, args.margin, image.size)
+        outer = widened(box, args.margin, row["image"].size)
         inner = [box[0] - outer[0], box[1] - outer[1], box[2] - outer[0], box[3] - outer[1]]
         record = {"text": text, "bboxes": [inner], "labels": [label], "texts": [text]}
         stem = f"{name}-{number:04d}"
         for part in ("images", "annotations"):
             (folder / part / split).mkdir(parents=True, exist_ok=True)
-        image.crop(outer).save(folder / "images" / split / f"{stem}.png")
+        row["image"].crop(outer).save(folder / "images" / split / f"{stem}.png")
         annotation = json.dumps(record, ensure_ascii=False, indent=1)
         (folder / "annotations" / split / f"{stem}.json").write_text(annotation, encoding="utf-8")
         counts["crops"] += 1

@@ -20,7 +20,7 @@ from rapidfuzz import process
 from rapidfuzz.distance import Indel
 from tqdm import tqdm
 
-from ocr2_hf.document.page_files import to_rgb
+from ocr2_hf.data.page_rows import page_rows
 
 SIMILAR_TEXT = 0.9
 SIMILAR_LOOK = 0.97
@@ -75,7 +75,7 @@ def _sign(dataset: Dataset, name: str) -> _Signatures:
     count = len(dataset)
     signatures = _Signatures([], [], np.zeros((count, _BUCKETS), "f4"), np.zeros((count, _SIDE * _SIDE), "f4"))
     pages = dataset.select_columns(["id", "text", "image"])
-    for row, page in enumerate(tqdm(pages, desc=f"comparing {name}", unit=" pages")):
+    for row, page in enumerate(tqdm(page_rows(pages), total=count, desc=f"comparing {name}", unit=" pages")):
         text = " ".join(page["text"].split())
         signatures.ids.append(page["id"])
         signatures.texts.append(text)
@@ -91,7 +91,7 @@ def _trigrams(text: str) -> np.ndarray:
 
 
 def _look(image: Image.Image) -> np.ndarray:
-    grey = np.asarray(to_rgb(image).convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX), "f4").ravel()
+    grey = np.asarray(image.convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX), "f4").ravel()
     return _unit(grey - grey.mean())
 
 

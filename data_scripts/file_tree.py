@@ -14,7 +14,7 @@ from pathlib import Path
 from stat import S_ISDIR, S_ISLNK, S_ISREG
 from typing import Any
 
-from ocr2_hf.document.atomic_files import short_name
+from ocr2_hf.document.file_names import short_name
 from ocr2_hf.document.page_files import PAGE_SUFFIXES, UNREAD_SUFFIXES
 from ocr2_hf.document.records import RecordError
 from ocr2_hf.errors import UsageError

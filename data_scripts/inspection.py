@@ -19,10 +19,10 @@ from data_scripts.duplicates import ALIKE, COPY, FORM, Pair, near_duplicates
 from data_scripts.file_tree import file_name
 from data_scripts.reading_order import is_right_to_left, upward_steps
 from data_scripts.token_lengths import TokenLengths
+from ocr2_hf.data.page_rows import page_rows
 from ocr2_hf.data.tasks import Row, is_silent, page_regions
 from ocr2_hf.document.atomic_files import whole_file, write_json, write_whole
 from ocr2_hf.document.overlay import BLUE, GREEN, ORANGE, PINK, RED, draw_overlay
-from ocr2_hf.document.page_files import to_rgb
 from ocr2_hf.plots import INK, PALE
 
 SHOWN_LABELS, SHOWN_PAIRS = 30, 5
@@ -120,10 +120,10 @@ def _draw_pages(dataset: Dataset, split: str, limit: int, folder: Path) -> None:
     """Write up to `limit` pages, evenly spaced, with their regions, and beside them what these do not tell."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = sorted(set(np.linspace(0, len(dataset) - 1, min(limit, len(dataset))).round().astype(int).tolist()))
-    for row in tqdm(dataset.select(rows), desc=f"drawing {split}", unit=" pages"):
+    for row in tqdm(page_rows(dataset.select(rows)), total=len(rows), desc=f"drawing {split}", unit=" pages"):
         name = f"{split}-{file_name(row['id'])}"
         with whole_file(folder / f"{name}.png") as beside:
-            draw_overlay(to_rgb(row["image"]), page_regions(row)).save(beside, "PNG")
+            draw_overlay(row["image"], page_regions(row)).save(beside, "PNG")
         if text := _beside(row):
             write_whole(folder / f"{name}.txt", text)
 

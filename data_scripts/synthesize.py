@@ -38,6 +38,7 @@ from data_scripts.synthetic.statements import draw_statement
 from ocr2_hf.data.tasks import marked_page
 from ocr2_hf.document.atomic_files import whole_file, write_whole
 from ocr2_hf.document.folder_lock import folder_lock
+from ocr2_hf.document.output_folder import check_own_folder
 from ocr2_hf.errors import UsageError, run_command, writing_to
 
 _SHEET, _SLIP = (1240, 1754), (192, 192)
@@ -132,8 +133,7 @@ def prepare_folder(folder: Path, settings: dict[str, Any], pages: int, suffix: s
         there = sum(1 for _ in folder.glob(f"annotations/*{suffix}"))
         if there > pages:
             raise UsageError(f"{folder} already has {there} pages, more than --pages {pages}: name another folder")
-    elif folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir()):
-        raise UsageError(f"{folder} is not empty and was not made by synthesize.py: name a new folder")
+    check_own_folder(folder, [marker.name], (), "synthesis")
     write_whole(marker, json.dumps(settings, indent=1))
     for part in ("images", "annotations"):
         (folder / part).mkdir(exist_ok=True)

@@ -8,7 +8,9 @@ Exit status: 0 done; 1 the work failed (data, guard, a disk, some files of many)
 import errno
 import io
 import os
+import re
 import select
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,8 +28,12 @@ class WorkError(Exception):
     status = 1
 
 
-class DiskError(WorkError):
-    """A disk refused something: told by every process whose disk it is."""
+class OwnError(WorkError):
+    """Told by every process of a launch that meets it: the others may not."""
+
+
+class DiskError(OwnError):
+    """A disk refused something."""
 
 
 class Preempted(Exception):
@@ -53,6 +59,13 @@ _REFUSALS = {
     errno.ESTALE: "the disk is broken or gone; see what the system says of it",
 }
 _OTHERWISE = "see what is there, and run the same command again"
+# What torch's loader says of its workers: one that a signal ended, and one that raised.
+_TORCH_WORKER_GONE = re.compile(r"DataLoader worker \(pid.*? (?:is killed by signal: ([^.]*)|exited unexpectedly)")
+_TORCH_WORKER_RAISED = re.compile(
+    r"Caught (\w+) in DataLoader worker process.*^[\w.]*\.\1: (.*)", re.DOTALL | re.MULTILINE
+)
+_FEWER_LOADERS = "run the same command with a smaller --dataloader_num_workers, and it goes on"
+_GLOO = "gloo/transport/"  # so torch tells a process that the one which it waits for is gone
 _TORCH_WRITER = "inline_container.cc"  # torch says where in its code it failed, and not why
 
 
@@ -70,8 +83,8 @@ def run_command(main: Callable[[list[str] | None], int | None], argv: list[str] 
         finally:
             _flush()  # here, where a full disk behind it is still told
     except (UsageError, WorkError) as error:
-        if _is_main() or isinstance(error, DiskError):
-            print(f"error: {error}", file=sys.stderr)
+        if _is_main() or isinstance(error, OwnError):
+            print(f"error: {_of_worker(error) or error}", file=sys.stderr)
         return error.status
     except Preempted as stopped:
         if _is_main():
@@ -85,11 +98,19 @@ def run_command(main: Callable[[list[str] | None], int | None], argv: list[str] 
         if any(isinstance(each, KeyboardInterrupt) for each in _causes(error)):
             print("interrupted", file=sys.stderr)
             return 130
-        if (fault := _disk_fault(error)) is None:
+        if (told := _told(error)) is None:
             raise
-        print(f"error: {fault}", file=sys.stderr)
+        print(told, file=sys.stderr)
         _drop_output()
         return DiskError.status
+
+
+def _told(error: BaseException) -> str | None:
+    """What is told of what a disk, a killed worker or another process of the launch brought about."""
+    if fault := _worker_fault(error) or _disk_fault(error):
+        return f"error: {fault}"
+    is_left = any(_GLOO in str(each) for each in _causes(error))
+    return "stopped: another process of this launch ended first; see what it told" if is_left else None
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -100,6 +121,28 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         yield each
         seen.add(id(each))
         each = each.__cause__ or each.__context__
+
+
+def worker_killed(number: int, remedy: str) -> str:
+    """What is told where a signal (0 where it is not known which) has ended a worker process."""
+    signalled = f" (signal {number})" if number else ""
+    return f"a worker process was killed{signalled}, most often because memory ran out: {remedy}"
+
+
+def _worker_fault(error: BaseException) -> str | None:
+    """What is told where a worker of torch's loader is gone; None for any other exception."""
+    told = [_TORCH_WORKER_GONE.match(str(each)) for each in _causes(error) if isinstance(each, RuntimeError)]
+    if not any(told):
+        return None
+    names = {signal.strsignal(number): number for number in signal.valid_signals()}
+    numbers = (names[found[1]] for found in told if found and found[1] in names)
+    return worker_killed(next(numbers, 0), _FEWER_LOADERS)
+
+
+def _of_worker(error: Exception) -> str | None:
+    """The message of one of our exceptions that torch brought from a worker of its loader, traceback and all."""
+    found = _TORCH_WORKER_RAISED.match(str(error))
+    return found and found[2].strip()
 
 
 def _disk_fault(error: BaseException, place: str = "") -> str | None:

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -19,6 +20,9 @@ os.environ.update(
     OMP_NUM_THREADS="1",
     CUDA_VISIBLE_DEVICES="",
 )
+
+# A shell's background jobs ignore Ctrl-C, and so would every process that a test interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest  # noqa: E402
 

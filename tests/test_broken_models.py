@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from helpers.rights import plain_rights
 from ocr2_hf.errors import UsageError
 from ocr2_hf.modeling.adapters import apply_policy, write_portable_adapter
 from ocr2_hf.modeling.box_head import BoxHead, save_box_head
@@ -203,3 +204,10 @@ def test_a_checkpoint_that_broke_is_not_gone_on_from(base, adapter, tmp_path, ki
     tensors(lambda loaded: loaded.pop(max(loaded)), name)(tmp_path / "checkpoint-1")
     with pytest.raises(UsageError, match=r"1 tensor: .* is missing|KeyError .*projector\.weight"):
         load_weights(model, str(tmp_path / "checkpoint-1"))
+
+
+def test_weights_that_may_not_be_read(base, tmp_path):
+    shutil.copytree(base, tmp_path / "locked")
+    (tmp_path / "locked" / WEIGHTS).chmod(0)
+    with plain_rights(), pytest.raises(UsageError, match=rf"{WEIGHTS} cannot be read \(Permission denied\)"):
+        load_model(tmp_path / "locked")

@@ -79,3 +79,21 @@ def test_refusals(pages, capsys):
     assert crop("empty", pages / "none") == 1
     assert "no region with text to cut out; left out: 1 without text" in capsys.readouterr().err
     assert not (pages / "none").exists()
+
+
+def test_a_crop_that_was_killed_at_its_very_end_is_known_as_finished(pages, capsys):
+    assert crop("blocks", pages / "crops") == 0
+    before = {path: path.stat().st_mtime_ns for path in (pages / "crops").rglob("*")}
+    first = capsys.readouterr().out
+    assert crop("blocks", pages / "crops") == 0  # as after a kill between its rename and its end
+    assert capsys.readouterr().out == f"{pages / 'crops'} is finished already\n{first}"
+    assert before == {path: path.stat().st_mtime_ns for path in (pages / "crops").rglob("*")}
+
+
+def test_another_crop_into_the_folder_is_refused(pages, capsys):
+    assert crop("blocks", pages / "crops") == 0
+    assert crop("blocks", pages / "crops", "--margin", 0.2) == 2
+    write_page(pages / "pages", "more")
+    assert build("blocks", "--annotations", pages / "pages", "--val", 0, "--test", 0.2, "--max_bad", 0) == 0
+    assert crop("blocks", pages / "crops") == 2
+    assert capsys.readouterr().err.count("is there already: name a new folder") == 2

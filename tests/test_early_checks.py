@@ -64,6 +64,12 @@ def test_before_a_model_is_loaded(here, capsys, name):
     assert message in told and "Traceback" not in told
 
 
+def test_a_link_that_leads_nowhere(here, capsys):
+    (here / "out").symlink_to("gone")
+    assert run_command(read.main, [*READ, "--output_dir", "out"]) == 2
+    assert "error: out is a link to gone, which is not there; make that" in capsys.readouterr().err
+
+
 def test_a_place_that_takes_nothing(here, capsys, monkeypatch):
     monkeypatch.setattr("os.access", lambda *_: False)  # the superuser may write anywhere
     assert run_command(read.main, [*READ, "--output_dir", "out/deep"]) == 2

@@ -55,6 +55,14 @@ def test_every_process_tells_of_its_own_disk(capsys, monkeypatch):
     assert ends(raising(DiskError("mine")), capsys) == (1, "error: mine\n")
 
 
+def test_whose_neighbour_ended_has_no_traceback(capsys):
+    gone = RuntimeError("[/pytorch/gloo/gloo/transport/tcp/pair.cc:553] Connection closed by peer [127.0.0.1]:10669.")
+    assert ends(raising(gone), capsys) == (
+        1,
+        "stopped: another process of this launch ended first; see what it told\n",
+    )
+
+
 def test_where_nobody_told_the_file_the_place_is_told(tmp_path):
     with pytest.raises(DiskError, match=f"^runs: {FULL}"), writing_to("runs"):
         raise OSError(errno.ENOSPC, "full")

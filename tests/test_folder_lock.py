@@ -17,8 +17,9 @@ from helpers.fork_server import Popen
 from helpers.launches import launcher
 from helpers.tiny_pages import page_row
 from ocr2_hf.__main__ import main
+from ocr2_hf.document.atomic_files import whole_folder
 from ocr2_hf.document.folder_lock import folder_lock, launch_lock, lock_file
-from ocr2_hf.errors import WorkError, run_command
+from ocr2_hf.errors import UsageError, WorkError, run_command
 from ocr2_hf.modeling.tiny import save_tiny
 
 DATASET = "locked_pages"
@@ -217,3 +218,34 @@ def test_names_as_long_as_names_can_be_and_what_no_lock_can_lie_beside(tmp_path)
         folder_lock(tmp_path / "file" / "out"),
     ):
         pass
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_folder_that_is_a_link_comes_to_where_that_leads(tmp_path, there):
+    goal = tmp_path / "disk" / "goal"
+    goal.mkdir(parents=True)
+    (tmp_path / "link").symlink_to(goal)
+    if not there:
+        goal.rmdir()
+    with whole_folder(tmp_path / "link") as beside:
+        assert beside.parent == goal.parent  # no rename from one disk to another
+        (beside / "a").touch()
+    assert (tmp_path / "link").is_symlink() and (goal / "a").is_file()
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a", "disk", "goal", "link"]
+
+
+def test_a_folder_that_is_a_link_to_itself(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "link")
+    with pytest.raises(UsageError, match=r"is a link to .*link, which is not there"), whole_folder(tmp_path / "link"):
+        pytest.fail("it began")
+
+
+def test_half_files_of_whoever_was_killed_go_and_the_users_hidden_files_stay(tmp_path):
+    half, mine = f".{'0a' * 16}.partial", ".download.partial"
+    for folder in (tmp_path / "out", tmp_path / "out" / "overlays"):
+        folder.mkdir()
+        for name in (half, mine):
+            (folder / name).touch()
+    with folder_lock(tmp_path / "out"):
+        pass
+    assert sorted(path.name for path in (tmp_path / "out").rglob("*.partial")) == [mine, mine]

@@ -2,6 +2,7 @@
 
 import io
 import json
+from pathlib import Path
 
 import datasets
 import pytest
@@ -9,6 +10,7 @@ from PIL import ExifTags, Image
 
 from data_scripts.build_dataset import main
 from helpers.page_folders import image_bytes, write_pages
+from helpers.rights import plain_rights
 from ocr2_hf.data.columns import FEATURES, has_boxes
 from ocr2_hf.data.load import built_datasets, load_dataset
 from ocr2_hf.errors import UsageError, WorkError
@@ -343,3 +345,38 @@ def test_what_save_to_disk_wrote_is_taken_as_it_is(tmp_path, datasets_cache, str
     assert list(load_dataset(str(tmp_path / "both"), streaming=streaming)) == ["train"]
     with pytest.raises(UsageError, match="has no split 'test'; it has: train"):
         load_dataset(str(tmp_path / "both"), "test", streaming)
+
+
+def test_a_built_dataset_of_another_user_is_only_read(letters, datasets_cache):
+    before = sorted(datasets_cache.rglob("*"))
+    folders = [path for path in (datasets_cache, *before) if path.is_dir()]
+    for folder in folders:
+        folder.chmod(0o555)
+    try:
+        with plain_rights():
+            assert sum(map(len, load_dataset("letters").values())) == 10
+            assert len(list(load_dataset("letters", split="test[:1]", streaming=True))) == 1
+    finally:
+        for folder in folders:
+            folder.chmod(0o755)
+    assert sorted(datasets_cache.rglob("*")) == before
+
+
+BREAKS = {
+    "a shard cut off": ("*-train.arrow", lambda path: path.write_bytes(path.read_bytes()[:-2000])),
+    "a shard's beginning": ("*-train.arrow", lambda path: path.write_bytes(path.read_bytes()[:900])),
+    "an empty shard": ("*-train.arrow", lambda path: path.write_bytes(b"")),
+    "no shard": ("*-train.arrow", Path.unlink),
+    "half the file about them": ("dataset_info.json", lambda path: path.write_text('{"a"')),
+    "another file about them": ("dataset_info.json", lambda path: path.write_text("[]")),
+}
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_a_built_dataset_that_broke_is_told(letters, name):
+    pattern, act = BREAKS[name]
+    (path,) = built_datasets()["letters"].glob(pattern)
+    act(path)
+    for split in (None, "train"):
+        with pytest.raises(WorkError, match=r"^the built dataset 'letters' is broken \(.*\): remove .*, and build it"):
+            load_dataset("letters", split)

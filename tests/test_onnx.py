@@ -239,6 +239,8 @@ def test_the_graphs_are_float32_of_a_known_opset_and_share_their_weights(pair):
         graph = onnx.load(path, load_external_data=False)
         assert [(opset.domain, opset.version) for opset in graph.opset_import] == [("", 18)]
         assert onnx.TensorProto.DOUBLE not in {tensor.data_type for tensor in graph.graph.initializer}
+        names = [tensor.name for tensor in graph.graph.initializer]
+        assert names == sorted(names)  # so that two exports give the same bytes
         places = [entry for tensor in graph.graph.initializer for entry in tensor.external_data]
         assert {place.value for place in places if place.key == "location"} <= {"weights.onnx_data"}
 

@@ -129,6 +129,17 @@ def test_a_multi_page_tiff_and_an_animation(tmp_path):
     assert len(list_pages(tmp_path / "page.gif")) == 1
 
 
+def test_the_frames_of_a_tiff_are_counted_to_an_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(pages, "MAX_FRAMES", 2)
+    frames = [Image.new("RGB", (10, 10))] * 3
+    for count in (2, 3):
+        frames[0].save(tmp_path / f"{count}.tif", save_all=True, append_images=frames[1:count])
+    with Image.open(tmp_path / "2.tif") as two, Image.open(tmp_path / "3.tif") as three:
+        assert pages.page_frames(two) == [0, 1]
+        with pytest.raises(ValueError, match="more than 2 frames: split it"):
+            pages.page_frames(three)
+
+
 COLOURS = ("red", "lime", "blue", "yellow")
 PIXELS = {"red": (255, 0, 0), "lime": (0, 255, 0), "blue": (0, 0, 255), "yellow": (255, 255, 0)}
 

@@ -145,3 +145,11 @@ def test_an_address_is_a_local_file_or_is_to_be_downloaded(tmp_path, datasets_ca
     assert reason.endswith("/pages, which is not fetched: download it first; --images names their folder")
     with pytest.raises(WorkError, match="download it first"):
         build("remote", tmp_path / "pages")
+
+
+def test_so_it_is_in_a_json_list(tmp_path, monkeypatch):
+    monkeypatch.setattr(json_files, "MAX_PAGE_BYTES", 200)
+    (tmp_path / "t.json").write_text(json.dumps([{"image": data_url(), "text": text} for text in ("x", "x" * 200)]))
+    records, reasons = read_folder(tmp_path, "jsonl")
+    assert len(records) == len(reasons) == 1
+    assert reasons["t.json#2"].endswith(" bytes is over the limit of 200 bytes")

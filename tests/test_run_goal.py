@@ -36,6 +36,8 @@ COMPARED = (
     "loss",
     "loss_text",
     "loss_box",
+    "train_loss",
+    "goals_loss",
     "grad_norm",
     "learning_rate",
     "eval_loss",
@@ -112,3 +114,15 @@ def test_an_epochs_evaluation_that_a_kill_left_out_is_made_up_for(workplace, tmp
     assert evaluated == [3, 6, 6] and state(run) == state(whole)
     for name in ("adapter_model.safetensors", "checkpoint-6/adapter_model.safetensors"):
         assert (run / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_a_log_row_that_a_kill_fell_into_is_the_undisturbed_runs(workplace, tmp_path):
+    """Of steps before and after the checkpoint, as the mean of the whole training is."""
+    run, whole = tmp_path / "run", tmp_path / "whole"
+    values = {"max_steps": 5, "logging_steps": 3, "dataset": {"goals": 1.0}}
+    trained(workplace, run, values)
+    shutil.copytree(run, whole)
+    cut_back(run, "checkpoint-4", "checkpoint-5")
+    trained(workplace, run, values)
+    assert state(run) == state(whole)
+    assert [row["step"] for row in state(whole)["log_history"]] == [3, 5]

@@ -61,7 +61,7 @@ def test_a_training_writes_into_no_folder_of_the_users(place, capfd):
     (place / "run" / "scans").mkdir(parents=True)
     assert train(place) == 2
     told = capfd.readouterr().err
-    assert f"{place / 'run'} holds files that no training wrote, e.g. scans; name a new or empty --output_dir" in told
+    assert f"{place / 'run'} holds files that no training wrote, e.g. scans; name a new or empty folder" in told
     assert [path.name for path in (place / "run").rglob("*")] == ["scans"]
 
 

@@ -15,6 +15,7 @@ from helpers.recorded_reader import RecordedReader, layout
 from helpers.statement_tables import BALANCE, table_html
 from ocr2_hf import FinancialStatementParser
 from ocr2_hf.statements.files import COLUMNS, SCHEMA, to_dict, write_csv_file, write_json_file
+from ocr2_hf.statements.statement import PageSummary
 from ocr2_hf.statements.workbook import write_workbook
 
 ATTACK = '=HYPERLINK("http://x","y")'
@@ -150,3 +151,11 @@ def test_a_result_is_whole_or_not_there(document, tmp_path, writer):
     with pytest.raises(OSError):
         writer(document, target)
     assert target.is_dir()
+
+
+def test_a_name_that_is_no_utf_8_is_shown_in_a_workbook(tmp_path):
+    document = replace(parse(), file="a\udcff.png", pages=[PageSummary(1, problem="b\udcfe.png: not read")])
+    write_workbook(document, tmp_path / "x.xlsx")
+    book = openpyxl.load_workbook(tmp_path / "x.xlsx")
+    assert "a?.png" in book.worksheets[0]["A1"].value
+    assert "page 1: b?.png: not read" in [row[0].value for row in book["Checks"].rows]

@@ -178,7 +178,7 @@ def test_what_cannot_be_drawn_is_refused_and_leaves_no_folder(tmp_path, capsys, 
 def test_a_foreign_folder_is_not_written_into(tmp_path, capsys):
     (tmp_path / "thesis.txt").write_text("mine")
     assert draw(tmp_path, "--pages", 2) == 2
-    assert "is not empty and was not made by synthesize.py" in capsys.readouterr().err
+    assert "holds files that no synthesis wrote, e.g. thesis.txt; name a new or empty folder" in capsys.readouterr().err
     assert contents(tmp_path) == {"thesis.txt": b"mine"}
 
 

@@ -173,13 +173,20 @@ def list_rows(path: str) -> Iterator[tuple[int, Place, dict[str, Any] | RecordEr
             yield line.number, (line.start, line.size), _row_or_fault(line.data, line.size)
 
 
-def _row_or_fault(line: bytes, size: int) -> dict[str, Any] | RecordError:
+def row_fault(line: bytes, size: int) -> RecordError | None:
+    """Why a row of `size` bytes, which begins with `line`, is too large for a page."""
     if size > len(line):
         return RecordError(f"row of {size:,} bytes is over the limit of {MAX_ROW_BYTES:,} bytes")
     if size > MAX_PAGE_BYTES:  # bytes of an image are one string, other bytes may be millions of objects
         size -= sum(found.end() - found.start() for found in _BASE64.finditer(line))
         if size > MAX_PAGE_BYTES:
             return RecordError(f"row of {size:,} bytes is over the limit of {MAX_PAGE_BYTES:,} bytes")
+    return None
+
+
+def _row_or_fault(line: bytes, size: int) -> dict[str, Any] | RecordError:
+    if fault := row_fault(line, size):
+        return fault
     try:
         return parse_object(line)
     except RecordError as error:

@@ -12,7 +12,14 @@ from typing import Any
 from data_scripts.file_tree import FileTree
 from data_scripts.formats.columns import is_page_row
 from data_scripts.formats.format import Level, ListedPage
-from data_scripts.formats.json_files import first_key_paths, list_rows, parse_object, read_row, read_shared_json
+from data_scripts.formats.json_files import (
+    first_key_paths,
+    list_rows,
+    parse_object,
+    read_row,
+    read_shared_json,
+    row_fault,
+)
 from data_scripts.formats.rows import ListedRow, row_pages, row_record
 from ocr2_hf.document.records import PageRecord
 
@@ -69,4 +76,5 @@ def _has_rows(paths: list[str], start: str, columns: dict[str, str]) -> bool:
 def _list_entries(path: str) -> Iterator[tuple[int, bytes, Any]]:
     """(number from 1, the row as JSON again, the row): its text is kept because any text can go to another process."""
     for number, row in enumerate(read_shared_json(path, list), 1):
-        yield number, json.dumps(row).encode(), row
+        text = json.dumps(row).encode()
+        yield number, text, row_fault(text, len(text)) or row

@@ -18,8 +18,8 @@ from transformers.models.deepseek_ocr2.processing_deepseek_ocr2 import DeepseekO
 from ocr2_hf.benchmark.workload import STOCK
 from ocr2_hf.data.collator import IGNORED
 from ocr2_hf.data.images import ImageSettings
+from ocr2_hf.data.page_rows import page_row
 from ocr2_hf.data.tasks import build_example
-from ocr2_hf.document.page_files import to_rgb
 from ocr2_hf.errors import UsageError
 from ocr2_hf.modeling.adapters import apply_policy
 from ocr2_hf.modeling.head import OCR2Head
@@ -119,7 +119,7 @@ class StockPages(TorchDataset):
     """Rows of image, prompt and target, as a folder of images with captions would give them."""
 
     def __init__(self, pages: Dataset) -> None:
-        self.images = pages.select_columns(["image"])
+        self.images = pages.select_columns(["id", "image"])
         self.texts = [build_example("markdown", page) for page in pages.remove_columns(["image"])]
 
     def __len__(self) -> int:
@@ -127,7 +127,7 @@ class StockPages(TorchDataset):
 
     def __getitem__(self, index: int) -> dict:
         prompt, target = self.texts[index]
-        return {"image": to_rgb(self.images[index]["image"]), "prompt": prompt, "target": target}
+        return {"image": page_row(self.images, index)["image"], "prompt": prompt, "target": target}
 
 
 @dataclass

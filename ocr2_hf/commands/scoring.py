@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ocr2_hf.document.atomic_files import write_json
+from ocr2_hf.document.output_folder import check_own_folder
 from ocr2_hf.document.predictions import PREDICTIONS_FILE, Prediction, read_predictions, write_predictions
 from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.evaluation.registry import measure_pages, metrics_table
@@ -21,14 +22,8 @@ _WRITTEN = (SETTINGS_FILE, PREDICTIONS_FILE, METRICS_FILE, "report.html", "formu
 def check_evaluation_folder(output: Path, predictions: str | None = None) -> None:
     """Raise `UsageError` where the folder holds something, and neither an evaluation nor a run nor the `predictions`
     to score: figures and report would lie among files of the user's, or replace them."""
-    marked = any((output / name).is_file() for name in (SETTINGS_FILE, STATE_FILE))
-    if marked or (predictions and Path(predictions).resolve().parent == output.resolve()):
-        return
-    found = sorted(path.name for path in output.glob("[!.]*") if path.name not in _WRITTEN)
-    if found:
-        raise UsageError(
-            f"{output} holds files that no evaluation wrote, e.g. {found[0]}; name a new or empty --output_dir"
-        )
+    if predictions is None or Path(predictions).resolve().parent != output.resolve():
+        check_own_folder(output, (SETTINGS_FILE, STATE_FILE), _WRITTEN, "evaluation")
 
 
 def score_predictions(args: argparse.Namespace, output: Path) -> None:

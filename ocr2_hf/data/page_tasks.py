@@ -16,11 +16,11 @@ from ocr2_hf.data.collator import Example, PromptEncoder, TargetEncoder
 from ocr2_hf.data.columns import has_boxes
 from ocr2_hf.data.images import crop_table, crop_tiles
 from ocr2_hf.data.page_counts import PageCounts, page_sections
+from ocr2_hf.data.page_rows import page_row
 from ocr2_hf.data.page_splitting import PageSection, section_row
 from ocr2_hf.data.tasks import PROMPTS, box_tasks, build_example, chosen_table
 from ocr2_hf.data.vision_features import VisionFeatures
 from ocr2_hf.document.grounding import GROUNDING, has_tags
-from ocr2_hf.document.page_files import to_rgb
 from ocr2_hf.errors import UsageError, WorkError
 
 _BLOCK = 4  # numbers that Philox makes at a time
@@ -110,7 +110,7 @@ class PageTasks(TorchDataset):
 
     def image(self, index: int) -> Image.Image:
         """The image of an example, or of its section of the page, before augmentation."""
-        section, image = self.sections.get(index), to_rgb(self._images[int(self.rows[index])]["image"])
+        section, image = self.sections.get(index), page_row(self._images, int(self.rows[index]))["image"]
         return image if section is None else image.crop(section.crop)
 
     def view(self, index: int) -> str:

@@ -1,9 +1,9 @@
 """Files and folders that are whole or not there: written beside their place, then moved into it.
 
-Two processes may write into one folder: what each writes beside has a name of its own.
+Two processes may write into one folder: what each writes beside has a name of its own. It is hidden; what a kill leaves
+of it goes when the output folder is held the next time (`folder_lock`).
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -14,21 +14,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from ocr2_hf.document.folder_lock import folder_lock
+from ocr2_hf.document.folder_lock import PARTIAL, folder_lock
 from ocr2_hf.errors import UsageError, writing_to
-
-PARTIAL = ".partial"  # the suffix of what a kill may leave beside; it is hidden
-
-_NAME_BYTES = 200  # file systems end at 255, and names get suffixes such as .page-12345.figure-12.png
-
-
-def short_name(name: str) -> str:
-    """A file's name that leaves room for suffixes: a long one is cut, and a digest of it tells it from others."""
-    encoded = os.fsencode(name)
-    if len(encoded) <= _NAME_BYTES:
-        return name
-    digest = hashlib.sha256(encoded).hexdigest()[:8]
-    return f"{encoded[: _NAME_BYTES - 9].decode(errors='ignore')}-{digest}"
 
 
 @contextmanager
@@ -89,12 +76,14 @@ def open_to_readers(folder: str | Path, pattern: str) -> None:
 def whole_folder(path: str | Path) -> Iterator[Path]:
     """A new folder beside `path` to write into, moved to `path` at the end; removed where the work fails.
 
-    `path` is locked meanwhile (`folder_lock`). What a killed run left there is removed first. Raises `UsageError` where
-    `path` is there already and not an empty folder, `WorkError` where another process writes it or the disk fails.
+    `path` is locked meanwhile (`folder_lock`); where it is a link, the folder comes to where that leads. What a killed
+    run left there is removed first. Raises `UsageError` where `path` is there already and not an empty folder,
+    `WorkError` where another process writes it or the disk fails.
     """
     path = Path(path)
-    beside = path.with_name(f".{path.name}{PARTIAL}")
-    with folder_lock(path):
+    place = Path(os.path.realpath(path))
+    beside = place.with_name(f".{place.name}{PARTIAL}")
+    with folder_lock(place):
         if path.exists() and not (path.is_dir() and not any(path.iterdir())):
             raise UsageError(f"--output_dir {path} is there already: name a new folder, or remove it")
         shutil.rmtree(beside, ignore_errors=True)
@@ -102,6 +91,6 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
             with writing_to(path):
                 beside.mkdir(parents=True)
                 yield beside
-                beside.rename(path)  # an empty folder is replaced
+                beside.rename(place)  # an empty folder is replaced
         finally:
             shutil.rmtree(beside, ignore_errors=True)

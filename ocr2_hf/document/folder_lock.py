@@ -5,7 +5,6 @@ best: a file with the process's number, which another machine cannot check.
 """
 
 import errno
-import hashlib
 import json
 import os
 import platform
@@ -17,19 +16,25 @@ from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
-from ocr2_hf.errors import WorkError, writing_to
+from ocr2_hf.document.file_names import short_name
+from ocr2_hf.errors import UsageError, WorkError, writing_to
 
-_LONGEST_NAME = 200  # bytes; what is put around it must fit into the 255 that disks allow
+PARTIAL = ".partial"  # the suffix of what is being written
+LEFTOVER = f".{'[0-9a-f]' * 32}{PARTIAL}"  # what a kill leaves of a file that was to be whole
 _FIND_OUT = 0.5  # seconds; that a process on this machine is gone is found out meanwhile
 _WITHOUT_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
 
 
 @contextmanager
 def folder_lock(folder: str | Path) -> Iterator[None]:
-    """Hold the output folder `folder`, whether it is there yet or not.
+    """Hold the output folder `folder`, whether it is there yet or not; half files of whoever was killed are removed.
 
-    Raises `WorkError` where another process holds it, and where the disk refuses the lock's file.
+    Raises `UsageError` where it is a link that leads nowhere, `WorkError` where another process holds it, and where the
+    disk refuses the lock's file.
     """
+    if os.path.islink(folder) and not os.path.exists(folder):
+        gone = f"a link to {os.readlink(folder)}, which is not there"
+        raise UsageError(f"{folder} is {gone}; make that, or name another place")
     path = lock_file(Path(folder))
     try:
         with writing_to(folder):
@@ -40,6 +45,7 @@ def folder_lock(folder: str | Path) -> Iterator[None]:
         gone = f"; where that process is gone, remove {_marker(path)}" if _marker(path).exists() else ""
         raise WorkError(told + gone) from None
     try:
+        _remove_leftovers(Path(folder))
         yield
     finally:
         with suppress(OSError):
@@ -59,7 +65,7 @@ def launch_lock(folder: str | Path) -> Iterator[str | None]:
         try:
             if os.environ.get("RANK", "0") == "0":
                 held.enter_context(folder_lock(folder))
-        except WorkError as error:
+        except (UsageError, WorkError) as error:
             if os.environ.get("WORLD_SIZE", "1") == "1":
                 raise
             refusal = str(error)
@@ -69,13 +75,11 @@ def launch_lock(folder: str | Path) -> Iterator[str | None]:
 def lock_file(folder: Path) -> Path:
     """Beside the folder, which need not be there yet; within it where it is a disk of its own, which others may see at
     another place, and where nothing can be written beside it."""
-    folder = folder.resolve()
-    above, name = folder.parent, folder.name
+    folder = Path(os.path.realpath(folder))  # `resolve` fails at a link to itself
+    above = folder.parent
     if folder.is_dir() and (os.path.ismount(folder) or not os.access(above, os.W_OK)):
         return folder / ".lock"
-    if len(os.fsencode(name)) > _LONGEST_NAME:
-        name = hashlib.sha256(os.fsencode(name)).hexdigest()
-    return above / f".{name}.lock"
+    return above / f".{short_name(folder.name)}.lock"
 
 
 def _taken(path: Path) -> BaseFileLock:
@@ -91,6 +95,12 @@ def _taken(path: Path) -> BaseFileLock:
         lock.acquire()
         path.write_bytes(_signature())
     return lock
+
+
+def _remove_leftovers(folder: Path) -> None:
+    with suppress(OSError):  # whoever may not write there is told when he does
+        for path in folder.rglob(LEFTOVER):
+            path.unlink(missing_ok=True)
 
 
 def _marker(path: Path) -> Path:

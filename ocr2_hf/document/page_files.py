@@ -40,6 +40,7 @@ MAX_PIXELS = 178_956_970
 # Larger pages are scaled down before they are read: the model sees six tiles of 768 pixels a side, 3.5 million pixels.
 READ_PIXELS = 25_000_000
 MAX_PAGES = 20_000  # of one file at a time; a broken one may claim a million
+MAX_FRAMES = 20_000  # of a TIFF; Pillow looks for each among those before it
 MAX_RATIO = 100  # a thinner page vanishes when it is scaled to what the model sees
 
 Source = str | Path | Image.Image
@@ -193,6 +194,8 @@ def _subfile_types(image: Image.Image) -> Iterator[int]:
             return
         except SyntaxError:
             pass  # Pillow cannot decode the frame, a mask for one, but has read its tags
+        if frame >= MAX_FRAMES:
+            raise ValueError(f"it has more than {MAX_FRAMES:,} frames: split it")
         kind = image.tag_v2.get(_NEW_SUBFILE_TYPE, 0)
         yield kind if isinstance(kind, int) else 0
 

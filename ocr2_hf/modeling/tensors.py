@@ -69,6 +69,10 @@ def read_file(path: Path) -> dict[str, Shape]:
     if not path.is_file():
         raise UsageError(f"cannot load the model: {path} is missing; weights are read from safetensors files only")
     try:
+        path.open("rb").close()  # the library says of one that may not be read that there is none
+    except OSError as error:
+        raise UsageError(f"cannot load the model: {path} cannot be read ({error.strerror})") from None
+    try:
         with safe_open(path, framework="pt") as file:
             return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:

@@ -123,11 +123,18 @@ def _extract(graph: onnx_ir.Graph, inputs: tuple[str, ...], outputs: tuple[str, 
     for value in absent:
         _replace_sizes_of(value, part, kept)
         part.inputs.remove(value)
+    _sort_constants(part)
     for value in part.outputs:
         value.name = _RENAMED.get(value.name, value.name)
     for value in [*part.inputs, *part.outputs]:
         name_sizes(value, cached=PAST in inputs)
     return part
+
+
+def _sort_constants(graph: onnx_ir.Graph) -> None:
+    """By name: the library takes them out of a set, in another order each time, and the files would differ."""
+    for name in sorted(graph.initializers):
+        graph.initializers.add(graph.initializers.pop(name))
 
 
 def _kind(value: onnx_ir.Value) -> str:

@@ -15,11 +15,11 @@ from datasets import Dataset
 from tqdm.auto import tqdm
 
 from ocr2_hf.data.images import crop_table
+from ocr2_hf.data.page_rows import page_row
 from ocr2_hf.data.tasks import build_example, build_target, chosen_table, suits
 from ocr2_hf.decoding import BATCH_SIZE, MAX_NEW_TOKENS
 from ocr2_hf.document.atomic_files import drop_half_line
 from ocr2_hf.document.model_tokens import prompt_problem
-from ocr2_hf.document.page_files import to_rgb
 from ocr2_hf.document.predictions import Prediction, json_line, read_predictions, write_predictions
 from ocr2_hf.errors import WorkError
 from ocr2_hf.modeling.generation import prediction_line
@@ -124,7 +124,7 @@ def predict_dataset(
     progress = tqdm(total=sum(map(len, share)), desc=name, unit="page", disable=not processes.main)
     with progress, open(process_file(path, processes.rank), "a", encoding="utf-8") as file:
         for batch in share:
-            lines = _answer(reader, [dataset[index] for index in batch], task, max_new_tokens)
+            lines = _answer(reader, [page_row(dataset, index) for index in batch], task, max_new_tokens)
             # A batch that a kill cut in two is read again whole: answers can depend on a page's neighbours.
             file.writelines(json_line(line) for line in lines if line.id not in done)
             file.flush()
@@ -205,7 +205,7 @@ def _gather(path: Path, ids: Sequence[str]) -> list[Prediction]:
 def _answer(reader: DocumentReader, rows: list[Mapping[str, Any]], task: str, max_new_tokens: int) -> list[Prediction]:
     """The lines of one batch of page records."""
     examples = [build_example(task, row, reader.prompts) for row in rows]
-    images = [to_rgb(row["image"]) for row in rows]
+    images = [row["image"] for row in rows]
     if task == "table":
         tables = zip(images, map(chosen_table, rows), strict=True)
         images = [crop_table(image, table.box, reader.image_settings)[0] for image, table in tables]

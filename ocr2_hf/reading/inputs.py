@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from ocr2_hf.document.atomic_files import short_name
+from ocr2_hf.document.file_names import short_name
 from ocr2_hf.document.page_files import PAGE_SUFFIXES
 from ocr2_hf.errors import UsageError
 

@@ -5,9 +5,11 @@ import re
 from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import xlsxwriter
 from xlsxwriter.format import Format
+from xlsxwriter.worksheet import Worksheet
 
 from ocr2_hf.document.atomic_files import write_whole
 from ocr2_hf.statements.statement import Check, Statement, StatementDocument, Value
@@ -30,11 +32,21 @@ def write_workbook(document: StatementDocument, path: str | Path) -> None:
         formats = cache(lambda **properties: book.add_format(properties))  # each combination once
         names = _sheet_names(document.statements)
         for name, statement in zip(names, document.statements, strict=True):
-            _write_statement(book.add_worksheet(name), formats, statement)
+            _write_statement(book.add_worksheet(name, _Sheet), formats, statement)
         if not names:
-            book.add_worksheet("No statement").write_string(0, 0, f"No statement was found in {document.file or 'it'}")
-        _write_checks(book.add_worksheet("Checks"), formats, document, names)
+            book.add_worksheet("No statement", _Sheet).write_string(
+                0, 0, f"No statement was found in {document.file or 'it'}"
+            )
+        _write_checks(book.add_worksheet("Checks", _Sheet), formats, document, names)
     write_whole(path, content.getvalue())
+
+
+class _Sheet(Worksheet):
+    """A sheet in which lone surrogates, of files' names that are not UTF-8, become "?"."""
+
+    def write_string(self, row: int, column: int, text: str, *options: Any) -> int:
+        """As the library's."""
+        return super().write_string(row, column, text.encode("utf-8", "replace").decode(), *options)
 
 
 def _write_statement(sheet, formats: Formats, statement: Statement) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from ocr2_hf.data.load import built_digests
 from ocr2_hf.data.shares import shares_of
 from ocr2_hf.document.atomic_files import write_json
+from ocr2_hf.document.output_folder import check_own_folder
 from ocr2_hf.errors import UsageError
 from ocr2_hf.modeling.model_files import BASE_FOLDER
 from ocr2_hf.publishing.contents import POLICY_FILE, STATE_FILE, read_json
@@ -85,16 +86,8 @@ def _digests(recipe: Recipe) -> dict[str, str]:
 
 def check_folder(output_dir: str | Path) -> None:
     """Raise `UsageError` where the folder holds something, and no run."""
-    folder = Path(output_dir)
-    if any(any(folder.glob(mark)) for mark in _MARKS):
-        return
     # A recipe may have been written there by hand; a base is kept before anything else.
-    known = (RECIPE_FILE, BASE_FOLDER)
-    found = sorted(path.name for path in folder.glob("[!.]*") if path.name not in known)
-    if found:
-        raise UsageError(
-            f"{folder} holds files that no training wrote, e.g. {found[0]}; name a new or empty --output_dir"
-        )
+    check_own_folder(Path(output_dir), _MARKS, (RECIPE_FILE, BASE_FOLDER), "training")
 
 
 def check_same_run(recipe: Recipe, output_dir: str | Path) -> None:

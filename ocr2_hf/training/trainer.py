@@ -52,6 +52,8 @@ OWN_RATES = {
     "projector": "projector_learning_rate",
     "box_head": "box_head_learning_rate",
 }
+# What a log row to come is made of; the first three are the library's.
+_SUMS = ("_tr_loss", "_total_loss_scalar", "_globalstep_last_logged", "_means", "_items", "_steps", "_unsummed_steps")
 
 
 class OCR2Trainer(Trainer):
@@ -99,6 +101,8 @@ class OCR2Trainer(Trainer):
         self._items = torch.zeros(len(TERMS))  # what it is a mean over, of all processes, since then
         self._steps = 0
         self._took_step = False  # since `train` was called
+        self._goes_on_from: str | None = None  # a checkpoint whose sums are still to be taken up
+        self._unsummed_steps = 0  # before a checkpoint that has none
         super().__init__(
             model=model,
             args=args,
@@ -156,8 +160,13 @@ class OCR2Trainer(Trainer):
             self.control = self.callback_handler.on_train_end(self.args, self.state, self.control)
             raise
 
+    def _inner_training_loop(self, *args, **kwargs):
+        self._goes_on_from, self._unsummed_steps = kwargs.get("resume_from_checkpoint"), 0
+        return super()._inner_training_loop(*args, **kwargs)
+
     def _run_epoch(self, **kwargs) -> None:
         """As the library, which would take one more step where a run goes on from a checkpoint at its goal."""
+        self._take_up_sums()
         if self._lacks_evaluation():
             self._load_rng_state(kwargs["resume_from_checkpoint"])  # SIGTERM may save it again
             self._evaluate_epoch(kwargs["trial"], kwargs["start_time"])
@@ -165,6 +174,7 @@ class OCR2Trainer(Trainer):
             super()._run_epoch(**kwargs)
 
     def _finalize_training(self, trial: Any, num_train_samples: float, start_time: float):
+        self._take_up_sums()
         if self._lacks_evaluation():
             self._evaluate_epoch(trial, start_time)
         return super()._finalize_training(trial, num_train_samples, start_time)
@@ -261,6 +271,8 @@ class OCR2Trainer(Trainer):
             if self._by_source is not None:
                 logs |= self._by_source.told(self.accelerator, term_weights(self.args))
             self._means, self._items, self._steps = torch.zeros_like(self._means), torch.zeros_like(self._items), 0
+        if "train_loss" in logs:  # the library's is a mean over the steps since the run went on
+            logs["train_loss"] = self._total_loss_scalar / max(self.state.global_step - self._unsummed_steps, 1)
         super().log(logs, start_time)
 
     # --- learning rates
@@ -393,6 +405,31 @@ class OCR2Trainer(Trainer):
         if self.args.should_save:
             mark_complete(checkpoint)
             rotate(run, limit, self.state.best_model_checkpoint)
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        """As the library, with what this process summed for log rows to come."""
+        super()._save_rng_state(output_dir)
+        sums = {name: getattr(self, name) for name in _SUMS}
+        by_source = {"by_source": self._by_source.totals} if self._by_source else {}
+        torch.save(sums | by_source, self._sums_file(output_dir))
+
+    def _take_up_sums(self) -> None:
+        """Once a run goes on from a checkpoint: its log rows are then those of an undisturbed run."""
+        folder, self._goes_on_from = self._goes_on_from, None
+        if folder is None:
+            return
+        file = self._sums_file(folder)
+        if not file.is_file():  # saved by an earlier version or by fewer processes, or `save_only_model`
+            self._unsummed_steps = self.state.global_step
+            return
+        sums = torch.load(file, map_location=self.args.device, weights_only=True)
+        if self._by_source is not None and "by_source" in sums:
+            self._by_source.totals = sums["by_source"]
+        for name in _SUMS:
+            setattr(self, name, sums[name])
+
+    def _sums_file(self, folder: str) -> Path:
+        return Path(folder) / f"loss_sums_{self.args.process_index}.pth"
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
         """As the library; an adapter gets names that loaders of this model know, and the box head beside it."""

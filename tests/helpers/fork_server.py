@@ -232,8 +232,9 @@ def _become(request: dict[str, Any], streams: list[int]) -> None:
     os.environ.clear()
     os.environ.update(request["env"])
     os.chdir(request["cwd"])
-    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115  a new one: this may be a pipe, the server's was none
-    sys.stdout.reconfigure(write_through="PYTHONUNBUFFERED" in os.environ)
+    lines_at_once = "PYTHONUNBUFFERED" in os.environ
+    # A new one: this may be a pipe, the server's was none.
+    sys.stdout = open(1, "w", buffering=1 if lines_at_once else -1, closefd=False)  # noqa: SIM115
     datasets, torch = sys.modules["datasets"], sys.modules["torch"]
     if "HF_DATASETS_CACHE" in os.environ:
         datasets.config.HF_DATASETS_CACHE = Path(os.environ["HF_DATASETS_CACHE"])
