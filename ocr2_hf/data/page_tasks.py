@@ -68,7 +68,7 @@ class PageTasks(TorchDataset):
     ):
         self.dataset, self.prompts, self.seed = dataset, dict(prompts or {}), seed
         self.records = dataset.select_columns([column for column in COLUMNS if column in dataset.column_names])
-        self._images = dataset.select_columns(["image"])
+        self._images = dataset.select_columns(["id", "image"])
         self._encoder, self._targets = PromptEncoder(processor), TargetEncoder(processor.tokenizer)
         self.settings = self._encoder.settings
         self.augment = augment or Augmentation()
