@@ -9,8 +9,8 @@ from transformers.models.deepseek_ocr2.image_processing_pil_deepseek_ocr2 import
 from transformers.models.deepseek_ocr2.processing_deepseek_ocr2 import DeepseekOcr2Processor
 
 from ocr2_hf.data.collator import PromptEncoder, TargetEncoder
+from ocr2_hf.data.page_counts import text_length
 from ocr2_hf.data.page_splitting import split_page
-from ocr2_hf.data.page_tasks import example_length
 from ocr2_hf.data.tasks import suits
 from ocr2_hf.document.records import PageRecord, RecordError
 from ocr2_hf.errors import UsageError, WorkError
@@ -42,8 +42,8 @@ class TokenLengths:
         visual = self._prompts.settings.tokens(tiles)
         # `locate` is never longer than `markdown`, which has all regions, nor is `ocr`.
         tasks = [task for task in ("markdown", "custom") if suits(task, row)]
-        lengths = [example_length(row, task, {}, self._prompts, self._targets, tiles) for task in tasks]
-        return visual, max(lengths, default=visual)
+        lengths = [text_length(row, task, {}, self._prompts, self._targets) for task in tasks]
+        return visual, visual + max(lengths, default=0)
 
     def is_over(self, record: PageRecord, width: int, height: int) -> bool:
         """Is a checked page longer than the context, so that training must split it?

@@ -1,5 +1,9 @@
 """Batches, token by token."""
 
+import random
+import re
+import time
+
 import pytest
 import torch
 from PIL import Image
@@ -15,6 +19,7 @@ from ocr2_hf.data.collator import (
     coordinate_token_ids,
 )
 from ocr2_hf.data.images import ImageSettings
+from ocr2_hf.document.grounding import find_boxes
 from ocr2_hf.errors import UsageError
 from ocr2_hf.modeling.tiny import EOS, build_tiny_processor
 
@@ -218,3 +223,57 @@ def test_a_tokenizer_that_splits_coordinates_is_refused():
     )
     with pytest.raises(UsageError, match=r"coordinate 10 .* one token"):
         coordinate_token_ids(tokenizer)
+
+
+def weighed_one_by_one(tokenizer, target: str, token_weights: dict, label_weights: dict) -> tuple[list, list]:
+    """What `TargetEncoder` should find, by a look at every token for every span."""
+    offsets = tokenizer(target, add_special_tokens=False, return_offsets_mapping=True).offset_mapping
+    weights, boxes = [token_weights["text"]] * len(offsets), find_boxes(target)
+
+    def inside(span: tuple[int, int]) -> list[int]:
+        return [n for n, (start, end) in enumerate(offsets) if span[0] <= start < end <= span[1]]
+
+    for n in (n for tag in re.finditer(r"(?:</?(?:table|tr|td)\b[^>]*>\n*)+", target) for n in inside(tag.span())):
+        weights[n] = token_weights["tag"]
+    places = [[offsets.index(span) for span in (box.det, *box.coordinates)] for box in boxes]
+    for box, (_, *coordinates) in zip(boxes, places, strict=True):
+        for n in inside(box.tag):
+            weights[n] = token_weights["coordinate" if n in coordinates else "tag"]
+        for n in (n for span in box.spans for n in inside(span)):
+            weights[n] *= label_weights[box.label]
+    return [*weights, token_weights["eos"]], places
+
+
+_PIECES = ["<table>", "</table>\n", "<tr><td>", "</td></tr>", "(b)", "  ", "\n\n", "é 漢字 🙂", "12", "Tea", "\t"]
+_PIECES += [f"<|ref|>{label}<|/ref|><|det|>[[1, 20, 300, 999]]<|/det|>" for label in ("text", "table", "table_caption")]
+
+
+@pytest.mark.parametrize("real", [False, True])
+def test_weights_and_boxes_are_those_found_one_by_one(processor, real_checkpoint, real):
+    tokenizer = AutoTokenizer.from_pretrained(real_checkpoint) if real else processor.tokenizer
+    token_weights = {"text": 1.0, "coordinate": 3.0, "tag": 2.0, "eos": 5.0}
+    label_weights = {"text": 0.5, "table": 10.0, "table_caption": 7.0}
+    encode, draw = TargetEncoder(tokenizer, token_weights, label_weights), random.Random(0)
+    targets = ["", *("".join(draw.choices(_PIECES, k=draw.randint(1, 12))) for _ in range(150))]
+    for target in targets:
+        found = encode(target)
+        expected = weighed_one_by_one(tokenizer, target, token_weights, label_weights)
+        assert (found.weights, found.box_tokens) == expected, target
+    assert sum(len(find_boxes(target)) for target in targets) > 100
+
+
+def test_the_cost_of_a_target_grows_with_its_boxes_and_no_faster(processor):
+    """A look at every token for every box made 16 times as many cost 57 times as much."""
+    encode = TargetEncoder(processor.tokenizer)
+    block = "<|ref|>text<|/ref|><|det|>[[12, 0, 999, 40]]<|/det|>\nTea 1.50\n\n"
+
+    def seconds(boxes: int) -> float:
+        def once() -> float:
+            start = time.process_time()
+            encode(block * boxes)
+            return time.process_time() - start
+
+        return min(once() for _ in range(3))
+
+    encode(block)
+    assert seconds(1600) < 40 * seconds(100)

@@ -39,6 +39,16 @@ def test_tasks_come_in_their_shares():
     assert drawn["Locate"] / 300 == pytest.approx(0.5, abs=0.1)
 
 
+def test_a_page_has_the_task_that_its_epoch_was_laid_out_with():
+    """Workers draw for one page, batches by tokens for all at once."""
+    rows = [page_row(f"p{i}", (150, 120), ["Tea", f"Total {i}.50"], 2) for i in range(11)]
+    pages = PageTasks(Dataset.from_list(rows, features=FEATURES), processor(), {"markdown": 1.0, "ocr": 1.0}, seed=5)
+    drawn = [pages.drawn_lengths(epoch).tolist() for epoch in range(6)]
+    for epoch, lengths in enumerate(drawn):
+        assert [sum(pages.token_counts(index, epoch)) for index in range(11)] == lengths
+    assert len(set(map(tuple, drawn))) == 6
+
+
 def test_a_page_gets_only_tasks_that_suit_it():
     pages = PageTasks(page_dataset(), processor(), MIX)
     for epoch in range(20):

@@ -9,6 +9,7 @@ import yaml
 from helpers.commands import build, write_pages
 from helpers.tiny_pages import page_row, processor
 from ocr2_hf.commands import plan
+from ocr2_hf.data import page_counts
 from ocr2_hf.data.collator import PromptEncoder, TargetEncoder
 from ocr2_hf.data.tasks import PROMPTS, build_target
 from ocr2_hf.errors import UsageError, WorkError, run_command
@@ -87,6 +88,10 @@ def test_tokens_are_those_of_the_datasets_pages(tmp_path, datasets_cache, capsys
     assert "tokens of the 4 pages of planned and planned_too that train" in out
     assert re.search(r"^  visual +257 +401 +545 +545$", out, re.MULTILINE)
     assert "2 left out: longer than max_length" in out
+    monkeypatch.setattr(page_counts, "text_length", None)  # what is counted is kept
+    plan.main([path, "--dataset", "{planned: 1, planned_too: 1}"])
+    again = capsys.readouterr().out
+    assert again and out.endswith(again)
 
 
 def planned(path: str, *words: str, page: tuple[int, int] | None = None, target_tokens: int | None = None):

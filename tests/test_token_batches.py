@@ -1,5 +1,6 @@
 """Batches by a budget of tokens: every page once, within the budget, little padding, the same everywhere."""
 
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from transformers.trainer_utils import set_seed
 
 from helpers.tiny_pages import page_dataset, page_row, processor
 from ocr2_hf import OCR2Trainer
+from ocr2_hf.data import token_batches
 from ocr2_hf.data.columns import FEATURES
 from ocr2_hf.data.images import ImageSettings
 from ocr2_hf.data.page_tasks import PageTasks
@@ -62,6 +64,49 @@ def test_every_page_once_within_the_budget_and_as_many_batches_as_told(pages, to
     assert list(TokenBatches(pages, tokens, most, processes, seed)) == laid_out
     pages.epoch += 1
     assert len(list(batches)) == len(batches)
+
+
+def laid_out_one_by_one(lengths: np.ndarray, tokens: int, most_pages: int, count: int) -> list[tuple[int, int]]:
+    """The batches of an epoch by their definition: a look at every page for every budget that is tried."""
+
+    def pack(budget: int) -> list[tuple[int, int]]:
+        spans, first = [], 0
+        while first < len(lengths):
+            last = min(first + max(1, min(most_pages, int(budget // lengths[first]))), len(lengths))
+            spans.append((first, last))
+            first = last
+        return spans
+
+    def padded(span: tuple[int, int]) -> float:
+        return (span[1] - span[0]) * lengths[span[0]] if span[1] - span[0] > 1 else 0
+
+    spans = pack(next((budget for budget in range(1, tokens) if len(pack(budget)) <= count), tokens))
+    while len(spans) < count and padded(largest := max(spans, key=lambda span: (padded(span), -span[0]))):
+        middle = sum(largest) // 2
+        spans = sorted({*spans, (largest[0], middle), (middle, largest[1])} - {largest})
+    return [spans[place % len(spans)] for place in range(count)]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.integers(1, 60), min_size=1, max_size=40), st.integers(60, 200), st.integers(1, 6), st.integers(0, 9)
+)
+def test_batches_are_those_of_a_look_at_every_page(lengths, tokens, most, more):
+    """`more` batches than there need be: pages that draw a short task."""
+    lengths = np.sort(np.array(lengths) * np.linspace(1, 1.04, len(lengths)))[::-1]
+    count = token_batches._least(lengths, tokens, most) + more
+    spans = token_batches._spans(lengths, tokens, most, count)
+    assert list(map(tuple, spans.tolist())) == laid_out_one_by_one(lengths, tokens, most, count)
+
+
+def test_a_million_pages_are_laid_out_within_a_second():
+    """A look at every page for every budget, and a generator for the task of each, took 15 s."""
+    pages = PageTasks(page_dataset(), processor(), MIX)
+    pages.fits, pages.lengths = (np.tile(each, (250_000, 1)) for each in (pages.fits, pages.lengths))
+    pages.rows = np.arange(1_000_000)
+    start = time.process_time()
+    next(iter(TokenBatches(pages, 16384, 16, 2)))
+    assert time.process_time() - start < 1.5
 
 
 def realistic_lengths(count: int = 3000) -> np.ndarray:

@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from ocr2_hf.data.images import ImageSettings
-from ocr2_hf.document.grounding import COORDINATE_MAX, TAGS, BoxSpan, find_boxes, grounding_tag
+from ocr2_hf.document.grounding import COORDINATE_MAX, TAGS, BoxSpan, Span, find_boxes, grounding_tag
 from ocr2_hf.document.model_tokens import find_control_token
 from ocr2_hf.errors import UsageError
 
@@ -117,30 +117,58 @@ class TargetEncoder:
         encoding = self.tokenizer(target, add_special_tokens=False, return_offsets_mapping=True)
         if token := _first_of(self._control, encoding.input_ids):
             raise ValueError(f"its text holds {token}, {NO_TEXT}")
-        starts, ends = np.array(encoding.offset_mapping, dtype=int).reshape(-1, 2).T
+        tokens = _TokenSpans(encoding.offset_mapping)
         role = {name: self.token_weights.get(name, 1.0) for name in ROLES}
-        weights = np.full(len(starts), role["text"], dtype=float)
-
-        def inside(start: int, end: int) -> np.ndarray:
-            """Which tokens have characters, and all of them in this span."""
-            return (starts >= start) & (ends <= end) & (ends > starts)
-
-        for match in _TABLE_TAGS.finditer(target):
-            weights[inside(*match.span())] = role["tag"]
+        weights = np.full(len(encoding.input_ids), role["text"], dtype=float)
+        for inside in tokens.inside([match.span() for match in _TABLE_TAGS.finditer(target)]):
+            weights[inside] = role["tag"]
             self.roles.add("tag")
-        index_of = _token_indices(encoding.offset_mapping)
         boxes = find_boxes(target)
-        tokens = [_box_tokens(box, index_of) for box in boxes]
-        for box, (_, *coordinates) in zip(boxes, tokens, strict=True):
-            weights[inside(*box.tag)] = role["tag"]
+        box_tokens = tokens.of_boxes(boxes)
+        for box, tag, (_, *coordinates) in zip(boxes, tokens.inside([b.tag for b in boxes]), box_tokens, strict=True):
+            weights[tag] = role["tag"]
             weights[coordinates] = role["coordinate"]
-            for span in box.spans:
-                weights[inside(*span)] *= self.label_weights.get(box.label, 1.0)
             self.labels.add(box.label)
+        labelled = [(span, self.label_weights.get(box.label, 1.0)) for box in boxes for span in box.spans]
+        for inside, (_, weight) in zip(tokens.inside([span for span, _ in labelled]), labelled, strict=True):
+            weights[inside] *= weight
+        weights[tokens.empty] = role["text"]
         if boxes:
             self.roles |= {"tag", "coordinate"}
         ids = [*encoding.input_ids, self.tokenizer.eos_token_id]
-        return Target(ids, [*weights.tolist(), role["eos"]], tokens, [box.values for box in boxes])
+        return Target(ids, [*weights.tolist(), role["eos"]], box_tokens, [box.values for box in boxes])
+
+
+class _TokenSpans:
+    """Which characters each token of a text has, searched by halves: tokens are in the order of the text."""
+
+    def __init__(self, offsets: Sequence[Span]):
+        """`offsets`: the characters (start, end) of each token, as a tokenizer gives them."""
+        self._starts, self._ends = np.array(offsets, dtype=int).reshape(-1, 2).T
+        self.empty = self._starts == self._ends
+
+    def inside(self, spans: Sequence[Span]) -> list[slice]:
+        """For each span the tokens with all their characters in it, and the empty ones between them."""
+        starts, ends = np.array(spans, dtype=int).reshape(-1, 2).T
+        first, last = np.searchsorted(self._starts, starts), np.searchsorted(self._ends, ends, side="right")
+        return list(map(slice, first.tolist(), last.tolist()))
+
+    def places(self, spans: Sequence[Span]) -> list[int | None]:
+        """For each span the index of the token that has just these characters; None where none has."""
+        starts, ends = np.array(spans, dtype=int).reshape(-1, 2).T
+        own, wanted = self._starts << 32 | self._ends, starts << 32 | ends
+        found = np.searchsorted(own, wanted, side="right") - 1
+        return [int(place) if there else None for place, there in zip(found, own[found] == wanted, strict=True)]
+
+    def of_boxes(self, boxes: Sequence[BoxSpan]) -> list[list[int]]:
+        """Where `<|det|>` and the four coordinates of each region stand among the tokens."""
+        places = self.places([span for box in boxes for span in (box.det, *box.coordinates)])
+        rows = [places[first : first + 5] for first in range(0, len(places), 5)]
+        for box, row in zip(boxes, rows, strict=True):
+            if None in row:
+                values = list(box.values)
+                raise UsageError(f"the tokenizer splits the box {values} of a {box.label!r} region differently")
+        return rows
 
 
 def control_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[int, str]:
@@ -156,19 +184,6 @@ def _first_of(tokens: Mapping[int, str], ids: Iterable[int]) -> str | None:
     return next((tokens[number] for number in ids if number in tokens), None)
 
 
-def _token_indices(offsets: Iterable[Sequence[int]]) -> dict[tuple[int, ...], int]:
-    """The characters (start, end) of each token -> its index."""
-    return {tuple(span): index for index, span in enumerate(offsets)}
-
-
-def _box_tokens(box: BoxSpan, index_of: Mapping[tuple[int, ...], int]) -> list[int]:
-    """Where `<|det|>` and the four coordinates of a region stand among the target's tokens."""
-    tokens = [index_of.get(span) for span in (box.det, *box.coordinates)]
-    if None in tokens:
-        raise UsageError(f"the tokenizer splits the box {list(box.values)} of a {box.label!r} region differently")
-    return tokens
-
-
 def coordinate_token_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
     """The token ids of "0".."999", as the tokenizer writes them inside a box.
 
@@ -178,15 +193,14 @@ def coordinate_token_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
     for start in range(0, COORDINATE_MAX + 1, 4):
         text = grounding_tag("text", range(start, start + 4))
         encoding = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        index_of = _token_indices(encoding.offset_mapping)
         (box,) = find_boxes(text)
-        for value, span in zip(box.values, box.coordinates, strict=True):
-            if span not in index_of:
+        for value, place in zip(box.values, _TokenSpans(encoding.offset_mapping).places(box.coordinates), strict=True):
+            if place is None:
                 raise UsageError(
                     f"the tokenizer of {tokenizer.name_or_path!r} does not write the coordinate {value} of {text!r} "
                     "as one token: boxes cannot be trained with it; use the tokenizer of DeepSeek-OCR-2"
                 )
-            ids.append(encoding.input_ids[index_of[span]])
+            ids.append(encoding.input_ids[place])
     if len(set(ids)) != len(ids):
         raise UsageError(f"the tokenizer of {tokenizer.name_or_path!r} writes two coordinates as the same token")
     return tuple(ids)

@@ -6,7 +6,9 @@ What the task `table` trains on is what the statement parser asks about.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
+import numpy as np
 from PIL import Image
 from transformers.models.deepseek_ocr2.image_processing_pil_deepseek_ocr2 import get_optimal_tiled_canvas
 
@@ -15,6 +17,7 @@ from transformers.models.deepseek_ocr2.image_processing_pil_deepseek_ocr2 import
 MARGIN = 0.02
 
 Crop = tuple[int, int, int, int]  # xyxy in whole pixels
+Count = TypeVar("Count", int, np.ndarray)
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,13 @@ class ImageSettings:
         columns, rows = get_optimal_tiled_canvas((height, width), side, self.min_patches, self.max_patches)
         return columns * rows
 
-    def tokens(self, tiles: int) -> int:
-        """Visual tokens of a page: the tiles', the global view's and the separator."""
+    def page_tiles(self, sizes: np.ndarray) -> np.ndarray:
+        """Tiles [pages] of pages of these `sizes` [pages, 2], width and height: each size is looked at once."""
+        different, numbers = np.unique(sizes.astype(np.int64) @ (1 << 32, 1), return_inverse=True)
+        return np.array([self.tiles(*divmod(size, 1 << 32)) for size in different.tolist()], dtype=np.int64)[numbers]
+
+    def tokens(self, tiles: Count) -> Count:
+        """Visual tokens of a page, or of each of several: the tiles', the global view's and the separator."""
         return tiles * self._view(self.tile_side) + self._view(self.global_side) + 1
 
     def call_arguments(self) -> dict[str, int | bool]:

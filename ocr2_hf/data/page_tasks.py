@@ -1,12 +1,9 @@
 """The pages of a dataset as training examples: a recipe's task mix, chosen per page and epoch."""
 
 import copy
-import random
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
-from itertools import compress
 
 import numpy as np
 import torch
@@ -15,28 +12,18 @@ from PIL import Image
 from torch.utils.data import Dataset as TorchDataset
 
 from ocr2_hf.data.augment import Augmentation
-from ocr2_hf.data.collator import NO_TEXT, Example, PromptEncoder, TargetEncoder
+from ocr2_hf.data.collator import Example, PromptEncoder, TargetEncoder
 from ocr2_hf.data.columns import has_boxes
 from ocr2_hf.data.images import crop_table, crop_tiles
+from ocr2_hf.data.page_counts import PageCounts, page_sections
 from ocr2_hf.data.page_rows import page_row
-from ocr2_hf.data.page_splitting import PageSection, section_row, split_page
-from ocr2_hf.data.tasks import (
-    CHOOSING,
-    PROMPTS,
-    box_tasks,
-    build_example,
-    chosen_table,
-    has_text,
-    is_silent,
-    own_texts,
-    page_tables,
-    regions_without_text,
-    suits,
-)
+from ocr2_hf.data.page_splitting import PageSection, section_row
+from ocr2_hf.data.tasks import PROMPTS, box_tasks, build_example, chosen_table
 from ocr2_hf.data.vision_features import VisionFeatures
 from ocr2_hf.document.grounding import GROUNDING, has_tags
-from ocr2_hf.document.model_tokens import find_model_token
 from ocr2_hf.errors import UsageError, WorkError
+
+_BLOCK = 4  # numbers that Philox makes at a time
 
 COLUMNS = ("id", "text", "bboxes", "labels", "texts", "width", "height", "prompt", "target")
 
@@ -58,7 +45,8 @@ class PageTasks(TorchDataset):
     the task `custom` with grounding tags in its prompt or target is not moved, since its coordinates are text.
 
     `lengths` [pages, tasks] are tokens of image, prompt and target, -1 where the task does not suit the page; `fits`
-    [pages, tasks] says which may be drawn. `rows` and `sections` are those of the examples, None for a whole page.
+    [pages, tasks] says which may be drawn; `tiles` [pages] are those of whole pages. `rows` are those of the examples,
+    `sections` has those of the examples that show no whole page. The texts are counted once (`PageCounts`).
 
     `regions` are those of all pages; `pages_without_text` and `regions_without_text` are counted among all too.
 
@@ -81,29 +69,20 @@ class PageTasks(TorchDataset):
         self.dataset, self.prompts, self.seed = dataset, dict(prompts or {}), seed
         self.records = dataset.select_columns([column for column in COLUMNS if column in dataset.column_names])
         self._images = dataset.select_columns(["id", "image"])
-        self._encoder, self._targets = encoder, targets = PromptEncoder(processor), TargetEncoder(processor.tokenizer)
-        self.settings = encoder.settings
+        self._encoder, self._targets = PromptEncoder(processor), TargetEncoder(processor.tokenizer)
+        self.settings = self._encoder.settings
         self.augment = augment or Augmentation()
         self.tasks = [task for task, weight in tasks.items() if weight > 0]
         self.weights = [tasks[task] for task in self.tasks]
-        self.regions = self.regions_without_text = self.pages_without_text = 0
-        self._has_text = np.zeros(len(self.records), bool)
-        length = partial(example_length, prompts=self.prompts, encoder=encoder, targets=targets)
-        self.lengths = self._measure(length)
+        self._counts = counts = PageCounts.of(self.records, self._encoder, self.tasks, self.prompts)
+        self.regions, self.regions_without_text = int(counts.regions.sum()), int(counts.regions_without_text.sum())
+        self.pages_without_text = int(counts.silent.sum())
+        sizes = self.records.with_format("numpy", columns=["width", "height"])[:]
+        self.tiles = self.settings.page_tiles(np.stack([sizes["width"], sizes["height"]], axis=1))
+        self.lengths = self._lengths()
         self.fits = (self.lengths > 0) & (self.lengths <= max_length)
-        self.split = self._split(encoder, max_length) if overlong == "split" else {}
-        whole = self.fits.any(axis=1)
-        self.rows: list[int] = []
-        self.sections: list[PageSection | None] = []
-        for row in range(len(dataset)):
-            shown = [None] * bool(whole[row]) + self.split.get(row, [])
-            self.rows += [row] * len(shown)
-            self.sections += shown
-        self._section_lengths: list[int | None] = [None] * len(self.rows)
-        for index, section in enumerate(self.sections):
-            if section is not None:
-                tiles = self.settings.tiles(*section.size)
-                self._section_lengths[index] = length(self._record(index), "markdown", tiles=tiles)
+        long_rows = self._long(max_length) if overlong == "split" else []
+        self._lay_out(page_sections(self.records, long_rows, self._encoder, self.prompts, max_length))
         left_out = np.delete(self.lengths, self.rows, axis=0)
         long = int((left_out > 0).any(axis=1).sum())
         self.dropped = +Counter({"longer than max_length": long, "nothing for these tasks": len(left_out) - long})
@@ -131,12 +110,12 @@ class PageTasks(TorchDataset):
 
     def image(self, index: int) -> Image.Image:
         """The image of an example, or of its section of the page, before augmentation."""
-        section, image = self.sections[index], page_row(self._images, self.rows[index])["image"]
+        section, image = self.sections.get(index), page_row(self._images, int(self.rows[index]))["image"]
         return image if section is None else image.crop(section.crop)
 
     def view(self, index: int) -> str:
         """What an example shows, whatever its task: a row of the dataset, or a crop of it."""
-        section = self.sections[index]
+        section = self.sections.get(index)
         return str(self.rows[index]) + ("" if section is None else f":{','.join(map(str, section.crop))}")
 
     def token_counts(self, index: int, epoch: int | None = None) -> tuple[int, int]:
@@ -158,7 +137,7 @@ class PageTasks(TorchDataset):
         for task in {"ocr", "markdown"}.intersection(self.tasks):  # other tasks suit no page without
             suited = self.lengths[:, self.tasks.index(task)] > 0
             asks_for_boxes = task == "markdown" and task in self.prompts
-            if suited.any() and not asks_for_boxes and not (suited & self._has_text).any():
+            if suited.any() and not asks_for_boxes and not (suited & self._counts.has_text).any():
                 raise WorkError(
                     f"{name}: none of the {suited.sum()} pages for the task {task} has any text: the model would learn "
                     "to write none; build it with texts, or leave the task out; for boxes alone, give markdown a "
@@ -168,12 +147,12 @@ class PageTasks(TorchDataset):
     @property
     def labels(self) -> set[str]:
         """Labels of the regions in the pages' targets, as they were when the pages were measured."""
-        return self._targets.labels
+        return self._counts.labels
 
     @property
     def roles(self) -> set[str]:
         """Roles of the tokens in the pages' targets, likewise."""
-        return self._targets.roles
+        return self._counts.roles
 
     def spread(self, count: int) -> list[int]:
         """So many examples, all where there are fewer, evenly spaced."""
@@ -181,53 +160,56 @@ class PageTasks(TorchDataset):
 
     def visual_tokens(self) -> list[int]:
         """How many every example has."""
-        whole = list(zip(self.records["width"], self.records["height"], strict=True))
-        sizes = [section.size if section else whole[row] for row, section in zip(self.rows, self.sections, strict=True)]
-        return [self.settings.tokens(self.settings.tiles(*size)) for size in sizes]
+        tiles = self.tiles[self.rows]
+        tiles[list(self.sections)] = [self.settings.tiles(*section.size) for section in self.sections.values()]
+        return self.settings.tokens(tiles).tolist()
 
     def drawn_lengths(self, epoch: int | None = None) -> np.ndarray:
         """Tokens [examples] in this epoch; of the tasks locate and table, whose region is drawn later, the most."""
-        epoch = self.epoch if epoch is None else epoch
-        return self._example_lengths(lambda row: self.lengths[row, self.tasks.index(self._draw(row, epoch))])
+        columns = self._drawn(self.epoch if epoch is None else epoch)
+        return self._example_lengths(np.take_along_axis(self.lengths, columns[:, None], axis=1)[:, 0])
 
     def longest_lengths(self) -> np.ndarray:
         """Tokens [examples] for the longest task of each: no epoch has more."""
-        return self._example_lengths(np.where(self.fits, self.lengths, 0).max(axis=1).__getitem__)
+        return self._example_lengths(np.where(self.fits, self.lengths, 0).max(axis=1))
 
-    def _example_lengths(self, of_row: Callable[[int], int]) -> np.ndarray:
-        """Tokens [examples]: of a whole page by its row, of a section what was measured."""
-        lengths = zip(self.rows, self._section_lengths, strict=True)
-        return np.array([of_row(row) if length is None else length for row, length in lengths])
+    def _example_lengths(self, of_pages: np.ndarray) -> np.ndarray:
+        """Tokens [examples]: of whole pages these [pages], of sections what was measured."""
+        lengths = of_pages[self.rows]
+        lengths[list(self.sections)] = self._section_lengths
+        return lengths
 
     def _record(self, index: int) -> Mapping:
         """The page record of an example, without its image."""
-        page, section = self.records[self.rows[index]], self.sections[index]
+        page, section = self.records[int(self.rows[index])], self.sections.get(index)
         return page if section is None else section_row(page, section)
 
-    def _measure(self, length: Callable[..., int]) -> np.ndarray:
-        """`lengths`, and the counts of texts. What an augmentation moves may take more tiles in the task table."""
-        lengths = np.full((len(self.records), len(self.tasks)), -1, dtype=np.int64)
-        for row, page in enumerate(self.records):
-            self._has_text[row] = has_text(page)
-            self.pages_without_text += is_silent(page)
-            self.regions += len(page["texts"])
-            self.regions_without_text += regions_without_text(page)
-            size = page["width"], page["height"]
-            for column, task in enumerate(self.tasks):
-                if not suits(task, page):
-                    continue
-                tiles = self.settings.tiles(*size)
-                if task == "table":
-                    boxes = [table.box for table in page_tables(page)]
-                    tiles = crop_tiles(boxes, *size, self.settings, self.augment.moves)
-                lengths[row, column] = length(page, task, tiles=tiles)
-        return lengths
+    def _lengths(self) -> np.ndarray:
+        """`lengths`. What an augmentation moves may take more tiles in the task table."""
+        tiles = np.repeat(self.tiles[:, None], len(self.tasks), axis=1)
+        if "table" in self.tasks:
+            cut = self.settings.max_patches if self.augment.moves else self._counts.table_tiles
+            tiles[:, self.tasks.index("table")] = np.where(self.tiles > 0, cut, 0)
+        return np.where(self._counts.text > 0, self._counts.text + self.settings.tokens(tiles), -1)
 
-    def _split(self, encoder: PromptEncoder, max_length: int) -> dict[int, list[PageSection]]:
-        """The sections of every page that is too long for markdown and can be cut."""
-        long = np.flatnonzero(self.lengths[:, self.tasks.index("markdown")] > max_length).tolist()
-        pages = zip(long, self.records.select(long), strict=True)
-        return {row: found for row, page in pages if (found := split_page(page, encoder, self.prompts, max_length))}
+    def _long(self, max_length: int) -> list[int]:
+        """The rows of pages that are too long for the task markdown."""
+        return np.flatnonzero(self.lengths[:, self.tasks.index("markdown")] > max_length).tolist()
+
+    def _lay_out(self, sections: list[tuple[int, PageSection, int]]) -> None:
+        """`rows`, `sections` and `split`: of every page first the whole, where it fits a task, then what it is cut
+        into (row, section, tokens of its text)."""
+        whole, cut = np.flatnonzero(self.fits.any(axis=1)), np.array([row for row, _, _ in sections], dtype=np.int64)
+        rows = np.concatenate([whole, cut])
+        order = np.argsort(rows, kind="stable")
+        self.rows = rows[order]
+        places = np.argsort(order)[len(whole) :].tolist()
+        self.sections = {place: section for place, (_, section, _) in zip(places, sections, strict=True)}
+        lengths = [text + self.settings.tokens(self.settings.tiles(*each.size)) for _, each, text in sections]
+        self._section_lengths = np.array(lengths, dtype=np.int64)
+        self.split: dict[int, list[PageSection]] = {}
+        for row, section, _ in sections:
+            self.split.setdefault(row, []).append(section)
 
     def set_epoch(self, epoch: int) -> None:
         """Draw as in this epoch from now on, in workers that already run too."""
@@ -255,13 +237,26 @@ class PageTasks(TorchDataset):
         return self.seed * 1_000_003 + epoch
 
     def _task(self, index: int, epoch: int) -> str:
-        return self._draw(self.rows[index], epoch) if self.sections[index] is None else "markdown"
+        if index in self.sections:
+            return "markdown"
+        row = int(self.rows[index])
+        chance = self._chances(epoch, row // _BLOCK).random(_BLOCK)[row % _BLOCK]
+        return self.tasks[int(self._chosen(self.fits[row : row + 1], chance)[0])]
 
-    def _draw(self, row: int, epoch: int) -> str:
-        tasks, weights = (list(compress(each, self.fits[row])) for each in (self.tasks, self.weights))
-        if len(tasks) == 1:
-            return tasks[0]
-        return random.Random(f"{self.seed}/{epoch}/{row}").choices(tasks, weights)[0]
+    def _drawn(self, epoch: int) -> np.ndarray:
+        """The number of the task of every page in this epoch."""
+        return self._chosen(self.fits, self._chances(epoch).random(len(self.fits)))
+
+    def _chances(self, epoch: int, block: int = 0) -> np.random.Generator:
+        """One number for each page from 0 to 1, from this block of pages on. Any of them can be had without those
+        before: workers ask for one page, the batches of an epoch for all."""
+        return np.random.Generator(np.random.Philox(key=[self.seed, epoch], counter=block))
+
+    def _chosen(self, fits: np.ndarray, chances: np.ndarray | float) -> np.ndarray:
+        """The number of the task [pages] that each chance falls on, in the proportion of the weights of those that fit
+        [pages, tasks]."""
+        ends = np.cumsum(fits * np.array(self.weights, dtype=float), axis=1)
+        return (np.expand_dims(chances * ends[:, -1], 1) >= ends[:, :-1]).sum(axis=1)
 
 
 def check_boxes(datasets: Mapping[str, Dataset], tasks: Mapping[str, float], prompts: Mapping[str, str]) -> None:
@@ -295,20 +290,3 @@ class ProcessShare(TorchDataset):
         if page < len(self.pages):
             return self.pages[page]
         return replace(self.pages[0], padding=True)
-
-
-def example_length(
-    page: Mapping, task: str, prompts: Mapping[str, str], encoder: PromptEncoder, targets: TargetEncoder, tiles: int
-) -> int:
-    """Tokens of a page (a row without its image) for a task: image, prompt and target. `WorkError` where it holds what
-    cannot be trained on."""
-    try:
-        prompt, target = build_example(task, page, prompts, seed=None)
-        texts = "\n".join(own_texts(task, page))  # no token reaches over a line's end
-        if found := find_model_token(texts):
-            raise ValueError(f"its text holds {found[0]}, {NO_TEXT}")
-        if task in CHOOSING:  # the longest is measured, another may be drawn
-            targets(texts)
-        return len(encoder.prompt(prompt, tiles)) + len(targets(target).ids)
-    except ValueError as error:
-        raise WorkError(f"page {page['id']!r} cannot be trained on ({task}): {error}") from error

@@ -5,7 +5,7 @@ accelerate deals them out. The layout depends on seed and epoch alone, whatever 
 """
 
 import heapq
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 from torch.utils.data import Sampler
 
-from ocr2_hf.data.images import ImageSettings
 from ocr2_hf.data.mixture import PageMixture
 from ocr2_hf.data.page_tasks import PageTasks
 
@@ -38,12 +37,11 @@ class TokenStatistics:
     dropped: dict[str, int]
 
     @classmethod
-    def of(cls, pages: PageTasks, settings: ImageSettings) -> "TokenStatistics":
-        """Of measured pages; decodes no image. Sections of split pages count by what their whole page has."""
-        sizes = pages.dataset.select_columns(["width", "height"])
+    def of(cls, pages: PageTasks) -> "TokenStatistics":
+        """Of counted pages; decodes no image. Sections of split pages count by what their whole page has."""
         kept = np.flatnonzero(pages.fits.any(axis=1))
-        tiles = np.array([settings.tiles(row["width"], row["height"]) for row in sizes], dtype=int)[kept]
-        visual = np.array([settings.tokens(count) for count in tiles], dtype=int)
+        tiles = pages.tiles[kept]
+        visual = pages.settings.tokens(tiles)
         longest = np.where(pages.fits, pages.lengths, 0).max(axis=1, initial=0)[kept]
         return cls(len(kept), tiles, visual, longest - visual, dict(pages.dropped))
 
@@ -80,7 +78,7 @@ class TokenBatches(Sampler[list[int]]):
         self.pages, self.tokens, self.most_pages = pages, tokens, most_pages
         self.processes, self.seed = processes, seed
         longest = np.sort(pages.longest_lengths() * (1 + JITTER))[::-1]
-        self._count = -(-len(_pack(longest, tokens, most_pages)) // processes) * processes
+        self._count = -(-_least(longest, tokens, most_pages) // processes) * processes
 
     def __len__(self) -> int:
         return self._count
@@ -90,39 +88,66 @@ class TokenBatches(Sampler[list[int]]):
         lengths = self.pages.drawn_lengths() * (1 + JITTER * draw.random(len(self.pages)))
         order = np.argsort(-lengths, kind="stable")
         spans = _spans(lengths[order], self.tokens, self.most_pages, self._count)
-        steps = np.array(spans).reshape(-1, self.processes, 2)  # [micro-steps, processes, first and last + 1]
+        steps = spans.reshape(-1, self.processes, 2)  # [micro-steps, processes, first and last + 1]
         for step in draw.permutation(steps):
             for first, last in draw.permutation(step):
                 yield order[first:last].tolist()
 
 
-def _spans(lengths: np.ndarray, tokens: int, most_pages: int, count: int) -> list[tuple[int, int]]:
-    """`count` spans of pages sorted by falling `lengths`, of about equal padded size.
+def _spans(lengths: np.ndarray, tokens: int, most_pages: int, count: int) -> np.ndarray:
+    """[count, 2], first and last + 1: spans of pages sorted by falling `lengths`, of about equal padded size.
 
     The smallest budget that needs no more batches makes them even; the largest are then halved until there are enough.
     """
+    smaller = bisect_left(range(1, tokens), True, key=lambda most: _least(lengths, most, most_pages) <= count)
+    starts = [np.arange(first, last, pages) for first, last, pages in _runs(lengths, smaller + 1, most_pages)]
+    firsts = np.concatenate(starts)
+    spans = np.stack([firsts, np.append(firsts[1:], len(lengths))], axis=1)
+    spans = _halved(spans, lengths, count)
+    return np.resize(spans, (count, 2))  # where there are fewer pages than batches some come twice
+
+
+def _halved(spans: np.ndarray, lengths: np.ndarray, count: int) -> np.ndarray:
+    """The largest spans are halved until there are `count`, or nothing is left to halve."""
 
     def largest_first(first: int, last: int) -> tuple[float, int, int]:
         return (-(last - first) * lengths[first] if last - first > 1 else 0, first, last)  # a page is not halved
 
-    smaller = bisect_left(range(1, tokens), True, key=lambda most: len(_pack(lengths, most, most_pages)) <= count)
-    heap = [largest_first(*span) for span in _pack(lengths, smaller + 1, most_pages)]
+    pages = spans[:, 1] - spans[:, 0]
+    order = np.argsort(-np.where(pages > 1, pages * lengths[spans[:, 0]], 0), kind="stable")
+    large, rest = np.split(spans[order], [count - len(spans)])  # no other can have its turn
+    heap = [largest_first(*span) for span in large.tolist()]
     heapq.heapify(heap)
-    while len(heap) < count and heap[0][0] < 0:
+    while heap and heap[0][0] < 0 and len(heap) + len(rest) < count:
         _, first, last = heapq.heappop(heap)
         middle = (first + last) // 2
         heapq.heappush(heap, largest_first(first, middle))
         heapq.heappush(heap, largest_first(middle, last))
-    spans = sorted((first, last) for _, first, last in heap)
-    return spans + [spans[place % len(spans)] for place in range(count - len(spans))]
+    halved = np.array([span for _, *span in heap], dtype=np.int64).reshape(-1, 2)
+    spans = np.concatenate([rest, halved])
+    return spans[np.argsort(spans[:, 0])]
 
 
-def _pack(lengths: np.ndarray, tokens: int, most_pages: int) -> list[tuple[int, int]]:
-    """The fewest spans within the budget. From the longest page on each takes as many of the next as it may: no other
-    way leaves fewer or shorter pages for the rest."""
-    spans, first = [], 0
+def _least(lengths: np.ndarray, tokens: int, most_pages: int) -> int:
+    """How many spans there are at least within the budget."""
+    return sum(-(-(last - first) // pages) for first, last, pages in _runs(lengths, tokens, most_pages))
+
+
+def _runs(lengths: np.ndarray, tokens: int, most_pages: int) -> Iterator[tuple[int, int, int]]:
+    """The fewest spans within the budget, those of equally many pages together: their first page, their last + 1, and
+    how many pages each has, the last span perhaps fewer.
+
+    From the longest page on each takes as many of the next as it may: no other way leaves fewer or shorter pages for
+    the rest. As lengths fall, spans have ever more pages, so a look at each number of pages is enough.
+    """
+
+    def pages_from(first: int) -> int:
+        return max(1, min(most_pages, int(tokens // lengths[first])))
+
+    first = 0
     while first < len(lengths):
-        last = min(first + max(1, min(most_pages, int(tokens // lengths[first]))), len(lengths))
-        spans.append((first, last))
+        pages = pages_from(first)
+        more = bisect_right(range(len(lengths)), pages, lo=first, key=pages_from)  # where a span may take more
+        last = min(first + -(-(more - first) // pages) * pages, len(lengths))
+        yield first, last, pages
         first = last
-    return spans

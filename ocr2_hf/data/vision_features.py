@@ -5,12 +5,14 @@ is no output of the encoder but a weight, and is not stored. A shard carries the
 """
 
 import json
+import math
 import os
 import time
 import uuid
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -40,12 +42,10 @@ class VisionFeatures:
 
     def __init__(self, folder: Path):
         self.damaged: list[Path] = []
-        self._places: dict[str, tuple[Path, int]] = {}
+        self._places: dict[str, _Place] = {}
         for path in sorted(folder.glob(f"*{_SHARD}")):
             try:
-                with safe_open(path, "pt") as shard:
-                    checksums = json.loads(shard.metadata()[_CHECKSUMS])
-                    self._places |= {key: (path, checksums[key]) for key in shard.keys()}  # noqa: SIM118
+                self._places |= _places_in(path)
             # The file is cut off or overwritten; or somebody else's, without checksums.
             except (SafetensorError, ValueError, KeyError, TypeError):
                 self.damaged.append(path)
@@ -59,19 +59,44 @@ class VisionFeatures:
     def __getitem__(self, key: str) -> Tensor:
         """[visual tokens - 1, width]. Features that are not what was written raise `WorkError`, and their shard is
         removed, so that the next run computes them anew."""
-        path, checksum = self._places[key]
+        path, start, shape, checksum = self._places[key]
+        content = bytearray(math.prod(shape) * DTYPE.itemsize)
         try:
-            with safe_open(path, "pt") as shard:
-                features = shard.get_tensor(key)
-        except (OSError, SafetensorError) as error:
+            with path.open("rb", buffering=0) as shard:
+                shard.seek(start)
+                shard.readinto(content)
+        except OSError as error:
             raise WorkError(f"the vision features in {path} cannot be read: {error}") from error
-        if _checksum(features) != checksum:
+        if zlib.crc32(content) != checksum:
             path.unlink(missing_ok=True)
             raise WorkError(
                 f"the vision features of page {key} in {path} are damaged; the file is removed, and the same command "
                 "computes its pages anew and goes on"
             )
-        return features
+        return torch.frombuffer(content, dtype=DTYPE).view(shape)
+
+
+class _Place(NamedTuple):
+    """Where the features of a page begin in a shard, their shape, and the checksum of their bytes."""
+
+    path: Path
+    start: int
+    shape: tuple[int, ...]
+    checksum: int
+
+
+def _places_in(path: Path) -> dict[str, _Place]:
+    """By key. A library's look at one page reads what the file says of all: here that is done once."""
+    with safe_open(path, "pt") as shard:  # which checks the file
+        checksums = json.loads(shard.metadata()[_CHECKSUMS])
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        described = json.loads(file.read(size))
+    found = {key: described[key] for key in checksums}
+    return {
+        key: _Place(path, 8 + size + each["data_offsets"][0], tuple(each["shape"]), checksums[key])
+        for key, each in found.items()
+    }
 
 
 def write_shard(folder: Path, features: dict[str, Tensor]) -> None:

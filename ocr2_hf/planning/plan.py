@@ -110,7 +110,7 @@ def make_plan(
     they are given, or there is no dataset."""
     images = budget.image_settings(recipe.model.model, args.max_patches)
     prompt = _prompt_tokens(recipe, args)
-    statistics = None if page or target_tokens else page_statistics(recipe, args, images)
+    statistics = None if page or target_tokens else page_statistics(recipe, args)
     if statistics is not None and statistics.pages:
         return Plan(recipe, args, images, statistics.page(0.5), statistics.page(1.0), prompt, statistics)
     tiles = images.tiles(*(page or (1240, 1754)))
@@ -126,7 +126,7 @@ def make_plan(
     return Plan(recipe, args, images, (tiles, text), (tiles, text), prompt, statistics, why_not)
 
 
-def page_statistics(recipe: Recipe, args: OCR2TrainingArguments, images: ImageSettings) -> TokenStatistics | None:
+def page_statistics(recipe: Recipe, args: OCR2TrainingArguments) -> TokenStatistics | None:
     """Of the recipe's pages; None where a dataset is not built here, or the model's tokenizer is not at hand."""
     names = shares_of(recipe.data.dataset)
     if not names.keys() <= built_datasets().keys():
@@ -143,7 +143,7 @@ def page_statistics(recipe: Recipe, args: OCR2TrainingArguments, images: ImageSe
     sources = {name: PageTasks(each, *options) for name, each in pages.items()}
     for name, pages in sources.items():
         pages.check_texts(name)
-    return TokenStatistics.joined([TokenStatistics.of(pages, images) for pages in sources.values()])
+    return TokenStatistics.joined([TokenStatistics.of(pages) for pages in sources.values()])
 
 
 def _why_not_measured(recipe: Recipe) -> str:

@@ -44,8 +44,7 @@ def build_trainer(recipe: Recipe, args: OCR2TrainingArguments) -> OCR2Trainer:
     model, processor = load_to_train(recipe, args)
     if data.guard_dataset is not None:
         pages["guard_dataset"] = load_dataset(data.guard_dataset, data.guard_split, columns=data.columns)
-    with args.main_process_first(desc="measuring pages"):
-        trainer = OCR2Trainer(model, args, processor=processor, **pages)
+    trainer = OCR2Trainer(model, args, processor=processor, **pages)
     if recipe.training("push_to_hub") and recipe.training("hub_strategy") == "every_save":
         trainer.add_callback(HubSaves())
     _tell(trainer)
