@@ -14,6 +14,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from ocr2_hf.data.images import ImageSettings
+from ocr2_hf.data.pixels import page_pixels
 from ocr2_hf.document.grounding import COORDINATE_MAX, TAGS, BoxSpan, find_boxes, grounding_tag
 from ocr2_hf.document.model_tokens import find_control_token
 from ocr2_hf.errors import UsageError
@@ -72,7 +73,7 @@ class PromptEncoder:
     def images(self, images: list[Image.Image]) -> dict[str, Tensor]:
         """`pixel_values` [B, 3, side, side], `num_local_patches` [B], and `pixel_values_local` [tiles, 3, side,
         side] when any page has tiles."""
-        return dict(self.processor.image_processor(images, return_tensors="pt", **self.settings.call_arguments()))
+        return page_pixels(images, self.processor.image_processor, self.settings)
 
     def prompt(self, prompt: str, tiles: int) -> list[int]:
         """BOS and the prompt's tokens, its `<image>` expanded to the visual tokens of a page with so many tiles."""
