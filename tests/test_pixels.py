@@ -9,11 +9,14 @@ from torch import Tensor
 from transformers import AutoProcessor
 from transformers.models.deepseek_ocr2.image_processing_pil_deepseek_ocr2 import DeepseekOcr2ImageProcessorPil
 
-from helpers.tiny_pages import noise
-from ocr2_hf.data.collator import PromptEncoder
+from helpers.tiny_pages import noise, page_dataset
+from ocr2_hf.data.collator import PromptEncoder, TrainingCollator
+from ocr2_hf.data.pixels import look_up
 from ocr2_hf.modeling.load import load_processor
-from ocr2_hf.modeling.tiny import TINY_SIZES, build_tiny_processor
+from ocr2_hf.modeling.tiny import TINY_SIZES, build_tiny_model, build_tiny_processor
 from ocr2_hf.publishing.original_layout import write_processor
+from ocr2_hf.recipe import OCR2TrainingArguments
+from ocr2_hf.training.trainer import OCR2Trainer
 
 # A tiny tile has 192 pixels a side: one tile, a pixel more, exact tiles, thin, wide, more than six tiles.
 SIZES = ((1, 1), (3, 3), (1, 190), (192, 192), (193, 20), (20, 193), (192, 193), (384, 384), (576, 384), (384, 576))
@@ -85,6 +88,34 @@ def test_settings_of_other_checkpoints(settings):
     for name, value in settings.items():
         setattr(processor.image_processor, name, value)
     assert_as_stock([colours((500, 300)), grey((310, 700)), colours((90, 100))], processor)
+
+
+def test_levels_are_a_quarter_and_become_the_values_where_the_model_runs():
+    pages, encoder = [colours((500, 300)), grey((90, 100))], PromptEncoder(build_tiny_processor())
+    values, levels = encoder.images(pages), encoder.images(pages, levels=True)
+    views = ("pixel_values", "pixel_values_local")
+    assert [levels[name].nbytes * 4 for name in views] == [values[name].nbytes for name in views]
+    there = look_up(levels)
+    assert list(there) == list(values) and all(torch.equal(there[name], values[name]) for name in values)
+    assert look_up(there) is there
+
+
+@pytest.mark.gpu
+def test_a_gpu_looks_up_the_same_values():
+    levels = PromptEncoder(build_tiny_processor()).images([colours((500, 300))], levels=True)
+    there, here = look_up({name: tensor.cuda() for name, tensor in levels.items()}), look_up(levels)
+    assert all(torch.equal(there[name].cpu(), here[name]) for name in here)
+
+
+def test_training_moves_levels_and_its_losses_are_those_of_values(tmp_path):
+    args = OCR2TrainingArguments(str(tmp_path), use_cpu=True, report_to=[], dataloader_num_workers=1)
+    trainer = OCR2Trainer(build_tiny_model(), args, processor=build_tiny_processor(), train_dataset=page_dataset())
+    moved = next(iter(trainer.get_train_dataloader()))
+    assert moved["pixel_values"].dtype == moved["pixel_values_local"].dtype == torch.uint8
+    examples = [trainer.train_dataset[index] for index in range(4)]
+    batches = [TrainingCollator(trainer.processor, levels=levels)(examples) for levels in (True, False)]
+    first, second = (trainer.model(**trainer._prepare_inputs(batch)).loss for batch in batches)
+    assert torch.equal(first, second)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "YCbCr", "RGB"])

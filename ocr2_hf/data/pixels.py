@@ -1,7 +1,8 @@
 """Pages into pixel values: what the stock image processor returns, bit for bit, without its detours.
 
-The library's Pillow class copies a page several times and computes in float64, value by value. There are 256 values a
-channel: the class is asked once what becomes of each, and that is looked up. A grey page is scaled in one channel.
+The library's Pillow class copies a page several times and computes in float64, value by value. A channel has 256 levels
+only: the class is asked once what becomes of each, and that is looked up. A page without colour is scaled in one
+channel. Levels take a quarter of the memory of values: they are what goes from one process to another, and to a GPU.
 """
 
 from collections.abc import Sequence
@@ -14,47 +15,65 @@ from transformers.models.deepseek_ocr2.image_processing_pil_deepseek_ocr2 import
 
 from ocr2_hf.data.images import ImageSettings
 
+Batch = dict[str, Tensor]
 
-def page_pixels(images: Sequence[Image.Image], processor, settings: ImageSettings) -> dict[str, Tensor]:
+_WHOLE, _TILES, _COUNTS = "pixel_values", "pixel_values_local", "num_local_patches"
+_TABLE = "pixel_table"
+
+
+def page_levels(images: Sequence[Image.Image], processor, settings: ImageSettings) -> Batch:
     """`pixel_values` [B, 3, side, side], `num_local_patches` [B], and `pixel_values_local` [tiles, 3, side, side] when
-    any page has tiles; `processor` is the image processor.
+    any page has tiles, as levels (uint8), and what stands for them in `pixel_table` [3, 256]: `look_up` puts it there.
 
-    Any class but the library's Pillow one is called itself, for torchvision's is fast; so is that one for what is not
-    plain RGB.
+    `processor` is the image processor. Any class but the library's Pillow one is called itself and gives values, for
+    torchvision's is fast; so is that one for pages that are not plain RGB.
     """
     if type(processor) is not DeepseekOcr2ImageProcessorPil or not all(map(_is_plain, images)):
         return dict(processor(list(images), return_tensors="pt", **settings.call_arguments()))
     counts = [settings.tiles(*image.size) for image in images]
-    values = _values(processor)
-    pages, tiles = _views(len(images), settings.global_side, values), _views(sum(counts), settings.tile_side, values)
-    for image, page, own in zip(images, pages, tiles.split(counts), strict=True):
+    pages = np.empty((len(images), 3, settings.global_side, settings.global_side), np.uint8)
+    tiles = np.empty((sum(counts), 3, settings.tile_side, settings.tile_side), np.uint8)
+    ends = np.cumsum(counts)
+    for image, page, count, end in zip(images, pages, counts, ends, strict=True):
         image = _one_channel(image)
-        if len(own):
-            columns, rows = settings.grid(*image.size)
-            size = (columns * settings.tile_side, rows * settings.tile_side)
-            _look_up(_levels(image, size, processor), values, own)
-        _look_up(_whole_page(image, settings.global_side, processor), values, page[None])
-    pixels = {"pixel_values": pages, "num_local_patches": torch.tensor(counts)}
-    return pixels | {"pixel_values_local": tiles} if len(tiles) else pixels
+        page[:] = _whole_page(image, settings.global_side, processor)
+        if count:
+            _cut(image, settings.grid(*image.size), processor, tiles[end - count : end])
+    levels = {_WHOLE: torch.from_numpy(pages), _COUNTS: torch.tensor(counts)}
+    levels |= {_TILES: torch.from_numpy(tiles)} if len(tiles) else {}
+    return levels | {_TABLE: _table(processor)}
+
+
+def look_up(batch: Batch) -> Batch:
+    """The batch with values in place of its levels, on the device where they are; one without levels as it is."""
+    if _TABLE not in batch:
+        return batch
+    table, names = batch[_TABLE], [name for name in (_WHOLE, _TILES) if name in batch]
+    rest = {name: tensor for name, tensor in batch.items() if name != _TABLE}
+    return rest | {name: _values(batch[name], table) for name in names}
+
+
+def _values(levels: Tensor, table: Tensor) -> Tensor:
+    """Levels [V, 3, side, side] -> values of the same shape. Channel by channel, for indices take four bytes each."""
+    values = table.new_empty(levels.shape)
+    for view, channel in np.ndindex(len(levels), 3):
+        places = levels[view, channel].flatten().int()
+        torch.index_select(table[channel], 0, places, out=values[view, channel].view(-1))
+    return values
 
 
 def _is_plain(image: Image.Image) -> bool:
     return image.mode == "RGB" and not image.has_transparency_data
 
 
-def _values(processor: DeepseekOcr2ImageProcessorPil) -> Tensor:
-    """What the stock class makes of each of the 256 levels of each channel: [3, 256]."""
+def _table(processor: DeepseekOcr2ImageProcessorPil) -> Tensor:
+    """What the stock class makes of each level of each channel."""
     levels = np.tile(np.arange(256, dtype=np.uint8), (3, 1, 1))
     if processor.do_rescale:
         levels = processor.rescale(levels, processor.rescale_factor)
     if processor.do_normalize:
         levels = processor.normalize(levels, processor.image_mean, processor.image_std)
     return torch.from_numpy(np.ascontiguousarray(levels)).view(3, 256)
-
-
-def _views(count: int, side: int, values: Tensor) -> Tensor:
-    """Room for so many views: [count, 3, side, side]."""
-    return torch.from_numpy(np.empty((count, 3, side, side), values.numpy().dtype))
 
 
 def _one_channel(image: Image.Image) -> Image.Image:
@@ -64,31 +83,24 @@ def _one_channel(image: Image.Image) -> Image.Image:
 
 
 def _whole_page(image: Image.Image, side: int, processor: DeepseekOcr2ImageProcessorPil) -> np.ndarray:
-    """The page in a square of this side, the rest in the background's colour: uint8 [3, side, side]."""
+    """The page in a square of this side, the rest in the background's colour: [3, side, side]."""
     scale = side / max(image.size)
-    levels = _levels(image, (round(image.width * scale), round(image.height * scale)), processor)
-    return processor.pad_to_square(np.stack(levels), processor.background_color)
-
-
-def _levels(
-    image: Image.Image, size: tuple[int, int], processor: DeepseekOcr2ImageProcessorPil
-) -> Sequence[np.ndarray]:
-    """The page scaled to this size: of each of three channels uint8 [height, width]."""
+    size = round(image.width * scale), round(image.height * scale)
     channels = _channels(image.resize(size, processor.resample))
-    return channels * (3 // len(channels))
+    return processor.pad_to_square(np.stack(channels * (3 // len(channels))), processor.background_color)
+
+
+def _cut(
+    image: Image.Image, grid: tuple[int, int], processor: DeepseekOcr2ImageProcessorPil, tiles: np.ndarray
+) -> None:
+    """Fill `tiles` [columns x rows, 3, side, side], row by row, with the page drawn over this grid."""
+    (columns, rows), side = grid, tiles.shape[-1]
+    channels = _channels(image.resize((columns * side, rows * side), processor.resample))
+    for number, channel in enumerate(channels * (3 // len(channels))):
+        tiles[:, number] = channel.reshape(rows, side, columns, side).swapaxes(1, 2).reshape(-1, side, side)
 
 
 def _channels(image: Image.Image) -> list[np.ndarray]:
     """Each channel: uint8 [height, width]."""
-    files = [image.tobytes("raw", band) for band in image.getbands()]
+    files = [image.tobytes("raw", channel) for channel in image.getbands()]
     return [np.frombuffer(file, np.uint8).reshape(image.height, image.width) for file in files]
-
-
-def _look_up(levels: Sequence[np.ndarray], values: Tensor, views: Tensor) -> None:
-    """Fill `views` [V, 3, side, side], which lie row by row in the `levels`, with what stands for these in `values`."""
-    side = views.shape[-1]
-    columns = levels[0].shape[1] // side
-    for index, channel in np.ndindex(len(views), 3):
-        top, left = side * (index // columns), side * (index % columns)
-        view = torch.from_numpy(levels[channel][top : top + side, left : left + side].astype(np.int32))
-        torch.index_select(values[channel], 0, view.view(-1), out=views[index, channel].view(-1))
