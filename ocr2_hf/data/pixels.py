@@ -23,7 +23,7 @@ _TABLE = "pixel_table"
 
 def page_levels(images: Sequence[Image.Image], processor, settings: ImageSettings) -> Batch:
     """`pixel_values` [B, 3, side, side], `num_local_patches` [B], and `pixel_values_local` [tiles, 3, side, side] when
-    any page has tiles, as levels (uint8), and what stands for them in `pixel_table` [3, 256]: `look_up` puts it there.
+    any page has tiles, as levels (uint8), and in `pixel_table` [3, 256] the value of each: for `look_up`.
 
     `processor` is the image processor. Any class but the library's Pillow one is called itself and gives values, for
     torchvision's is fast; so is that one for pages that are not plain RGB.
@@ -33,32 +33,30 @@ def page_levels(images: Sequence[Image.Image], processor, settings: ImageSetting
     counts = [settings.tiles(*image.size) for image in images]
     pages = np.empty((len(images), 3, settings.global_side, settings.global_side), np.uint8)
     tiles = np.empty((sum(counts), 3, settings.tile_side, settings.tile_side), np.uint8)
-    ends = np.cumsum(counts)
-    for image, page, count, end in zip(images, pages, counts, ends, strict=True):
+    for image, page, own in zip(images, pages, np.split(tiles, np.cumsum(counts)[:-1]), strict=True):
         image = _one_channel(image)
         page[:] = _whole_page(image, settings.global_side, processor)
-        if count:
-            _cut(image, settings.grid(*image.size), processor, tiles[end - count : end])
-    levels = {_WHOLE: torch.from_numpy(pages), _COUNTS: torch.tensor(counts)}
-    levels |= {_TILES: torch.from_numpy(tiles)} if len(tiles) else {}
-    return levels | {_TABLE: _table(processor)}
+        if len(own):
+            _cut(image, settings.grid(*image.size), processor, own)
+    local = {_TILES: torch.from_numpy(tiles)} if len(tiles) else {}
+    return {_WHOLE: torch.from_numpy(pages), _COUNTS: torch.tensor(counts), **local, _TABLE: _table(processor)}
 
 
 def look_up(batch: Batch) -> Batch:
     """The batch with values in place of its levels, on the device where they are; one without levels as it is."""
     if _TABLE not in batch:
         return batch
-    table, names = batch[_TABLE], [name for name in (_WHOLE, _TILES) if name in batch]
-    rest = {name: tensor for name, tensor in batch.items() if name != _TABLE}
-    return rest | {name: _values(batch[name], table) for name in names}
+    views = [name for name in (_WHOLE, _TILES) if name in batch]
+    found = {name: _values(batch[name], batch[_TABLE]) for name in views}
+    return {name: found.get(name, tensor) for name, tensor in batch.items() if name != _TABLE}
 
 
 def _values(levels: Tensor, table: Tensor) -> Tensor:
-    """Levels [V, 3, side, side] -> values of the same shape. Channel by channel, for indices take four bytes each."""
+    """Levels [V, 3, side, side] -> values of the same shape; channel by channel, for an index takes four bytes."""
     values = table.new_empty(levels.shape)
     for view, channel in np.ndindex(len(levels), 3):
-        places = levels[view, channel].flatten().int()
-        torch.index_select(table[channel], 0, places, out=values[view, channel].view(-1))
+        indices = levels[view, channel].flatten().int()
+        torch.index_select(table[channel], 0, indices, out=values[view, channel].view(-1))
     return values
 
 
@@ -67,7 +65,7 @@ def _is_plain(image: Image.Image) -> bool:
 
 
 def _table(processor: DeepseekOcr2ImageProcessorPil) -> Tensor:
-    """What the stock class makes of each level of each channel."""
+    """What the stock class makes of each level in each channel: [3, 256]."""
     levels = np.tile(np.arange(256, dtype=np.uint8), (3, 1, 1))
     if processor.do_rescale:
         levels = processor.rescale(levels, processor.rescale_factor)
