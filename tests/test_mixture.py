@@ -194,7 +194,7 @@ def test_sources_of_different_kinds_side_by_side_each_with_its_losses(tmp_path):
     for number, name in enumerate(pages.sources):
         own = [page for page in map(pages.__getitem__, range(len(pages))) if page.source == number]
         assert len(own) == 3
-        batch = trainer.data_collator(own)
+        batch = trainer._prepare_inputs(trainer.data_collator(own))
         assert batch.pop("sources").tolist() == [number] * 3
         with torch.no_grad():
             out = model(**batch)

@@ -124,8 +124,9 @@ class Augmentation:
             image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0, self.blur) * max(image.size) / 1000))
         if self.noise:
             grain = np.random.default_rng(rng.getrandbits(64)).standard_normal(image.size[::-1], dtype=np.float32)
-            noisy = np.asarray(image) + rng.uniform(0, self.noise) * grain[..., None]
-            image = Image.fromarray(noisy.round().clip(0, 255).astype(np.uint8))
+            grain *= rng.uniform(0, self.noise)
+            noisy = [(np.asarray(channel) + grain).round().clip(0, 255).astype(np.uint8) for channel in image.split()]
+            image = Image.merge("RGB", [Image.fromarray(channel) for channel in noisy])
         if self.jpeg < 100:
             file = io.BytesIO()
             image.save(file, "JPEG", quality=round(rng.uniform(self.jpeg, 100)))

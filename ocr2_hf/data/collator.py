@@ -14,6 +14,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from ocr2_hf.data.images import ImageSettings
+from ocr2_hf.data.pixels import look_up, page_levels
 from ocr2_hf.document.grounding import COORDINATE_MAX, TAGS, BoxSpan, Span, find_boxes, grounding_tag
 from ocr2_hf.document.model_tokens import find_control_token
 from ocr2_hf.errors import UsageError
@@ -69,10 +70,11 @@ class PromptEncoder:
         self.image_token_id = self.processor.image_token_id
         self._control = control_tokens(self.tokenizer)
 
-    def images(self, images: list[Image.Image]) -> dict[str, Tensor]:
+    def images(self, images: list[Image.Image], levels: bool = False) -> dict[str, Tensor]:
         """`pixel_values` [B, 3, side, side], `num_local_patches` [B], and `pixel_values_local` [tiles, 3, side,
-        side] when any page has tiles."""
-        return dict(self.processor.image_processor(images, return_tensors="pt", **self.settings.call_arguments()))
+        side] when any page has tiles. With `levels` they are left for `look_up`."""
+        batch = page_levels(images, self.processor.image_processor, self.settings)
+        return batch if levels else look_up(batch)
 
     def prompt(self, prompt: str, tiles: int) -> list[int]:
         """BOS and the prompt's tokens, its `<image>` expanded to the visual tokens of a page with so many tiles."""
@@ -219,7 +221,8 @@ class TrainingCollator:
         box_rows       [1]     0
         box_tokens     [1, 5]  where `<|det|>` and x1, y1, x2, y2 stand in the sequence
         box_values     [1, 4]  coordinates, 0..999
-        pixel_values, pixel_values_local, num_local_patches: as the stock image processor returns them
+        pixel_values, pixel_values_local, num_local_patches: as the stock image processor returns them; with `levels`
+                       they are left for `ocr2_hf.data.pixels.look_up`, which the model's process calls
 
     Examples with stored features have no image: instead of the last three there is
 
@@ -236,6 +239,7 @@ class TrainingCollator:
     processor: object
     token_weights: Mapping[str, float] = field(default_factory=dict)
     label_weights: Mapping[str, float] = field(default_factory=dict)
+    levels: bool = False
 
     def __post_init__(self) -> None:
         self.prompts = PromptEncoder(self.processor)
@@ -244,7 +248,7 @@ class TrainingCollator:
     def __call__(self, examples: list[Example]) -> dict[str, Tensor]:
         """The batch of these examples: all have images, or all have stored features."""
         if examples[0].features is None:
-            batch = self.prompts.images([example.image for example in examples])
+            batch = self.prompts.images([example.image for example in examples], self.levels)
             tokens = [self.prompts.settings.tokens(tiles) for tiles in batch["num_local_patches"].tolist()]
         else:
             batch = {"vision_features": torch.cat([example.features for example in examples])}
@@ -276,16 +280,18 @@ class TrainingCollator:
 
 @dataclass
 class GenerationCollator:
-    """Images and prompts -> a left-padded batch for `generate`: input_ids and attention_mask [B, L], and the pixels."""
+    """Images and prompts -> a left-padded batch for `generate`: input_ids and attention_mask [B, L], and the pixels,
+    with `levels` as `TrainingCollator` has them."""
 
     processor: object
+    levels: bool = False
 
     def __post_init__(self) -> None:
         self.prompts = PromptEncoder(self.processor)
 
     def __call__(self, images: list[Image.Image], prompts: list[str]) -> dict[str, Tensor]:
         """The batch of RGB images, each with its prompt."""
-        batch = self.prompts.images(images)
+        batch = self.prompts.images(images, self.levels)
         tiles = batch["num_local_patches"].tolist()
         rows = [self.prompts.prompt(prompt, n) for prompt, n in zip(prompts, tiles, strict=True)]
         ids = _padded(rows, self.prompts.tokenizer.pad_token_id, "left")

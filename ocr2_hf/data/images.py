@@ -44,13 +44,16 @@ class ImageSettings:
             max_patches=images.max_patches,
         )
 
-    def tiles(self, width: int, height: int) -> int:
-        """Tiles of a page of this size: none when both sides fit in one tile."""
+    def grid(self, width: int, height: int) -> tuple[int, int]:
+        """(columns, rows) of a page's tiles: (0, 0) when both sides fit in one tile."""
         if max(width, height) <= self.tile_side:
-            return 0
+            return 0, 0
         side = (self.tile_side, self.tile_side)
-        columns, rows = get_optimal_tiled_canvas((height, width), side, self.min_patches, self.max_patches)
-        return columns * rows
+        return get_optimal_tiled_canvas((height, width), side, self.min_patches, self.max_patches)
+
+    def tiles(self, width: int, height: int) -> int:
+        """Tiles of a page of this size."""
+        return math.prod(self.grid(width, height))
 
     def page_tiles(self, sizes: np.ndarray) -> np.ndarray:
         """Tiles [pages] of pages of these `sizes` [pages, 2], width and height: each size is looked at once."""

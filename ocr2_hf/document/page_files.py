@@ -285,7 +285,9 @@ def _shrunk(image: Image.Image, most: int) -> LoadedPage:
 def to_rgb(image: Image.Image) -> Image.Image:
     """The image upright (EXIF) and in RGB, transparent parts white, deeper grey scaled to 8 bits."""
     tags = getattr(image, "tag_v2", {})  # of a TIFF; copies do not have them
-    image = ImageOps.exif_transpose(image)
+    image.load()  # which turns a TIFF upright
+    if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:  # else it would be copied for nothing
+        image = ImageOps.exif_transpose(image)
     if is_deep_grey(image):
         image = to_eight_bits(image, tags)
     if image.has_transparency_data:

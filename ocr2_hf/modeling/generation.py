@@ -11,6 +11,7 @@ from transformers import LogitsProcessor, LogitsProcessorList
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from ocr2_hf.data.collator import GenerationCollator
+from ocr2_hf.data.pixels import look_up
 from ocr2_hf.decoding import NO_REPEAT_NGRAM, NO_REPEAT_WINDOW
 from ocr2_hf.document.grounding import parse_regions
 from ocr2_hf.document.predictions import Prediction
@@ -125,9 +126,10 @@ def generate(
     """
     tokenizer = processor.tokenizer
     device = model.device
-    batch = GenerationCollator(processor)(images, prompts)
+    batch = GenerationCollator(processor, levels=True)(images, prompts)
+    batch = look_up({name: tensor.to(device) for name, tensor in batch.items()})
     pixels = {"pixel_values", "pixel_values_local"}
-    batch = {k: v.to(device, model.dtype) if k in pixels else v.to(device) for k, v in batch.items()}
+    batch = {name: tensor.to(model.dtype) if name in pixels else tensor for name, tensor in batch.items()}
     asked = batch["input_ids"].shape[1]
     probabilities = TokenProbabilities()
     guard = [SlidingNoRepeatNgram(no_repeat_ngram, window, _exempt(tokenizer), asked)] if no_repeat_ngram else []

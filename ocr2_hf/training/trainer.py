@@ -16,6 +16,7 @@ from ocr2_hf.data.augment import Augmentation
 from ocr2_hf.data.collator import TrainingCollator, coordinate_token_ids
 from ocr2_hf.data.mixture import DatasetMixture, PageMixture, sources_of
 from ocr2_hf.data.page_tasks import PageTasks, ProcessShare, check_boxes
+from ocr2_hf.data.pixels import look_up
 from ocr2_hf.data.token_batches import TokenBatches
 from ocr2_hf.errors import Preempted, WorkError
 from ocr2_hf.modeling.adapters import Count, base_of, group_of, load_adapter, trainable_counts, write_portable_adapter
@@ -102,7 +103,7 @@ class OCR2Trainer(ResumedTrainer):
         super().__init__(
             model=model,
             args=args,
-            data_collator=TrainingCollator(processor, args.token_weights, args.label_weights),
+            data_collator=TrainingCollator(processor, args.token_weights, args.label_weights, levels=True),
             train_dataset=None if train_dataset is None else self._pages(train_dataset, args, training=True),
             eval_dataset=None if eval_dataset is None else self._pages(eval_dataset, args),
             processing_class=processor,
@@ -216,9 +217,10 @@ class OCR2Trainer(ResumedTrainer):
         return (loss, outputs) if return_outputs else loss
 
     def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """As the library, with the token weights as the bits of integers: before the forward the library casts
-        floating inputs to bfloat16 for DeepSpeed, and FSDP does at its start."""
-        return super()._prepare_inputs(inputs | {"token_weights": inputs["token_weights"].view(torch.int32)})
+        """As the library, with pixel values in place of levels, and the token weights as the bits of integers: before
+        the forward the library casts floating inputs to bfloat16 for DeepSpeed, and FSDP does at its start."""
+        integers = {"token_weights": inputs["token_weights"].view(torch.int32)}
+        return look_up(super()._prepare_inputs(inputs | integers))
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add to rows of training each term (`loss_text`, `loss_box`) that there was something to measure of, a mean

@@ -26,6 +26,7 @@ from ocr2_hf.data.collator import PromptEncoder
 from ocr2_hf.data.images import ImageSettings
 from ocr2_hf.data.mixture import PageMixture, sources_of
 from ocr2_hf.data.page_tasks import PageTasks
+from ocr2_hf.data.pixels import look_up
 from ocr2_hf.data.vision_features import VisionFeatures, clean_up, feature_bytes, write_shard
 from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.recipe import OCR2TrainingArguments
@@ -144,17 +145,18 @@ class VisionCache:
 
     @torch.no_grad()
     def encode(self, pixels: dict[str, Tensor]) -> list[Tensor]:
-        """[visual tokens - 1, width] of each page: its tiles', then the global view's, as the model takes them."""
+        """[visual tokens - 1, width] of each page: its tiles', then the global view's, as the model takes them. Pixels
+        may be levels."""
         counts = pixels["num_local_patches"].tolist()
+        pixels = look_up({name: tensor.to(self.args.device) for name, tensor in pixels.items()})
         whole = self._run(pixels["pixel_values"])
         tiles = self._run(pixels["pixel_values_local"]) if sum(counts) else whole[:0]
         parts = zip(tiles.split(counts), whole, strict=True)
         return [torch.cat([*own.unbind(), view]) for own, view in parts]
 
     def _run(self, pixels: Tensor) -> Tensor:
-        device = self.args.device
-        pixels = pixels.to(device, dtype=None if self.half else self.tower.dtype)
-        with torch.autocast(device.type, self.half, enabled=self.half is not None):
+        pixels = pixels if self.half else pixels.to(self.tower.dtype)
+        with torch.autocast(pixels.device.type, self.half, enabled=self.half is not None):
             return self.tower(pixels).last_hidden_state
 
     def _made_by(self) -> dict[str, object]:
@@ -172,7 +174,8 @@ class VisionCache:
 
 def _with_pixels(encoder: PromptEncoder, pages: PageTasks, indices: list[int]) -> tuple[list[str], dict[str, Tensor]]:
     """The keys and images of some of the pages."""
-    return [pages.view(index) for index in indices], encoder.images([pages.image(index) for index in indices])
+    images = [pages.image(index) for index in indices]
+    return [pages.view(index) for index in indices], encoder.images(images, levels=True)
 
 
 def _whole(tower: nn.Module, args: OCR2TrainingArguments, deepspeed: bool) -> nn.Module:
