@@ -16,7 +16,7 @@ from ocr2_hf.evaluation.boxes import Detections
 def detections(predicted, reference) -> Detections:
     """Of (label, box) lists, one per page on both sides."""
     sides = [[[Region(*region) for region in page] for page in side] for side in (predicted, reference)]
-    return Detections([Prediction("", "", regions=p, reference_regions=r) for p, r in zip(*sides, strict=True)])
+    return Detections.of([Prediction("", "", regions=p, reference_regions=r) for p, r in zip(*sides, strict=True)])
 
 
 def mean_precision(predicted, reference) -> float | None:

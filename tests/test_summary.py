@@ -99,7 +99,7 @@ def test_figures_are_those_of_the_functions():
         assert len({*scores}) == 3
     pages = ([[region(*box) for box in side] for side in page] for page in zip(*sides, strict=True))
     again = [line("", "", regions=found, reference_regions=wanted) for found, wanted in pages]
-    assert metrics["map"] == pytest.approx(Detections(again).mean())
+    assert metrics["map"] == pytest.approx(Detections.of(again).mean())
 
 
 def test_missing_and_empty_pages():
