@@ -18,6 +18,7 @@ from ocr2_hf.evaluation.pairing import best_pairs
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0, 1, 101)
 MAX_DETECTIONS = 100
+_MANY_PREDICTIONS = 2000
 _CELLS_AT_ONCE = 100_000  # of samples x predictions: 0.8 MB, which a processor's cache holds
 
 Pair = tuple[int, int, float]
@@ -200,10 +201,12 @@ class _Label:
         references_S1 = counts_SP[:, self.reference_pages].sum(axis=1, keepdims=True)
         total_S = np.where(references_S1[:, 0] > 0, 0.0, np.nan)
         hits_TD = np.concatenate(self.hits).T.copy()
-        rows = max(1, _CELLS_AT_ONCE // max(hits_TD.shape[1], 1))  # of all samples the arrays would take gigabytes
-        for start in range(0, len(counts_SP) if hits_TD.size else 0, rows):
+        predictions = hits_TD.shape[1]
+        add_areas = _add_areas if predictions < _MANY_PREDICTIONS else _add_areas_by_search
+        rows = max(1, _CELLS_AT_ONCE // max(predictions, 1))  # of all samples the arrays would take gigabytes
+        for start in range(0, len(counts_SP) if predictions else 0, rows):
             some = slice(start, start + rows)
-            _add_areas(total_S[some], counts_SP[some][:, self.prediction_pages], hits_TD, references_S1[some])
+            add_areas(total_S[some], counts_SP[some][:, self.prediction_pages], hits_TD, references_S1[some])
         return total_S / len(RECALLS) / len(IOU_THRESHOLDS)
 
 
@@ -216,6 +219,26 @@ def _add_areas(total_S: np.ndarray, copies_SD: np.ndarray, hits_TD: np.ndarray, 
         precision_SD = np.maximum.accumulate((found_SD / predicted_SD)[:, ::-1], axis=1)[:, ::-1]
         reached_SD = np.take_along_axis(reached_SF, found_SD, axis=1)
         total_S += (precision_SD * np.diff(reached_SD, axis=1, prepend=0)).sum(axis=1)
+
+
+def _add_areas_by_search(
+    total_S: np.ndarray, copies_SD: np.ndarray, hits_TD: np.ndarray, references_S1: np.ndarray
+) -> None:
+    """The same of many predictions, in a third of the time: no more than 101 of them reach another recall."""
+    predicted_SD = np.maximum(copies_SD.cumsum(axis=1), 1)
+    recalls = np.arange(1, len(RECALLS) + 1)
+    needed_SK = [np.searchsorted(reached_F, recalls) for reached_F in _recalls_reached(references_S1)]
+    area_D = np.zeros(copies_SD.shape[1])
+    for hits_D in hits_TD:
+        found_SD = (copies_SD * hits_D).cumsum(axis=1)
+        for sample, precision_D in enumerate(found_SD / predicted_SD):
+            starts, reached = np.unique(np.searchsorted(found_SD[sample], needed_SK[sample]), return_counts=True)
+            starts, reached = starts[starts < len(area_D)], reached[starts < len(area_D)]
+            best = np.maximum.reduceat(precision_D, starts)
+            # In its place, for sums of floats depend on how they are grouped.
+            area_D[starts] = np.maximum.accumulate(best[::-1])[::-1] * reached
+            total_S[sample] += area_D.sum()
+            area_D[starts] = 0
 
 
 def _recalls_reached(references_S1: np.ndarray) -> np.ndarray:

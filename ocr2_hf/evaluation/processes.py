@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from typing import TypeVar
 
@@ -34,7 +35,9 @@ def spread(function: Callable[[Part], Result], parts: Sequence[Part], processes:
         return
     pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_follow_owner)
     try:
-        yield from pool.map(function, parts)
+        with _interrupts_held():  # as the processes inherit it: Ctrl-C is for the one that asked for them
+            results = pool.map(function, parts)
+        yield from results
     except BrokenProcessPool:
         raise WorkError(
             f"one of {processes} processes that measure pages was ended from outside, as the system does where memory "
@@ -44,9 +47,18 @@ def spread(function: Callable[[Part], Result], parts: Sequence[Part], processes:
         pool.shutdown(cancel_futures=True)
 
 
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Whatever this thread starts meanwhile gets no SIGINT, itself it gets it after."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _follow_owner() -> None:
-    """Leave Ctrl-C to the process that asked for this one, and end where that does, whatever ends it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """End where the process that asked for this one ends, whatever ends it."""
     threading.Thread(target=_end_with_owner, daemon=True).start()
 
 
