@@ -3,7 +3,7 @@
 Boxes are xyxy in pixels (any one unit will do), x0 < x1 and y0 < y1.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import NamedTuple
@@ -19,7 +19,7 @@ IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0, 1, 101)
 MAX_DETECTIONS = 100
 _MANY_PREDICTIONS = 2000
-_CELLS_AT_ONCE = 100_000  # of samples x predictions: 0.8 MB, which a processor's cache holds
+_CELLS_AT_ONCE = 30_000  # of samples x predictions, which a processor's cache holds
 
 Pair = tuple[int, int, float]
 
@@ -151,8 +151,7 @@ class Detections:
 
     def by_label(self) -> dict[str, float]:
         """The average precision of each label."""
-        once = np.ones((1, self._pages), dtype=np.int32)
-        return {label: float(found.average_precision(once)[0]) for label, found in self._labels.items()}
+        return {label: found.average_precision(self._pages) for label, found in self._labels.items()}
 
     def mean(self) -> float | None:
         """COCO mAP in [0, 1]; None where the references have no box."""
@@ -163,7 +162,7 @@ class Detections:
         if not self._labels:
             return np.full(len(counts_SP), np.nan)
         counts_SP = counts_SP.astype(np.int32)
-        scores_LS = np.ma.masked_invalid([found.average_precision(counts_SP) for found in self._labels.values()])
+        scores_LS = np.ma.masked_invalid([found.resampled(counts_SP) for found in self._labels.values()])
         return scores_LS.mean(axis=0).filled(np.nan)
 
 
@@ -196,49 +195,61 @@ class _Label:
         self.prediction_pages += [number] * len(found.hits)
         self.reference_pages += [number] * found.references
 
-    def average_precision(self, counts_SP: np.ndarray) -> np.ndarray:
-        """[S], the mean over thresholds; NaN in a sample without a reference of the label."""
+    def average_precision(self, pages: int) -> float:
+        """Of so many pages as they are, the mean over thresholds."""
+        once = np.ones((1, pages), dtype=np.int32)
+        return float(self._mean_area(once, lambda areas_SD: areas_SD.sum(axis=1))[0])
+
+    def resampled(self, counts_SP: np.ndarray) -> np.ndarray:
+        """[S], of samples of the pages; NaN in a sample without a reference of the label."""
+        return self._mean_area(counts_SP, _in_order)
+
+    def _mean_area(self, counts_SP: np.ndarray, total: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         references_S1 = counts_SP[:, self.reference_pages].sum(axis=1, keepdims=True)
-        total_S = np.where(references_S1[:, 0] > 0, 0.0, np.nan)
+        sum_S = np.where(references_S1[:, 0] > 0, 0.0, np.nan)
         hits_TD = np.concatenate(self.hits).T.copy()
         predictions = hits_TD.shape[1]
-        add_areas = _add_areas if predictions < _MANY_PREDICTIONS else _add_areas_by_search
+        searches = predictions >= _MANY_PREDICTIONS and total is _in_order
+        areas = _areas_by_search if searches else _areas
         rows = max(1, _CELLS_AT_ONCE // max(predictions, 1))  # of all samples the arrays would take gigabytes
         for start in range(0, len(counts_SP) if predictions else 0, rows):
             some = slice(start, start + rows)
-            add_areas(total_S[some], counts_SP[some][:, self.prediction_pages], hits_TD, references_S1[some])
-        return total_S / len(RECALLS) / len(IOU_THRESHOLDS)
+            for areas_SA in areas(counts_SP[some].take(self.prediction_pages, axis=1), hits_TD, references_S1[some]):
+                sum_S[some] += total(areas_SA)
+        return sum_S / len(RECALLS) / len(IOU_THRESHOLDS)
 
 
-def _add_areas(total_S: np.ndarray, copies_SD: np.ndarray, hits_TD: np.ndarray, references_S1: np.ndarray) -> None:
-    """Add 101 times the area under the curve of precision over recall at each threshold."""
+def _in_order(areas_SA: np.ndarray) -> np.ndarray:
+    """The sums of rows, one number after the other: zeros between them change nothing, to the last digit."""
+    return areas_SA.cumsum(axis=1)[:, -1]
+
+
+def _areas(copies_SD: np.ndarray, hits_TD: np.ndarray, references_S1: np.ndarray) -> Iterator[np.ndarray]:
+    """At each threshold [S, D]: what each prediction adds to 101 times the area under precision over recall."""
     predicted_SD = np.maximum(copies_SD.cumsum(axis=1), 1)
     reached_SF = _recalls_reached(references_S1)
     for hits_D in hits_TD:
         found_SD = (copies_SD * hits_D).cumsum(axis=1)
         precision_SD = np.maximum.accumulate((found_SD / predicted_SD)[:, ::-1], axis=1)[:, ::-1]
         reached_SD = np.take_along_axis(reached_SF, found_SD, axis=1)
-        total_S += (precision_SD * np.diff(reached_SD, axis=1, prepend=0)).sum(axis=1)
+        yield precision_SD * np.diff(reached_SD, axis=1, prepend=0)
 
 
-def _add_areas_by_search(
-    total_S: np.ndarray, copies_SD: np.ndarray, hits_TD: np.ndarray, references_S1: np.ndarray
-) -> None:
-    """The same of many predictions, in a third of the time: no more than 101 of them reach another recall."""
+def _areas_by_search(copies_SD: np.ndarray, hits_TD: np.ndarray, references_S1: np.ndarray) -> Iterator[np.ndarray]:
+    """The same without the zeros, [S, 101], in a third of the time where predictions are many: a recall is reached by
+    101 of them at most."""
     predicted_SD = np.maximum(copies_SD.cumsum(axis=1), 1)
     recalls = np.arange(1, len(RECALLS) + 1)
     needed_SK = [np.searchsorted(reached_F, recalls) for reached_F in _recalls_reached(references_S1)]
-    area_D = np.zeros(copies_SD.shape[1])
     for hits_D in hits_TD:
         found_SD = (copies_SD * hits_D).cumsum(axis=1)
+        areas_SA = np.zeros((len(copies_SD), len(RECALLS)))
         for sample, precision_D in enumerate(found_SD / predicted_SD):
             starts, reached = np.unique(np.searchsorted(found_SD[sample], needed_SK[sample]), return_counts=True)
-            starts, reached = starts[starts < len(area_D)], reached[starts < len(area_D)]
-            best = np.maximum.reduceat(precision_D, starts)
-            # In its place, for sums of floats depend on how they are grouped.
-            area_D[starts] = np.maximum.accumulate(best[::-1])[::-1] * reached
-            total_S[sample] += area_D.sum()
-            area_D[starts] = 0
+            known = starts < len(precision_D)
+            best = np.maximum.reduceat(precision_D, starts[known])
+            areas_SA[sample, : len(best)] = np.maximum.accumulate(best[::-1])[::-1] * reached[known]
+        yield areas_SA
 
 
 def _recalls_reached(references_S1: np.ndarray) -> np.ndarray:
