@@ -37,6 +37,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--against", type=Path, metavar="CHECKOUT")
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args(argv)
+    if min(args.pages) < 1:
+        raise UsageError(f"--pages {min(args.pages)}: name numbers of at least 1")
     checkouts = {OURS: Path(ocr2_hf.__file__).parents[1]}
     if args.against:
         if not (args.against / "ocr2_hf").is_dir():
@@ -62,7 +64,7 @@ def growth(pages: Sequence[int], checkouts: dict[str, Path]) -> dict[str, Any]:
                 runs[name].append({"pages": count, **timed_evaluation(folder / PREDICTIONS_FILE, output, checkout)})
                 metrics.append((count, json.loads((output / "metrics.json").read_text(encoding="utf-8"))))
     equal = all(found == wanted for count, found in metrics for other, wanted in metrics if other == count)
-    exponents = {name: _exponent(rows) for name, rows in runs.items()} if len(pages) > 1 else {}
+    exponents = {name: growth_exponent(rows) for name, rows in runs.items()} if len(pages) > 1 else {}
     return {"runs": runs, "exponents": exponents, "equal": equal}
 
 
@@ -113,7 +115,7 @@ def _own_share(process: int) -> int:
     return sum(1024 * int(row.split()[1]) for row in rows if row.startswith("Pss:"))
 
 
-def _exponent(rows: Sequence[dict[str, float]]) -> float:
+def growth_exponent(rows: Sequence[dict[str, float]]) -> float:
     """Of the power of the pages that the processor seconds grow by."""
     pages, seconds = ([row[name] for row in rows] for name in ("pages", "processor_seconds"))
     return float(np.polyfit(np.log(pages), np.log(seconds), 1)[0])
@@ -126,9 +128,9 @@ def table(results: dict[str, Any]) -> str:
         for name, row in zip(results["runs"], rows, strict=True):
             values = " | ".join(f"{row[value]:,.1f}" for value in MEASURED)
             lines.append(f"| {row['pages']:,} | {name} | {values} |")
-    exponents = ", ".join(f"{name} {exponent:.2f}" for name, exponent in results["exponents"].items())
-    same = "equal" if results["equal"] else "NOT equal"
-    return "\n".join([*lines, "", f"processor seconds grow by pages to the power of: {exponents}; metrics: {same}"])
+    told = [f"{name}: processor seconds grow by pages^{power:.2f}" for name, power in results["exponents"].items()]
+    told += [f"metrics of the checkouts: {'equal' if results['equal'] else 'NOT equal'}"] * (len(results["runs"]) > 1)
+    return "\n".join([*lines, "", *told])
 
 
 if __name__ == "__main__":
