@@ -24,7 +24,7 @@ def test_what_others_score_with_gives_the_same():
     compared = {name: (theirs(), ours()) for name, _, _, theirs, ours in contests(list(make_predictions(12)))}
     assert compared.keys() == {"CER", "WER", "TEDS", "mAP"}
     for theirs, ours in compared.values():
-        assert 0 < ours and abs(theirs - ours) < 1e-12
+        assert ours > 0 and abs(theirs - ours) < 1e-12
 
 
 def test_two_checkouts_are_timed_on_the_same_pages(repo, tmp_path, capsys):
