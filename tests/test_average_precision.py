@@ -1,60 +1,23 @@
 """COCO mAP against pycocotools, and by hand."""
 
-import contextlib
-import io
-
 import numpy as np
 import pytest
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
+from helpers.scoring_peers import coco_map
 from ocr2_hf.document.grounding import Region
 from ocr2_hf.document.predictions import Prediction
+from ocr2_hf.evaluation import boxes
 from ocr2_hf.evaluation.boxes import Detections
 
 
 def detections(predicted, reference) -> Detections:
     """Of (label, box) lists, one per page on both sides."""
     sides = [[[Region(*region) for region in page] for page in side] for side in (predicted, reference)]
-    return Detections([Prediction("", "", regions=p, reference_regions=r) for p, r in zip(*sides, strict=True)])
+    return Detections.of([Prediction("", "", regions=p, reference_regions=r) for p, r in zip(*sides, strict=True)])
 
 
 def mean_precision(predicted, reference) -> float | None:
     return detections(predicted, reference).mean()
-
-
-def coco_map(predicted, reference):
-    """What pycocotools says when every score is 1."""
-    names = sorted({label for page in [*predicted, *reference] for label, _ in page})
-    truth = COCO()
-    truth.dataset = {
-        "images": [{"id": page} for page in range(len(reference))],
-        "categories": [{"id": number, "name": name} for number, name in enumerate(names)],
-        "annotations": [
-            {**annotation, "id": number, "iscrowd": 0}
-            for number, annotation in enumerate(annotations(reference, names), 1)
-        ],
-    }
-    with contextlib.redirect_stdout(io.StringIO()):
-        truth.createIndex()
-        found = truth.loadRes([{**annotation, "score": 1.0} for annotation in annotations(predicted, names)])
-        evaluation = COCOeval(truth, found, "bbox")
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    return evaluation.stats[0]
-
-
-def annotations(pages, names):
-    for page, regions in enumerate(pages):
-        for label, (x0, y0, x1, y1) in regions:
-            size = (x1 - x0, y1 - y0)
-            yield {
-                "image_id": page,
-                "category_id": names.index(label),
-                "bbox": [x0, y0, *size],
-                "area": size[0] * size[1],
-            }
 
 
 def random_pages(seed, pages=20):
@@ -122,3 +85,38 @@ def test_a_sample_is_scored_as_its_pages():
     assert part == pytest.approx(mean_precision(*some))
     assert np.isnan(nothing)
     assert np.isnan(detections([[]], [[]]).resampled(np.ones((2, 1)))).all()
+
+
+def area_by_definition(copies_D, hits_D, references):
+    """101 times the area under the curve, every prediction looked at, summed up in order."""
+    found_D, predicted_D = (copies_D * hits_D).cumsum(), np.maximum(copies_D.cumsum(), 1)
+    precision_D = np.maximum.accumulate((found_D / predicted_D)[::-1])[::-1]
+    reached_D = np.array([(found / references >= boxes.RECALLS).sum() for found in found_D])
+    return sum((precision_D * np.diff(reached_D, prepend=0)).tolist())
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_few_and_many_predictions_are_summed_alike_to_the_last_digit(seed):
+    draw = np.random.default_rng(seed)
+    copies_SD = draw.poisson(1, (4, 1 + draw.integers(700)))
+    hits_TD = draw.random((3, copies_SD.shape[1])) < np.array([[0.9], [0.3], [0.0]])
+    references_S1 = (copies_SD * hits_TD[0]).sum(axis=1, keepdims=True) + draw.integers(1, 30, (4, 1))
+    copies_SD[3], references_S1[3] = 0, 0  # a sample without the label
+    few, many = (
+        np.array([boxes._in_order(areas) for areas in areas_of(copies_SD, hits_TD, references_S1)])
+        for areas_of in (boxes._areas, boxes._areas_by_search)
+    )
+    assert few[:, :3].tobytes() == many[:, :3].tobytes()
+    for sample in range(3):
+        areas = [area_by_definition(copies_SD[sample], hits_D, references_S1[sample, 0]) for hits_D in hits_TD]
+        assert few[:, sample].tolist() == areas
+
+
+def test_slices_of_samples_change_nothing(monkeypatch):
+    found = detections(*random_pages(1))
+    counts = np.random.default_rng(0).poisson(1, (30, 20)).astype(float)
+    together = found.resampled(counts)
+    monkeypatch.setattr(boxes, "_CELLS_AT_ONCE", 100)
+    assert found.resampled(counts).tobytes() == together.tobytes()
+    monkeypatch.setattr(boxes, "_MANY_PREDICTIONS", 0)
+    assert found.resampled(counts).tobytes() == together.tobytes()

@@ -324,5 +324,5 @@ MALFORMED = [
 def test_what_is_scored_is_what_is_read(answer):
     page = Page(answer, *PAGE, True, 1, 0.0, PageSource("page.png"))
     assert page.text == "One"
-    counted = measure_page(Prediction("page", answer, "One"))
+    counted = measure_page(Prediction("page", answer, "One")).quantities
     assert (counted["character_edits"], counted["strict_edits"], counted["exact"]) == (0, 0, True)

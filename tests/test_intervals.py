@@ -118,4 +118,4 @@ def test_a_thousand_pages_take_no_minutes():
     regions = [Region("text", (0, 10 * n, 100, 10 * n + 9)) for n in range(10)]
     lines = [replace(page, regions=regions, reference_regions=regions) for page in pages(1000, range(50))]
     measures = measure_pages(lines)
-    bootstrap(lines, measures, samples=1000)
+    bootstrap(measures, samples=1000)

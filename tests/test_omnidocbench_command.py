@@ -7,7 +7,7 @@ from importlib import metadata
 
 import pytest
 
-from ocr2_hf.commands import evaluate, omnidocbench
+from ocr2_hf.commands import evaluate
 from ocr2_hf.errors import run_command
 
 TABLE = "<table><tr><td>abcd</td><td>x</td></tr></table>"
@@ -149,12 +149,10 @@ def test_cdm_by_a_command(folders):
     assert metrics_of(folders)["cdm"] == 0.25
 
 
-def test_by_several_processes(folders, monkeypatch):
+def test_by_several_processes(folders):
     run(folders)
     alone = metrics_of(folders)
-    monkeypatch.setattr(omnidocbench, "PAGES_FOR_PROCESSES", 1)
-    monkeypatch.setattr(omnidocbench.os, "cpu_count", lambda: 2)
-    assert run(folders) == 0
+    assert run(folders, "--num_proc", "2") == 0
     assert metrics_of(folders) == alone
 
 

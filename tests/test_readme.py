@@ -58,10 +58,12 @@ def help_of(*command: str) -> str:
     """What a script, or `-m ocr2_hf COMMAND`, says to --help; in this process, which has imported everything."""
     said = io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(said), pytest.raises(SystemExit) as ended:
-        if command[0] == "-m":
+        patch.setattr(sys, "argv", [command[0], "--help"])
+        if command[:2] == ("-m", "ocr2_hf"):
             ocr2(["--help"] if len(command) == 2 else [command[2], "--help"])
+        elif command[0] == "-m":
+            runpy.run_module(command[1], run_name="__main__")
         else:
-            patch.setattr(sys, "argv", [command[0], "--help"])
             runpy.run_path(str(ROOT / command[0]), run_name="__main__")
     assert ended.value.code == 0, command
     return said.getvalue()
@@ -107,8 +109,10 @@ def check_line(line: str) -> None:
         check_ours(words[1:])
     elif words[:3] == ["python", "-m", "sglang.launch_server"]:
         return
+    elif words[:2] == ["python", "-m"]:
+        check_flags(words[3:], help_of(*words[1:3]))
     elif words[0] == "python":
-        assert words[1].startswith(("data_scripts/", "recipes/"))
+        assert words[1].startswith(("data_scripts/", "recipes/", "tests/helpers/"))
         check_flags(words[2:], help_of(words[1]))
     elif words[:2] == ["accelerate", "launch"]:
         arguments = launch_command_parser().parse_args(words[2:])

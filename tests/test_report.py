@@ -6,6 +6,7 @@ import io
 import json
 import re
 
+import numpy as np
 import pytest
 from lxml import html
 from PIL import Image
@@ -13,10 +14,12 @@ from PIL import Image
 from helpers.tiny_pages import noise
 from ocr2_hf.document.predictions import Prediction
 from ocr2_hf.errors import WorkError
-from ocr2_hf.evaluation.registry import metrics_table, shown_metrics
+from ocr2_hf.evaluation.registry import listed_metrics, metrics_table, shown_metrics
 from ocr2_hf.evaluation.report import images as report_images
 from ocr2_hf.evaluation.report import write_comparison, write_report
-from ocr2_hf.evaluation.report.items import difference, listed_metrics, report_item
+from ocr2_hf.evaluation.report.items import difference, report_item
+from ocr2_hf.evaluation.report.pages import ReportPages
+from ocr2_hf.evaluation.report.selection import WORST, select_pages
 from ocr2_hf.evaluation.summary import compare, shared_pages, summarize, summarize_with_intervals
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'>&lt;</script><!--\u2028\0\ud800"
@@ -35,6 +38,11 @@ def written(path):
     """The report's document and the data in it."""
     tree = html.fromstring(path.read_text(encoding="utf-8"))
     return tree, json.loads(tree.xpath("//script[@type='application/json']/text()")[0])
+
+
+def shown(page):
+    (side,) = report_item(ReportPages([[page]])[0], None, None)["sides"]
+    return side
 
 
 def report(path, lines, **more):
@@ -180,7 +188,7 @@ def test_text_difference(prediction, reference, pieces):
 def test_tables_are_rebuilt_from_their_cells():
     predicted = '<table onclick="x()"><tr><td colspan="9999">1<script>alert(1)</script></td><td>2</td></tr>'
     reference = "text\n\n<table><tr><td colspan=2>1</td><td>3</td></tr></table>\n\n| a | b |\n|---|---|\n| c | d |"
-    tables = report_item([line("a", predicted, reference)], None, None)["sides"][0]["tables"]
+    tables = shown(line("a", predicted, reference))["tables"]
     assert len(tables) == 2 and tables[1]["predicted"] is None
     assert [cell[:3] for cell in tables[0]["predicted"][0]][1] == ("2", 1, 1)
     assert tables[0]["predicted"][0][0][1] == 100  # no browser has to draw 9,999 columns
@@ -195,15 +203,61 @@ def test_what_went_wrong_with_a_page_as_a_whole():
         "no end": line("c", "x", "x", finished=False),
         "loop": line("d", "again and " * 30, "x"),
     }
-    assert {name: report_item([page], None, None)["sides"][0]["marks"] for name, page in pages.items()} == {
-        name: [name] for name in pages
-    }
-    assert report_item([line("e", "", "")], None, None)["sides"][0]["marks"] == []
+    assert {name: shown(page)["marks"] for name, page in pages.items()} == {name: [name] for name in pages}
+    assert shown(line("e", "", ""))["marks"] == []
 
 
 def test_no_pages(tmp_path):
     _, data = report(tmp_path / "r.html", [])
     assert data["items"] == [] and data["measures"] == []
+
+
+def many(count):
+    """Pages of which the k-th has k of its hundred letters wrong; every third has boxes, better ones from page to
+    page."""
+    boxes = [
+        {"regions": [region(0, 0, 50 + k, 10)], "reference_regions": [region(0, 0, 100, 10)]} for k in range(count)
+    ]
+    return [line(f"p{k}", "x" * k + "a" * (100 - k), "a" * 100, **boxes[k] if k % 3 == 0 else {}) for k in range(count)]
+
+
+def test_of_many_pages_the_worst_the_middle_the_best_and_a_sample_are_shown(tmp_path):
+    _, data = report(tmp_path / "r.html", many(50), most=20)
+    ids = [item["id"] for item in data["items"]]
+    assert len(ids) == len(set(ids)) == 20 and data["pages"] == 50
+    assert ids == sorted(ids, key=lambda id: int(id[1:]))  # in the order of the pages
+    assert {"p49", "p25", "p0", "p48"} < set(ids)  # of the letters: the worst, middle, best, next worst
+    assert {"p24", "p0"} < set(ids)  # of the boxes, which are worst on p0
+    assert ids[data["middles"]["cer"]] == "p25" and ids[data["middles"]["bbox_iou"]] == "p24"
+    # What is told of all pages is of all of them.
+    assert data["distributions"]["cer"] == [[k / 100 for k in range(50)]]
+    assert len(data["distributions"]["bbox_iou"][0]) == 17
+    (cer,) = [figure for figure in data["figures"] if figure["name"] == "cer"]
+    assert cer["numbers"] == [pytest.approx(0.245)]
+    _, whole = report(tmp_path / "whole.html", many(50), most=0)
+    assert len(whole["items"]) == whole["pages"] == 50
+    assert [item for item in whole["items"] if item["id"] in ids] == data["items"]
+
+
+def test_the_sample_is_drawn_from_all_pages_by_its_seed():
+    badness = {"cer": np.arange(1000.0), "teds": np.full(1000, np.nan)}
+    pages = select_pages(badness, 1000, 100)
+    assert len(pages) == 100 and pages == select_pages(badness, 1000, 100) != select_pages(badness, 1000, 100, seed=1)
+    extremes = {*range(1000 - WORST, 1000), 500, 0}
+    drawn = sorted(set(pages) - extremes)
+    assert extremes < set(pages) and len(drawn) == 88
+    assert 400 < sum(drawn) / len(drawn) < 600 and drawn[0] < 100 and drawn[-1] > 880
+    assert select_pages(badness, 1000, 2) != select_pages(badness, 1000, 2, seed=1)
+    assert 999 in select_pages(badness, 1000, 2)
+
+
+def test_of_two_evaluations_the_pages_that_changed_most_are_shown(tmp_path):
+    before = [line(f"p{k}", "b" * 10, "a" * 10) for k in range(20)]
+    after = [line(f"p{k}", "a" * (k == 7) * 10 or "b" * 10 + "c" * (k == 3), "a" * 10) for k in range(20)]
+    write_comparison(before, after, compare(before, after), tmp_path / "r.html", ("old", "new"), most=8)
+    _, data = written(tmp_path / "r.html")
+    assert data["pages"] == 20 and {"p7", "p3"} < {item["id"] for item in data["items"]}
+    assert [len(side) for side in data["distributions"]["cer"]] == [20, 20]
 
 
 def test_breakdowns(tmp_path):

@@ -284,6 +284,20 @@ def test_images_beside_the_report(opened, reports):
     tab.wait_for_function("document.querySelector('#page img').naturalWidth === 200")
 
 
+def test_a_selection_says_so(opened, reports):
+    lines = [page(f"p{k}", "x" * k + "a" * (40 - k), "a" * 40, seconds=1 + k) for k in range(40)]
+    write_report(lines, summarize_with_intervals(lines, samples=50), reports / "some.html", most=30)
+    tab = opened("some.html")
+    expect(tab.locator("#sample")).to_contain_text("30 of 40 pages are shown")
+    expect(tab.locator("#count")).to_have_text("30 pages")
+    expect(tab.locator(".headline .note")).to_contain_text("40 pages.")
+    assert len(names(tab)) == 30 and names(tab)[0] == "p39"
+    assert tab.locator(".example .name").all_inner_texts() == ["p39", "p20", "p0"]
+    titles = tab.locator(".histogram").first.locator("rect title").all_text_contents()
+    assert sum(int(title.split(": ")[1].split(" ")[0]) for title in titles) == 40  # bars are of all pages
+    assert opened().locator("#sample").count() == 0
+
+
 def test_an_evaluation_of_one_page_and_of_none(opened, reports):
     for count in (0, 1):
         lines = pages()[:count]

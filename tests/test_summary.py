@@ -1,6 +1,7 @@
 """The figures of metrics.json, and the check of the lines they come from."""
 
 import json
+import pickle
 import random
 from dataclasses import replace
 
@@ -8,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ocr2_hf.benchmark.predictions import make_predictions
 from ocr2_hf.document import predictions
-from ocr2_hf.document.predictions import Prediction, read_predictions
+from ocr2_hf.document.predictions import Prediction, open_predictions, read_predictions, write_predictions
 from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.evaluation.boxes import Detections, box_scores, match_boxes
 from ocr2_hf.evaluation.registry import measure_pages
@@ -99,7 +101,7 @@ def test_figures_are_those_of_the_functions():
         assert len({*scores}) == 3
     pages = ([[region(*box) for box in side] for side in page] for page in zip(*sides, strict=True))
     again = [line("", "", regions=found, reference_regions=wanted) for found, wanted in pages]
-    assert metrics["map"] == pytest.approx(Detections(again).mean())
+    assert metrics["map"] == pytest.approx(Detections.of(again).mean())
 
 
 def test_missing_and_empty_pages():
@@ -290,6 +292,18 @@ def test_a_bad_line_is_named(tmp_path, bad, message):
     with pytest.raises(WorkError, match=message) as caught:
         read_predictions(path)
     assert str(path) in str(caught.value) and "line 2" in str(caught.value)
+
+
+def test_lines_are_read_when_they_are_asked_for(tmp_path):
+    lines = list(make_predictions(5))
+    written = write_predictions(tmp_path / "p.jsonl", iter(lines))
+    rows = (tmp_path / "p.jsonl").read_bytes().splitlines(keepends=True)
+    (tmp_path / "with_gaps.jsonl").write_bytes(b"\xef\xbb\xbf" + b"\n \n".join(rows))
+    for file in (written, open_predictions(tmp_path / "with_gaps.jsonl")):
+        assert len(file) == 5 and list(file) == lines
+        assert file[1] == lines[1] and file[-1] == lines[-1] and list(file[1:3]) == lines[1:3]
+        assert list(pickle.loads(pickle.dumps(file[3:]))) == lines[3:]
+        assert len(pickle.dumps(file)) < 1000 < len(pickle.dumps(lines))
 
 
 def test_no_file_and_no_text(tmp_path):

@@ -3,11 +3,9 @@
 import json
 import random
 
-import lxml.html
 import pytest
-from apted import APTED, Config
-from rapidfuzz.distance import Levenshtein
 
+from helpers.scoring_peers import teds_by_apted
 from ocr2_hf.evaluation.tables import teds
 
 
@@ -80,39 +78,6 @@ def test_equals_apted_on_real_tables_gone_wrong(real_pages):
             expected = teds_by_apted(*sides, structure_only)
             assert 0 < expected < 1
             assert teds(*sides, structure_only) == pytest.approx(expected, abs=1e-9)
-
-
-def teds_by_apted(predicted, reference, structure_only):
-    """IBM's own steps, node by node."""
-    tables = [
-        lxml.html.fromstring(f"<html><body>{html}</body></html>").xpath("body/table")[0]
-        for html in (predicted, reference)
-    ]
-    nodes = max(len(table.xpath(".//*")) for table in tables)
-    trees = [ApNode(table, structure_only) for table in tables]
-    return 1 - APTED(*trees, ApCosts()).compute_edit_distance() / nodes
-
-
-class ApNode:
-    def __init__(self, element, structure_only):
-        spans = (element.get("colspan", "1"), element.get("rowspan", "1")) if element.tag == "td" else ()
-        self.name, self.content, self.children = (element.tag, *spans), [], []
-        if element.tag != "td":
-            self.children = [ApNode(child, structure_only) for child in element]
-        elif not structure_only:
-            self.content = self.tokens(element)[1:-1]
-
-    def tokens(self, element):
-        inner = [token for child in element for token in self.tokens(child)]
-        tail = list(element.tail or "") if element.tag != "td" else []
-        return [f"<{element.tag}>", *(element.text or ""), *inner, f"</{element.tag}>", *tail]
-
-
-class ApCosts(Config):
-    def rename(self, node1, node2):
-        if node1.name != node2.name:
-            return 1.0
-        return Levenshtein.normalized_distance(node1.content, node2.content)
 
 
 @pytest.mark.timeout(60)

@@ -25,6 +25,7 @@ from ocr2_hf.document.predictions import Prediction
 from ocr2_hf.errors import UsageError, run_command
 from ocr2_hf.evaluation.boxes import Detections
 from ocr2_hf.evaluation.report.items import report_item
+from ocr2_hf.evaluation.report.pages import ReportPages
 from ocr2_hf.evaluation.summary import summarize, summarize_with_intervals
 from ocr2_hf.modeling.losses import named_losses
 from ocr2_hf.reading.reader import page_task
@@ -181,7 +182,7 @@ def test_boxes_read_on_a_page_of_text_alone_are_neither_right_nor_wrong():
     boxed, plain, blank = line("boxed", "a", 1, 1), line("plain", "a", 3, 0), line("blank", "", 1, 0)
     for lines, precision in (([boxed, plain], 1.0), ([boxed, blank], 0.5), ([boxed, plain, blank], 0.5)):
         assert summarize(lines)["box_precision_50"] == precision
-    assert Detections([boxed, plain]).mean() == Detections([boxed]).mean()
+    assert Detections.of([boxed, plain]).mean() == Detections.of([boxed]).mean()
     by_label = summarize_with_intervals([boxed, plain])["by"]["label"]
     assert by_label["text"]["box_precision_50"] == 1.0
     alone = summarize([plain])
@@ -191,7 +192,7 @@ def test_boxes_read_on_a_page_of_text_alone_are_neither_right_nor_wrong():
 
 def test_the_report_gives_no_overlap_where_none_can_be_measured():
     sides = {
-        name: report_item([line(name, text, 1, 0)], (20, 20), None)["sides"][0]
+        name: report_item(ReportPages([[line(name, text, 1, 0)]])[0], (20, 20), None)["sides"][0]
         for name, text in (("a", "a"), ("b", ""))
     }
     assert [sides[name]["regions"][0]["iou"] for name in "ab"] == [None, 0.0]

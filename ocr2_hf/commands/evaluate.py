@@ -23,6 +23,7 @@ from ocr2_hf.commands.arguments import (
 )
 from ocr2_hf.commands.omnidocbench import add_omnidocbench_arguments, score_omnidocbench
 from ocr2_hf.commands.scoring import (
+    add_scoring_arguments,
     check_evaluation_folder,
     compare_evaluations,
     dataset_settings,
@@ -56,10 +57,9 @@ def _evaluate(args: argparse.Namespace, output: Path) -> None:
     with folder_lock(output):
         check_evaluation_folder(output, args.predictions)
         if args.compare:
-            compare_evaluations(*map(Path, args.compare), output)
+            compare_evaluations(*map(Path, args.compare), output, args)
         elif args.omnidocbench:
-            cdm = (args.cdm_scores, args.cdm_command)
-            score_omnidocbench(Path(args.omnidocbench), Path(args.predictions), output, *cdm)
+            score_omnidocbench(Path(args.omnidocbench), Path(args.predictions), output, args)
         else:
             score_predictions(args, output)
 
@@ -96,7 +96,7 @@ def _evaluate_model(args: argparse.Namespace, output: Path, refusal: str | None)
     processes.leave()
     if processes.main:
         title = f"{args.model} on {args.dataset}, {args.split}, {task}"
-        write_results(lines, output, title, PageImages(dataset), args.cdm_command)
+        write_results(lines, output, title, PageImages(dataset), args)
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
@@ -115,7 +115,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--task", choices=PROMPTS, help="default: the model's recipe's, else by the dataset")
     parser.add_argument("--limit", type=positive_integer, help="at most so many pages")
     parser.add_argument("--output_dir", required=True)
-    parser.add_argument("--cdm_command", metavar="COMMAND", help="scores formulas (see ocr2_hf/evaluation/formulas.py)")
+    add_scoring_arguments(parser)
     add_generation_flags(parser)
     add_omnidocbench_arguments(parser)
     args = parser.parse_args(argv)

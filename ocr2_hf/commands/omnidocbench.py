@@ -2,10 +2,6 @@
 
 import argparse
 import json
-import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +13,10 @@ from ocr2_hf.evaluation.omnidocbench.ground_truth import BenchmarkPage, read_gro
 from ocr2_hf.evaluation.omnidocbench.markdown import prediction_files, read_markdown
 from ocr2_hf.evaluation.omnidocbench.normalization import check_pylatexenc
 from ocr2_hf.evaluation.omnidocbench.page_score import PageScore, score_page
+from ocr2_hf.evaluation.processes import process_count, spread
 
 # Fewer pages are scored before other processes have started.
 PAGES_FOR_PROCESSES = 100
-MAX_PROCESSES = 8
 
 
 def add_omnidocbench_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,9 +27,7 @@ def add_omnidocbench_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def score_omnidocbench(
-    ground_truth: Path, predictions: Path, output: Path, cdm_scores: str | None = None, cdm_command: str | None = None
-) -> None:
+def score_omnidocbench(ground_truth: Path, predictions: Path, output: Path, args: argparse.Namespace) -> None:
     """Write metrics.json, pages.jsonl and formulas.json to `output`, and print the metrics.
 
     CDM, and with it `overall`, is measured only by a file of scores or a command (see `omnidocbench.scores`).
@@ -41,10 +35,12 @@ def score_omnidocbench(
     check_pylatexenc()
     pages = read_ground_truth(ground_truth)
     files = prediction_files(pages, predictions)
-    scores = list(tqdm(_score(pages, files), total=len(pages), desc="scoring", unit="page"))
+    processes = args.num_proc or process_count(len(pages), PAGES_FOR_PROCESSES)
+    scored = spread(_score_page, list(zip(pages, files, strict=True)), processes)
+    scores = list(tqdm(scored, total=len(pages), desc="scoring", unit="page"))
     formulas = scoring.formula_list(scores)
     write_json(output / "formulas.json", formulas)
-    by_page = scoring.cdm_by_page(formulas, cdm_scores, cdm_command)
+    by_page = scoring.cdm_by_page(formulas, args.cdm_scores, args.cdm_command)
     metrics = scoring.summarize_pages(scores, by_page)
     lines = [_line(*page) for page in zip(scores, files, scoring.page_values(scores, by_page), strict=True)]
     write_whole(output / "pages.jsonl", "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
@@ -53,16 +49,8 @@ def score_omnidocbench(
     print(_remarks(metrics, output))
 
 
-def _score(pages: Sequence[BenchmarkPage], files: Sequence[Path | None]) -> Iterator[PageScore]:
-    processes = min(os.cpu_count() or 1, MAX_PROCESSES)
-    if processes == 1 or len(pages) < PAGES_FOR_PROCESSES:
-        yield from map(_score_file, pages, files)
-        return
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(_score_file, pages, files, chunksize=4)
-
-
-def _score_file(page: BenchmarkPage, file: Path | None) -> PageScore:
+def _score_page(page_and_file: tuple[BenchmarkPage, Path | None]) -> PageScore:
+    page, file = page_and_file
     return score_page(page, None if file is None else read_markdown(file))
 
 

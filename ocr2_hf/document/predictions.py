@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from ocr2_hf.document.atomic_files import write_whole
+from ocr2_hf.document.atomic_files import whole_file
 from ocr2_hf.document.grounding import Region, has_tags, parse_regions
 from ocr2_hf.errors import UsageError, WorkError
 
@@ -113,37 +113,78 @@ class Prediction:
 _KNOWN = tuple(item.name for item in fields(Prediction) if item.name != "extra")
 
 
+class PredictionsFile(Sequence[Prediction]):
+    """The lines of a predictions file that are known to be good, each read when it is asked for: as objects 20,000
+    pages take 600 MB. A slice is one of these too; another process is told where its lines begin, and reads them."""
+
+    def __init__(self, path: Path, starts: Sequence[int]):
+        self._path, self._starts = path, starts
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def __getitem__(self, index: int | slice) -> Any:
+        if isinstance(index, slice):
+            return PredictionsFile(self._path, self._starts[index])
+        return next(self._read([self._starts[index]]))
+
+    def __iter__(self) -> Iterator[Prediction]:
+        return self._read(self._starts)
+
+    def _read(self, starts: Iterable[int]) -> Iterator[Prediction]:
+        with open(self._path, "rb") as file:
+            for start in starts:
+                file.seek(start)
+                yield Prediction.from_dict(json.loads(file.readline()))
+
+
 def read_predictions(path: str | Path, with_reference: bool = True) -> list[Prediction]:
     """Every line, checked. Raises UsageError if there is no file, WorkError at the first bad line.
 
     Without `with_reference` lines may lack theirs.
     """
-    path = Path(path)
+    return [line for _, line in _checked_lines(Path(path), with_reference)]
+
+
+def open_predictions(path: str | Path) -> PredictionsFile:
+    """The lines as `read_predictions` has them, without keeping them."""
+    return PredictionsFile(Path(path), [start for start, _ in _checked_lines(Path(path))])
+
+
+def check_predictions(path: str | Path) -> Iterator[Prediction]:
+    """The lines as `read_predictions` has them, one after the other."""
+    return (line for _, line in _checked_lines(Path(path)))
+
+
+def _checked_lines(path: Path, with_reference: bool = True) -> Iterator[tuple[int, Prediction]]:
+    """Where each line begins, and the line."""
     if not path.is_file():
         raise UsageError(f"{path}: no such predictions file")
-    found: dict[str, Prediction] = {}
-    for number, row in enumerate(_rows(path), 1):
+    pages: set[str] = set()
+    for number, (start, row) in enumerate(_rows(path), 1):
         if not row.strip():
             continue
         try:
             line = Prediction.from_dict(_parsed(row), with_reference)
         except ValueError as error:
             raise WorkError(f"{path}, line {number}: {error}") from None
-        if line.id in found:
+        if line.id in pages:
             raise WorkError(f"{path}, line {number}: the page {line.id!r} comes twice; keep one line per page")
-        found[line.id] = line
-    return list(found.values())
+        pages.add(line.id)
+        yield start, line
 
 
-def _rows(path: Path) -> Iterator[str]:
+def _rows(path: Path) -> Iterator[tuple[int, str]]:
+    start = 0
     with open(path, "rb") as file:
         while row := file.readline(MAX_LINE_BYTES + 1):
             if len(row) > MAX_LINE_BYTES:
                 raise WorkError(f"{path} has a line of over {MAX_LINE_BYTES:,} bytes; give a line for each page")
             try:
-                yield row.decode("utf-8-sig")
+                yield start, row.decode("utf-8-sig")
             except UnicodeDecodeError as error:
                 raise WorkError(f"{path} is not UTF-8 text ({error}); give a JSON lines file") from None
+            start += len(row)
 
 
 def _parsed(row: str) -> Any:
@@ -170,9 +211,14 @@ def json_line(prediction: Prediction) -> str:
     return json.dumps(prediction.to_dict()) + "\n"
 
 
-def write_predictions(path: str | Path, lines: Iterable[Prediction]) -> None:
-    """Write a predictions file, whole."""
-    write_whole(path, "".join(map(json_line, lines)))
+def write_predictions(path: str | Path, lines: Iterable[Prediction]) -> PredictionsFile:
+    """Write a predictions file, whole; returns its lines."""
+    starts = []
+    with whole_file(path) as beside, open(beside, "wb") as file:
+        for line in lines:
+            starts.append(file.tell())
+            file.write(json_line(line).encode())
+    return PredictionsFile(Path(path), starts)
 
 
 def _regions(key: str, found: list[Any]) -> list[Region]:

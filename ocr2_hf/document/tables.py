@@ -159,6 +159,8 @@ def _pipe_tables(text: str) -> Iterator[tuple[int, str]]:
     longer ones keep their cells. Source: the tables of GitHub Flavored Markdown, but the line of dashes may be shorter
     or longer than the head.
     """
+    if "|" not in text:
+        return
     found = _LINE.findall(text)
     offsets = [0, *accumulate(map(len, found))]
     lines, at = [line.rstrip("\r\n") for line in found], 0

@@ -39,6 +39,8 @@ _BRACED_CHARACTER = re.compile(r"\{([^{}\\])\}")
 
 def find_formulas(text: str) -> list[str]:
     r"""The LaTeX inside `\[ \]`, `\( \)`, `$$ $$` and `$ $`, in order, without these marks."""
+    if "\\" not in text and "$" not in text:  # as on most pages
+        return []
     found = (next(filter(None, match.groups())).strip() for match in _FORMULA.finditer(text))
     return [formula for formula in found if formula]
 

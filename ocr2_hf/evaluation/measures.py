@@ -1,36 +1,106 @@
 """What is counted on one page, a function for each group of metrics.
 
-Nearly every metric is one sum over pages divided by another (see `registry`), so pages can be resampled.
+Nearly every metric is one sum over pages divided by another (see `registry`), so pages can be resampled. A page is
+measured once: metrics, intervals, parts and report are made from its `PageMeasure`.
 """
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 
 from ocr2_hf.document.grounding import has_tags, plain_text, text_pieces
 from ocr2_hf.document.predictions import Prediction
-from ocr2_hf.evaluation.boxes import box_iou, pair_boxes
+from ocr2_hf.evaluation.boxes import LabelFound, Pair, box_iou, found_labels, pair_boxes, regions_by_label
 from ocr2_hf.evaluation.formulas import find_formulas, formula_edits, match_formulas, score_formulas
 from ocr2_hf.evaluation.reading_order import region_order_distance, text_blocks
 from ocr2_hf.evaluation.robustness import ends_in_loop, invented_characters
-from ocr2_hf.evaluation.tables import count_cells, find_tables, match_tables, right_cells, tree_similarity
-from ocr2_hf.evaluation.text import normalize_text
+from ocr2_hf.evaluation.tables import (
+    ScoredTable,
+    count_cells,
+    find_tables,
+    match_tables,
+    right_cells,
+    tree_similarity,
+)
+from ocr2_hf.evaluation.text import dominant_script, normalize_text
 
 Measures = dict[str, float]
 
 _BLANK_LINES = re.compile(r"\n\s*\n")
 
 
-def plain_pair(line: Prediction) -> tuple[str, str]:
-    """Prediction and reference without grounding tags, as `ocr2 read` writes them."""
-    return plain_text(line.prediction), plain_text(line.reference)
+@dataclass(frozen=True, slots=True)
+class PageMeasure:
+    """All that was measured on a page: `quantities` of the whole page and, by `label`, of its regions; `found` of each
+    label for mAP; the `parts` that the page belongs to, {"script" | "language" | "task": value}; which predicted and
+    reference boxes and tables belong together, with IoU or TEDS."""
+
+    quantities: Measures
+    labels: dict[str, Measures] = field(default_factory=dict)
+    found: dict[str, LabelFound] = field(default_factory=dict)
+    parts: dict[str, str | None] = field(default_factory=dict)
+    box_pairs: list[Pair] = field(default_factory=list)
+    table_pairs: list[Pair] = field(default_factory=list)
+    has_region_texts: bool = False  # whether predicted regions have texts of their own
+
+
+class ScoredPage:
+    """A page as it is measured: what several measures are counted from is worked out once."""
+
+    def __init__(self, line: Prediction):
+        self.line = line
+
+    @cached_property
+    def texts(self) -> tuple[str, str]:
+        """Prediction and reference without grounding tags, as `ocr2 read` writes them."""
+        return plain_text(self.line.prediction), plain_text(self.line.reference)
+
+    @cached_property
+    def iou(self) -> np.ndarray:
+        """[N, M] of predicted and reference boxes."""
+        return box_iou(*self.line.boxes())
+
+    @cached_property
+    def box_pairs(self) -> list[Pair]:
+        """Which boxes belong together."""
+        return pair_boxes(self.iou)
+
+    @cached_property
+    def tables(self) -> tuple[list[ScoredTable], list[ScoredTable]]:
+        """Those of prediction and reference."""
+        return find_tables(self.line.prediction), find_tables(self.line.reference)
+
+    @cached_property
+    def table_pairs(self) -> list[Pair]:
+        """Which tables belong together."""
+        return match_tables(*self.tables)
+
+
+_last_page = ScoredPage(Prediction("", ""))
+
+
+def scored_page(line: Prediction) -> ScoredPage:
+    """The page of a line. The last one is kept: the functions below are called for a page one after the other."""
+    global _last_page
+    page = _last_page
+    if page.line is not line:
+        page = _last_page = ScoredPage(line)
+    return page
+
+
+def page_parts(line: Prediction) -> dict[str, str | None]:
+    """What metrics are broken down by, and the page's value; None where nobody told."""
+    script = dominant_script(scored_page(line).texts[1])
+    return {"script": script, "language": line.language, "task": line.task}
 
 
 def measure_text(line: Prediction) -> Measures:
     """Edits of characters and words."""
-    prediction, reference = map(normalize_text, plain_pair(line))
+    prediction, reference = map(normalize_text, scored_page(line).texts)
     words = prediction.split(), reference.split()
     # With their blanks and line breaks; without tags on either side exactly what was written.
     strict = line.prediction, line.reference
@@ -53,13 +123,14 @@ def measure_text(line: Prediction) -> Measures:
 
 def measure_boxes(line: Prediction) -> Measures:
     """Boxes and how they overlap."""
-    return _box_quantities(box_iou(*line.boxes()))
+    page = scored_page(line)
+    return _box_quantities(page.iou, page.box_pairs)
 
 
 def measure_tables(line: Prediction) -> Measures:
     """Tables, their TEDS, and their cells."""
-    predicted, reference = map(find_tables, (line.prediction, line.reference))
-    pairs = match_tables(predicted, reference)
+    page = scored_page(line)
+    (predicted, reference), pairs = page.tables, page.table_pairs
     return {
         "teds": sum(score for _, _, score in pairs),
         "teds_s": sum(tree_similarity(predicted[p].tree, reference[r].tree, structure_only=True) for p, r, _ in pairs),
@@ -73,7 +144,7 @@ def measure_tables(line: Prediction) -> Measures:
 
 def measure_formulas(line: Prediction) -> Measures:
     """Edits of formulas."""
-    predicted, reference = map(find_formulas, plain_pair(line))
+    predicted, reference = map(find_formulas, scored_page(line).texts)
     edits, characters = formula_edits(predicted, reference)
     return {"formula_edits": edits, "formula_characters": characters, "formulas": len(reference)}
 
@@ -90,7 +161,7 @@ def measure_order(line: Prediction) -> Measures:
 
 def measure_robustness(line: Prediction) -> Measures:
     """What went wrong with the page as a whole."""
-    prediction, reference = plain_pair(line)
+    prediction, reference = scored_page(line).texts
     invented, predicted = invented_characters(prediction, reference)
     to_read = bool(reference) and not line.missing
     return {
@@ -121,24 +192,28 @@ def measure_labels(line: Prediction) -> dict[str, Measures]:
     The text of a reference region is compared with that of the predicted region, of any label, that its box is matched
     to; it is lost where there is none.
     """
-    sides = line.scored_regions()
-    iou = box_iou(*line.boxes())
-    partner = {r: p for p, r, _ in pair_boxes(iou)}
+    page, sides = scored_page(line), line.scored_regions()
+    partner = {r: p for p, r, _ in page.box_pairs}
     said, wanted = ([normalize_text(region.text) for region in side] for side in sides)
     measures = {}
-    for label in dict.fromkeys(region.label for side in reversed(sides) for region in side):
-        rows, columns = ([at for at, region in enumerate(side) if region.label == label] for side in sides)
+    for label, (rows, columns) in regions_by_label(sides).items():
+        iou = page.iou[np.ix_(rows, columns)]
         texts = [(said[partner[r]] if r in partner else "", wanted[r]) for r in columns]
-        measures[label] = _box_quantities(iou[np.ix_(rows, columns)]) | {
+        measures[label] = _box_quantities(iou, pair_boxes(iou)) | {
             "character_edits": sum(Levenshtein.distance(*pair) for pair in texts),
             "characters": sum(len(wanted[r]) for r in columns),
         }
     return measures
 
 
-def add_cdm(lines: Sequence[Prediction], measures: Sequence[Measures], command: str) -> None:
+def measure_found(line: Prediction) -> dict[str, LabelFound]:
+    """What mAP is made of: for each label on the page which predictions hit."""
+    return found_labels(line.scored_regions(), scored_page(line).iou)
+
+
+def add_cdm(lines: Sequence[Prediction], measures: Sequence[PageMeasure], command: str) -> None:
     """Add the formulas' CDM to the pages' measures, by one run of a command (see `formulas`)."""
-    formulas = [[find_formulas(text) for text in plain_pair(line)] for line in lines]
+    formulas = [[find_formulas(text) for text in scored_page(line).texts] for line in lines]
     pairs = [
         (page, predicted[p], reference[r])
         for page, (predicted, reference) in enumerate(formulas)
@@ -146,9 +221,10 @@ def add_cdm(lines: Sequence[Prediction], measures: Sequence[Measures], command: 
     ]
     scores = score_formulas([(predicted, reference) for _, predicted, reference in pairs], command)
     for page, (predicted, reference) in enumerate(formulas):
-        measures[page].update(all_formulas=max(len(predicted), len(reference)), cdm_formulas=len(reference), cdm=0.0)
+        every = max(len(predicted), len(reference))
+        measures[page].quantities.update(all_formulas=every, cdm_formulas=len(reference), cdm=0.0)
     for (page, _, _), score in zip(pairs, scores, strict=True):
-        measures[page]["cdm"] += score
+        measures[page].quantities["cdm"] += score
 
 
 def _without_blank_lines(text: str) -> str:
@@ -156,11 +232,11 @@ def _without_blank_lines(text: str) -> str:
     return _BLANK_LINES.sub("\n", "\n".join(text_pieces(text))).strip()
 
 
-def _box_quantities(iou: np.ndarray) -> Measures:
-    """Of the IoU of predicted and reference boxes, [N, M]."""
+def _box_quantities(iou: np.ndarray, pairs: Sequence[Pair]) -> Measures:
+    """Of the IoU of predicted and reference boxes, [N, M], and the pairs among them."""
     predicted, reference = iou.shape
     return {
-        "iou": sum(pair[2] for pair in pair_boxes(iou)),
+        "iou": sum(pair[2] for pair in pairs),
         "found_50": len(pair_boxes(iou, 0.5)),
         "found_75": len(pair_boxes(iou, 0.75)),
         "predicted_boxes": predicted,

@@ -10,16 +10,20 @@ from functools import partial
 from typing import Any, Literal
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from ocr2_hf.document.predictions import Prediction
 from ocr2_hf.evaluation import measures
-from ocr2_hf.evaluation.boxes import Detections
+from ocr2_hf.evaluation.boxes import Detections, LabelFound
+from ocr2_hf.evaluation.processes import spread
 from ocr2_hf.evaluation.robustness import repetition_rate
 from ocr2_hf.evaluation.text import character_error_rate, exact_match, normalized_edit_distance, word_error_rate
 
 # Counts up when a metric gives another value for the same lines. 2: malformed answers and tables are scored as
 # `ocr2 read` reads them. 3: boxes read on a page whose reference is text alone are neither right nor wrong.
 DEFINITIONS = 3
+
+_PAGES_AT_ONCE = 32  # handed to a process, so that all end at about the same time
 
 PERCENT, DECIMAL, SECONDS, RATE, COUNT = "{:.1%}", "{:.3f}", "{:.2f} s", "{:.2f}", "{:,.0f}"
 Place = Literal["headline", "histogram", "breakdown", "card"]
@@ -56,7 +60,7 @@ class Metric:
     group: str = ""
     measure: Callable[[Prediction], measures.Measures] | None = None
     turn: Callable[[np.ndarray], np.ndarray] | None = None
-    over_all: Callable[[Sequence[Prediction]], Detections] | None = None
+    over_all: Callable[[Sequence[Mapping[str, LabelFound]]], Detections] | None = None
     short: str = ""
     training: Literal["", "forward", "reading", "guard"] = ""
     places: Set[Place] = frozenset()
@@ -179,23 +183,52 @@ def shown_metrics() -> list[Metric]:
     return [metric for metric in counted_metrics() if metric.group]
 
 
+def listed_metrics() -> list[Metric]:
+    """The metrics that each page of the report's list has, and is sorted by."""
+    return [metric for metric in counted_metrics() if metric.short]
+
+
 def training_metrics(*kinds: str) -> list[Metric]:
     """Those that training measures in one of these ways; all without any."""
     return [metric for metric in METRICS.values() if metric.training and (not kinds or metric.training in kinds)]
 
 
-def measure_page(line: Prediction) -> measures.Measures:
-    """Every quantity of a page that a metric is counted from, and `pages`; what is 0 may be left out."""
+def measure_page(line: Prediction) -> measures.PageMeasure:
+    """Every quantity of a page that a metric is counted from, and `pages`; what is 0 may be left out. And what is
+    measured beside the quantities: see `PageMeasure`."""
     functions = dict.fromkeys(metric.measure for metric in METRICS.values() if metric.measure)
-    return {"pages": 1} | {name: value for function in functions for name, value in function(line).items()}
+    page = measures.scored_page(line)
+    return measures.PageMeasure(
+        {"pages": 1} | {name: value for function in functions for name, value in function(line).items()},
+        measures.measure_labels(line),
+        measures.measure_found(line),
+        measures.page_parts(line),
+        page.box_pairs,
+        page.table_pairs,
+        any(region.text for region in line.regions or ()),
+    )
 
 
-def measure_pages(lines: Sequence[Prediction], cdm_command: str | None = None) -> list[measures.Measures]:
-    """`measure_page` of every line; with `cdm_command` (see `formulas`) the CDM of formulas too, by one run of it."""
-    pages = [measure_page(line) for line in lines]
+def measure_pages(
+    lines: Sequence[Prediction], cdm_command: str | None = None, processes: int | None = None
+) -> list[measures.PageMeasure]:
+    """`measure_page` of every line; with `cdm_command` (see `formulas`) the CDM of formulas too, by one run of it.
+
+    The values are the same by any number of `processes`; where it is given a bar tells how far they are.
+    """
+    parts = [lines[start : start + _PAGES_AT_ONCE] for start in range(0, len(lines), _PAGES_AT_ONCE)]
+    pages = []
+    with tqdm(total=len(lines), desc="measuring", unit="page", delay=2, disable=processes is None) as bar:
+        for measured in spread(_measure_part, parts, processes or 1):
+            pages += measured
+            bar.update(len(measured))
     if cdm_command is not None:
         measures.add_cdm(lines, pages, cdm_command)
     return pages
+
+
+def _measure_part(lines: Sequence[Prediction]) -> list[measures.PageMeasure]:
+    return list(map(measure_page, lines))
 
 
 def metrics_table(columns: Mapping[str, Mapping[str, Any]]) -> str:

@@ -12,9 +12,8 @@ import numpy as np
 from ocr2_hf.document.predictions import Prediction
 from ocr2_hf.errors import WorkError
 from ocr2_hf.evaluation.boxes import Detections
-from ocr2_hf.evaluation.measures import Measures, measure_boxes, measure_labels, plain_pair
+from ocr2_hf.evaluation.measures import Measures, PageMeasure, measure_boxes
 from ocr2_hf.evaluation.registry import DEFINITIONS, METRICS, Metric, counted_metrics, measure_pages
-from ocr2_hf.evaluation.text import dominant_script
 
 CONFIDENCE = 0.95
 
@@ -27,7 +26,9 @@ WHOLE_SAMPLES = 200
 _CELLS_AT_ONCE = 2_000_000  # of samples x pages: 16 MB
 
 
-def summarize(lines: Sequence[Prediction], measures: Sequence[Measures] | None = None) -> dict[str, float | int | None]:
+def summarize(
+    lines: Sequence[Prediction], measures: Sequence[PageMeasure] | None = None
+) -> dict[str, float | int | None]:
     """Flat metrics over prediction lines; `measures` is `measure_pages(lines)` where it is known.
 
     `text_accuracy` is max(0, 1 - cer); text is compared without its grounding tags, and the text metrics are None when
@@ -36,12 +37,17 @@ def summarize(lines: Sequence[Prediction], measures: Sequence[Measures] | None =
     one process), `tokens_per_page` and `missing_eos_rate` are over the pages that say so; `cdm` needs a scorer (see
     `measure_pages`). A line with `missing` counts as a page on which nothing was read.
     """
-    sums = _sums(measures if measures is not None else measure_pages(lines))
-    return {metric.name: _value(metric, lines, sums) for metric in counted_metrics()} | {"pages": len(lines)}
+    return summarize_measures(measures if measures is not None else measure_pages(lines))
+
+
+def summarize_measures(measures: Sequence[PageMeasure]) -> dict[str, float | int | None]:
+    """`summarize` of pages that are measured."""
+    sums = _sums([page.quantities for page in measures])
+    return {metric.name: _value(metric, measures, sums) for metric in counted_metrics()} | {"pages": len(measures)}
 
 
 def summarize_with_intervals(
-    lines: Sequence[Prediction], seed: int = 0, samples: int = 1000, measures: Sequence[Measures] | None = None
+    lines: Sequence[Prediction], seed: int = 0, samples: int = 1000, measures: Sequence[PageMeasure] | None = None
 ) -> dict[str, Any]:
     """`summarize`, with `intervals`, `by`, and `definitions`, the version of what the metrics mean.
 
@@ -50,10 +56,17 @@ def summarize_with_intervals(
     metrics of a part of the pages, or of the regions of a label, as far as they can be measured.
     """
     measures = measures if measures is not None else measure_pages(lines)
-    metrics = summarize(lines, measures)
-    resampled = bootstrap(lines, measures, seed, samples) if len(lines) > 1 else {}
+    metrics = summarize_measures(measures)
+    resampled = bootstrap(measures, seed, samples) if len(measures) > 1 else {}
     intervals = {name: interval(values) for name, values in resampled.items() if metrics[name] is not None}
-    return metrics | {"definitions": DEFINITIONS, "intervals": intervals, "by": _breakdowns(lines, measures)}
+    return metrics | {"definitions": DEFINITIONS, "intervals": intervals, "by": _breakdowns(measures)}
+
+
+def page_values(metrics: Sequence[Metric], measures: Sequence[PageMeasure]) -> dict[str, np.ndarray]:
+    """[P]: the value of each metric, a sum or a ratio of sums, on every page alone; NaN where it cannot be measured."""
+    names, pages_PK = _quantities([page.quantities for page in measures])
+    pages = dict(zip(names, pages_PK.T, strict=True))
+    return {metric.name: _ratio(metric, pages) if metric.normaliser else pages[metric.sum] for metric in metrics}
 
 
 def shared_pages(
@@ -74,21 +87,26 @@ def shared_pages(
 
 
 def compare(
-    before: Sequence[Prediction], after: Sequence[Prediction], seed: int = 0, samples: int = 1000
+    before: Sequence[Prediction],
+    after: Sequence[Prediction],
+    seed: int = 0,
+    samples: int = 1000,
+    measures: tuple[Sequence[PageMeasure], Sequence[PageMeasure]] | None = None,
 ) -> dict[str, Any]:
     """`{"before": metrics, "after": metrics, "change": after - before, "paired": ...}` of the same pages in one order.
 
     A change is None where a side is. `paired`: {metric: {"better_by": x, "interval": [low, high]}}: how much better
     `after` is (negative: worse), whichever way the metric points, and the middle 95% of that over bootstrap samples of
     the pages, each sample the same pages on both sides. An interval without 0 in it is a difference that other pages
-    would show too. From two pages on. Both sides are measured now, by the present `definitions`.
+    would show too. From two pages on. Both sides are measured now, by the present `definitions`; `measures` is
+    `measure_pages` of both where it is known.
     """
-    sides = [(lines, measure_pages(lines)) for lines in (before, after)]
-    a, b = (summarize(*side) for side in sides)
+    sides = measures or (measure_pages(before), measure_pages(after))
+    a, b = map(summarize_measures, sides)
     change = {name: None if a[name] is None or b[name] is None else b[name] - a[name] for name in a}
     paired = {}
     if len(before) > 1:
-        values_a, values_b = (bootstrap(*side, seed, samples) for side in sides)
+        values_a, values_b = (bootstrap(side, seed, samples) for side in sides)
         for name in values_a:
             if change[name] is not None:
                 sign = 1 if METRICS[name].higher_is_better else -1
@@ -108,19 +126,17 @@ def definitions_note(name: str, metrics: dict[str, Any]) -> str | None:
     )
 
 
-def bootstrap(
-    lines: Sequence[Prediction], measures: Sequence[Measures], seed: int = 0, samples: int = 1000
-) -> dict[str, np.ndarray]:
+def bootstrap(measures: Sequence[PageMeasure], seed: int = 0, samples: int = 1000) -> dict[str, np.ndarray]:
     """The value of every metric but counts in every bootstrap sample, {metric: [samples]}; NaN where it cannot be
     measured.
 
     Sums are divided by sums within each sample; what is no such ratio is computed on the first WHOLE_SAMPLES samples.
     The same seed and number of pages give the same samples.
     """
-    quantities, pages_PK = _quantities(measures)
-    wholes = {metric.name: metric.over_all(lines) for metric in counted_metrics() if metric.over_all}
+    quantities, pages_PK = _quantities([page.quantities for page in measures])
+    wholes = {metric.name: _over_all(metric, measures) for metric in counted_metrics() if metric.over_all}
     parts = defaultdict(list)
-    for counts_SP in resamples(len(lines), samples, seed):
+    for counts_SP in resamples(len(measures), samples, seed):
         sums = dict(zip(quantities, (counts_SP @ pages_PK).T, strict=True))
         for metric in counted_metrics():
             if metric.normaliser:
@@ -176,57 +192,50 @@ def _ratio(metric: Metric, sums: Mapping[str, np.ndarray]) -> np.ndarray:
     return metric.turn(ratio) if metric.turn else ratio
 
 
-def _value(metric: Metric, lines: Sequence[Prediction], sums: Mapping[str, np.ndarray]) -> float | int | None:
+def _over_all(metric: Metric, measures: Sequence[PageMeasure]) -> Detections:
+    return metric.over_all([page.found for page in measures])
+
+
+def _value(metric: Metric, measures: Sequence[PageMeasure], sums: Mapping[str, np.ndarray]) -> float | int | None:
     if metric.over_all:
-        return metric.over_all(lines).mean()
+        return _over_all(metric, measures).mean()
     if not metric.normaliser:
         return int(sums[metric.sum][0])
     value = _ratio(metric, sums)[0]
     return None if np.isnan(value) else float(value)
 
 
-def _breakdowns(lines: Sequence[Prediction], measures: Sequence[Measures]) -> dict[str, dict[str, dict[str, Any]]]:
-    kinds = {
-        "script": [dominant_script(plain_pair(line)[1]) for line in lines],
-        "language": [line.language for line in lines],
-        "task": [line.task for line in lines],
-    }
-    parts = {"label": _by_label(lines)} | {kind: _by_page(lines, measures, values) for kind, values in kinds.items()}
+def _breakdowns(measures: Sequence[PageMeasure]) -> dict[str, dict[str, dict[str, Any]]]:
+    kinds = dict.fromkeys(kind for page in measures for kind in page.parts)
+    parts = {"label": _by_label(measures)} | {kind: _by_page(kind, measures) for kind in kinds}
     return {kind: groups for kind, groups in parts.items() if groups}
 
 
-def _by_page(
-    lines: Sequence[Prediction], measures: Sequence[Measures], values: Sequence[str | None]
-) -> dict[str, dict[str, Any]]:
+def _by_page(kind: str, measures: Sequence[PageMeasure]) -> dict[str, dict[str, Any]]:
     """The metrics of the pages of each value, the most frequent first; pages without a value are left out."""
-    places = defaultdict(list)
-    for place, value in enumerate(values):
-        if value:
-            places[value].append(place)
-    if len(places) > MAX_GROUPS:
+    groups = defaultdict(list)
+    for page in measures:
+        if value := page.parts[kind]:
+            groups[value].append(page)
+    if len(groups) > MAX_GROUPS:
         return {}
-    return {
-        value: _known(summarize([lines[place] for place in group], [measures[place] for place in group]))
-        for value, group in sorted(places.items(), key=lambda item: -len(item[1]))
-    }
+    ordered = sorted(groups.items(), key=lambda item: -len(item[1]))
+    return {value: _known(summarize_measures(group)) for value, group in ordered}
 
 
-def _by_label(lines: Sequence[Prediction]) -> dict[str, dict[str, Any]]:
+def _by_label(measures: Sequence[PageMeasure]) -> dict[str, dict[str, Any]]:
     """The box metrics of each label that the references have, and the CER of its regions where texts are known."""
-    if len({region.label for line in lines for region in line.reference_regions or ()}) > MAX_GROUPS:
+    detections = Detections([page.found for page in measures])
+    if len(detections.labels) > MAX_GROUPS:
         return {}
-    has_text = any(region.text for line in lines for region in line.regions or ())
+    has_text = any(page.has_region_texts for page in measures)
     shown = [
         metric for metric in counted_metrics() if metric.measure is measure_boxes or (has_text and metric.name == "cer")
     ]
-    pages = defaultdict(list)
-    for line in lines:
-        for label, measures in measure_labels(line).items():
-            pages[label].append(measures)
     groups = {}
-    for label, precision in Detections(lines).by_label().items():
-        sums = _sums(pages[label])
-        values = {metric.name: _value(metric, lines, sums) for metric in shown}
+    for label, precision in detections.by_label().items():
+        sums = _sums([page.labels[label] for page in measures if label in page.labels])
+        values = {metric.name: _value(metric, measures, sums) for metric in shown}
         groups[label] = {"boxes": int(sums["boxes"][0]), "average_precision": precision, **_known(values)}
     return dict(sorted(groups.items(), key=lambda item: -item[1]["boxes"]))
 

@@ -178,10 +178,11 @@ def match_tables(predicted: list[ScoredTable], reference: list[ScoredTable]) -> 
         return []
     if len(predicted) * len(reference) <= MAX_TEDS_PAIRS:
         similarity = np.array([[tree_similarity(p.tree, r.tree) for r in reference] for p in predicted])
+        scored = [(p, r, float(similarity[p, r])) for p, r in best_pairs(similarity, maximize=True)]
     else:
-        similarity = 1 - text_distances(*([table.text for table in side] for side in (predicted, reference)))
-    pairs = best_pairs(similarity, maximize=True)
-    scored = ((p, r, tree_similarity(predicted[p].tree, reference[r].tree)) for p, r in pairs)
+        alike = 1 - text_distances(*([table.text for table in side] for side in (predicted, reference)))
+        pairs = best_pairs(alike, maximize=True)
+        scored = [(p, r, tree_similarity(predicted[p].tree, reference[r].tree)) for p, r in pairs]
     return sorted(scored, key=itemgetter(1))
 
 

@@ -18,9 +18,10 @@ import evaluate
 from ocr2_hf.document.grounding import Region
 from ocr2_hf.document.predictions import Prediction
 from ocr2_hf.evaluation.boxes import BoxScores, box_scores
+from ocr2_hf.evaluation.measures import PageMeasure
 from ocr2_hf.evaluation.reading_order import reading_order_distance
 from ocr2_hf.evaluation.registry import METRICS, Metric
-from ocr2_hf.evaluation.summary import summarize
+from ocr2_hf.evaluation.summary import summarize_measures
 
 _TEXT = datasets.Value("string")
 _BOXES = datasets.List(datasets.List(datasets.Value("float64")))
@@ -76,7 +77,7 @@ def _spec(metric: Metric) -> ModuleSpec:
 def _counted(metric: Metric, predictions: Sequence[Any], references: Sequence[Any]) -> float | None:
     """The metric over pages of which no more is known."""
     lines = [_line(metric, *sides) for sides in zip(predictions, references, strict=True)]
-    return summarize(lines, [{"pages": 1} | metric.measure(line) for line in lines])[metric.name]
+    return summarize_measures([PageMeasure({"pages": 1} | metric.measure(line)) for line in lines])[metric.name]
 
 
 def _line(metric: Metric, prediction: Any, reference: Any) -> Prediction:

@@ -17,9 +17,12 @@ from tqdm.auto import tqdm
 
 from ocr2_hf.document.atomic_files import write_whole
 from ocr2_hf.document.predictions import Prediction
+from ocr2_hf.evaluation.measures import PageMeasure
 from ocr2_hf.evaluation.registry import COUNT, DECIMAL, METRICS, PERCENT, SECONDS, Metric, shown_metrics
 from ocr2_hf.evaluation.report.images import Images, ReportImages, open_image
-from ocr2_hf.evaluation.report.items import listed_metrics, report_item
+from ocr2_hf.evaluation.report.items import report_item
+from ocr2_hf.evaluation.report.pages import ReportPages
+from ocr2_hf.evaluation.report.selection import MAX_PAGES, middle, select_pages, worst_first
 
 _FOLDER = Path(__file__).parent
 _SCRIPTS = ("overview", "page_list", "page_view", "report")
@@ -33,16 +36,20 @@ def write_report(
     path: str | Path,
     images: Images | None = None,
     title: str = "Evaluation",
+    measures: Sequence[PageMeasure] | None = None,
+    most: int = MAX_PAGES,
 ) -> None:
     """Write the report of prediction lines and their metrics (see `summarize_with_intervals`) to `path`, whole or not.
 
     `images(line)` gives the page's image, None where there is none; by default the file that `line.image` names.
-    Where they take more than 50 MB, the images lie in a folder beside the report.
+    Where they take more than 50 MB, the images lie in a folder beside the report. `measures` is `measure_pages(lines)`
+    where it is known. `most` pages are shown at most (see `selection`), all where it is 0; figures are of all pages.
     """
     intervals = metrics.get("intervals") or {}
     values = [_measured(metric, [metrics.get(metric.name)], intervals.get(metric.name)) for metric in shown_metrics()]
     data = {"names": [title], "breakdowns": _breakdowns(metrics.get("by") or {})}
-    _write([[line] for line in lines], values, data, Path(path), images, title)
+    pages = ReportPages([lines], None if measures is None else [measures])
+    _write(pages, values, data, Path(path), images, title, most)
 
 
 def write_comparison(
@@ -53,9 +60,11 @@ def write_comparison(
     names: tuple[str, str],
     images: Images | None = None,
     notes: Sequence[str] = (),
+    measures: tuple[Sequence[PageMeasure], Sequence[PageMeasure]] | None = None,
+    most: int = MAX_PAGES,
 ) -> None:
     """Write the report of two evaluations of the same pages in the same order; `metrics` as `compare` gives them.
-    `notes` stand under the values."""
+    `notes` stand under the values; `measures`, of both, and `most` are as in `write_report`."""
     sides, paired = (metrics["before"], metrics["after"]), metrics.get("paired") or {}
     values = [
         _measured(metric, [side.get(metric.name) for side in sides])
@@ -63,28 +72,49 @@ def write_comparison(
         for metric in shown_metrics()
     ]
     data = {"names": list(names), "breakdowns": [], "notes": list(notes)}
-    pages = list(zip(before, after, strict=True))
-    _write(pages, values, data, Path(path), images, f"{names[0]} and {names[1]}")
+    pages = ReportPages([before, after], measures)
+    _write(pages, values, data, Path(path), images, f"{names[0]} and {names[1]}", most)
 
 
 def _write(
-    pages: Sequence[Sequence[Prediction]],
+    pages: ReportPages,
     values: Sequence[Mapping[str, Any]],
     data: Mapping[str, Any],
     path: Path,
     images: Images | None,
     title: str,
+    most: int,
 ) -> None:
-    kept, sizes = ReportImages(path), []
-    for first, *rest in tqdm(pages, desc="report", unit="page", delay=2):
-        image = next(filter(None, map(images or open_image, [first, *rest])), None)
+    badness = pages.badness()
+    selected = select_pages(badness, len(pages), most)
+    place = {page: number for number, page in enumerate(selected)}
+    middles = {name: place.get(middle(worst_first(values))) for name, values in badness.items()}
+    drawn = [metric for metric in pages.metrics if "histogram" in metric.places]
+    items, images_beside = _items(pages, selected, path, images)
+    document = {
+        **data,
+        "pages": len(pages),
+        "figures": [value for value in values if any(number is not None for number in value["numbers"])],
+        "measures": list(map(_measure, pages.metrics)),
+        "middles": middles,
+        "distributions": {metric.name: pages.distribution(metric) for metric in drawn},
+        "items": items,
+    }
+    write_whole(path, _page(title, document, images_beside))
+
+
+def _items(
+    pages: ReportPages, selected: Sequence[int], path: Path, images: Images | None
+) -> tuple[list[dict[str, Any]], bool]:
+    """The pages that are shown, and whether their images lie beside the report."""
+    kept, shown = ReportImages(path), []
+    for sides in tqdm(map(pages.__getitem__, selected), total=len(selected), desc="report", unit="page", delay=2):
+        lines = [line for line, *_ in sides]
+        image = next(filter(None, map(images or open_image, lines)), None)
         kept.add(image)
-        size = image.size if image else None
-        sizes.append((first.width, first.height) if first.width and first.height else size)
-    items = [report_item(*item) for item in zip(pages, sizes, kept.sources, strict=True)]
-    shown = [value for value in values if any(number is not None for number in value["numbers"])]
-    document = {**data, "figures": shown, "measures": _measures(items), "items": items}
-    write_whole(path, _page(title, document, kept.beside))
+        size = (lines[0].width, lines[0].height) if lines[0].width and lines[0].height else image and image.size
+        shown.append((sides, size))
+    return [report_item(*page, source) for page, source in zip(shown, kept.sources, strict=True)], kept.beside
 
 
 def _page(title: str, data: Mapping[str, Any], images_beside: bool) -> str:
@@ -137,21 +167,15 @@ def _change(metric: Metric, change: float | None, interval: Sequence[float] | No
     }
 
 
-def _measures(items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """What pages are sorted by: the metrics of the list that any page has."""
-    scores = [side["scores"] for item in items for side in item["sides"]]
-    return [
-        {
-            "name": metric.name,
-            "label": metric.directed_label,
-            "short": metric.short,
-            "form": _SCRIPT_FORMS[metric.form],
-            "more_is_better": metric.higher_is_better,
-            "histogram": "histogram" in metric.places,
-        }
-        for metric in listed_metrics()
-        if any(page[metric.name] is not None for page in scores)
-    ]
+def _measure(metric: Metric) -> dict[str, Any]:
+    """What pages are sorted by."""
+    return {
+        "name": metric.name,
+        "label": metric.directed_label,
+        "short": metric.short,
+        "form": _SCRIPT_FORMS[metric.form],
+        "more_is_better": metric.higher_is_better,
+    }
 
 
 def _breakdowns(by: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[dict[str, Any]]:

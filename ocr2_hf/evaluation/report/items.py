@@ -5,7 +5,7 @@ Everything that is looked at in the report is computed here; the script in the p
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rapidfuzz.distance import Levenshtein
@@ -13,10 +13,9 @@ from rapidfuzz.distance import Levenshtein
 from ocr2_hf.document.grounding import Region, plain_text
 from ocr2_hf.document.predictions import Prediction
 from ocr2_hf.document.tables import Table
-from ocr2_hf.evaluation.boxes import match_boxes
-from ocr2_hf.evaluation.registry import Metric, counted_metrics, measure_page
-from ocr2_hf.evaluation.summary import summarize
-from ocr2_hf.evaluation.tables import find_tables, match_tables
+from ocr2_hf.evaluation.boxes import Pair
+from ocr2_hf.evaluation.measures import PageMeasure
+from ocr2_hf.evaluation.tables import find_tables
 
 # A word, a single character of a script without spaces, a run of blanks, or any other character.
 _SPACELESS = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
@@ -28,9 +27,13 @@ _MARKS = {"missing": "missing", "empty": "empty", "loop": "loops", "no end": "un
 _MAX_ROWS, _MAX_SPAN = 500, 100  # of a table that is drawn
 
 
-def report_item(sides: Sequence[Prediction], size: tuple[int, int] | None, image: str | None) -> dict[str, Any]:
+Scores = Mapping[str, float | None]  # of a page, by metric
+Side = tuple[Prediction, PageMeasure, Scores]  # a page in one evaluation
+
+
+def report_item(sides: Sequence[Side], size: tuple[int, int] | None, image: str | None) -> dict[str, Any]:
     """One page: what one evaluation says about it, or two beside each other. `size` is (width, height) in pixels."""
-    first = sides[0]
+    first = sides[0][0]
     return {
         "id": first.id,
         "image": image,
@@ -38,7 +41,7 @@ def report_item(sides: Sequence[Prediction], size: tuple[int, int] | None, image
         "prompt": first.prompt,
         "reference": first.reference,
         "regions": [_region(region) for region in first.reference_regions or []],
-        "sides": [_side(line) for line in sides],
+        "sides": [_side(*side) for side in sides],
     }
 
 
@@ -60,22 +63,15 @@ def difference(prediction: str, reference: str) -> list[tuple[str, str]]:
     return [piece for piece in pieces if piece[1]]
 
 
-def listed_metrics() -> list[Metric]:
-    """The metrics that each page of the list has, and is sorted by."""
-    return [metric for metric in counted_metrics() if metric.short]
-
-
-def _side(line: Prediction) -> dict[str, Any]:
-    measures = measure_page(line)
-    scores = summarize([line], [measures])
-    partners = {p: {"partner": r, "iou": iou} for p, r, iou in match_boxes(*line.boxes())}
+def _side(line: Prediction, measured: PageMeasure, scores: Scores) -> dict[str, Any]:
+    partners = {p: {"partner": r, "iou": iou} for p, r, iou in measured.box_pairs}
     alone = {"partner": None, "iou": 0.0 if line.scored_regions()[0] else None}
     return {
-        "scores": {metric.name: scores[metric.name] for metric in listed_metrics()},
-        "marks": [mark for mark, quantity in _MARKS.items() if measures[quantity]],
+        "scores": scores,
+        "marks": [mark for mark, quantity in _MARKS.items() if measured.quantities[quantity]],
         "regions": [_region(region) | partners.get(p, alone) for p, region in enumerate(line.regions or [])],
         "difference": difference(line.prediction, line.reference),
-        "tables": _tables(line),
+        "tables": _tables(line, measured.table_pairs),
         "prediction": line.prediction,
     }
 
@@ -84,10 +80,9 @@ def _region(region: Region) -> dict[str, Any]:
     return region.to_dict() | {"box": [round(float(value), 1) for value in region.box]}
 
 
-def _tables(line: Prediction) -> list[dict[str, Any]]:
+def _tables(line: Prediction, pairs: Sequence[Pair]) -> list[dict[str, Any]]:
     """Pairs of tables as the metrics match them; then those that one side has alone."""
     predicted, reference = map(find_tables, (line.prediction, line.reference))
-    pairs = match_tables(predicted, reference)
     alone = [(p, None, 0.0) for p in range(len(predicted)) if p not in {pair[0] for pair in pairs}]
     alone += [(None, r, 0.0) for r in range(len(reference)) if r not in {pair[1] for pair in pairs}]
     shown = []

@@ -7,7 +7,7 @@ const ARROWS = "Arrows point to the better values.";
 function headline() {
   const tiles = report.figures.filter((figure) => figure.headline).map(tile);
   return make("section", { class: "headline", "aria-label": "Headline figures" }, make("dl", { class: "tiles" }, tiles),
-    make("p", { class: "soft note" }, `${comparing ? COMPARED : `${plural(report.items.length, "page")}. Ranges are 95% intervals over samples of the pages.`} ${ARROWS}`),
+    make("p", { class: "soft note" }, `${comparing ? COMPARED : `${plural(report.pages, "page")}. Ranges are 95% intervals over samples of the pages.`} ${ARROWS}`),
     (report.notes ?? []).map((note) => make("p", { class: "note" }, note)));
 }
 
@@ -96,13 +96,13 @@ const BINS = 20;
 const WIDTH = 320, HEIGHT = 96;
 
 function histograms() {
-  const panels = report.measures.filter((measure) => measure.histogram).slice(0, 4).map(histogram);
-  return panels.length === 0 || report.items.length < 2 ? null
+  const panels = report.measures.filter((measure) => report.distributions[measure.name]).slice(0, 4).map(histogram);
+  return panels.length === 0 || report.pages < 2 ? null
     : make("section", { class: "histograms", "aria-label": "Distributions" }, panels);
 }
 
 function histogram(measure) {
-  const sides = report.names.map((_, side) => report.items.map((item) => item.sides[side].scores[measure.name]).filter((value) => value !== null));
+  const sides = report.distributions[measure.name];
   const top = axisEnd(measure, sides.flat());
   const counts = sides.map((values) => binned(values, top));
   const highest = Math.max(1, ...counts.flat());

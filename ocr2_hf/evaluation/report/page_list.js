@@ -61,7 +61,8 @@ function examples() {
   if (pages.length < 3) return [];
   const [first, last] = comparing ? ["Most worsened", "Most improved"] : ["Worst", "Best"];
   const [worst, best] = state.bestFirst ? [pages.at(-1), pages[0]] : [pages[0], pages.at(-1)];
-  return [[first, worst], ["Median", pages[Math.floor((pages.length - 1) / 2)]], [last, best]].map(([name, item]) => example(name, item));
+  const middle = report.items[report.middles[state.measure]];
+  return [[first, worst], ["Median", middle], [last, best]].filter(([, item]) => item).map(([name, item]) => example(name, item));
 }
 
 function example(name, item) {

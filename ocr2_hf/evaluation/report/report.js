@@ -110,9 +110,14 @@ function linkedPage() {
 
 function explorer() {
   return make("section", { id: "pages", class: "explorer", "aria-label": "Pages", tabindex: -1 },
-    make("div", { class: "side-list" }, controls(), make("p", { class: "soft", id: "count", role: "status" }),
+    make("div", { class: "side-list" }, controls(), make("p", { class: "soft", id: "count", role: "status" }), sampleNote(),
       make("ol", { id: "rows", class: "rows", "aria-label": "Pages" })),
     make("div", { class: "reading" }, toggles(), make("article", { id: "page", "aria-labelledby": "page-name" })));
+}
+
+function sampleNote() {
+  if (report.items.length === report.pages) return null;
+  return make("p", { class: "soft note", id: "sample" }, `${report.items.length.toLocaleString("en")} of ${plural(report.pages, "page")} are shown: by each metric the worst, the middle one and the best, and others drawn by chance. Figures and distributions are of all pages.`);
 }
 
 function start() {
@@ -133,7 +138,7 @@ function start() {
 }
 
 function sidesLine() {
-  return make("p", { class: "sides soft" }, plural(report.items.length, "page"), " that both evaluations have. ",
+  return make("p", { class: "sides soft" }, plural(report.pages, "page"), " that both evaluations have. ",
     make("span", { class: "swatch side0" }), " before: ", make("b", {}, report.names[0]), " ", make("span", { class: "swatch side1" }), " after: ", make("b", {}, report.names[1]));
 }
 
