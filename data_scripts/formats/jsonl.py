@@ -5,14 +5,13 @@ is an object as in the format json, with its `image`, or as the `metadata.jsonl`
 file in the image folder, wherever they began.
 """
 
-import json
 from collections.abc import Iterator
-from typing import Any
 
 from data_scripts.file_tree import FileTree
 from data_scripts.formats.columns import is_page_row
 from data_scripts.formats.format import Level, ListedPage
-from data_scripts.formats.json_files import first_key_paths, list_rows, parse_object, read_row, read_shared_json
+from data_scripts.formats.json_files import first_key_paths, list_rows, read_row
+from data_scripts.formats.json_pieces import list_entries
 from data_scripts.formats.rows import ListedRow, row_pages, row_record
 from ocr2_hf.document.records import PageRecord
 
@@ -45,7 +44,7 @@ def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
 
 def read_page(page: ListedPage, level: Level = None) -> PageRecord:
     """The row's chat as a custom record, or its plain page."""
-    return row_record(page, parse_object(page.entry) if isinstance(page.entry, bytes) else read_row(page))
+    return row_record(page, read_row(page))
 
 
 def _rows(annotations: FileTree) -> Iterator[ListedRow]:
@@ -54,7 +53,7 @@ def _rows(annotations: FileTree) -> Iterator[ListedRow]:
         if name.lower().endswith(".jsonl"):
             yield from ((name, *row) for row in list_rows(path))
         elif _has_rows([path], "[].", annotations.columns):
-            yield from ((name, *row) for row in _list_entries(path))
+            yield from ((name, *row) for row in list_entries(path))
 
 
 def _has_rows(paths: list[str], start: str, columns: dict[str, str]) -> bool:
@@ -64,9 +63,3 @@ def _has_rows(paths: list[str], start: str, columns: dict[str, str]) -> bool:
         if not _ROW_KEYS.isdisjoint(keys) or is_page_row(keys, columns) or not set(columns.values()).isdisjoint(keys):
             return True
     return False
-
-
-def _list_entries(path: str) -> Iterator[tuple[int, bytes, Any]]:
-    """(number from 1, the row as JSON again, the row): its text is kept because any text can go to another process."""
-    for number, row in enumerate(read_shared_json(path, list), 1):
-        yield number, json.dumps(row).encode(), row
