@@ -93,6 +93,7 @@ def test_what_is_wrong_is_told_as_if_the_file_were_parsed_whole(file, values, fo
         (b'{"a": [1, Infinity', "annotation holds Infinity, which is not JSON"),
         (b'{"a": ["\xff"]}', "annotation is broken JSON: it is not utf-8 behind its byte 0"),
         (b'{"a": [' + b"[" * 100_000, "annotation is broken JSON: maximum recursion depth exceeded"),
+        (b'{"a": [' + b"9" * 5000 + b"]}", "annotation is broken JSON: Exceeds the limit (4300 digits) for integer"),
         (b"", "annotation is broken JSON: Expecting value: line 1 column 1 (char 0)"),
         (
             b"[1]",

@@ -150,12 +150,16 @@ class _Text:
         while True:
             try:
                 value, end = DECODER.raw_decode(self._text, self._at)
-            except RecursionError as error:
-                raise broken_json(error) from error
             except json.JSONDecodeError as error:
                 near = error.pos >= len(self._text) - _CUT_OFF or error.msg.startswith(_OPEN_STRING)
                 if not near or not self._read(len(self._text)):
                     self._fail(error.msg, error.pos)
+                continue
+            except RecordError:
+                raise
+            except (ValueError, RecursionError) as error:  # a whole number of so many digits, brackets
+                if isinstance(error, RecursionError) or not self._read(len(self._text)):
+                    raise broken_json(error) from error
                 continue
             if end < len(self._text) - _CUT_OFF or not self._read():
                 self._at = end
