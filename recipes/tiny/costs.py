@@ -1,0 +1,276 @@
+"""What work costs on this machine: beside its peers, and as pages grow; the tables of recipes/README.md.
+
+    python recipes/tiny/costs.py peers     training, collators, images, building, ONNX Runtime beside what others have
+    python recipes/tiny/costs.py growth    building, the start of a run, reading, scoring: over three decades of pages
+
+Each writes peers.json or growth.json, the table in Markdown and, for growth, a plot into --output_dir. With --keep the
+table goes into recipes/README.md, and what it is made of beside this script. What is there already is not measured
+again: a killed call goes on where it was, and another measurement needs another --output_dir.
+"""
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from ocr2_hf.document.atomic_files import write_json, write_whole
+from ocr2_hf.errors import UsageError, run_command
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+HERE = "recipes/tiny"
+BASE = f"{HERE}/base"
+LORA, FULL = f"{HERE}/lora.yaml", f"{HERE}/full.yaml"
+README = "recipes/README.md"
+PLOT = "pages_growth.png"
+STORED = ("--augment", "none", "--cache_vision_features", "true")
+# Work -> the words of `ocr2 bench --against trainer`, for pages of 300 target tokens of which half have two tiles.
+TRAININGS = {
+    "LoRA, 1 page a batch": (LORA, "--batch_sizes", "1"),
+    "LoRA, 4 pages a batch": (LORA, "--batch_sizes", "4"),
+    "in full, 4 pages a batch": (FULL, "--batch_sizes", "4"),
+    "LoRA, stored features, 4 pages a batch": (LORA, "--batch_sizes", "4", *STORED),
+}
+PAGES = ("--tiles", "0:1,2:1", "--target_tokens", "300", "--pages", "8")
+SMALL = (320, 448)  # pixels of the pages that costs are counted over
+# Work -> the most pages, and how many times fewer the next points have.
+LARGEST = {"build": 10_000, "start": 10_000, "read": 1_000, "evaluate": 2_000}
+DECADES = (1000, 100, 10, 1)
+# What the commands load when they begin to work: before they are forked.
+IMPORTED = (
+    "data_scripts.build_run",
+    "ocr2_hf.benchmark.predictions",
+    "ocr2_hf.commands.evaluate",
+    "ocr2_hf.evaluation.report",
+    "ocr2_hf.reading.file_reader",
+    "ocr2_hf.training.stages",
+)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measure what is missing, print and write the table."""
+    args = _parse(argv)
+    if not (Path(HERE) / "costs.py").is_file():
+        raise UsageError(f"{HERE} is not here: run this from the root of the checkout")
+    # Whatever is built or kept on the way goes with the folder.
+    os.environ["HF_DATASETS_CACHE"] = str((args.output_dir / "datasets").resolve())
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    os.environ["TQDM_DISABLE"] = "1"
+    results, table = {"peers": peers, "growth": growth}[args.what](args.output_dir, args)
+    write_json(args.output_dir / f"{args.what}.json", results)
+    write_whole(args.output_dir / f"{args.what}.md", table)
+    print(table, end="")
+    if args.keep:
+        keep(args.what, results, table)
+        print(f"{README} has the table")
+    return 0
+
+
+def _parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("peers", "growth"))
+    parser.add_argument("--rounds", type=int, default=2, help="the least of so many counts (2)")
+    parser.add_argument("--share", type=float, default=1.0, help="of the pages of every row and point (1)")
+    parser.add_argument("--works", nargs="+", choices=LARGEST, default=list(LARGEST), help="of growth, all by default")
+    parser.add_argument("--output_dir", type=Path, default=Path("runs/costs"))
+    parser.add_argument("--keep", action="store_true", help=f"put the table into {README}")
+    return parser.parse_args(argv)
+
+
+def keep(what: str, results: dict[str, Any], table: str) -> None:
+    """Beside this script the figures and the plot, in the README the table between its two marks."""
+    write_json(Path(HERE) / f"{what}.json", results)
+    if what == "growth":
+        from ocr2_hf.benchmark.growth import draw_growth
+
+        draw_growth(curves_of(results), Path(HERE) / PLOT)
+    begin, end = (f"<!-- {mark}{what} -->" for mark in ("", "end of "))
+    text = Path(README).read_text(encoding="utf-8")
+    told = f"{begin}\n\n{measured(results)}\n\n{table}\n{end}"
+    write_whole(README, re.sub(f"{begin}.*?{end}", lambda _: told, text, flags=re.DOTALL))
+
+
+def measured(results: dict[str, Any]) -> str:
+    """When and on what."""
+    machine = results["machine"]
+    return (
+        f"Measured on {machine['date'][:10]}: {machine['cores']} cores, torch {machine['torch']}, "
+        f"transformers {machine['transformers']}; the least of {results['rounds']} rounds."
+    )
+
+
+def _machine(args: argparse.Namespace) -> dict[str, Any]:
+    import torch
+
+    from ocr2_hf.benchmark.machine import describe
+
+    return {"machine": describe(torch.device("cpu")), "rounds": args.rounds, "share": args.share}
+
+
+def _once(path: Path, make: Callable[[], Any]) -> Any:
+    """What the file holds; it is made where it is not there."""
+    if not path.is_file():
+        print(f"measuring {path.stem}", flush=True)
+        write_json(path, make())
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+# --- beside peers
+
+
+def peers(folder: Path, args: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    """All rows, and their table."""
+    from ocr2_hf.benchmark.peers import PeerRow, peers_table
+
+    kept = _once(folder / "peers" / "machine.json", partial(_machine, args))
+    rows = [PeerRow(*row) for row in peer_rows(folder / "peers", args)]
+    return kept | {"rows": [row._asdict() for row in rows]}, peers_table(rows)
+
+
+def peer_rows(folder: Path, args: argparse.Namespace) -> Iterable[list[Any]]:
+    """Every row, measured or as it was."""
+    from ocr2_hf.benchmark.peers import building_rows, collator_row, training_row
+
+    for work, words in TRAININGS.items():
+        steps = ("--steps", max(1, round(3 * args.share)), "--warmup", 1)
+        output = _bench(folder / f"{_slug(work)}.json", *words, "--against", "trainer", *PAGES, *steps, args=args)
+        yield training_row(f"training, {work}", output)
+    pages = max(1, round(8 * args.share))
+    yield collator_row(_bench(folder / "collators.json", LORA, "--data", "--pages", pages, args=args))
+    yield _once(folder / "images.json", partial(_image_row, pages, args.rounds))
+    yield _once(folder / "onnx.json", partial(_reading_row, folder / "onnx", pages, args.rounds))
+    yield from building_rows(_once(folder / "building.json", partial(_built, folder, args)))
+
+
+def _bench(output: Path, *words: Any, args: argparse.Namespace) -> dict[str, Any]:
+    def run() -> dict[str, Any]:
+        beside = output.with_suffix(".bench.json")
+        _run("-m", "ocr2_hf", "bench", *words, "--rounds", args.rounds, "--output", beside)
+        return json.loads(beside.read_text(encoding="utf-8"))
+
+    return _once(output, run)
+
+
+def _image_row(pages: int, rounds: int) -> Any:
+    from ocr2_hf.benchmark.peers import image_row
+    from ocr2_hf.recipe import load_recipe
+
+    return image_row(load_recipe("recipes/deepseek_ocr2/lora.yaml"), pages, rounds)
+
+
+def _reading_row(graphs: Path, pages: int, rounds: int) -> Any:
+    from ocr2_hf.benchmark.peers import reading_row
+    from ocr2_hf.publishing.exports import export
+
+    return reading_row(BASE, export(BASE, "onnx", graphs), pages, rounds)
+
+
+def _built(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
+    output = folder / "building.bench.json"
+    pages = max(1, round(400 * args.share))
+    _run("data_scripts/bench_build.py", "--pages", pages, "--rounds", args.rounds, "--output", output)
+    return json.loads(output.read_text(encoding="utf-8"))
+
+
+# --- as pages grow
+
+
+def growth(folder: Path, args: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    """All curves, and their table; draws the plot."""
+    from ocr2_hf.benchmark.growth import draw_growth, growth_table
+
+    kept = _once(folder / "growth" / "machine.json", partial(_machine, args))
+    for name in IMPORTED:
+        import_module(name)
+    curves: dict[str, dict[int, list[float]]] = {}
+    for number in range(args.rounds):
+        for work, largest in LARGEST.items():
+            for pages in sorted({1, *(max(1, round(largest * args.share / by)) for by in DECADES)}):
+                if work in args.works:
+                    for name, seconds in _point(folder / "growth", work, pages, number).items():
+                        curves.setdefault(name, {}).setdefault(pages, []).append(seconds)
+    results = kept | {"curves": curves}
+    draw_growth(curves, folder / PLOT)
+    return results, growth_table(curves)
+
+
+def curves_of(results: dict[str, Any]) -> dict[str, dict[int, list[float]]]:
+    """The curves with their numbers of pages, which are words in JSON."""
+    return {
+        name: {int(pages): seconds for pages, seconds in curve.items()} for name, curve in results["curves"].items()
+    }
+
+
+def _point(folder: Path, work: str, pages: int, number: int) -> dict[str, float]:
+    """Name of a curve -> processor seconds at so many pages, in the round `number`."""
+    place = folder / f"{work}-{pages}-{number}"
+    return _once(place.with_suffix(".json"), partial(WORKS[work], place, pages))
+
+
+def _seconds(place: Path, command: str, *words: Any) -> float:
+    from ocr2_hf.benchmark.growth import processor_seconds
+
+    command_main = import_module(f"ocr2_hf.commands.{command}").main
+    return processor_seconds(partial(command_main, [*map(str, words)]), place.with_suffix(".log"))
+
+
+def _building(place: Path, pages: int) -> dict[str, float]:
+    return {"build": _seconds(place, "build", *_build_words(place, pages))}
+
+
+def _build_words(place: Path, pages: int) -> tuple[Any, ...]:
+    """A dataset of its own name, all of it for training."""
+    from data_scripts.bench_build import draw_pages
+
+    drawn = place.parent / f"pages-{pages}"
+    if not drawn.is_dir():
+        draw_pages(drawn.with_suffix(".drawn"), "PNG", pages, SMALL).rename(drawn)
+    return (_slug(place.name), "--annotations", drawn, "--val", 0, "--test", 0)
+
+
+def _starting(place: Path, pages: int) -> dict[str, float]:
+    """One step of training with pages that were never seen, and again in another run."""
+    _seconds(place, "build", *_build_words(place, pages))
+    own = ("--dataset", _slug(place.name), "--max_steps", 1, "--per_device_train_batch_size", 1, "--report_to", "none")
+    own += ("--eval_strategy", "no", "--save_strategy", "no", "--use_cpu", "true")
+    names = ("start", "start again")
+    return {name: _seconds(place, "train", FULL, *own, "--output_dir", f"{place}-{name[6:]}run") for name in names}
+
+
+def _reading(place: Path, pages: int) -> dict[str, float]:
+    """The harness: an answer has one token."""
+    _build_words(place, pages)
+    images = place.parent / f"pages-{pages}" / "images"
+    words = (images, "--model", BASE, "--max_new_tokens", 1, "--output_dir", f"{place}-read")
+    return {"read": _seconds(place, "read", *words)}
+
+
+def _scoring(place: Path, pages: int) -> dict[str, float]:
+    from ocr2_hf.benchmark.predictions import make_predictions
+    from ocr2_hf.document.predictions import write_predictions
+
+    file = place.parent / f"predictions-{pages}" / "predictions.jsonl"
+    if not file.is_file():
+        write_predictions(file, make_predictions(pages))
+    return {"evaluate": _seconds(place, "evaluate", "--predictions", file, "--output_dir", f"{place}-scored")}
+
+
+WORKS = {"build": _building, "start": _starting, "read": _reading, "evaluate": _scoring}
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"\W+", "_", name.lower())
+
+
+def _run(*words: Any) -> None:
+    subprocess.run([sys.executable, *map(str, words)], check=True)
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))
