@@ -64,7 +64,12 @@ def read_pieces(path: str, places: Iterable[Place]) -> list[Any]:
     """The values at these places; `RecordError` where they are there no more."""
     with annotation_read(), open(path, "rb") as file:
         pieces = [_piece(file, *place) for place in places]
-    return parse_json(f"[{','.join(piece.decode(json.detect_encoding(piece), 'surrogatepass') for piece in pieces)}]")
+    encoding = json.detect_encoding(b"".join(pieces[:1]))
+    try:
+        texts = [piece.decode(encoding, "surrogatepass") for piece in pieces]
+    except UnicodeDecodeError as error:
+        raise broken_json(error) from error
+    return parse_json(f"[{','.join(texts)}]")
 
 
 def _piece(file: BinaryIO, start: int, size: int) -> bytes:

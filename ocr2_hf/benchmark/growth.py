@@ -46,17 +46,18 @@ def processor_seconds(work: Callable[[], object], log: Path) -> float:
 def _work_and_leave(work: Callable[[], object], log: Path) -> None:
     """In the child, which never returns into what its parent was doing."""
     status = 1
-    try:
-        with open(log, "ab") as file:
-            os.dup2(file.fileno(), 1)
-            os.dup2(file.fileno(), 2)
-        work()
-        status = 0
-    except BaseException as error:  # noqa: BLE001 - told by the parent, whatever it is
-        os.write(2, f"{type(error).__name__}: {error}\n".encode())
-    finally:
-        sys.stdout.flush()
-        os._exit(status)
+    with open(log, "a", encoding="utf-8") as file:
+        for stream in (1, 2):
+            os.dup2(file.fileno(), stream)
+        sys.stdout = sys.stderr = file
+        try:
+            work()
+            status = 0
+        except BaseException as error:  # noqa: BLE001 - told by the parent, whatever it is
+            print(f"{type(error).__name__}: {error}")
+        finally:
+            file.flush()
+            os._exit(status)
 
 
 def beyond_one_page(curve: Curve) -> dict[int, float]:

@@ -62,7 +62,8 @@ def main(argv: list[str] | None = None) -> int:
     os.environ["HF_DATASETS_CACHE"] = str((args.output_dir / "datasets").resolve())
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     os.environ["TQDM_DISABLE"] = "1"
-    results, table = {"peers": peers, "growth": growth}[args.what](args.output_dir, args)
+    results = {"peers": peers, "growth": growth}[args.what](args.output_dir, args)
+    table = table_of(args.what, results)
     write_json(args.output_dir / f"{args.what}.json", results)
     write_whole(args.output_dir / f"{args.what}.md", table)
     print(table, end="")
@@ -92,17 +93,26 @@ def keep(what: str, results: dict[str, Any], table: str) -> None:
         draw_growth(curves_of(results), Path(HERE) / PLOT)
     begin, end = (f"<!-- {mark}{what} -->" for mark in ("", "end of "))
     text = Path(README).read_text(encoding="utf-8")
-    told = f"{begin}\n\n{measured(results)}\n\n{table}\n{end}"
+    told = f"{begin}\n\n{told_results(what, results, table)}\n{end}"
     write_whole(README, re.sub(f"{begin}.*?{end}", lambda _: told, text, flags=re.DOTALL))
 
 
-def measured(results: dict[str, Any]) -> str:
-    """When and on what."""
+def told_results(what: str, results: dict[str, Any], table: str) -> str:
+    """When and on what it was measured, the table, and where the plot is."""
     machine = results["machine"]
-    return (
-        f"Measured on {machine['date'][:10]}: {machine['cores']} cores, torch {machine['torch']}, "
-        f"transformers {machine['transformers']}; the least of {results['rounds']} rounds."
-    )
+    on = f"{machine['cores']} cores, torch {machine['torch']}, transformers {machine['transformers']}"
+    plot = f"\n![Processor seconds against pages](tiny/{PLOT})\n" if what == "growth" else ""
+    return f"Measured on {machine['date'][:10]}: {on}; the least of {results['rounds']} rounds.\n\n{table}{plot}"
+
+
+def table_of(what: str, results: dict[str, Any]) -> str:
+    """The table of what peers.json or growth.json holds."""
+    from ocr2_hf.benchmark.growth import growth_table
+    from ocr2_hf.benchmark.peers import PeerRow, peers_table
+
+    if what == "growth":
+        return growth_table(curves_of(results))
+    return peers_table([PeerRow(**row) for row in results["rows"]])
 
 
 def _machine(args: argparse.Namespace) -> dict[str, Any]:
@@ -124,13 +134,12 @@ def _once(path: Path, make: Callable[[], Any]) -> Any:
 # --- beside peers
 
 
-def peers(folder: Path, args: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    """All rows, and their table."""
-    from ocr2_hf.benchmark.peers import PeerRow, peers_table
+def peers(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
+    """All rows."""
+    from ocr2_hf.benchmark.peers import PeerRow
 
     kept = _once(folder / "peers" / "machine.json", partial(_machine, args))
-    rows = [PeerRow(*row) for row in peer_rows(folder / "peers", args)]
-    return kept | {"rows": [row._asdict() for row in rows]}, peers_table(rows)
+    return kept | {"rows": [PeerRow(*row)._asdict() for row in peer_rows(folder / "peers", args)]}
 
 
 def peer_rows(folder: Path, args: argparse.Namespace) -> Iterable[list[Any]]:
@@ -181,9 +190,9 @@ def _built(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
 # --- as pages grow
 
 
-def growth(folder: Path, args: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    """All curves, and their table; draws the plot."""
-    from ocr2_hf.benchmark.growth import draw_growth, growth_table
+def growth(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
+    """All curves; draws the plot."""
+    from ocr2_hf.benchmark.growth import draw_growth
 
     kept = _once(folder / "growth" / "machine.json", partial(_machine, args))
     for name in IMPORTED:
@@ -195,9 +204,8 @@ def growth(folder: Path, args: argparse.Namespace) -> tuple[dict[str, Any], str]
                 if work in args.works:
                     for name, seconds in _point(folder / "growth", work, pages, number).items():
                         curves.setdefault(name, {}).setdefault(pages, []).append(seconds)
-    results = kept | {"curves": curves}
     draw_growth(curves, folder / PLOT)
-    return results, growth_table(curves)
+    return kept | {"curves": curves}
 
 
 def curves_of(results: dict[str, Any]) -> dict[str, dict[int, list[float]]]:
