@@ -97,10 +97,9 @@ def test_an_image_beside_the_stock_processor(repo):
 
 
 def work_in(folder: Path, monkeypatch) -> None:
-    """What the script sets in the environment goes with the test."""
+    """What the script sets for itself goes with the test."""
     monkeypatch.chdir(folder)
-    for name in ("HF_DATASETS_CACHE", "TOKENIZERS_PARALLELISM", "TQDM_DISABLE"):
-        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("TOKENIZERS_PARALLELISM", "false")
 
 
 def test_growth_is_measured_once_and_kept_with_its_table(repo, costs, tmp_path, monkeypatch, datasets_cache, capfd):
@@ -126,7 +125,7 @@ def test_growth_is_measured_once_and_kept_with_its_table(repo, costs, tmp_path, 
 
 
 @pytest.mark.slow
-def test_every_peer_is_met(costs, repo, tmp_path, monkeypatch):
+def test_every_peer_is_met(costs, repo, tmp_path, monkeypatch, datasets_cache):
     work_in(repo, monkeypatch)
     assert costs.main(["peers", "--rounds", "1", "--share", "0.02", "--output_dir", str(tmp_path)]) == 0
     rows = json.loads((tmp_path / "peers.json").read_text())["rows"]

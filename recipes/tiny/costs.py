@@ -12,16 +12,37 @@ import argparse
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterable
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import datasets
+import torch
+
+from data_scripts.bench_build import draw_pages
+from ocr2_hf.benchmark.growth import draw_growth, growth_table, processor_seconds
+from ocr2_hf.benchmark.machine import describe
+from ocr2_hf.benchmark.peers import (
+    PeerRow,
+    building_rows,
+    collator_row,
+    image_row,
+    peers_table,
+    reading_row,
+    training_row,
+)
+from ocr2_hf.benchmark.predictions import make_predictions
 from ocr2_hf.document.atomic_files import write_json, write_whole
+from ocr2_hf.document.predictions import write_predictions
 from ocr2_hf.errors import UsageError, run_command
+from ocr2_hf.publishing.exports import export
+from ocr2_hf.recipe import load_recipe
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 HERE = "recipes/tiny"
@@ -42,15 +63,10 @@ SMALL = (320, 448)  # pixels of the pages that costs are counted over
 # Work -> the most pages, and how many times fewer the next points have.
 LARGEST = {"build": 10_000, "start": 10_000, "read": 1_000, "evaluate": 2_000}
 DECADES = (1000, 100, 10, 1)
+DATASET = "costs"
 # What the commands load when they begin to work: before they are forked.
-IMPORTED = (
-    "data_scripts.build_run",
-    "ocr2_hf.benchmark.predictions",
-    "ocr2_hf.commands.evaluate",
-    "ocr2_hf.evaluation.report",
-    "ocr2_hf.reading.file_reader",
-    "ocr2_hf.training.stages",
-)
+IMPORTED = ("data_scripts.build_run", "ocr2_hf.evaluation.report", "ocr2_hf.reading.file_reader")
+IMPORTED += ("ocr2_hf.training.launch_checks", "ocr2_hf.training.stages")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -58,10 +74,8 @@ def main(argv: list[str] | None = None) -> int:
     args = _parse(argv)
     if not (Path(HERE) / "costs.py").is_file():
         raise UsageError(f"{HERE} is not here: run this from the root of the checkout")
-    # Whatever is built or kept on the way goes with the folder.
-    os.environ["HF_DATASETS_CACHE"] = str((args.output_dir / "datasets").resolve())
+    datasets.config.HF_DATASETS_CACHE = (args.output_dir / "datasets").resolve()  # what is kept there is taken away
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    os.environ["TQDM_DISABLE"] = "1"
     results = {"peers": peers, "growth": growth}[args.what](args.output_dir, args)
     table = table_of(args.what, results)
     write_json(args.output_dir / f"{args.what}.json", results)
@@ -88,8 +102,6 @@ def keep(what: str, results: dict[str, Any], table: str) -> None:
     """Beside this script the figures and the plot, in the README the table between its two marks."""
     write_json(Path(HERE) / f"{what}.json", results)
     if what == "growth":
-        from ocr2_hf.benchmark.growth import draw_growth
-
         draw_growth(curves_of(results), Path(HERE) / PLOT)
     begin, end = (f"<!-- {mark}{what} -->" for mark in ("", "end of "))
     text = Path(README).read_text(encoding="utf-8")
@@ -107,19 +119,12 @@ def told_results(what: str, results: dict[str, Any], table: str) -> str:
 
 def table_of(what: str, results: dict[str, Any]) -> str:
     """The table of what peers.json or growth.json holds."""
-    from ocr2_hf.benchmark.growth import growth_table
-    from ocr2_hf.benchmark.peers import PeerRow, peers_table
-
     if what == "growth":
         return growth_table(curves_of(results))
     return peers_table([PeerRow(**row) for row in results["rows"]])
 
 
 def _machine(args: argparse.Namespace) -> dict[str, Any]:
-    import torch
-
-    from ocr2_hf.benchmark.machine import describe
-
     return {"machine": describe(torch.device("cpu")), "rounds": args.rounds, "share": args.share}
 
 
@@ -136,54 +141,35 @@ def _once(path: Path, make: Callable[[], Any]) -> Any:
 
 def peers(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     """All rows."""
-    from ocr2_hf.benchmark.peers import PeerRow
-
     kept = _once(folder / "peers" / "machine.json", partial(_machine, args))
     return kept | {"rows": [PeerRow(*row)._asdict() for row in peer_rows(folder / "peers", args)]}
 
 
 def peer_rows(folder: Path, args: argparse.Namespace) -> Iterable[list[Any]]:
     """Every row, measured or as it was."""
-    from ocr2_hf.benchmark.peers import building_rows, collator_row, training_row
-
+    bench, rounds, many = ("-m", "ocr2_hf", "bench"), ("--rounds", args.rounds), partial(_share, args.share)
     for work, words in TRAININGS.items():
-        steps = ("--steps", max(1, round(3 * args.share)), "--warmup", 1)
-        output = _bench(folder / f"{_slug(work)}.json", *words, "--against", "trainer", *PAGES, *steps, args=args)
-        yield training_row(f"training, {work}", output)
-    pages = max(1, round(8 * args.share))
-    yield collator_row(_bench(folder / "collators.json", LORA, "--data", "--pages", pages, args=args))
-    yield _once(folder / "images.json", partial(_image_row, pages, args.rounds))
-    yield _once(folder / "onnx.json", partial(_reading_row, folder / "onnx", pages, args.rounds))
-    yield from building_rows(_once(folder / "building.json", partial(_built, folder, args)))
+        words = (*words, "--against", "trainer", *PAGES, "--steps", many(3), "--warmup", 1)
+        yield training_row(f"training, {work}", _written(folder / f"{_slug(work)}.json", *bench, *words, *rounds))
+    words = (LORA, "--data", "--pages", many(8))
+    yield collator_row(_written(folder / "collators.json", *bench, *words, *rounds))
+    real = load_recipe("recipes/deepseek_ocr2/lora.yaml")
+    yield _once(folder / "images.json", partial(image_row, real, many(8), args.rounds))
+    graphs = export(BASE, "onnx", folder / "onnx")
+    yield _once(folder / "onnx.json", partial(reading_row, BASE, graphs, many(8), args.rounds))
+    words = ("data_scripts/bench_build.py", "--pages", many(400))
+    yield from building_rows(_written(folder / "building.json", *words, *rounds))
 
 
-def _bench(output: Path, *words: Any, args: argparse.Namespace) -> dict[str, Any]:
-    def run() -> dict[str, Any]:
-        beside = output.with_suffix(".bench.json")
-        _run("-m", "ocr2_hf", "bench", *words, "--rounds", args.rounds, "--output", beside)
-        return json.loads(beside.read_text(encoding="utf-8"))
-
-    return _once(output, run)
+def _share(share: float, count: int) -> int:
+    return max(1, round(count * share))
 
 
-def _image_row(pages: int, rounds: int) -> Any:
-    from ocr2_hf.benchmark.peers import image_row
-    from ocr2_hf.recipe import load_recipe
-
-    return image_row(load_recipe("recipes/deepseek_ocr2/lora.yaml"), pages, rounds)
-
-
-def _reading_row(graphs: Path, pages: int, rounds: int) -> Any:
-    from ocr2_hf.benchmark.peers import reading_row
-    from ocr2_hf.publishing.exports import export
-
-    return reading_row(BASE, export(BASE, "onnx", graphs), pages, rounds)
-
-
-def _built(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
-    output = folder / "building.bench.json"
-    pages = max(1, round(400 * args.share))
-    _run("data_scripts/bench_build.py", "--pages", pages, "--rounds", args.rounds, "--output", output)
+def _written(output: Path, *words: Any) -> dict[str, Any]:
+    """What a command writes to --output, whole, where it is not there yet."""
+    if not output.is_file():
+        print(f"measuring {output.stem}", flush=True)
+        subprocess.run([sys.executable, *map(str, words), "--output", str(output)], check=True)
     return json.loads(output.read_text(encoding="utf-8"))
 
 
@@ -192,15 +178,13 @@ def _built(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
 
 def growth(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     """All curves; draws the plot."""
-    from ocr2_hf.benchmark.growth import draw_growth
-
     kept = _once(folder / "growth" / "machine.json", partial(_machine, args))
     for name in IMPORTED:
         import_module(name)
     curves: dict[str, dict[int, list[float]]] = {}
     for number in range(args.rounds):
         for work, largest in LARGEST.items():
-            for pages in sorted({1, *(max(1, round(largest * args.share / by)) for by in DECADES)}):
+            for pages in sorted({1, *(_share(args.share / by, largest) for by in DECADES)}):
                 if work in args.works:
                     for name, seconds in _point(folder / "growth", work, pages, number).items():
                         curves.setdefault(name, {}).setdefault(pages, []).append(seconds)
@@ -217,56 +201,54 @@ def curves_of(results: dict[str, Any]) -> dict[str, dict[int, list[float]]]:
 
 def _point(folder: Path, work: str, pages: int, number: int) -> dict[str, float]:
     """Name of a curve -> processor seconds at so many pages, in the round `number`."""
-    place = folder / f"{work}-{pages}-{number}"
-    return _once(place.with_suffix(".json"), partial(WORKS[work], place, pages))
+
+    def measure() -> dict[str, float]:
+        shutil.rmtree(datasets.config.HF_DATASETS_CACHE, ignore_errors=True)
+        place = Path(tempfile.mkdtemp(prefix=f"{work}-{pages}-", dir=folder))  # nothing of a killed call helps
+        measured = WORKS[work](place, pages)
+        shutil.rmtree(place)
+        return measured
+
+    return _once(folder / f"{work}-{pages}-{number}.json", measure)
 
 
 def _seconds(place: Path, command: str, *words: Any) -> float:
-    from ocr2_hf.benchmark.growth import processor_seconds
-
     command_main = import_module(f"ocr2_hf.commands.{command}").main
-    return processor_seconds(partial(command_main, [*map(str, words)]), place.with_suffix(".log"))
+    return processor_seconds(partial(command_main, [*map(str, words)]), place / "log")
+
+
+def _drawn(place: Path, pages: int) -> Path:
+    """So many small pages; drawn once."""
+    drawn = place.parent / f"pages-{pages}"
+    if not drawn.is_dir():
+        draw_pages(place / "pages", "PNG", pages, SMALL).rename(drawn)
+    return drawn
 
 
 def _building(place: Path, pages: int) -> dict[str, float]:
-    return {"build": _seconds(place, "build", *_build_words(place, pages))}
-
-
-def _build_words(place: Path, pages: int) -> tuple[Any, ...]:
-    """A dataset of its own name, all of it for training."""
-    from data_scripts.bench_build import draw_pages
-
-    drawn = place.parent / f"pages-{pages}"
-    if not drawn.is_dir():
-        draw_pages(drawn.with_suffix(".drawn"), "PNG", pages, SMALL).rename(drawn)
-    return (_slug(place.name), "--annotations", drawn, "--val", 0, "--test", 0)
+    words = (DATASET, "--annotations", _drawn(place, pages), "--val", 0, "--test", 0)
+    return {"build": _seconds(place, "build", *words)}
 
 
 def _starting(place: Path, pages: int) -> dict[str, float]:
     """One step of training with pages that were never seen, and again in another run."""
-    _seconds(place, "build", *_build_words(place, pages))
-    own = ("--dataset", _slug(place.name), "--max_steps", 1, "--per_device_train_batch_size", 1, "--report_to", "none")
+    _building(place, pages)
+    own = ("--dataset", DATASET, "--max_steps", 1, "--per_device_train_batch_size", 1, "--report_to", "none")
     own += ("--eval_strategy", "no", "--save_strategy", "no", "--use_cpu", "true")
-    names = ("start", "start again")
-    return {name: _seconds(place, "train", FULL, *own, "--output_dir", f"{place}-{name[6:]}run") for name in names}
+    runs = {"start": place / "run", "start again": place / "run-again"}
+    return {name: _seconds(place, "train", FULL, *own, "--output_dir", run) for name, run in runs.items()}
 
 
 def _reading(place: Path, pages: int) -> dict[str, float]:
     """The harness: an answer has one token."""
-    _build_words(place, pages)
-    images = place.parent / f"pages-{pages}" / "images"
-    words = (images, "--model", BASE, "--max_new_tokens", 1, "--output_dir", f"{place}-read")
-    return {"read": _seconds(place, "read", *words)}
+    words = ("--model", BASE, "--max_new_tokens", 1, "--output_dir", place / "read")
+    return {"read": _seconds(place, "read", _drawn(place, pages) / "images", *words)}
 
 
 def _scoring(place: Path, pages: int) -> dict[str, float]:
-    from ocr2_hf.benchmark.predictions import make_predictions
-    from ocr2_hf.document.predictions import write_predictions
-
-    file = place.parent / f"predictions-{pages}" / "predictions.jsonl"
-    if not file.is_file():
-        write_predictions(file, make_predictions(pages))
-    return {"evaluate": _seconds(place, "evaluate", "--predictions", file, "--output_dir", f"{place}-scored")}
+    file = place / "predictions.jsonl"
+    write_predictions(file, make_predictions(pages))
+    return {"evaluate": _seconds(place, "evaluate", "--predictions", file, "--output_dir", place / "scored")}
 
 
 WORKS = {"build": _building, "start": _starting, "read": _reading, "evaluate": _scoring}
@@ -274,10 +256,6 @@ WORKS = {"build": _building, "start": _starting, "read": _reading, "evaluate": _
 
 def _slug(name: str) -> str:
     return re.sub(r"\W+", "_", name.lower())
-
-
-def _run(*words: Any) -> None:
-    subprocess.run([sys.executable, *map(str, words)], check=True)
 
 
 if __name__ == "__main__":
