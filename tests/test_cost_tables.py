@@ -12,7 +12,7 @@ import pytest
 from ocr2_hf.benchmark.growth import beyond_one_page, exponent, growth_table, processor_seconds
 from ocr2_hf.benchmark.peers import PeerRow, building_rows, collator_row, image_row, peers_table, training_row
 from ocr2_hf.benchmark.workload import OURS, STOCK
-from ocr2_hf.errors import WorkError
+from ocr2_hf.errors import WorkError, run_command
 from ocr2_hf.recipe import load_recipe
 
 SCRIPT = "recipes/tiny/costs.py"
@@ -122,6 +122,16 @@ def test_growth_is_measured_once_and_kept_with_its_table(repo, costs, tmp_path, 
     capfd.readouterr()
     assert costs.main(words) == 0
     assert re.findall("measuring (.*)", capfd.readouterr().out) == ["build-20-0"]
+
+
+@pytest.mark.parametrize("words", [["--share", "0"], ["--share", "nan"], ["--share", "1e9"], ["--rounds", "0"]])
+def test_nothing_is_measured_of_nothing(costs, repo, tmp_path, monkeypatch, capsys, words):
+    work_in(repo, monkeypatch)
+    try:
+        assert run_command(costs.main, ["growth", *words, "--output_dir", str(tmp_path)]) == 2
+    except SystemExit as ended:  # argparse says it
+        assert ended.code == 2
+    assert words[0] in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow

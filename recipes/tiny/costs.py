@@ -38,6 +38,7 @@ from ocr2_hf.benchmark.peers import (
     training_row,
 )
 from ocr2_hf.benchmark.predictions import make_predictions
+from ocr2_hf.commands.arguments import positive_integer
 from ocr2_hf.document.atomic_files import write_json, write_whole
 from ocr2_hf.document.predictions import write_predictions
 from ocr2_hf.errors import UsageError, run_command
@@ -47,7 +48,7 @@ from ocr2_hf.recipe import load_recipe
 ROOT = Path(__file__).resolve().parent.parent.parent
 HERE = "recipes/tiny"
 BASE = f"{HERE}/base"
-LORA, FULL = f"{HERE}/lora.yaml", f"{HERE}/full.yaml"
+LORA, FULL, REAL = f"{HERE}/lora.yaml", f"{HERE}/full.yaml", "recipes/deepseek_ocr2/lora.yaml"
 README = "recipes/README.md"
 PLOT = "pages_growth.png"
 STORED = ("--augment", "none", "--cache_vision_features", "true")
@@ -63,6 +64,7 @@ SMALL = (320, 448)  # pixels of the pages that costs are counted over
 # Work -> the most pages, and how many times fewer the next points have.
 LARGEST = {"build": 10_000, "start": 10_000, "read": 1_000, "evaluate": 2_000}
 DECADES = (1000, 100, 10, 1)
+LEAST_SHARE = 0.002
 DATASET = "costs"
 # What the commands load when they begin to work: before they are forked.
 IMPORTED = ("data_scripts.build_run", "ocr2_hf.evaluation.report", "ocr2_hf.reading.file_reader")
@@ -74,6 +76,10 @@ def main(argv: list[str] | None = None) -> int:
     args = _parse(argv)
     if not (Path(HERE) / "costs.py").is_file():
         raise UsageError(f"{HERE} is not here: run this from the root of the checkout")
+    if not LEAST_SHARE <= args.share <= 1 / LEAST_SHARE:
+        raise UsageError(
+            f"--share {args.share:g}: from {LEAST_SHARE}, of which two pages are left, to {1 / LEAST_SHARE:g}"
+        )
     datasets.config.HF_DATASETS_CACHE = (args.output_dir / "datasets").resolve()  # what is kept there is taken away
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     results = {"peers": peers, "growth": growth}[args.what](args.output_dir, args)
@@ -90,7 +96,7 @@ def main(argv: list[str] | None = None) -> int:
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("peers", "growth"))
-    parser.add_argument("--rounds", type=int, default=2, help="the least of so many counts (2)")
+    parser.add_argument("--rounds", type=positive_integer, default=2, help="the least of so many counts (2)")
     parser.add_argument("--share", type=float, default=1.0, help="of the pages of every row and point (1)")
     parser.add_argument("--works", nargs="+", choices=LARGEST, default=list(LARGEST), help="of growth, all by default")
     parser.add_argument("--output_dir", type=Path, default=Path("runs/costs"))
@@ -151,13 +157,12 @@ def peer_rows(folder: Path, args: argparse.Namespace) -> Iterable[list[Any]]:
     for work, words in TRAININGS.items():
         words = (*words, "--against", "trainer", *PAGES, "--steps", many(3), "--warmup", 1)
         yield training_row(f"training, {work}", _written(folder / f"{_slug(work)}.json", *bench, *words, *rounds))
-    words = (LORA, "--data", "--pages", many(8))
+    words = (REAL, "--data", "--pages", many(8))
     yield collator_row(_written(folder / "collators.json", *bench, *words, *rounds))
-    real = load_recipe("recipes/deepseek_ocr2/lora.yaml")
-    yield _once(folder / "images.json", partial(image_row, real, many(8), args.rounds))
+    yield _once(folder / "images.json", partial(image_row, load_recipe(REAL), many(8), args.rounds))
     graphs = export(BASE, "onnx", folder / "onnx")
     yield _once(folder / "onnx.json", partial(reading_row, BASE, graphs, many(8), args.rounds))
-    words = ("data_scripts/bench_build.py", "--pages", many(400))
+    words = ("data_scripts/bench_build.py", "--pages", many(1000))
     yield from building_rows(_written(folder / "building.json", *words, *rounds))
 
 
