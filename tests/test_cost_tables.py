@@ -113,15 +113,15 @@ def test_growth_is_measured_once_and_kept_with_its_table(repo, costs, tmp_path, 
     assert costs.main(words) == 0
     results = json.loads((tmp_path / "recipes/tiny/growth.json").read_text())
     points = {name: sorted(map(int, curve)) for name, curve in results["curves"].items()}
-    assert points == {"build": [1, 2, 20]}
+    assert points == {"build": [1, 6, 60]}
     assert all(seconds > 0 for curve in results["curves"].values() for (seconds,) in curve.values())
     told = costs.told_results("growth", results, costs.table_of("growth", results))
     assert block(tmp_path / "recipes/README.md", "growth") == told and "| build |" in told
     assert (tmp_path / "recipes/tiny/pages_growth.png").stat().st_size > 10_000
-    (tmp_path / "costs/growth/build-20-0.json").unlink()
+    (tmp_path / "costs/growth/build-60-0.json").unlink()
     capfd.readouterr()
     assert costs.main(words) == 0
-    assert re.findall("measuring (.*)", capfd.readouterr().out) == ["build-20-0"]
+    assert re.findall("measuring (.*)", capfd.readouterr().out) == ["build-60-0"]
 
 
 @pytest.mark.parametrize("words", [["--share", "0"], ["--share", "nan"], ["--share", "1e9"], ["--rounds", "0"]])

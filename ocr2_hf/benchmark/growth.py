@@ -21,8 +21,8 @@ from ocr2_hf.plots import GREY, PALE, dress
 # Pages -> processor seconds of every round; the curve of one page is what the command costs anyway.
 Curve = Mapping[int, list[float]]
 
-# Less than this beyond one page's cost is noise.
-_SEEN = 0.05
+# Seconds beyond one page's cost, and share of that, below which there is but noise.
+_NOISE, _NOISE_SHARE = 0.05, 0.1
 _LABEL_HEIGHT = 0.05  # of the plot
 _COLOURS = (BLUE, ORANGE, GREEN, PINK, RED)
 
@@ -66,12 +66,18 @@ def beyond_one_page(curve: Curve) -> dict[int, float]:
     return {pages: min(seconds) - base for pages, seconds in sorted(curve.items()) if pages > 1}
 
 
+def _seen(curve: Curve) -> list[tuple[int, float]]:
+    """(pages, seconds beyond one page's) of the points at which the cost can be told from noise."""
+    noise = _NOISE + _NOISE_SHARE * min(curve[1])
+    return [point for point in beyond_one_page(curve).items() if point[1] > noise]
+
+
 def exponent(curve: Curve) -> float | None:
     """The power of the number of pages that the cost grows with, where it grows so that it can be seen."""
-    seen = {pages: seconds for pages, seconds in beyond_one_page(curve).items() if seconds > _SEEN}
+    seen = _seen(curve)
     if len(seen) < 2:
         return None
-    return float(np.polyfit(np.log(list(seen)), np.log(list(seen.values())), 1)[0])
+    return float(np.polyfit(*np.log(list(zip(*seen, strict=True))), 1)[0])
 
 
 def growth_table(curves: Mapping[str, Curve]) -> str:
@@ -97,10 +103,10 @@ def draw_growth(curves: Mapping[str, Curve], path: Path) -> None:
     axes.set(xscale="log", yscale="log")
     ends = []
     for (name, curve), colour in zip(curves.items(), _COLOURS, strict=False):
-        points = [(pages, seconds) for pages, seconds in beyond_one_page(curve).items() if seconds > _SEEN]
-        if points:
+        if points := _seen(curve):
             axes.plot(*zip(*points, strict=True), marker="o", markersize=5, linewidth=2, color=colour)
-            ends.append((points[-1], f"{name}: exponent {_told(curve)}", colour))
+            label = name if exponent(curve) is None else f"{name}: exponent {_told(curve)}"
+            ends.append((points[-1], label, colour))
     _draw_slopes(axes)
     _label(axes, ends)
     for axis in (axes.xaxis, axes.yaxis):

@@ -60,9 +60,9 @@ TRAININGS = {
     "LoRA, stored features, 4 pages a batch": (LORA, "--batch_sizes", "4", *STORED),
 }
 PAGES = ("--tiles", "0:1,2:1", "--target_tokens", "300", "--pages", "8")
-SMALL = (320, 448)  # pixels of the pages that costs are counted over
+SMALL = (160, 224)  # pixels of the pages that costs are counted over
 # Work -> the most pages, and how many times fewer the next points have.
-LARGEST = {"build": 10_000, "start": 10_000, "read": 1_000, "evaluate": 2_000}
+LARGEST = {"build": 30_000, "start": 10_000, "read": 1_000, "evaluate": 2_000}
 DECADES = (1000, 100, 10, 1)
 LEAST_SHARE = 0.002
 DATASET = "costs"
