@@ -26,17 +26,8 @@ import datasets
 import torch
 
 from data_scripts.bench_build import draw_pages
-from ocr2_hf.benchmark.growth import draw_growth, growth_table, processor_seconds
+from ocr2_hf.benchmark import growth, peers
 from ocr2_hf.benchmark.machine import describe
-from ocr2_hf.benchmark.peers import (
-    PeerRow,
-    building_rows,
-    collator_row,
-    image_row,
-    peers_table,
-    reading_row,
-    training_row,
-)
 from ocr2_hf.benchmark.predictions import make_predictions
 from ocr2_hf.commands.arguments import positive_integer
 from ocr2_hf.document.atomic_files import write_json, write_whole
@@ -82,7 +73,7 @@ def main(argv: list[str] | None = None) -> int:
         )
     datasets.config.HF_DATASETS_CACHE = (args.output_dir / "datasets").resolve()  # what is kept there is taken away
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    results = {"peers": peers, "growth": growth}[args.what](args.output_dir, args)
+    results = {"peers": measure_peers, "growth": measure_growth}[args.what](args.output_dir, args)
     table = table_of(args.what, results)
     write_json(args.output_dir / f"{args.what}.json", results)
     write_whole(args.output_dir / f"{args.what}.md", table)
@@ -108,7 +99,7 @@ def keep(what: str, results: dict[str, Any], table: str) -> None:
     """Beside this script the figures and the plot, in the README the table between its two marks."""
     write_json(Path(HERE) / f"{what}.json", results)
     if what == "growth":
-        draw_growth(curves_of(results), Path(HERE) / PLOT)
+        growth.draw_growth(curves_of(results), Path(HERE) / PLOT)
     begin, end = (f"<!-- {mark}{what} -->" for mark in ("", "end of "))
     text = Path(README).read_text(encoding="utf-8")
     told = f"{begin}\n\n{told_results(what, results, table)}\n{end}"
@@ -126,8 +117,8 @@ def told_results(what: str, results: dict[str, Any], table: str) -> str:
 def table_of(what: str, results: dict[str, Any]) -> str:
     """The table of what peers.json or growth.json holds."""
     if what == "growth":
-        return growth_table(curves_of(results))
-    return peers_table([PeerRow(**row) for row in results["rows"]])
+        return growth.growth_table(curves_of(results))
+    return peers.peers_table([peers.PeerRow(**row) for row in results["rows"]])
 
 
 def _machine(args: argparse.Namespace) -> dict[str, Any]:
@@ -145,10 +136,10 @@ def _once(path: Path, make: Callable[[], Any]) -> Any:
 # --- beside peers
 
 
-def peers(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
+def measure_peers(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     """All rows."""
     kept = _once(folder / "peers" / "machine.json", partial(_machine, args))
-    return kept | {"rows": [PeerRow(*row)._asdict() for row in peer_rows(folder / "peers", args)]}
+    return kept | {"rows": [peers.PeerRow(*row)._asdict() for row in peer_rows(folder / "peers", args)]}
 
 
 def peer_rows(folder: Path, args: argparse.Namespace) -> Iterable[list[Any]]:
@@ -156,14 +147,14 @@ def peer_rows(folder: Path, args: argparse.Namespace) -> Iterable[list[Any]]:
     bench, rounds, many = ("-m", "ocr2_hf", "bench"), ("--rounds", args.rounds), partial(_share, args.share)
     for work, words in TRAININGS.items():
         words = (*words, "--against", "trainer", *PAGES, "--steps", many(3), "--warmup", 1)
-        yield training_row(f"training, {work}", _written(folder / f"{_slug(work)}.json", *bench, *words, *rounds))
+        yield peers.training_row(f"training, {work}", _written(folder / f"{_slug(work)}.json", *bench, *words, *rounds))
     words = (REAL, "--data", "--pages", many(8))
-    yield collator_row(_written(folder / "collators.json", *bench, *words, *rounds))
-    yield _once(folder / "images.json", partial(image_row, load_recipe(REAL), many(8), args.rounds))
+    yield peers.collator_row(_written(folder / "collators.json", *bench, *words, *rounds))
+    yield _once(folder / "images.json", partial(peers.image_row, load_recipe(REAL), many(8), args.rounds))
     graphs = export(BASE, "onnx", folder / "onnx")
-    yield _once(folder / "onnx.json", partial(reading_row, BASE, graphs, many(8), args.rounds))
+    yield _once(folder / "onnx.json", partial(peers.reading_row, BASE, graphs, many(8), args.rounds))
     words = ("data_scripts/bench_build.py", "--pages", many(1000))
-    yield from building_rows(_written(folder / "building.json", *words, *rounds))
+    yield from peers.building_rows(_written(folder / "building.json", *words, *rounds))
 
 
 def _share(share: float, count: int) -> int:
@@ -181,7 +172,7 @@ def _written(output: Path, *words: Any) -> dict[str, Any]:
 # --- as pages grow
 
 
-def growth(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
+def measure_growth(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     """All curves; draws the plot."""
     kept = _once(folder / "growth" / "machine.json", partial(_machine, args))
     for name in IMPORTED:
@@ -193,7 +184,7 @@ def growth(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
                 if work in args.works:
                     for name, seconds in _point(folder / "growth", work, pages, number).items():
                         curves.setdefault(name, {}).setdefault(pages, []).append(seconds)
-    draw_growth(curves, folder / PLOT)
+    growth.draw_growth(curves, folder / PLOT)
     return kept | {"curves": curves}
 
 
@@ -219,7 +210,7 @@ def _point(folder: Path, work: str, pages: int, number: int) -> dict[str, float]
 
 def _seconds(place: Path, command: str, *words: Any) -> float:
     command_main = import_module(f"ocr2_hf.commands.{command}").main
-    return processor_seconds(partial(command_main, [*map(str, words)]), place / "log")
+    return growth.processor_seconds(partial(command_main, [*map(str, words)]), place / "log")
 
 
 def _drawn(place: Path, pages: int) -> Path:
