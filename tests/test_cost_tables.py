@@ -10,7 +10,15 @@ from types import SimpleNamespace
 import pytest
 
 from ocr2_hf.benchmark.growth import beyond_one_page, exponent, growth_table, processor_seconds
-from ocr2_hf.benchmark.peers import PeerRow, building_rows, collator_row, image_row, peers_table, training_row
+from ocr2_hf.benchmark.peers import (
+    PeerRow,
+    building_rows,
+    collator_row,
+    image_row,
+    peers_table,
+    side_by_side,
+    training_row,
+)
 from ocr2_hf.benchmark.workload import OURS, STOCK
 from ocr2_hf.errors import WorkError, run_command
 from ocr2_hf.recipe import load_recipe
@@ -91,6 +99,21 @@ def test_rows_are_of_the_least_rounds():
     ]
 
 
+def test_two_ways_side_by_side_take_turns():
+    seen = []
+
+    def busy(name: str, seconds: float) -> None:
+        seen.append(name)
+        end = time.process_time() + seconds
+        while time.process_time() < end:
+            pass
+
+    row = side_by_side("x", "them", lambda: busy("ours", 0.02), lambda: busy("theirs", 0.06), pages=2, rounds=2)
+    assert (row.work, row.peer, row.memory) == ("x", "them", None)
+    assert row.ours == pytest.approx(10, abs=5) and row.theirs == pytest.approx(30, abs=5)
+    assert seen == ["ours", "theirs", "theirs", "ours", "ours", "theirs"]
+
+
 def test_an_image_beside_the_stock_processor(repo):
     row = image_row(load_recipe(str(repo / "recipes/tiny/full.yaml")), pages=1, rounds=1)
     assert row.ours > 0 and row.theirs > 0 and row.memory is None
@@ -104,7 +127,7 @@ def work_in(folder: Path, monkeypatch) -> None:
 
 def test_growth_is_measured_once_and_kept_with_its_table(repo, costs, tmp_path, monkeypatch, datasets_cache, capfd):
     """A call that was killed has some of the points: the next one measures the others."""
-    words = ["growth", "--works", "build", "--rounds", "1", "--share", "0.002"]
+    words = ["growth", "--works", "build", "--rounds", "1", "--share", "0.01"]
     words += ["--output_dir", str(tmp_path / "costs"), "--keep"]
     for name in ("recipes/README.md", SCRIPT):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -113,15 +136,15 @@ def test_growth_is_measured_once_and_kept_with_its_table(repo, costs, tmp_path, 
     assert costs.main(words) == 0
     results = json.loads((tmp_path / "recipes/tiny/growth.json").read_text())
     points = {name: sorted(map(int, curve)) for name, curve in results["curves"].items()}
-    assert points == {"build": [1, 6, 60]}
+    assert points == {"build": [1, 3, 30, 300]}
     assert all(seconds > 0 for curve in results["curves"].values() for (seconds,) in curve.values())
     told = costs.told_results("growth", results, costs.table_of("growth", results))
     assert block(tmp_path / "recipes/README.md", "growth") == told and "| build |" in told
     assert (tmp_path / "recipes/tiny/pages_growth.png").stat().st_size > 10_000
-    (tmp_path / "costs/growth/build-60-0.json").unlink()
+    (tmp_path / "costs/growth/build-30-0.json").unlink()
     capfd.readouterr()
     assert costs.main(words) == 0
-    assert re.findall("measuring (.*)", capfd.readouterr().out) == ["build-60-0"]
+    assert re.findall("measuring (.*)", capfd.readouterr().out) == ["build-30-0"]
 
 
 @pytest.mark.parametrize("words", [["--share", "0"], ["--share", "nan"], ["--share", "1e9"], ["--rounds", "0"]])

@@ -74,9 +74,8 @@ def image_row(recipe: Recipe, pages: int, rounds: int) -> PeerRow:
     drawn = np.random.default_rng(0).integers(0, 256, (pages, height, width, 3), np.uint8)
     images = [Image.fromarray(each) for each in drawn]
     stock = partial(processor.image_processor, return_tensors="pt", **settings.call_arguments())
-    sides = {OURS: lambda: [encoder.images([image]) for image in images], STOCK: lambda: list(map(stock, images))}
-    least = _least(sides, pages, rounds)
-    return PeerRow("a page's image, six tiles", "the stock image processor", least[OURS], least[STOCK])
+    sides = (lambda: [encoder.images([image]) for image in images], lambda: list(map(stock, images)))
+    return side_by_side("a page's image, six tiles", "the stock image processor", *sides, pages, rounds)
 
 
 def reading_row(model: str | Path, graphs: str | Path, pages: int, rounds: int) -> PeerRow:
@@ -90,16 +89,20 @@ def reading_row(model: str | Path, graphs: str | Path, pages: int, rounds: int) 
         found = readers[side].read(images, max_new_tokens=READ_TOKENS, batch_size=1)
         answers[side] = [page.raw for page in found]
 
-    least = _least({OURS: partial(read, 0), STOCK: partial(read, 1)}, pages, rounds)
+    work = f"reading in ONNX Runtime, page by page, {READ_TOKENS} tokens"
+    row = side_by_side(work, "torch", partial(read, 0), partial(read, 1), pages, rounds)
     if answers[0] != answers[1]:
         raise WorkError(f"ONNX Runtime and torch read other answers with {model}: their times are of other work")
-    return PeerRow(f"reading in ONNX Runtime, page by page, {READ_TOKENS} tokens", "torch", least[OURS], least[STOCK])
+    return row
 
 
-def _least(sides: dict[str, Callable[[], object]], pages: int, rounds: int) -> dict[str, float]:
-    """Milliseconds of processor time a page; the first round does not count."""
-    timed = {name: partial(_milliseconds, work, pages) for name, work in sides.items()}
-    return {name: min(times) for name, times in interleaved_rounds(timed, rounds, warmup=1).items()}
+def side_by_side(
+    work: str, peer: str, ours: Callable[[], object], theirs: Callable[[], object], pages: int, rounds: int
+) -> PeerRow:
+    """The row of two ways that do the same with so many pages, in this process; the first round does not count."""
+    timed = {name: partial(_milliseconds, way, pages) for name, way in ((OURS, ours), (STOCK, theirs))}
+    least = {name: min(times) for name, times in interleaved_rounds(timed, rounds, warmup=1).items()}
+    return PeerRow(work, peer, least[OURS], least[STOCK])
 
 
 def _milliseconds(work: Callable[[], object], pages: int) -> float:

@@ -53,9 +53,9 @@ TRAININGS = {
 PAGES = ("--tiles", "0:1,2:1", "--target_tokens", "300", "--pages", "8")
 SMALL = (160, 224)  # pixels of the pages that costs are counted over
 # Work -> the most pages, and how many times fewer the next points have.
-LARGEST = {"build": 30_000, "start": 10_000, "read": 1_000, "evaluate": 2_000}
+LARGEST = {"build": 30_000, "start": 10_000, "read": 300, "evaluate": 2_000}
 DECADES = (1000, 100, 10, 1)
-LEAST_SHARE = 0.002
+LEAST_SHARE = 0.01
 DATASET = "costs"
 # What the commands load when they begin to work: before they are forked.
 IMPORTED = ("data_scripts.build_run", "ocr2_hf.evaluation.report", "ocr2_hf.reading.file_reader")
