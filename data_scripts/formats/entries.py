@@ -24,10 +24,7 @@ def list_entry(annotation: str, number: int, images: FileTree, named: Any, read:
     try:
         found = (find_image(images, named, annotation),)
         page_id = image_id(found[0])
-        path, page_number = named_image(images.root, found[0])
-        fields = read()
-        fields["page_number"] = page_number or fields.get("page_number")
-        entry = PageRecord(page_id, path, **fields)
+        entry = _record(page_id, images.root, found[0], read)
     except RecordError as error:
         entry = error
     return ListedPage(page_id, annotation, images.root, found, entry)
@@ -46,6 +43,18 @@ def list_row(path: str, row_id: str, images: FileTree, named: Any, entry: Any) -
     except RecordError as error:
         return ListedPage(row_id, path, images.root, (), error)
     return ListedPage(image_id(image), path, images.root, (image,), entry)
+
+
+def _record(page_id: str, image_root: str, image: str, read: Callable[[], Fields]) -> PageRecord:
+    path, page_number = named_image(image_root, image)
+    fields = read()
+    return PageRecord(page_id, path, **fields | {"page_number": page_number or fields.get("page_number")})
+
+
+def entry_record(page: ListedPage, read: Callable[[], Fields]) -> PageRecord:
+    """The record of what `read` finds by the entry that `list_row` left; `RecordError` where that is a fault."""
+    read_entry(page)
+    return _record(page.id, page.image_root, page.images[0], read)
 
 
 def entry_id(annotation: str, number: int) -> str:

@@ -7,17 +7,16 @@ that a file of any size takes little memory.
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, BinaryIO
 
 from data_scripts.file_tree import annotation_read, first_heads
 from data_scripts.formats.entries import read_entry
 from data_scripts.formats.file_lines import file_lines
 from data_scripts.formats.format import ListedPage
 from ocr2_hf.document.records import RecordError, shown
-from ocr2_hf.errors import WorkError
 
-# Where a row of a JSONL file is: its first byte and how many it has.
+# Where a row of a JSONL file, or an entry of a list in a JSON file, is: its first byte and how many it has.
 Place = tuple[int, int]
 
 # A page of 10,000 words with a box each takes 1 MB.
@@ -67,15 +66,20 @@ def head_keys(path: str) -> str:
     return told_keys(dict.fromkeys(first or of_entries)) if first or of_entries else "its beginning has no keys"
 
 
-def parse_json(data: bytes, shrink: Callable[[dict], Any] | None = None) -> Any:
-    """The JSON value in `data`; `shrink` makes of every object in it what is kept, while the rest is still parsed."""
-    unique = _unique_keys if shrink is None else lambda pairs: shrink(_unique_keys(pairs))
+def parse_json(data: bytes | str) -> Any:
+    """The JSON value in `data`."""
     try:
-        return json.loads(data, object_pairs_hook=unique, parse_constant=_refuse_constant)
+        text = data if isinstance(data, str) else data.decode(json.detect_encoding(data), "surrogatepass")
+        return DECODER.decode(text)
     except RecordError:
         raise
     except (ValueError, RecursionError) as error:
-        raise RecordError(f"annotation is broken JSON: {error}") from error
+        raise broken_json(error) from error
+
+
+def broken_json(why: object) -> RecordError:
+    """The fault of a text that is no JSON."""
+    return RecordError(f"annotation is broken JSON: {why}")
 
 
 def parse_object(data: bytes) -> dict[str, Any]:
@@ -89,21 +93,14 @@ def parse_object(data: bytes) -> dict[str, Any]:
 def read_bytes(path: str, limit: int = MAX_PAGE_BYTES) -> bytes:
     """The file's bytes; `RecordError` where it cannot be read or is too large."""
     with annotation_read(), open(path, "rb") as file:
-        if (size := os.fstat(file.fileno()).st_size) > limit:
-            raise TooLargeError(f"annotation of {size:,} bytes is over the limit of {limit:,} bytes")
+        check_size(file, limit)
         return file.read()
 
 
-def read_shared_json(path: str, kind: type, shrink: Callable[[dict], Any] | None = None) -> Any:
-    """The list or object, as `kind` says, in a file of many pages; `WorkError` naming the file where there is none."""
-    try:
-        value = parse_json(read_bytes(path, MAX_FILE_BYTES), shrink)
-    except RecordError as error:
-        raise WorkError(f"{path}: {error}") from None
-    if not isinstance(value, kind):
-        what = f"annotation is a JSON {type(value).__name__}, not a {kind.__name__}"
-        raise WorkError(f"{path}: {what}; {head_keys(path)}; move it to another folder, or name its --format")
-    return value
+def check_size(file: BinaryIO, limit: int) -> None:
+    """`TooLargeError` where the file has more bytes than that."""
+    if (size := os.fstat(file.fileno()).st_size) > limit:
+        raise TooLargeError(f"annotation of {size:,} bytes is over the limit of {limit:,} bytes")
 
 
 def numbers(values: Any, count: int, where: str) -> list[float]:
@@ -134,12 +131,21 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise RecordError(f"annotation has the key {shown(twice)} twice")
+        raise member_twice(twice)
     return found
+
+
+def member_twice(key: str) -> RecordError:
+    """The fault of an object that has the key twice."""
+    return RecordError(f"annotation has the key {shown(key)} twice")
 
 
 def _refuse_constant(literal: str) -> float:
     raise RecordError(f"annotation holds {literal}, which is not JSON")
+
+
+# Whatever parses JSON here: every fault that the `json` module lets pass is one.
+DECODER = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
 
 
 def first_key_paths(paths: list[str]) -> Iterator[set[str]]:
@@ -194,7 +200,7 @@ def _row_or_fault(line: bytes, size: int) -> dict[str, Any] | RecordError:
 
 
 def read_row(page: ListedPage) -> dict[str, Any]:
-    """The row at the place that is the page's entry; `RecordError` where a fault is."""
+    """The row or entry at the place that is the page's entry; `RecordError` where a fault is."""
     offset, size = read_entry(page)
     with annotation_read(), open(page.annotation, "rb") as file:
         file.seek(offset)

@@ -12,14 +12,8 @@ from typing import Any
 from data_scripts.file_tree import FileTree
 from data_scripts.formats.columns import is_page_row
 from data_scripts.formats.format import Level, ListedPage
-from data_scripts.formats.json_files import (
-    first_key_paths,
-    list_rows,
-    parse_object,
-    read_row,
-    read_shared_json,
-    row_fault,
-)
+from data_scripts.formats.json_files import MAX_PAGE_BYTES, Place, first_key_paths, list_rows, read_row, row_fault
+from data_scripts.formats.json_pieces import list_entries
 from data_scripts.formats.rows import ListedRow, row_pages, row_record
 from ocr2_hf.document.records import PageRecord
 
@@ -52,7 +46,7 @@ def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
 
 def read_page(page: ListedPage, level: Level = None) -> PageRecord:
     """The row's chat as a custom record, or its plain page."""
-    return row_record(page, parse_object(page.entry) if isinstance(page.entry, bytes) else read_row(page))
+    return row_record(page, read_row(page))
 
 
 def _rows(annotations: FileTree) -> Iterator[ListedRow]:
@@ -73,8 +67,8 @@ def _has_rows(paths: list[str], start: str, columns: dict[str, str]) -> bool:
     return False
 
 
-def _list_entries(path: str) -> Iterator[tuple[int, bytes, Any]]:
-    """(number from 1, the row as JSON again, the row): its text is kept because any text can go to another process."""
-    for number, row in enumerate(read_shared_json(path, list), 1):
-        text = json.dumps(row).encode()
-        yield number, text, row_fault(text, len(text)) or row
+def _list_entries(path: str) -> Iterator[tuple[int, Place, Any]]:
+    """(number from 1, place, row, or why it is too large for a page)."""
+    for number, place, row in list_entries(path):
+        text = json.dumps(row).encode() if place[1] > MAX_PAGE_BYTES else b""
+        yield number, place, row_fault(text, len(text)) or row

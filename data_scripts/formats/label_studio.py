@@ -11,18 +11,18 @@ Source: https://labelstud.io/guide/export and the tags' pages there.
 """
 
 import re
-from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from data_scripts.file_tree import FileTree
-from data_scripts.formats.entries import Fields, entry_id, list_entry, read_record, unique_pages
-from data_scripts.formats.format import ListedPage
+from data_scripts.formats.entries import Fields, entry_id, entry_record, list_row, unique_pages
+from data_scripts.formats.format import Level, ListedPage
 from data_scripts.formats.images import find_image
-from data_scripts.formats.json_files import first_key_paths, read_shared_json
+from data_scripts.formats.json_files import first_key_paths, read_row
+from data_scripts.formats.json_pieces import list_entries
 from data_scripts.formats.label_studio_regions import drawn_size, percent_box, region_label, region_shape, region_text
 from data_scripts.formats.label_studio_results import chosen_results
-from ocr2_hf.document.records import RecordError, shown
+from ocr2_hf.document.records import PageRecord, RecordError, shown
 
 FILES = "*.json, a list of tasks with data and annotations or predictions"
 LABELS: dict[str, str] = {}
@@ -42,20 +42,21 @@ def recognise(annotations: FileTree) -> bool:
 def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
     """Every task of every *.json as a page; `WorkError` where one of the files is no JSON list."""
     return unique_pages(
-        _task_page(path, number, task, images)
+        list_row(path, entry_id(path, number), images, _image_or_fault(number, task, path, images), place)
         for path in annotations.paths(".json")
-        for number, task in enumerate(read_shared_json(path, list), 1)
+        for number, place, task in list_entries(path)
     )
 
 
-read_page = read_record
+def read_page(page: ListedPage, level: Level = None) -> PageRecord:
+    """The regions and texts of the page's task."""
+    return entry_record(page, lambda: _fields(read_row(page)))
 
 
-def _task_page(path: str, number: int, task: Any, images: FileTree) -> ListedPage:
+def _image_or_fault(number: int, task: Any, path: str, images: FileTree) -> Any:
     if not isinstance(task, dict) or not isinstance(task.get("data"), dict):
-        fault = RecordError(f"entry {number} is {shown(task)}, not a task with data")
-        return ListedPage(entry_id(path, number), path, images.root, (), fault)
-    return list_entry(path, number, images, _image_name(task["data"], path, images), partial(_record, task))
+        return RecordError(f"entry {number} is {shown(task)}, not a task with data")
+    return _image_name(task["data"], path, images)
 
 
 def _image_name(data: dict[str, Any], annotation: str, images: FileTree) -> Any:
@@ -79,7 +80,7 @@ def _image_name(data: dict[str, Any], annotation: str, images: FileTree) -> Any:
         return (uploaded[1] or "") + uploaded[2]
 
 
-def _record(task: dict[str, Any]) -> Fields:
+def _fields(task: dict[str, Any]) -> Fields:
     by_region: dict[str, list[dict[str, Any]]] = {}
     for number, result in enumerate(chosen_results(task)):
         if not isinstance(result, dict):

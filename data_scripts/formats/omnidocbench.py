@@ -9,17 +9,17 @@ page (the relation `truncated`) stays two regions: each has a box of its own.
 Source: the dataset card of OmniDocBench v1.5.
 """
 
-from functools import partial
 from typing import Any
 
 from data_scripts.file_tree import FileTree
-from data_scripts.formats.entries import Fields, entry_id, list_entry, read_record, unique_pages
-from data_scripts.formats.format import ListedPage
+from data_scripts.formats.entries import Fields, entry_id, entry_record, list_row, unique_pages
+from data_scripts.formats.format import Level, ListedPage
 from data_scripts.formats.formulas import display_formula, inline_formula
-from data_scripts.formats.json_files import are_all, first_key_paths, numbers, read_shared_json, string
+from data_scripts.formats.json_files import are_all, first_key_paths, numbers, read_row, string
+from data_scripts.formats.json_pieces import list_entries
 from data_scripts.formats.layout import box_around
 from data_scripts.label_map import by_class
-from ocr2_hf.document.records import RecordError, shown
+from ocr2_hf.document.records import PageRecord, RecordError, shown
 
 FILES = "*.json, a list of pages with layout_dets"
 LABELS = by_class(
@@ -31,10 +31,6 @@ LABELS = by_class(
 )
 LEVELS = ()
 BOX_UNIT = None
-
-_KEPT = ("category_type", "poly", "order", "text", "latex", "html", "layout_dets", "page_info")
-_PAGE_INFO = ("image_path", "width", "height")
-_INLINE = "inline"
 
 
 def recognise(annotations: FileTree) -> bool:
@@ -48,34 +44,26 @@ def recognise(annotations: FileTree) -> bool:
 def list_pages(annotations: FileTree, images: FileTree) -> list[ListedPage]:
     """Every page of every *.json; `WorkError` where one of the files is no JSON list."""
     return unique_pages(
-        _entry_page(path, number, entry, images)
+        list_row(path, entry_id(path, number), images, _image_or_fault(number, entry), place)
         for path in annotations.paths(".json")
-        for number, entry in enumerate(read_shared_json(path, list, _needed), 1)
+        for number, place, entry in list_entries(path)
     )
 
 
-read_page = read_record
+def read_page(page: ListedPage, level: Level = None) -> PageRecord:
+    """The page's blocks, in their order."""
+    return entry_record(page, lambda: _fields(read_row(page)))
 
 
-def _entry_page(path: str, number: int, entry: Any, images: FileTree) -> ListedPage:
+def _image_or_fault(number: int, entry: Any) -> Any:
     info = entry.get("page_info") if isinstance(entry, dict) else None
     if not isinstance(info, dict) or not are_all(dict, entry.get("layout_dets")):
-        fault = RecordError(f"entry {number} is {shown(entry)}, not a page with layout_dets and page_info")
-        return ListedPage(entry_id(path, number), path, images.root, (), fault)
-    return list_entry(path, number, images, info.get("image_path"), partial(_record, entry["layout_dets"], info))
+        return RecordError(f"entry {number} is {shown(entry)}, not a page with layout_dets and page_info")
+    return info.get("image_path")
 
 
-def _needed(entry: dict[str, Any]) -> dict[str, Any]:
-    """Most of the file is spans, of which only the formulas are needed: the rest is dropped while it is parsed."""
-    kept = {key: entry[key] for key in (*_KEPT, *_PAGE_INFO) if key in entry}
-    spans = entry.get("line_with_spans")
-    if are_all(dict, spans):
-        kept[_INLINE] = [span.get("latex") for span in spans if span.get("category_type") == "equation_inline"]
-    return kept
-
-
-def _record(blocks: list[dict[str, Any]], info: dict[str, Any]) -> Fields:
-    blocks = _in_order(blocks)
+def _fields(entry: dict[str, Any]) -> Fields:
+    blocks, info = _in_order(entry["layout_dets"]), entry["page_info"]
     texts = [_text(block) for block in blocks]
     return {
         "text": "\n\n".join(text for text in texts if text),
@@ -106,7 +94,13 @@ def _text(block: dict[str, Any]) -> str:
     text = string(block[key], f"{key} of a block")
     if key == "latex":
         return display_formula(text)
-    for latex in block.get(_INLINE, ()):
+    for latex in _inline_formulas(block.get("line_with_spans")):
         if isinstance(latex, str) and len(latex) > 2 and latex[0] == latex[-1] == "$":
             text = text.replace(latex, inline_formula(latex))
     return text.strip()
+
+
+def _inline_formulas(spans: Any) -> list[Any]:
+    if not are_all(dict, spans):
+        return []
+    return [span.get("latex") for span in spans if span.get("category_type") == "equation_inline"]

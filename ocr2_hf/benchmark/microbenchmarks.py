@@ -30,12 +30,12 @@ from ocr2_hf.recipe import Recipe
 from ocr2_hf.training.job import training_dtype
 
 
-def _compared(measured: dict[str, Callable[[], float]], rounds: int) -> tuple[dict[str, float], dict[str, float]]:
-    """The medians of both contenders, which alternate, and ours over the stock one's of every round's pair. The first
-    round does not count."""
+def _compared(measured: dict[str, Callable[[], float]], rounds: int) -> tuple[dict, dict, dict]:
+    """The medians of both contenders, which alternate; ours over the stock one's of every round's pair; all rounds. The
+    first round does not count."""
     values = interleaved_rounds(measured, rounds, warmup=1)
     medians = {name: statistics.median(each) for name, each in values.items()}
-    return medians, spread(quotients(values[OURS], values[STOCK]))
+    return medians, spread(quotients(values[OURS], values[STOCK])), values
 
 
 # --- the collators
@@ -51,8 +51,9 @@ def bench_data(recipe: Recipe, mix: PageMix, pages: int, batch_size: int, rounds
         STOCK: (StockPages(dataset), ProcessorCollator(processor)),
     }
     rates = {name: partial(_rate, *loader, pages, batch_size) for name, loader in loaders.items()}
-    medians, ratio = _compared(rates, rounds)
-    return {"pages": pages, "batch_size": batch_size, "pages_per_second": medians, "ratio": ratio}
+    medians, ratio, values = _compared(rates, rounds)
+    told = {"pages": pages, "batch_size": batch_size, "pages_per_second": medians, "ratio": ratio}
+    return told | {"rounds": values}
 
 
 def _rate(examples: Sequence, collate: Callable, pages: int, batch_size: int) -> float:
@@ -107,7 +108,7 @@ def bench_loss(workload: LossWorkload, rounds: int, timed: bool = True) -> dict[
     seconds = None
     if timed and counted[STOCK] * 1.1 < _free_memory(device):
         inputs = _inputs(workload, device)
-        medians, ratio = _compared(
+        medians, ratio, _ = _compared(
             {name: partial(_seconds, loss, *inputs, workload) for name, loss in _LOSSES.items()}, rounds
         )
         seconds = medians | {"ratio": ratio}
