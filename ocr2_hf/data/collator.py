@@ -20,6 +20,7 @@ from ocr2_hf.errors import UsageError
 
 ROLES = ("text", "coordinate", "tag", "eos")
 IGNORED = -100
+Pixels = dict[str, Tensor]  # what `PromptEncoder.images` makes of one page
 NO_TEXT = "a token of the model's own and no text; remove it from the annotation and build the dataset again"
 # Side by side, as a tokenizer may write the end of one and the beginning of the next in one token.
 _TABLE_TAGS = re.compile(r"(?:</?(?:table|thead|tbody|tr|td|th)\b[^>]*>\n*)+")
@@ -269,9 +270,15 @@ class GenerationCollator:
     def __post_init__(self) -> None:
         self.prompts = PromptEncoder(self.processor)
 
-    def __call__(self, images: list[Image.Image], prompts: list[str]) -> dict[str, Tensor]:
-        """The batch of RGB images, each with its prompt."""
-        batch = self.prompts.images(images)
+    def pixels(self, image: Image.Image) -> Pixels:
+        """An RGB image as the model sees it; any thread may make it ahead of its batch."""
+        return self.prompts.images([image])
+
+    def __call__(self, images: Sequence[Image.Image | Pixels], prompts: list[str]) -> dict[str, Tensor]:
+        """The batch of RGB images, or of what `pixels` made of them, each with its prompt."""
+        pages = [self.pixels(image) if isinstance(image, Image.Image) else image for image in images]
+        names = dict.fromkeys(name for page in pages for name in page)
+        batch = {name: torch.cat([page[name] for page in pages if name in page]) for name in names}
         tiles = batch["num_local_patches"].tolist()
         rows = [self.prompts.prompt(prompt, n) for prompt, n in zip(prompts, tiles, strict=True)]
         ids = _padded(rows, self.prompts.tokenizer.pad_token_id, "left")

@@ -2,6 +2,7 @@
 
 import codecs
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from transformers import LogitsProcessor, LogitsProcessorList
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
-from ocr2_hf.data.collator import GenerationCollator
+from ocr2_hf.data.collator import GenerationCollator, Pixels
 from ocr2_hf.decoding import NO_REPEAT_NGRAM, NO_REPEAT_WINDOW
 from ocr2_hf.document.grounding import parse_regions
 from ocr2_hf.document.predictions import Prediction
@@ -110,7 +111,7 @@ def _next(sequence: list[int], token: int, start: int) -> int | None:
 def generate(
     model: nn.Module,
     processor,
-    images: list[Image.Image],
+    images: Sequence[Image.Image | Pixels],
     prompts: list[str],
     *,
     max_new_tokens: int,
@@ -118,7 +119,8 @@ def generate(
     window: int = NO_REPEAT_WINDOW,
     max_seconds: float | None = None,
 ) -> list[Generation]:
-    """Answer one batch of pages, greedily; the grounding tags stay in the text.
+    """Answer one batch of pages, greedily, RGB images or what `GenerationCollator.pixels` made of them; the grounding
+    tags stay in the text.
 
     `no_repeat_ngram` 0 turns the guard against loops off. After `max_seconds` (None: never) the answers that have not
     ended are left as they are.

@@ -4,16 +4,21 @@ import gc
 import os
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from datasets import Dataset
+from PIL import Image
 from tqdm.auto import tqdm
 
+from ocr2_hf.data.collator import Pixels
 from ocr2_hf.data.images import crop_table
 from ocr2_hf.data.tasks import build_example, build_target, chosen_table, suits
 from ocr2_hf.decoding import BATCH_SIZE, MAX_NEW_TOKENS
@@ -23,7 +28,8 @@ from ocr2_hf.document.page_files import to_rgb
 from ocr2_hf.document.predictions import Prediction, json_line, read_predictions, write_predictions
 from ocr2_hf.errors import WorkError
 from ocr2_hf.modeling.generation import prediction_line
-from ocr2_hf.reading.reader import DocumentReader, read_saved_recipe
+from ocr2_hf.reading.look_ahead import look_ahead
+from ocr2_hf.reading.reader import DocumentReader, read_saved_recipe, size_of
 from ocr2_hf.reading.references import has_boxes, page_facts
 from ocr2_hf.reading.resume_log import process_file, process_files
 
@@ -122,9 +128,11 @@ def predict_dataset(
     share = pending[processes.rank :: processes.count]
     name = f"reading (1 of {processes.count} processes)" if processes.count > 1 else "reading"
     progress = tqdm(total=sum(map(len, share)), desc=name, unit="page", disable=not processes.main)
-    with progress, open(process_file(path, processes.rank), "a", encoding="utf-8") as file:
+    load = partial(_load, reader, dataset, task)
+    ahead = look_ahead(chain.from_iterable(share), load, lambda page: size_of(page[1]), batch_size)
+    with progress, closing(ahead), open(process_file(path, processes.rank), "a", encoding="utf-8") as file:
         for batch in share:
-            lines = _answer(reader, [dataset[index] for index in batch], task, max_new_tokens)
+            lines = _answer(reader, [loaded() for _, loaded in islice(ahead, len(batch))], task, max_new_tokens)
             # A batch that a kill cut in two is read again whole: answers can depend on a page's neighbours.
             file.writelines(json_line(line) for line in lines if line.id not in done)
             file.flush()
@@ -202,15 +210,27 @@ def _gather(path: Path, ids: Sequence[str]) -> list[Prediction]:
     return ordered
 
 
-def _answer(reader: DocumentReader, rows: list[Mapping[str, Any]], task: str, max_new_tokens: int) -> list[Prediction]:
-    """The lines of one batch of page records."""
-    examples = [build_example(task, row, reader.prompts) for row in rows]
-    images = [to_rgb(row["image"]) for row in rows]
-    if task == "table":
-        tables = zip(images, map(chosen_table, rows), strict=True)
-        images = [crop_table(image, table.box, reader.image_settings)[0] for image, table in tables]
-    answers = reader.generate(images, [prompt for prompt, _ in examples], max_new_tokens)
+def _answer(
+    reader: DocumentReader,
+    pages: list[tuple[Mapping[str, Any], Image.Image | Pixels]],
+    task: str,
+    max_new_tokens: int,
+) -> list[Prediction]:
+    """The lines of one batch of pages, as `_load` gives them."""
+    examples = [build_example(task, row, reader.prompts) for row, _ in pages]
+    answers = reader.generate([seen for _, seen in pages], [prompt for prompt, _ in examples], max_new_tokens)
     return [
         replace(prediction_line(row["id"], *example, (row["width"], row["height"]), answer), **page_facts(row, task))
-        for row, example, answer in zip(rows, examples, answers, strict=True)
+        for (row, _), example, answer in zip(pages, examples, answers, strict=True)
     ]
+
+
+def _load(
+    reader: DocumentReader, dataset: Dataset, task: str, index: int
+) -> tuple[dict[str, Any], Image.Image | Pixels]:
+    """A page's record, and its image as the model sees it."""
+    row = dataset[index]
+    image = to_rgb(row.pop("image"))
+    if task == "table":
+        image, _ = crop_table(image, chosen_table(row).box, reader.image_settings)
+    return row, reader.prepare(image)

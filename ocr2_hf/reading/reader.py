@@ -1,13 +1,14 @@
 """`DocumentReader`: a saved model that reads images and PDFs, with the prompts its recipe says it was trained with."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import torch
 from PIL import Image
 
-from ocr2_hf.data.collator import PromptError
+from ocr2_hf.data.collator import GenerationCollator, Pixels, PromptError
 from ocr2_hf.data.images import ImageSettings
 from ocr2_hf.data.tasks import PROMPTS, asked_prompt
 from ocr2_hf.decoding import BATCH_SIZE, MAX_NEW_TOKENS, MAX_SECONDS, NO_REPEAT_NGRAM, NO_REPEAT_WINDOW
@@ -16,8 +17,10 @@ from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.modeling.generation import Generation, generate
 from ocr2_hf.modeling.load import load_model, load_processor
 from ocr2_hf.modeling.model_files import files_beside
+from ocr2_hf.reading.look_ahead import look_ahead
 from ocr2_hf.reading.onnx_model import is_onnx_folder, load_onnx_model
 from ocr2_hf.reading.results import Page
+from ocr2_hf.reading.started_pages import WatchedPage
 from ocr2_hf.recipe_checks import checked, loop_guard_problems
 from ocr2_hf.recipe_file import RECIPE_FILE, read_saved
 
@@ -34,6 +37,26 @@ class ReadBefore:
 
     load: Callable[[], LoadedPage]
     asked: bool
+
+
+@dataclass(frozen=True)
+class PreparedPage:
+    """A page that is loaded, and what the model sees of it; None where it is blank."""
+
+    loaded: LoadedPage
+    seen: Image.Image | Pixels | None
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return size_of(self.loaded.image) + (size_of(self.seen) if isinstance(self.seen, dict) else 0)
+
+
+def size_of(page: Image.Image | Pixels) -> int:
+    """Bytes of an RGB page, or of what `DocumentReader.prepare` made of it."""
+    if isinstance(page, Image.Image):
+        return 3 * page.width * page.height
+    return sum(tensor.nbytes for tensor in page.values())
 
 
 def _raise(source: PageSource, error: WorkError) -> None:
@@ -95,6 +118,7 @@ class DocumentReader:
         self.prompts = {**PROMPTS, **(prompts or {})}
         self.no_repeat_ngram, self.no_repeat_window = no_repeat_ngram, no_repeat_window
         self.max_seconds = max_seconds
+        self._pixels = GenerationCollator(processor).pixels
 
     @classmethod
     def from_pretrained(
@@ -149,7 +173,7 @@ class DocumentReader:
         prompt = self.prompt(task, prompt)
         many = isinstance(source, list | tuple)
         sources = [page for item in (source if many else [source]) for page in list_pages(item, pages)]
-        read = list(self.stream(sources, prompt, max_new_tokens, batch_size))
+        read = [page for page, _ in self.stream(sources, prompt, max_new_tokens, batch_size)]
         return read if many or is_pdf(source) or len(read) > 1 else read[0]
 
     def stream(
@@ -159,60 +183,77 @@ class DocumentReader:
         max_new_tokens: int = MAX_NEW_TOKENS,
         batch_size: int = BATCH_SIZE,
         on_error: OnError | None = None,
-    ) -> Iterator[Page]:
-        """Read pages as they come, `batch_size` at a time, in order; `prompt` as `self.prompt` gives it.
+    ) -> Iterator[tuple[Page, Image.Image]]:
+        """Read pages as they come, `batch_size` at a time, in order, each with its image. `prompt`: what `self.prompt`
+        gives. While a batch is answered the next is loaded: close the iterator where it is not taken to its end.
 
         Nothing comes of those that were read before. A page that cannot be read goes to `on_error` with the reason, and
         the others are read; without it the reason is raised. A batch that does not fit into the GPU's memory is halved.
         """
         on_error = on_error or _raise
-        batch: list[tuple[PageSource | ReadBefore, LoadedPage | Page | None]] = []
+        batch: list[tuple[PageSource | ReadBefore, PreparedPage | None]] = []
         asked = 0
-        for source in sources:
-            if isinstance(source, ReadBefore):
-                batch.append((source, None))
-                asked += source.asked
-            else:
+        ahead = look_ahead(sources, self._load, lambda page: page.size if page else 0, batch_size, _is_suspect)
+        with closing(ahead):
+            for source, loaded in ahead:
                 try:
-                    loaded = source.load_for_reading()
+                    page = loaded()
                 except WorkError as error:
                     on_error(source, error)
                     continue
-                if is_blank(loaded.image):
-                    loaded = Page("", loaded.width, loaded.height, True, 0, 0.0, source, blank=True)
-                batch.append((source, loaded))
-                asked += isinstance(loaded, LoadedPage)
-            if asked in (0, batch_size):
-                yield from self._answer(batch, prompt, max_new_tokens, on_error)
-                batch, asked = [], 0
-        yield from self._answer(batch, prompt, max_new_tokens, on_error)
+                batch.append((source, page))
+                asked += page.seen is not None if page else source.asked
+                if asked in (0, batch_size):
+                    yield from self._answer(batch, prompt, max_new_tokens, on_error)
+                    batch, asked = [], 0
+            yield from self._answer(batch, prompt, max_new_tokens, on_error)
+
+    def _load(self, source: PageSource | ReadBefore) -> PreparedPage | None:
+        """None for a page that was read before: it may not be needed once more."""
+        return None if isinstance(source, ReadBefore) else self._prepared(source.load_for_reading())
+
+    def _prepared(self, page: LoadedPage) -> PreparedPage:
+        return PreparedPage(page, None if is_blank(page.image) else self.prepare(page.image))
+
+    def _again(self, source: ReadBefore) -> PreparedPage | None:
+        """None for a page that was not asked about, and for one whose file is gone."""
+        try:
+            return self._prepared(source.load()) if source.asked else None
+        except WorkError:
+            return None
 
     def _answer(
         self,
-        batch: list[tuple[PageSource | ReadBefore, LoadedPage | Page | None]],
+        batch: list[tuple[PageSource | ReadBefore, PreparedPage | None]],
         prompt: str,
         max_new_tokens: int,
         on_error: OnError,
-    ) -> Iterator[Page]:
+    ) -> Iterator[tuple[Page, Image.Image]]:
         if all(isinstance(source, ReadBefore) for source, _ in batch):
             return
-        batch = [(source, _again(source) if isinstance(source, ReadBefore) else page) for source, page in batch]
-        images = [page.image for _, page in batch if isinstance(page, LoadedPage)]
-        answers = iter(self.answer_batch(images, [prompt] * len(images), max_new_tokens))
+        batch = [(source, self._again(source) if isinstance(source, ReadBefore) else page) for source, page in batch]
+        seen = [page.seen for _, page in batch if page and page.seen is not None]
+        answers = iter(self.answer_batch(seen, [prompt] * len(seen), max_new_tokens))
         for source, page in batch:
-            answer = next(answers) if isinstance(page, LoadedPage) else None
+            answer = next(answers) if page and page.seen is not None else None
             if isinstance(source, ReadBefore):
                 continue
-            if isinstance(page, Page):
-                yield page
+            if page.seen is None:
+                told = {"finished": True, "tokens": 0, "seconds": 0.0, "blank": True}
             elif answer:
                 told = {name: value for name, value in vars(answer).items() if name != "text"}
-                yield Page(answer.text, page.width, page.height, source=source, **told)
             else:
                 on_error(source, WorkError(f"{source.name}: too little GPU memory to read this page, even alone"))
+                continue
+            text, loaded = answer.text if answer else "", page.loaded
+            yield Page(text, loaded.width, loaded.height, source=source, **told), loaded.image
+
+    def prepare(self, image: Image.Image) -> Image.Image | Pixels:
+        """An RGB page as `generate` takes it too, made ahead of it; any thread may ask for that."""
+        return self._pixels(image)
 
     def answer_batch(
-        self, images: list[Image.Image], prompts: list[str], max_new_tokens: int = MAX_NEW_TOKENS
+        self, images: Sequence[Image.Image | Pixels], prompts: list[str], max_new_tokens: int = MAX_NEW_TOKENS
     ) -> list[Generation | None]:
         """`generate`, in parts where the GPU's memory is too small for all; None where one page is too much."""
         if not images:
@@ -230,9 +271,9 @@ class DocumentReader:
         return [answer for part in halves for answer in self.answer_batch(*part, max_new_tokens)]
 
     def generate(
-        self, images: list[Image.Image], prompts: list[str], max_new_tokens: int = MAX_NEW_TOKENS
+        self, images: Sequence[Image.Image | Pixels], prompts: list[str], max_new_tokens: int = MAX_NEW_TOKENS
     ) -> list[Generation]:
-        """Answer one batch of RGB pages, each with its own whole prompt."""
+        """Answer one batch of RGB pages, or of what `prepare` made of them, each with its own whole prompt."""
         limits = {"max_new_tokens": max_new_tokens, "max_seconds": self.max_seconds}
         guard = {"no_repeat_ngram": self.no_repeat_ngram, "window": self.no_repeat_window}
         try:
@@ -246,12 +287,8 @@ class DocumentReader:
         return asked_prompt(task, prompt, self.prompts)
 
 
-def _again(page: ReadBefore) -> LoadedPage | None:
-    """None for a page that was not asked about, and for one whose file is gone."""
-    try:
-        return page.load() if page.asked else None
-    except WorkError:
-        return None
+def _is_suspect(source: PageSource | ReadBefore) -> bool:
+    return isinstance(source, WatchedPage) and source.is_suspect
 
 
 def is_blank(image: Image.Image) -> bool:

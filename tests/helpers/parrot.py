@@ -17,6 +17,9 @@ class Parrot(DocumentReader):
         self.no_repeat_ngram, self.no_repeat_window, self.max_seconds = 20, 90, None
         self.batches: list[int] = []
 
+    def prepare(self, image):
+        return image
+
     def generate(self, images, prompts, max_new_tokens=0):
         self.batches.append(len(images))
         texts = [self.answer(image) if callable(self.answer) else self.answer for image in images]
