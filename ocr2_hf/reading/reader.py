@@ -15,7 +15,7 @@ from ocr2_hf.decoding import BATCH_SIZE, MAX_NEW_TOKENS, MAX_SECONDS, NO_REPEAT_
 from ocr2_hf.document.page_files import LoadedPage, Pages, PageSource, Source, is_pdf, list_pages
 from ocr2_hf.errors import UsageError, WorkError
 from ocr2_hf.modeling.generation import Generation, generate
-from ocr2_hf.modeling.load import load_model, load_processor
+from ocr2_hf.modeling.load import load_merged, load_processor
 from ocr2_hf.modeling.model_files import files_beside
 from ocr2_hf.reading.look_ahead import look_ahead
 from ocr2_hf.reading.onnx_model import is_onnx_folder, load_onnx_model
@@ -136,8 +136,9 @@ class DocumentReader:
 
         ONNX graphs are read by ONNX Runtime on the CPU, in float32.
 
-        A directory that `ocr2 train` wrote is read with the prompts it was trained with, and with the guard against
-        loops it was evaluated with where `no_repeat_ngram` and `no_repeat_window` say nothing else.
+        Adapters are merged (`load_merged`). A directory that `ocr2 train` wrote is read with the prompts it was trained
+        with, and with the guard against loops it was evaluated with where `no_repeat_ngram` and `no_repeat_window` say
+        nothing else.
         """
         recipe = read_saved_recipe(name)
         ngram = recipe.no_repeat_ngram if no_repeat_ngram is None else no_repeat_ngram
@@ -147,7 +148,7 @@ class DocumentReader:
         if is_onnx_folder(name):
             model = load_onnx_model(name, device, dtype)
         else:
-            model = load_model(name, dtype=dtype, attn_implementation=attn_implementation)
+            model = load_merged(name, dtype, attn_implementation).requires_grad_(False)
             model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         return cls(model, load_processor(name), recipe.prompts, ngram, window, max_seconds)
 
