@@ -47,16 +47,17 @@ def _read(args: argparse.Namespace, output: Path | None) -> None:
 
     args.task = args.task or page_task(args.model)
     prompt = reader.prompt(args.task, args.prompt)
-    limits = (args.pages, args.max_new_tokens, args.batch_size)
+    limits = (args.pages, args.max_new_tokens)
     failed = inputs.failed
     if output is None:
-        for markdown in read_markdown(reader, inputs.files, prompt, failed, *limits):
+        for markdown in read_markdown(reader, inputs.files, prompt, failed, *limits, args.batch_size):
             print(markdown, flush=True)
     else:
         settings = answer_settings(args, reader, ("model", "task", "pages", "max_new_tokens")) | {"prompt": prompt}
         log = ResumeLog(output, settings, fingerprint(args.model))
+        pages = args.batch_size or log.keep_batch_size(reader.fitting_pages(args.max_new_tokens))
         overlay = None if args.overlay == "none" else args.overlay
-        result = FileReader(reader, log, prompt, *limits, overlay).read(inputs.files)
+        result = FileReader(reader, log, prompt, *limits, pages, overlay).read(inputs.files)
         _report(result, inputs.left_out)
         failed += result.failed
     check_all_read(failed)

@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 from ocr2_hf.data.collator import Pixels
 from ocr2_hf.data.images import crop_table
 from ocr2_hf.data.tasks import build_example, build_target, chosen_table, suits
-from ocr2_hf.decoding import BATCH_SIZE, MAX_NEW_TOKENS
+from ocr2_hf.decoding import MAX_NEW_TOKENS
 from ocr2_hf.document.atomic_files import drop_half_line
 from ocr2_hf.document.model_tokens import prompt_problem
 from ocr2_hf.document.page_files import to_rgb
@@ -104,7 +104,7 @@ def predict_dataset(
     dataset: Dataset,
     task: str,
     path: str | Path,
-    batch_size: int = BATCH_SIZE,
+    batch_size: int | None = None,
     max_new_tokens: int = MAX_NEW_TOKENS,
     processes: Processes | None = None,
 ) -> list[Prediction]:
@@ -118,6 +118,7 @@ def predict_dataset(
     out and counted on the screen; those whose references take more than `max_new_tokens` are counted there too.
     """
     path, processes = Path(path), processes or Processes()
+    batch_size = batch_size or reader.fitting_pages(max_new_tokens)
     ids, lengths = list(dataset["id"]), asked_pages(dataset, task, reader.prompts)
     if len(lengths) < len(ids) and processes.main:
         print(f"{len(ids) - len(lengths)} pages have nothing for the task {task!r} and are left out")
@@ -218,7 +219,10 @@ def _answer(
 ) -> list[Prediction]:
     """The lines of one batch of pages, as `_load` gives them."""
     examples = [build_example(task, row, reader.prompts) for row, _ in pages]
-    answers = reader.generate([seen for _, seen in pages], [prompt for prompt, _ in examples], max_new_tokens)
+    answers = reader.answer_batch([seen for _, seen in pages], [prompt for prompt, _ in examples], max_new_tokens)
+    if None in answers:
+        told = "too little GPU memory to read this page, even alone"
+        raise WorkError(f"page {pages[answers.index(None)][0]['id']!r}: {told}")
     return [
         replace(prediction_line(row["id"], *example, (row["width"], row["height"]), answer), **page_facts(row, task))
         for (row, _), example, answer in zip(pages, examples, answers, strict=True)

@@ -10,7 +10,7 @@ from itertools import groupby
 from PIL import Image
 from tqdm.auto import tqdm
 
-from ocr2_hf.decoding import BATCH_SIZE, MAX_NEW_TOKENS
+from ocr2_hf.decoding import MAX_NEW_TOKENS
 from ocr2_hf.document.page_files import LoadedPage, Pages, PageSource, list_pages
 from ocr2_hf.errors import WorkError
 from ocr2_hf.reading.inputs import Input
@@ -48,13 +48,14 @@ class FileReader:
     prompt: str
     pages: Pages | None = None
     max_new_tokens: int = MAX_NEW_TOKENS
-    batch_size: int = BATCH_SIZE
+    batch_size: int | None = None
     overlay: str | None = "jpeg"
     _open: dict[str, Document] = field(default_factory=dict, init=False)
     _started: StartedPages = field(init=False)
     _behind: WriteBehind = field(init=False)
 
     def __post_init__(self) -> None:
+        self.batch_size = self.batch_size or self.reader.fitting_pages(self.max_new_tokens)
         self._behind = WriteBehind(self.batch_size)
         self._started = StartedPages(self.log.started_path, self._behind.settle)
 
@@ -161,7 +162,7 @@ def read_markdown(
     failed: list[str],
     pages: Pages | None = None,
     max_new_tokens: int = MAX_NEW_TOKENS,
-    batch_size: int = BATCH_SIZE,
+    batch_size: int | None = None,
 ) -> Iterator[str]:
     """The markdown of each file, nothing written; why files and pages could not be read goes to `failed`."""
 

@@ -11,10 +11,10 @@ from PIL import Image
 from ocr2_hf.data.collator import GenerationCollator, Pixels, PromptError
 from ocr2_hf.data.images import ImageSettings
 from ocr2_hf.data.tasks import PROMPTS, asked_prompt
-from ocr2_hf.decoding import BATCH_SIZE, MAX_NEW_TOKENS, MAX_SECONDS, NO_REPEAT_NGRAM, NO_REPEAT_WINDOW
+from ocr2_hf.decoding import MAX_NEW_TOKENS, MAX_SECONDS, NO_REPEAT_NGRAM, NO_REPEAT_WINDOW
 from ocr2_hf.document.page_files import LoadedPage, Pages, PageSource, Source, is_pdf, list_pages
 from ocr2_hf.errors import UsageError, WorkError
-from ocr2_hf.modeling.generation import Generation, generate
+from ocr2_hf.modeling.generation import Generation, fitting_pages, generate
 from ocr2_hf.modeling.load import load_merged, load_processor
 from ocr2_hf.modeling.model_files import files_beside
 from ocr2_hf.reading.look_ahead import look_ahead
@@ -163,14 +163,15 @@ class DocumentReader:
         task: str = "markdown",
         prompt: str | None = None,
         max_new_tokens: int = MAX_NEW_TOKENS,
-        batch_size: int = BATCH_SIZE,
+        batch_size: int | None = None,
         pages: Pages | None = None,
     ) -> Page | list[Page]:
         """Read an image (PIL or a file) -> `Page`; a PDF, a multi-page TIFF or a list -> list of `Page`.
 
         `prompt` is asked in place of the task's own; for `locate` it is the text to find, for `custom` it is
-        needed. Of documents with several pages `pages` chooses, by number from 1: "3-7,9" or numbers. Raises
-        `WorkError` naming a file that cannot be read, before or at its page.
+        needed. `batch_size` pages are answered at once; None: as many as fit (`fitting_pages`). Of documents with
+        several pages `pages` chooses, by number from 1: "3-7,9" or numbers. Raises `WorkError` naming a file that
+        cannot be read, before or at its page.
         """
         prompt = self.prompt(task, prompt)
         many = isinstance(source, list | tuple)
@@ -183,16 +184,19 @@ class DocumentReader:
         sources: Iterable[PageSource | ReadBefore],
         prompt: str,
         max_new_tokens: int = MAX_NEW_TOKENS,
-        batch_size: int = BATCH_SIZE,
+        batch_size: int | None = None,
         on_error: OnError | None = None,
     ) -> Iterator[tuple[Page, Image.Image]]:
-        """Read pages as they come, `batch_size` at a time, in order, each with its image. `prompt`: what `self.prompt`
-        gives. While a batch is answered the next is loaded: close the iterator where it is not taken to its end.
+        """Read pages as they come, `batch_size` (None: `fitting_pages`) at a time, in order, each with its image.
+
+        `prompt` is what `self.prompt` gives. While a batch is answered the next is loaded: close the iterator where it
+        is not taken to its end.
 
         Nothing comes of those that were read before. A page that cannot be read goes to `on_error` with the reason, and
         the others are read; without it the reason is raised. A batch that does not fit into the GPU's memory is halved.
         """
         on_error = on_error or _raise
+        batch_size = batch_size or self.fitting_pages(max_new_tokens)
         batch: list[tuple[PageSource | ReadBefore, PreparedPage | None]] = []
         asked = 0
         ahead = look_ahead(sources, self._load, lambda page: page.size if page else 0, batch_size, _is_suspect)
@@ -282,6 +286,10 @@ class DocumentReader:
             return generate(self.model, self.processor, images, prompts, **limits, **guard)
         except PromptError as error:  # what only the tokenizer knows
             raise UsageError(str(error)) from None
+
+    def fitting_pages(self, max_new_tokens: int = MAX_NEW_TOKENS) -> int:
+        """How many pages a batch has where nobody says it."""
+        return fitting_pages(self.model, self.processor, max_new_tokens)
 
     def prompt(self, task: str, prompt: str | None = None) -> str:
         """The whole prompt of a task. Raises `UsageError` on an unknown task, a missing prompt, or one that holds a

@@ -17,6 +17,9 @@ class Parrot(DocumentReader):
         self.no_repeat_ngram, self.no_repeat_window, self.max_seconds = 20, 90, None
         self.batches: list[int] = []
 
+    def fitting_pages(self, max_new_tokens=0):
+        return 8
+
     def prepare(self, image):
         return image
 
