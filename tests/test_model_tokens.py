@@ -148,7 +148,7 @@ def test_a_prompt_that_only_the_tokenizer_refuses_is_told_too():
 
     reader = DocumentReader(Model(), other)
     with pytest.raises(UsageError, match=r"must not hold \[STOP\]"):
-        reader.read(page_image(), task="custom", prompt="Read [STOP]")
+        reader.read(page_image(), task="custom", prompt="Read [STOP]", batch_size=1)
 
 
 def page_image():
