@@ -173,9 +173,10 @@ def read_markdown(
             except WorkError as error:
                 failed.append(str(error))
 
-    read = reader.stream(sources(), prompt, max_new_tokens, batch_size, lambda _, error: failed.append(str(error)))
-    for _, group in groupby((page for page, _ in read), key=lambda page: page.source.source):
-        answered = list(group)
-        for page in filter(is_unanswered, answered):
-            logger.warning("%s: the answer is empty", page.source.name)
-        yield "\n\n".join(page.markdown for page in answered)
+    stream = reader.stream(sources(), prompt, max_new_tokens, batch_size, lambda _, error: failed.append(str(error)))
+    with closing(stream):
+        for _, group in groupby((page for page, _ in stream), key=lambda page: page.source.source):
+            answered = list(group)
+            for page in filter(is_unanswered, answered):
+                logger.warning("%s: the answer is empty", page.source.name)
+            yield "\n\n".join(page.markdown for page in answered)

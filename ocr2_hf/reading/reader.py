@@ -255,8 +255,9 @@ class DocumentReader:
             yield Page(text, loaded.width, loaded.height, source=source, **told), loaded.image
 
     def prepare(self, image: Image.Image) -> Image.Image | Pixels:
-        """An RGB page as `generate` takes it too, made ahead of it; any thread may ask for that."""
-        return self._pixels(image)
+        """An RGB page as `generate` takes it too, in the model's dtype; any thread may ask for it ahead."""
+        pixels = self._pixels(image).items()
+        return {name: each.to(self.model.dtype) if each.is_floating_point() else each for name, each in pixels}
 
     def answer_batch(
         self, images: Sequence[Image.Image | Pixels], prompts: list[str], max_new_tokens: int = MAX_NEW_TOKENS
