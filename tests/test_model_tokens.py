@@ -6,6 +6,7 @@ import re
 from functools import lru_cache
 
 import pytest
+import torch
 from datasets import Dataset
 from transformers import AutoProcessor
 
@@ -141,14 +142,14 @@ def test_a_prompt_that_only_the_tokenizer_refuses_is_told_too():
     other.tokenizer.add_special_tokens({"additional_special_tokens": ["[STOP]"]})
 
     class Model:
-        device, dtype = "cpu", None
+        device, dtype = torch.device("cpu"), torch.float32
 
         def eval(self):
             return self
 
     reader = DocumentReader(Model(), other)
     with pytest.raises(UsageError, match=r"must not hold \[STOP\]"):
-        reader.read(page_image(), task="custom", prompt="Read [STOP]", batch_size=1)
+        reader.read(page_image(), task="custom", prompt="Read [STOP]")
 
 
 def page_image():
