@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 import yaml
 from lxml import html
 from PIL import Image, ImageDraw
@@ -116,6 +117,26 @@ def test_a_killed_evaluation_goes_on(model, tmp_path, asked):
     asked.clear()
     assert on_model(model, tmp_path) == 0
     assert asked == []
+
+
+def test_an_evaluation_goes_on_with_the_batch_that_was_chosen_for_it(model, tmp_path, asked, monkeypatch):
+    monkeypatch.setattr(DocumentReader, "fitting_pages", lambda *_: 3)
+    assert on_model(model, tmp_path, "--batch_size", "auto") == 0 and asked == [3, 2]
+    path = tmp_path / "predictions.jsonl"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
+    monkeypatch.setattr(DocumentReader, "fitting_pages", lambda *_: 4)  # on another GPU
+    asked.clear()
+    assert on_model(model, tmp_path, "--batch_size", "auto") == 0
+    assert asked in ([3], [2]) and len(lines_of(tmp_path)) == PAGES
+
+
+def test_a_page_that_fits_no_memory_ends_an_evaluation_with_its_name(model, tmp_path, capsys, monkeypatch):
+    def fail(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(DocumentReader, "generate", fail)
+    assert on_model(model, tmp_path) == 1
+    assert "error: page 'p" in (told := capsys.readouterr().err) and "too little GPU memory to read this page" in told
 
 
 def test_what_other_processes_left_is_gathered_once(model, tmp_path, asked):

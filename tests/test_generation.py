@@ -4,13 +4,17 @@ import itertools
 import random
 import time
 from functools import wraps
+from types import SimpleNamespace
 
 import pytest
 import torch
 from PIL import Image
 
 from helpers.tiny_pages import noise, processor
-from ocr2_hf.modeling.generation import SlidingNoRepeatNgram, generate, token_ends
+from ocr2_hf.data.collator import GenerationCollator
+from ocr2_hf.data.images import ImageSettings
+from ocr2_hf.decoding import CPU_PAGES, MOST_PAGES
+from ocr2_hf.modeling.generation import SlidingNoRepeatNgram, cache_bytes, fitting_pages, generate, token_ends
 from ocr2_hf.modeling.tiny import build_tiny_model
 
 
@@ -205,3 +209,37 @@ def test_the_guard_breaks_a_loop():
     (free,) = generate(model, processor(), page, prompt, max_new_tokens=30, no_repeat_ngram=0)
     (guarded,) = generate(model, processor(), page, prompt, max_new_tokens=30, no_repeat_ngram=5, window=20)
     assert len(set(free.text)) == 1 and len(set(guarded.text)) > 1
+
+
+def test_pages_seen_one_by_one_are_the_batch_that_the_stock_processor_makes():
+    images = [noise((190, 190)), noise((700, 400)).convert("RGB"), Image.new("RGB", (90, 60), "red"), noise((300, 900))]
+    images = [image.convert("RGB") for image in images]
+    collator, prompts = GenerationCollator(processor()), ["<image>\nRead."] * len(images)
+    arguments = ImageSettings.of(processor()).call_arguments()
+    wanted = processor().image_processor(images, return_tensors="pt", **arguments)
+    for batch in (collator(images, prompts), collator([collator.pixels(image) for image in images], prompts)):
+        assert wanted.keys() == batch.keys() - {"input_ids", "attention_mask"}
+        assert all(torch.equal(batch[name], tensor) for name, tensor in wanted.items())
+
+
+def test_a_cache_is_as_large_as_it_is_taken_for():
+    model, settings = build_tiny_model(), ImageSettings.of(processor())
+    cache = model.model.language_model(torch.ones(1, 30, dtype=torch.long), use_cache=True).past_key_values
+    counted = sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers)
+    tokens = settings.tokens(settings.max_patches) + 64 + 100
+    assert cache_bytes(model, processor(), 100) * 30 == counted * tokens
+
+
+def test_a_batch_has_the_pages_that_fit_beside_the_weights(monkeypatch):
+    model = build_tiny_model()
+    assert fitting_pages(model, processor(), 4096) == CPU_PAGES
+    weights, page = sum(parameter.nbytes for parameter in model.parameters()), cache_bytes(model, processor(), 4096)
+    parts = {"config": model.config, "dtype": model.dtype, "parameters": model.parameters}
+    on_gpu = SimpleNamespace(device=torch.device("cuda"), **parts)
+
+    def fitting(room: float) -> int:
+        memory = (weights + 3 * 2**30 + room) / 0.9
+        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(total_memory=memory))
+        return fitting_pages(on_gpu, processor(), 4096)
+
+    assert [fitting(pages * 1.5 * page) for pages in (-5, 0.5, 7.5, 1000)] == [1, 1, 7, MOST_PAGES]

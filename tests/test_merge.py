@@ -3,6 +3,7 @@
 import pytest
 import torch
 import yaml
+from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForImageTextToText, AutoProcessor, GenerationConfig
 
@@ -81,6 +82,23 @@ def test_processor_recipe_box_head_and_generation_go_along(base, batch, tmp_path
         for path in (tmp_path / "merged", folder)
     ]
     assert read[0].raw == read[1].raw and read[0].tokens == 4
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
+def test_a_reader_of_adapters_reads_as_the_exported_model(dtype, tmp_path):
+    """To the last bit, from a base that is saved in 16 bits too."""
+    base = save_tiny(tmp_path / "base")
+    OCR2Model.from_pretrained(base).to(dtype).save_pretrained(base)
+    folder = trained(base, POLICIES["both"], tmp_path / "run", box_head=True)
+    assert run_command(main, [str(folder), "--to", "merged", "--output_dir", str(tmp_path / "merged")]) == 0
+    ours, exported = (DocumentReader.from_pretrained(path) for path in (folder, tmp_path / "merged"))
+    assert not isinstance(ours.model, PeftModel) and ours.model.dtype == torch.float32
+    assert not any(parameter.requires_grad for parameter in [*ours.model.parameters(), *exported.model.parameters()])
+    weights = exported.model.state_dict()
+    assert weights.keys() == ours.model.state_dict().keys()
+    assert all(torch.equal(weights[name], tensor) for name, tensor in ours.model.state_dict().items())
+    read, wanted = (reader.read(page_dataset()[0]["image"], max_new_tokens=8) for reader in (ours, exported))
+    assert (read.raw, read.probabilities) == (wanted.raw, wanted.probabilities)
 
 
 def test_stock_generate_with_the_generation_config_leaves_loops(base, tmp_path):

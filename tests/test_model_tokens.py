@@ -6,6 +6,7 @@ import re
 from functools import lru_cache
 
 import pytest
+import torch
 from datasets import Dataset
 from transformers import AutoProcessor
 
@@ -141,7 +142,7 @@ def test_a_prompt_that_only_the_tokenizer_refuses_is_told_too():
     other.tokenizer.add_special_tokens({"additional_special_tokens": ["[STOP]"]})
 
     class Model:
-        device, dtype = "cpu", None
+        device, dtype = torch.device("cpu"), torch.float32
 
         def eval(self):
             return self

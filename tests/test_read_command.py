@@ -4,6 +4,8 @@ import json
 import math
 import os
 import signal
+import threading
+import time
 import weakref
 from dataclasses import replace
 from urllib.parse import unquote
@@ -11,11 +13,14 @@ from urllib.parse import unquote
 import pytest
 from PIL import Image, ImageDraw
 
+from helpers.apart import sleep
 from helpers.bad_pdfs import nested_forms
 from helpers.parrot import Parrot
+from helpers.tiny_pages import noise
 from ocr2_hf.commands import read
 from ocr2_hf.document import page_process
 from ocr2_hf.document.page_files import PageSource
+from ocr2_hf.document.page_process import open_apart
 from ocr2_hf.errors import UsageError, run_command
 from ocr2_hf.reading.inputs import find_inputs
 from ocr2_hf.reading.reader import DocumentReader
@@ -69,25 +74,48 @@ def test_a_folder_gives_the_results_of_every_file_in_it(model, scans, tmp_path, 
     assert written(tmp_path / "out") == [
         "book.json",
         "book.md",
-        *(f"book.page-{number}.overlay.png" for number in (1, 2, 3)),
+        *(f"book.page-{number}.overlay.jpg" for number in (1, 2, 3)),
         "deep/deeper/my scan.json",
         "deep/deeper/my scan.md",
-        "deep/deeper/my scan.overlay.png",
+        "deep/deeper/my scan.overlay.jpg",
         "deep/one.json",
         "deep/one.md",
-        "deep/one.overlay.png",
+        "deep/one.overlay.jpg",
         "one.json",
         "one.md",
-        "one.overlay.png",
+        "one.overlay.jpg",
     ]
     document = json.loads((tmp_path / "out" / "book.json").read_text(encoding="utf-8"))
     assert document["file"] == str(scans / "book.pdf") and [page["page"] for page in document["pages"]] == [1, 2, 3]
     assert [page["width"] for page in document["pages"]] == [400, 200, 400]
     assert (tmp_path / "out" / "book.md").read_text(encoding="utf-8") == "A page\n\nA page\n\nA page\n"
     assert document["settings"]["task"] == "markdown" and "failed" not in document
-    assert Image.open(tmp_path / "out" / "book.page-3.overlay.png").size == (800, 400)  # small pages are enlarged
+    assert Image.open(tmp_path / "out" / "book.page-3.overlay.jpg").size == (800, 400)  # small pages are enlarged
     assert capsys.readouterr().out == "pages read: 6\nfiles left out, no images or PDFs: 1\n"
     assert model.batches == [6]  # across files
+
+
+def test_overlays_are_small_jpegs_large_pngs_or_none(model, tmp_path):
+    noise((1240, 1754), 20).save(tmp_path / "scan.png")
+    command = (tmp_path / "scan.png", "--output_dir", tmp_path / "out")
+    assert run(*command) == 0
+    overlay = tmp_path / "out/scan.overlay.jpg"
+    with Image.open(overlay) as picture:
+        assert (picture.format, picture.size) == ("JPEG", (848, 1200))
+        frame = picture.getpixel((85, 180))
+    assert overlay.stat().st_size < 200_000 and frame[0] > frame[2] + 60  # the frame of a title
+    assert run(*command, "--task", "ocr", "--overlay", "png") == 0
+    assert written(tmp_path / "out") == ["scan.json", "scan.md", "scan.overlay.png"]
+    assert Image.open(tmp_path / "out/scan.overlay.png").size == (1240, 1754)
+    assert run(*command, "--overlay", "none") == 0
+    assert written(tmp_path / "out") == ["scan.json", "scan.md"]
+
+
+def test_every_page_is_opened_once(model, scans, tmp_path, monkeypatch):
+    opened, load = [], PageSource.load_for_reading
+    monkeypatch.setattr(PageSource, "load_for_reading", lambda page: opened.append(page.name) or load(page))
+    assert run(scans, "--batch_size", "2", "--output_dir", tmp_path / "out") == 0
+    assert len(opened) == len(set(opened)) == 6
 
 
 def test_the_pages_that_are_asked_for(model, scans, tmp_path, capsys):
@@ -96,7 +124,7 @@ def test_the_pages_that_are_asked_for(model, scans, tmp_path, capsys):
     assert [page["page"] for page in pages] == [2, 3]
     assert run(scans / "book.pdf", scans / "one.png", "--pages", "2", "--output_dir", tmp_path / "other") == 1
     assert f"{scans / 'one.png'}: has 1 page, no page 2" in capsys.readouterr().err
-    assert written(tmp_path / "other") == ["book.json", "book.md", "book.page-2.overlay.png"]
+    assert written(tmp_path / "other") == ["book.json", "book.md", "book.page-2.overlay.jpg"]
 
 
 def test_without_an_output_dir_the_markdown_is_printed(model, scans, capsys):
@@ -125,7 +153,7 @@ def test_figures_are_cut_out_and_linked(model, scans, tmp_path):
     # Read with other settings, there are fewer: the old pictures go.
     model.answer = ANSWER
     assert run(file, "--task", "ocr", "--output_dir", tmp_path / "out") == 0
-    assert written(tmp_path / "out") == ["my scan.json", "my scan.md", "my scan.overlay.png"]
+    assert written(tmp_path / "out") == ["my scan.json", "my scan.md", "my scan.overlay.jpg"]
 
 
 def test_bad_files_and_pages_are_listed_and_the_others_are_read(model, scans, tmp_path, capsys, monkeypatch):
@@ -179,6 +207,59 @@ def test_a_page_whose_opening_ends_runs_is_put_last_and_then_listed(model, scans
     (tmp_path / "out/.ocr2_read.started").unlink()
     monkeypatch.setattr(PageSource, "load_for_reading", load)
     assert run(*command) == 0 and not (tmp_path / "out/.ocr2_read.started").exists()
+
+
+def starts(output):
+    """Of each page that a run was opening, how often."""
+    path = output / ".ocr2_read.started"
+    return {key.split("/")[-1]: count for key, count in json.loads(path.read_text()).items()} if path.exists() else {}
+
+
+def test_a_page_that_ends_runs_is_told_from_those_that_are_opened_beside_it(model, tmp_path, monkeypatch):
+    for number in range(8):
+        drawn(str(number)).save(tmp_path / f"{number}.png")
+    output = tmp_path / "out"
+    load, beside = PageSource.load_for_reading, threading.Barrier(2)
+
+    def die(page):
+        if page.name.endswith(("2.png", "3.png")) and not output_has_starts:
+            beside.wait(20)  # until both are being opened
+        if page.name.endswith("3.png"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if page.name.endswith("2.png") and not output_has_starts:
+            time.sleep(20)
+        return load(page)
+
+    monkeypatch.setattr(PageSource, "load_for_reading", die)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    output_has_starts = False
+    killed(tmp_path, "--batch_size", "2", "--output_dir", output)
+    assert sorted(starts(output).values()) == [1, 1]
+    output_has_starts = True
+    killed(tmp_path, "--batch_size", "2", "--output_dir", output)
+    ((name, count),) = starts(output).items()
+    assert name.startswith("3.png") and count == 2
+    killed(tmp_path, "--batch_size", "2", "--output_dir", output)
+    assert len(list(output.glob("*.json"))) == 6  # what was answered is written before it is opened again
+    assert run(tmp_path, "--batch_size", "2", "--output_dir", output) == 1
+    assert sorted(path.stem for path in output.glob("*.json")) == list("0124567")
+
+
+def test_an_interrupted_run_suspects_no_page_and_does_not_wait_for_one(model, scans, tmp_path, monkeypatch):
+    load = PageSource.load_for_reading
+
+    def interrupt(page):
+        if page.name.endswith("page 3"):
+            os.kill(os.getpid(), signal.SIGINT)
+            open_apart(sleep, scans / "one.png", page.name, 50)
+        return load(page)
+
+    monkeypatch.setattr(PageSource, "load_for_reading", interrupt)
+    begun = time.monotonic()
+    assert run(scans, "--batch_size", "1", "--output_dir", tmp_path / "out") == 130
+    assert time.monotonic() - begun < 20 and not starts(tmp_path / "out")
+    monkeypatch.setattr(PageSource, "load_for_reading", load)
+    assert run(scans, "--batch_size", "1", "--output_dir", tmp_path / "out") == 0
 
 
 def test_a_run_that_is_killed_while_the_model_answers_suspects_no_page(model, scans, tmp_path):
@@ -306,6 +387,19 @@ def test_reading_goes_on_with_the_batches_it_would_have_had(scans, tmp_path, mon
     assert contents(tmp_path / "out") == contents(tmp_path / "whole") and model.batches == [3, 3]
 
 
+def test_a_resumed_run_keeps_the_batch_that_was_chosen_for_it(scans, tmp_path, monkeypatch):
+    model = Neighbours(ANSWER)
+    monkeypatch.setattr(DocumentReader, "from_pretrained", lambda *args, **options: model)
+    model.pages, model.left = 4, 1
+    assert run(scans, "--output_dir", tmp_path / "out") == 130
+    model.pages, model.left = 3, math.inf  # on another GPU
+    assert run(scans, "--batch_size", "auto", "--output_dir", tmp_path / "out") == 0
+    assert model.batches == [4, 2]
+    assert run(scans, "--task", "ocr", "--output_dir", tmp_path / "out") == 0
+    assert run(scans, "--task", "ocr", "--batch_size", "5", "--output_dir", tmp_path / "other") == 0
+    assert model.batches == [4, 2, 3, 3, 5, 1]
+
+
 def test_a_page_that_two_runs_kept_counts_once_and_one_that_is_gone_is_missed(scans, tmp_path, capsys, monkeypatch):
     model = Neighbours(ANSWER)
     monkeypatch.setattr(DocumentReader, "from_pretrained", lambda *args, **options: model)
@@ -343,7 +437,7 @@ def test_memory_does_not_grow_with_the_files(model, tmp_path):
 
     model.answer = answer
     assert run(tmp_path, "--batch_size", "4", "--output_dir", tmp_path / "out") == 0
-    assert len(images) == 60 and most <= 5  # the batch's, and the last one's page
+    assert len(images) == 60 and most <= 16  # a batch each is loaded, answered and written
 
 
 @pytest.mark.timeout(60)

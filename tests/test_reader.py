@@ -245,7 +245,7 @@ def loops(read) -> bool:
 )
 def test_a_guard_that_guards_nothing_is_refused_before_the_model_loads(tmp_path, flags, told):
     with pytest.raises(UsageError, match=told):
-        DocumentReader.from_pretrained(tmp_path, **flags)
+        DocumentReader.from_pretrained(tmp_path, **flags)  # where there is no model
 
 
 @pytest.mark.parametrize(

@@ -98,8 +98,8 @@ def test_a_moved_page_is_cut_where_its_table_went():
 
 def test_evaluation_asks_about_the_same_crop(tmp_path):
     reader = DocumentReader(build_tiny_model(), processor())
-    shown, generate = [], reader.generate
-    reader.generate = lambda images, *rest: shown.extend(images) or generate(images, *rest)
+    shown, prepare = [], reader.prepare
+    reader.prepare = lambda image: shown.append(image) or prepare(image)
     (line,) = predict_dataset(reader, dataset(), "table", tmp_path / "predictions.jsonl", max_new_tokens=2)
     assert line.prompt == PROMPTS["table"]
     box = BOXES[1 if line.reference == LONG else 2]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data_scripts.arguments import script_parser
-from ocr2_hf.decoding import BATCH_SIZE, MAX_NEW_TOKENS, NO_REPEAT_NGRAM, NO_REPEAT_WINDOW
+from ocr2_hf.decoding import CPU_PAGES, MAX_NEW_TOKENS, NO_REPEAT_NGRAM, NO_REPEAT_WINDOW
 from ocr2_hf.errors import UsageError
 from ocr2_hf.recipe_file import read_yaml
 
@@ -69,6 +69,11 @@ def positive_integer(text: str) -> int:
     return int(text)
 
 
+def batch_size(text: str) -> int | None:
+    """For argparse: a whole number of at least 1, or `auto`, which is None."""
+    return None if text == "auto" else positive_integer(text)
+
+
 def whole_number(text: str) -> int:
     """For argparse: a whole number of at least 0."""
     if not text.isdecimal():
@@ -112,7 +117,14 @@ def page_size(text: str) -> tuple[int, int]:
 
 def add_generation_flags(parser: argparse.ArgumentParser) -> None:
     """How pages are answered: flags that every command which reads has."""
-    parser.add_argument("--batch_size", type=positive_integer, default=BATCH_SIZE)
+    parser.add_argument(
+        "--batch_size",
+        type=batch_size,
+        default="auto",
+        metavar="N|auto",
+        help="pages that are answered at once; auto (the default): as many as fit into the GPU's memory, "
+        f"{CPU_PAGES} on a CPU",
+    )
     parser.add_argument("--max_new_tokens", type=positive_integer, default=MAX_NEW_TOKENS)
     told = "default: what the model's recipe says, else"
     ngram = f"repeat no run of N tokens; 0: off; {told} {NO_REPEAT_NGRAM}"

@@ -70,7 +70,7 @@ def _evaluate_model(args: argparse.Namespace, output: Path, refusal: str | None)
     from ocr2_hf.reading.dataset_predictions import Processes, asked_pages, default_task, predict_dataset
     from ocr2_hf.reading.reader import DocumentReader, read_saved_recipe
     from ocr2_hf.reading.references import PageImages
-    from ocr2_hf.reading.resume_log import fingerprint, start_or_resume
+    from ocr2_hf.reading.resume_log import fingerprint, kept_batch_size, start_or_resume
 
     pages = dataset_settings(vars(args))
     dataset = load_pages(**pages, limit=args.limit)
@@ -80,8 +80,11 @@ def _evaluate_model(args: argparse.Namespace, output: Path, refusal: str | None)
     processes = Processes.join()
     processes.end_all(refusal)
     reader = DocumentReader.from_pretrained(args.model, processes.device, **guard, max_seconds=None)
+    batch_size = args.batch_size or kept_batch_size(output) or reader.fitting_pages(args.max_new_tokens)
+    batch_size = processes.share(batch_size)
     settings = {
-        **{key: getattr(args, key) for key in ("model", "max_new_tokens", "batch_size")},
+        **{key: getattr(args, key) for key in ("model", "max_new_tokens")},
+        "batch_size": batch_size,
         **pages,
         **{key: getattr(reader, key) for key in guard},
         "model_files": fingerprint(args.model),
@@ -92,7 +95,7 @@ def _evaluate_model(args: argparse.Namespace, output: Path, refusal: str | None)
     path = output / PREDICTIONS_FILE
     if processes.main and start_or_resume(path, settings) == "anew":
         print(f"{path} was made with other settings: it is replaced")
-    lines = predict_dataset(reader, dataset, task, path, args.batch_size, args.max_new_tokens, processes)
+    lines = predict_dataset(reader, dataset, task, path, batch_size, args.max_new_tokens, processes)
     processes.leave()
     if processes.main:
         title = f"{args.model} on {args.dataset}, {args.split}, {task}"

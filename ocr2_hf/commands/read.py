@@ -3,7 +3,7 @@
     ocr2 read FILE... --model DIR [--task markdown] [--pages 3-7,9] [--output_dir DIR]
 
 FILE may be a folder: every image and PDF in it is read, at any depth. With --output_dir each file gives NAME.md,
-NAME.json, NAME.overlay.png and, for each figure, NAME.figure-1.png (with several pages NAME.page-1.overlay.png);
+NAME.json, NAME.overlay.jpg and, for each figure, NAME.figure-1.png (with several pages NAME.page-1.overlay.jpg);
 without it the markdown is printed. A file or page that cannot be read is listed at the end, and the status is 1.
 Run again, the same command goes on where it was stopped.
 
@@ -21,6 +21,7 @@ from ocr2_hf.commands.reading import answer_settings, check_all_read, check_call
 from ocr2_hf.data.tasks import PROMPTS
 from ocr2_hf.decoding import MAX_SECONDS
 from ocr2_hf.document.folder_lock import folder_lock
+from ocr2_hf.reading.results import OVERLAYS
 from ocr2_hf.reading.resume_log import ResumeLog, fingerprint
 
 if TYPE_CHECKING:
@@ -46,15 +47,17 @@ def _read(args: argparse.Namespace, output: Path | None) -> None:
 
     args.task = args.task or page_task(args.model)
     prompt = reader.prompt(args.task, args.prompt)
-    limits = (args.pages, args.max_new_tokens, args.batch_size)
+    limits = (args.pages, args.max_new_tokens)
     failed = inputs.failed
     if output is None:
-        for markdown in read_markdown(reader, inputs.files, prompt, failed, *limits):
+        for markdown in read_markdown(reader, inputs.files, prompt, failed, *limits, args.batch_size):
             print(markdown, flush=True)
     else:
         settings = answer_settings(args, reader, ("model", "task", "pages", "max_new_tokens")) | {"prompt": prompt}
         log = ResumeLog(output, settings, fingerprint(args.model))
-        result = FileReader(reader, log, prompt, *limits).read(inputs.files)
+        pages = args.batch_size or log.keep_batch_size(reader.fitting_pages(args.max_new_tokens))
+        overlay = None if args.overlay == "none" else args.overlay
+        result = FileReader(reader, log, prompt, *limits, pages, overlay).read(inputs.files)
         _report(result, inputs.left_out)
         failed += result.failed
     check_all_read(failed)
@@ -78,6 +81,12 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--prompt", help="asked in place of the task's own; for locate: the text to find")
     parser.add_argument("--pages", metavar="3-7,9", help="of documents with several pages only these; 12-: to the last")
     parser.add_argument("--output_dir")
+    parser.add_argument(
+        "--overlay",
+        choices=("none", *OVERLAYS),
+        default="jpeg",
+        help="the picture of each page with its regions: reduced (jpeg, the default), or as large as the page (png)",
+    )
     add_generation_flags(parser)
     parser.add_argument(
         "--max_seconds",

@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from ocr2_hf.data.images import ImageSettings
-from ocr2_hf.data.pixels import look_up, page_levels
+from ocr2_hf.data.pixels import Pixels, joined, look_up, page_levels
 from ocr2_hf.document.grounding import COORDINATE_MAX, TAGS, BoxSpan, Span, find_boxes, grounding_tag
 from ocr2_hf.document.model_tokens import find_control_token
 from ocr2_hf.errors import UsageError
@@ -289,9 +289,13 @@ class GenerationCollator:
     def __post_init__(self) -> None:
         self.prompts = PromptEncoder(self.processor)
 
-    def __call__(self, images: list[Image.Image], prompts: list[str]) -> dict[str, Tensor]:
-        """The batch of RGB images, each with its prompt."""
-        batch = self.prompts.images(images, self.levels)
+    def pixels(self, image: Image.Image) -> Pixels:
+        """An RGB image as the model sees it; any thread may make it ahead of its batch."""
+        return self.prompts.images([image], self.levels)
+
+    def __call__(self, images: Sequence[Image.Image | Pixels], prompts: list[str]) -> dict[str, Tensor]:
+        """The batch of RGB images, or of what `pixels` made of them, each with its prompt."""
+        batch = joined([self.pixels(image) if isinstance(image, Image.Image) else image for image in images])
         tiles = batch["num_local_patches"].tolist()
         rows = [self.prompts.prompt(prompt, n) for prompt, n in zip(prompts, tiles, strict=True)]
         ids = _padded(rows, self.prompts.tokenizer.pad_token_id, "left")

@@ -15,13 +15,13 @@ from transformers.models.deepseek_ocr2.image_processing_pil_deepseek_ocr2 import
 
 from ocr2_hf.data.images import ImageSettings
 
-Batch = dict[str, Tensor]
+Pixels = dict[str, Tensor]  # of one page or several
 
 _WHOLE, _TILES, _COUNTS = "pixel_values", "pixel_values_local", "num_local_patches"
 _TABLE = "pixel_table"
 
 
-def page_levels(images: Sequence[Image.Image], processor, settings: ImageSettings) -> Batch:
+def page_levels(images: Sequence[Image.Image], processor, settings: ImageSettings) -> Pixels:
     """`pixel_values` [B, 3, side, side], `num_local_patches` [B], and `pixel_values_local` [tiles, 3, side, side] when
     any page has tiles, as levels (uint8), and in `pixel_table` [3, 256] the value of each: for `look_up`.
 
@@ -42,13 +42,22 @@ def page_levels(images: Sequence[Image.Image], processor, settings: ImageSetting
     return {_WHOLE: torch.from_numpy(pages), _COUNTS: torch.tensor(counts), **local, _TABLE: _table(processor)}
 
 
-def look_up(batch: Batch) -> Batch:
+def look_up(batch: Pixels) -> Pixels:
     """The batch with values in place of its levels, on the device where they are; one without levels as it is."""
     if _TABLE not in batch:
         return batch
     views = [name for name in (_WHOLE, _TILES) if name in batch]
     found = {name: _values(batch[name], batch[_TABLE]) for name in views}
     return {name: found.get(name, tensor) for name, tensor in batch.items() if name != _TABLE}
+
+
+def joined(parts: Sequence[Pixels]) -> Pixels:
+    """Pixels of one page or several as those of all; values, unless all are levels."""
+    if not all(_TABLE in part for part in parts):
+        parts = list(map(look_up, parts))
+    names = dict.fromkeys(name for part in parts for name in part if name != _TABLE)
+    batch = {name: torch.cat([part[name] for part in parts if name in part]) for name in names}
+    return batch | {name: table for name, table in parts[0].items() if name == _TABLE}
 
 
 def _values(levels: Tensor, table: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image, ImageChops, ImageFilter
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels of the page
 
@@ -88,9 +88,11 @@ def _ink_sums(page: Image.Image) -> tuple[np.ndarray, float]:
     grey.thumbnail((_SIDE, _SIDE), reducing_gap=2)
     paper = grey.resize([-(-side // _STEP) for side in grey.size], Image.Resampling.NEAREST)
     paper = paper.filter(ImageFilter.MedianFilter(_WINDOW)).resize(grey.size)
-    ink = np.abs(np.asarray(grey, np.int16) - np.asarray(paper, np.int16)) > _CONTRAST
+    ink = np.asarray(ImageChops.difference(grey, paper)) > _CONTRAST
     sums = np.zeros((grey.height + 1, grey.width + 1), np.int32)
-    sums[1:, 1:] = ink.cumsum(0, dtype=np.int32).cumsum(1, dtype=np.int32)
+    np.cumsum(ink, 1, out=sums[1:, 1:])
+    for row, above in zip(sums[1:], sums, strict=False):  # twice as fast as a sum along the columns
+        row += above
     return sums, grey.width / page.width
 
 

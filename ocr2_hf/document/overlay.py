@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from zlib import crc32
 
 from PIL import Image, ImageColor, ImageDraw, ImageFont
@@ -86,9 +87,15 @@ def _chips(number: int, label: str, room: int, side: int) -> list[_Chip]:
 
 
 def _chip(text: str, font_size: int) -> _Chip:
-    font = ImageFont.load_default(font_size)
+    font = _font(font_size)
     pad = max(2, round(font_size / 5))
     return _Chip(text, font, (font.getlength(text) + 2 * pad, font_size + pad))
+
+
+@cache
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    """Loading one takes as long as drawing many chips with it."""
+    return ImageFont.load_default(size)
 
 
 def _draw_chip(draw: ImageDraw.ImageDraw, chip: _Chip, place: Box, color: str) -> None:

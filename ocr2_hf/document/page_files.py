@@ -293,7 +293,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")  # turned upright it is a copy already
 
 
 def displayed_size(image: Image.Image) -> tuple[int, int]:

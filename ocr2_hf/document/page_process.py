@@ -28,6 +28,7 @@ MAX_LOST = 3  # calls on one file that may end the process; its other pages are 
 
 _NICE_VICTIM = Path("/proc/self/oom_score_adj")  # of Linux: whom the kernel kills first where memory runs out
 _here = threading.local()  # .process: this thread's
+_running: "weakref.WeakValueDictionary[int, PageProcess]" = weakref.WeakValueDictionary()  # by thread
 _lost: Counter[tuple] = Counter()  # a file as it was -> calls that ended the process
 _is_apart = False  # true in the process itself
 
@@ -47,6 +48,8 @@ def open_apart(function: Callable[..., Any], path: str | Path, name: str, *argum
     try:
         value, error = _process(name).call(function, path, name, *arguments)
     except EOFError:
+        if _here.process.is_interrupted:
+            raise WorkError(f"{name}: not opened: the run was interrupted") from None
         _lost[file] += 1
         raise WorkError(f"{name}: {_here.process.end()}") from None
     if error is not None:
@@ -68,16 +71,23 @@ def _process(name: str) -> "PageProcess":
     process = getattr(_here, "process", None)
     if process is None or not process.is_ours:
         try:
-            process = _here.process = PageProcess()
+            process = _here.process = _running[threading.get_ident()] = PageProcess()
         except OSError as error:
             raise WorkError(f"{name}: no process can be started to open it ({error.strerror or error})") from None
     return process
+
+
+def interrupt(thread: int) -> None:
+    """End the process of another thread, by the thread's number: what that opens is not opened."""
+    if (process := _running.get(thread)) is not None:
+        process.interrupt()
 
 
 class PageProcess:
     """One such process. It ends with its owner, whatever ends that."""
 
     def __init__(self) -> None:
+        self.is_interrupted = False
         self._connection, theirs = Pipe()
         start = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import serve; serve({theirs.fileno()})"
         threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
@@ -109,6 +119,11 @@ class PageProcess:
         except BaseException:  # interrupted: the answer would come to the next call
             self._close()
             raise
+
+    def interrupt(self) -> None:
+        """End it from another thread; a call comes to nothing."""
+        self.is_interrupted = True
+        self._process.kill()
 
     def end(self) -> str:
         """Wait for a process that ended a call; returns why it did."""

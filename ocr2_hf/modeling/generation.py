@@ -2,6 +2,7 @@
 
 import codecs
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,10 +12,16 @@ from transformers import LogitsProcessor, LogitsProcessorList
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from ocr2_hf.data.collator import GenerationCollator
-from ocr2_hf.data.pixels import look_up
-from ocr2_hf.decoding import NO_REPEAT_NGRAM, NO_REPEAT_WINDOW
+from ocr2_hf.data.images import ImageSettings
+from ocr2_hf.data.pixels import Pixels, look_up
+from ocr2_hf.decoding import CPU_PAGES, MOST_PAGES, NO_REPEAT_NGRAM, NO_REPEAT_WINDOW
 from ocr2_hf.document.grounding import parse_regions
 from ocr2_hf.document.predictions import Prediction
+
+_PROMPT = 64  # tokens
+_OF_GPU = 0.9  # of its memory; the rest is in pieces, or others'
+_VISION = 3 * 2**30  # bytes; what the vision tower takes for the views that it looks at at once (`VIEWS_AT_ONCE`)
+_BESIDE = 1.5  # a page's pixels, activations and the copy of a layer's cache, beside its cache
 
 
 @dataclass
@@ -107,11 +114,30 @@ def _next(sequence: list[int], token: int, start: int) -> int | None:
         return None
 
 
+def fitting_pages(model: nn.Module, processor, max_new_tokens: int) -> int:
+    """How many pages a batch may have: on a GPU those whose cache fits beside the weights (an estimate: where it is
+    wrong, batches are halved), at most `MOST_PAGES`; on a CPU `CPU_PAGES`."""
+    if model.device.type != "cuda":
+        return CPU_PAGES
+    memory = torch.cuda.get_device_properties(model.device).total_memory
+    weights = sum(parameter.nbytes for parameter in model.parameters())
+    page = _BESIDE * cache_bytes(model, processor, max_new_tokens)
+    return int(min(max((_OF_GPU * memory - weights - _VISION) // page, 1), MOST_PAGES))
+
+
+def cache_bytes(model: nn.Module, processor, max_new_tokens: int) -> int:
+    """The keys and values of a page with all tiles and the longest answer."""
+    text, settings = model.config.get_text_config(), ImageSettings.of(processor)
+    tokens = settings.tokens(settings.max_patches) + _PROMPT + max_new_tokens
+    values = 2 * text.num_hidden_layers * text.num_key_value_heads * text.head_dim
+    return values * tokens * model.dtype.itemsize
+
+
 @torch.no_grad()
 def generate(
     model: nn.Module,
     processor,
-    images: list[Image.Image],
+    images: Sequence[Image.Image | Pixels],
     prompts: list[str],
     *,
     max_new_tokens: int,
@@ -119,7 +145,8 @@ def generate(
     window: int = NO_REPEAT_WINDOW,
     max_seconds: float | None = None,
 ) -> list[Generation]:
-    """Answer one batch of pages, greedily; the grounding tags stay in the text.
+    """Answer one batch of pages, greedily, RGB images or what `GenerationCollator.pixels` made of them; the grounding
+    tags stay in the text.
 
     `no_repeat_ngram` 0 turns the guard against loops off. After `max_seconds` (None: never) the answers that have not
     ended are left as they are.

@@ -3,12 +3,10 @@
 from pathlib import Path
 
 import torch
-from peft import PeftModel
 from transformers import GenerationConfig
 
-from ocr2_hf.modeling.load import base_of_adapter, load_model, load_processor
+from ocr2_hf.modeling.load import load_model, load_processor, merge_adapter, saved_dtype
 from ocr2_hf.modeling.model import OCR2Model
-from ocr2_hf.modeling.model_files import ADAPTER_FILE, load_config
 from ocr2_hf.publishing.contents import reading_config
 
 
@@ -25,12 +23,7 @@ def merged_model(source: Path, dtype: str = "auto", attn_implementation: str = "
     float32: needs 4 bytes of memory a parameter, 13.6 GB for DeepSeek-OCR-2, and room for one more of its weights.
     Raises `UsageError` for what is no model.
     """
-    model = load_model(source, dtype="float32", attn_implementation=attn_implementation)
-    if isinstance(model, PeftModel):
-        model = model.merge_and_unload(safe_merge=True)
+    model = merge_adapter(load_model(source, dtype="float32", attn_implementation=attn_implementation))
     reading = reading_config(model.config.to_dict(), model.generation_config.to_dict())
     model.generation_config = GenerationConfig(**reading)
-    if dtype != "auto":
-        return model.to(getattr(torch, dtype))
-    base = base_of_adapter(source) if (source / ADAPTER_FILE).is_file() else source
-    return model.to(load_config(base).dtype or torch.float32)
+    return model.to(saved_dtype(source) if dtype == "auto" else getattr(torch, dtype))

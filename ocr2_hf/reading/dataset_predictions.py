@@ -4,26 +4,32 @@ import gc
 import os
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from datasets import Dataset
+from PIL import Image
 from tqdm.auto import tqdm
 
 from ocr2_hf.data.images import crop_table
 from ocr2_hf.data.page_rows import page_row
+from ocr2_hf.data.pixels import Pixels
 from ocr2_hf.data.tasks import build_example, build_target, chosen_table, suits
-from ocr2_hf.decoding import BATCH_SIZE, MAX_NEW_TOKENS
+from ocr2_hf.decoding import MAX_NEW_TOKENS
 from ocr2_hf.document.atomic_files import drop_half_line
 from ocr2_hf.document.model_tokens import prompt_problem
 from ocr2_hf.document.predictions import Prediction, json_line, read_predictions, write_predictions
 from ocr2_hf.errors import WorkError
 from ocr2_hf.modeling.generation import prediction_line
-from ocr2_hf.reading.reader import DocumentReader, read_saved_recipe
+from ocr2_hf.reading.look_ahead import look_ahead
+from ocr2_hf.reading.reader import DocumentReader, read_saved_recipe, size_of
 from ocr2_hf.reading.references import has_boxes, page_facts
 from ocr2_hf.reading.resume_log import process_file, process_files
 
@@ -98,7 +104,7 @@ def predict_dataset(
     dataset: Dataset,
     task: str,
     path: str | Path,
-    batch_size: int = BATCH_SIZE,
+    batch_size: int | None = None,
     max_new_tokens: int = MAX_NEW_TOKENS,
     processes: Processes | None = None,
 ) -> list[Prediction]:
@@ -112,6 +118,7 @@ def predict_dataset(
     out and counted on the screen; those whose references take more than `max_new_tokens` are counted there too.
     """
     path, processes = Path(path), processes or Processes()
+    batch_size = batch_size or reader.fitting_pages(max_new_tokens)
     ids, lengths = list(dataset["id"]), asked_pages(dataset, task, reader.prompts)
     if len(lengths) < len(ids) and processes.main:
         print(f"{len(ids) - len(lengths)} pages have nothing for the task {task!r} and are left out")
@@ -122,9 +129,11 @@ def predict_dataset(
     share = pending[processes.rank :: processes.count]
     name = f"reading (1 of {processes.count} processes)" if processes.count > 1 else "reading"
     progress = tqdm(total=sum(map(len, share)), desc=name, unit="page", disable=not processes.main)
-    with progress, open(process_file(path, processes.rank), "a", encoding="utf-8") as file:
+    load = partial(_load, reader, dataset, task)
+    ahead = look_ahead(chain.from_iterable(share), load, lambda page: size_of(page[1]), batch_size)
+    with progress, closing(ahead), open(process_file(path, processes.rank), "a", encoding="utf-8") as file:
         for batch in share:
-            lines = _answer(reader, [page_row(dataset, index) for index in batch], task, max_new_tokens)
+            lines = _answer(reader, [loaded() for _, loaded in islice(ahead, len(batch))], task, max_new_tokens)
             # A batch that a kill cut in two is read again whole: answers can depend on a page's neighbours.
             file.writelines(json_line(line) for line in lines if line.id not in done)
             file.flush()
@@ -202,15 +211,30 @@ def _gather(path: Path, ids: Sequence[str]) -> list[Prediction]:
     return ordered
 
 
-def _answer(reader: DocumentReader, rows: list[Mapping[str, Any]], task: str, max_new_tokens: int) -> list[Prediction]:
-    """The lines of one batch of page records."""
-    examples = [build_example(task, row, reader.prompts) for row in rows]
-    images = [row["image"] for row in rows]
-    if task == "table":
-        tables = zip(images, map(chosen_table, rows), strict=True)
-        images = [crop_table(image, table.box, reader.image_settings)[0] for image, table in tables]
-    answers = reader.generate(images, [prompt for prompt, _ in examples], max_new_tokens)
+def _answer(
+    reader: DocumentReader,
+    pages: list[tuple[Mapping[str, Any], Image.Image | Pixels]],
+    task: str,
+    max_new_tokens: int,
+) -> list[Prediction]:
+    """The lines of one batch of pages, as `_load` gives them."""
+    examples = [build_example(task, row, reader.prompts) for row, _ in pages]
+    answers = reader.answer_batch([seen for _, seen in pages], [prompt for prompt, _ in examples], max_new_tokens)
+    if None in answers:
+        told = "too little GPU memory to read this page, even alone"
+        raise WorkError(f"page {pages[answers.index(None)][0]['id']!r}: {told}")
     return [
         replace(prediction_line(row["id"], *example, (row["width"], row["height"]), answer), **page_facts(row, task))
-        for row, example, answer in zip(rows, examples, answers, strict=True)
+        for (row, _), example, answer in zip(pages, examples, answers, strict=True)
     ]
+
+
+def _load(
+    reader: DocumentReader, dataset: Dataset, task: str, index: int
+) -> tuple[dict[str, Any], Image.Image | Pixels]:
+    """A page's record, and its image as the model sees it."""
+    row = page_row(dataset, index)
+    image = row.pop("image")
+    if task == "table":
+        image, _ = crop_table(image, chosen_table(row).box, reader.image_settings)
+    return row, reader.prepare(image)

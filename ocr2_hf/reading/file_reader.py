@@ -2,13 +2,15 @@
 
 import logging
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
 
+from PIL import Image
 from tqdm.auto import tqdm
 
-from ocr2_hf.decoding import BATCH_SIZE, MAX_NEW_TOKENS
+from ocr2_hf.decoding import MAX_NEW_TOKENS
 from ocr2_hf.document.page_files import LoadedPage, Pages, PageSource, list_pages
 from ocr2_hf.errors import WorkError
 from ocr2_hf.reading.inputs import Input
@@ -16,6 +18,7 @@ from ocr2_hf.reading.reader import DocumentReader, ReadBefore
 from ocr2_hf.reading.results import Document, Page
 from ocr2_hf.reading.resume_log import ResumeLog
 from ocr2_hf.reading.started_pages import StartedPages
+from ocr2_hf.reading.write_behind import WriteBehind
 
 logger = logging.getLogger(__name__)
 
@@ -37,19 +40,24 @@ class FileResult:
 
 @dataclass
 class FileReader:
-    """Reads files with `reader` into the directory of `log`, `prompt` as `reader.prompt` gives it."""
+    """Reads files with `reader` into the directory of `log`, `prompt` as `reader.prompt` gives it; `overlay` as
+    `Document` takes it. Pages are loaded ahead of the model and written behind it."""
 
     reader: DocumentReader
     log: ResumeLog
     prompt: str
     pages: Pages | None = None
     max_new_tokens: int = MAX_NEW_TOKENS
-    batch_size: int = BATCH_SIZE
+    batch_size: int | None = None
+    overlay: str | None = "jpeg"
     _open: dict[str, Document] = field(default_factory=dict, init=False)
     _started: StartedPages = field(init=False)
+    _behind: WriteBehind = field(init=False)
 
     def __post_init__(self) -> None:
-        self._started = StartedPages(self.log.started_path)
+        self.batch_size = self.batch_size or self.reader.fitting_pages(self.max_new_tokens)
+        self._behind = WriteBehind(self.batch_size)
+        self._started = StartedPages(self.log.started_path, self._behind.settle)
 
     def read(self, files: Sequence[Input]) -> FileResult:
         """Read what is not done. A file or page that cannot be read does not keep the others from it."""
@@ -66,28 +74,21 @@ class FileReader:
 
         def failed(source: PageSource, error: WorkError) -> None:
             result.failed.append(str(error))
-            document = self._open[str(source.source)]
-            document.fail(source.number, str(error))
-            self._finish_if_complete(document)
+            self._behind.submit(self._fail, self._open[str(source.source)], source.number, str(error))
             progress.update()
 
-        with tqdm(total=len(files) - len(before), desc="reading", unit="page") as progress:
+        with tqdm(total=len(files) - len(before), desc="reading", unit="page") as progress, self._behind:
             sources = self._sources(files, before, result, progress)
-            for page in self.reader.stream(sources, self.prompt, self.max_new_tokens, self.batch_size, failed):
-                try:
-                    image = page.source.load_for_reading().image
-                except WorkError as error:  # the file has gone meanwhile
-                    failed(page.source, error)
-                    continue
-                document = self._open[str(page.source.source)]
-                document.add(page, image)
-                self._finish_if_complete(document)
-                result.pages += 1
-                if not page.finished:
-                    result.cut_off.append(f"{page.source.name} ({page.reason})")
-                if is_unanswered(page):
-                    result.empty.append(page.source.name)
-                progress.update()
+            stream = self.reader.stream(sources, self.prompt, self.max_new_tokens, self.batch_size, failed)
+            with closing(stream):
+                for page, image in stream:
+                    self._behind.submit(self._write, self._open[str(page.source.source)], page, image)
+                    result.pages += 1
+                    if not page.finished:
+                        result.cut_off.append(f"{page.source.name} ({page.reason})")
+                    if is_unanswered(page):
+                        result.empty.append(page.source.name)
+                    progress.update()
         return result
 
     def _sources(
@@ -108,11 +109,12 @@ class FileReader:
                 result.failed.append(str(error))
                 progress.update()
                 continue
-            document = self._open[item.path] = Document(self.log, item, len(pages))
+            document = self._open[item.path] = Document(self.log, item, len(pages), self.overlay)
             progress.total += len(pages) - 1
             progress.update(len(document.done))
-            self._finish_if_complete(document)
             done = dict(document.done)  # what is read meanwhile comes into the document's own
+            if document.complete:
+                self._behind.submit(self._finish_if_complete, document)
             for page in pages:
                 known = page.number in done
                 yield ReadBefore(page.load_for_reading, done[page.number]) if known else self._started.watch(page)
@@ -127,6 +129,16 @@ class FileReader:
                 asked = []
         for place, each in enumerate(asked):
             yield ReadBefore(partial(_load_page, item.path, self.pages, place), each)
+
+    # What follows is called by the thread that writes.
+
+    def _write(self, document: Document, page: Page, image: Image.Image) -> None:
+        document.add(page, image)
+        self._finish_if_complete(document)
+
+    def _fail(self, document: Document, number: int, reason: str) -> None:
+        document.fail(number, reason)
+        self._finish_if_complete(document)
 
     def _finish_if_complete(self, document: Document) -> None:
         if document.complete:
@@ -150,7 +162,7 @@ def read_markdown(
     failed: list[str],
     pages: Pages | None = None,
     max_new_tokens: int = MAX_NEW_TOKENS,
-    batch_size: int = BATCH_SIZE,
+    batch_size: int | None = None,
 ) -> Iterator[str]:
     """The markdown of each file, nothing written; why files and pages could not be read goes to `failed`."""
 
@@ -161,9 +173,10 @@ def read_markdown(
             except WorkError as error:
                 failed.append(str(error))
 
-    read = reader.stream(sources(), prompt, max_new_tokens, batch_size, lambda _, error: failed.append(str(error)))
-    for _, group in groupby(read, key=lambda page: page.source.source):
-        answered = list(group)
-        for page in filter(is_unanswered, answered):
-            logger.warning("%s: the answer is empty", page.source.name)
-        yield "\n\n".join(page.markdown for page in answered)
+    stream = reader.stream(sources(), prompt, max_new_tokens, batch_size, lambda _, error: failed.append(str(error)))
+    with closing(stream):
+        for _, group in groupby((page for page, _ in stream), key=lambda page: page.source.source):
+            answered = list(group)
+            for page in filter(is_unanswered, answered):
+                logger.warning("%s: the answer is empty", page.source.name)
+            yield "\n\n".join(page.markdown for page in answered)

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
 FIGURE_LABELS = ("image", "figure")
 _SMALLEST_FIGURE = 2  # pixels a side
+OVERLAYS = {"jpeg": ".jpg", "png": ".png"}  # its format, and what its file's name ends in
 _SMALLEST_OVERLAY = 600  # pixels of its longer side
+_JPEG_SIDE, _JPEG_QUALITY = 1200, 65  # text can be read, and a scan of A4 takes less than 0.2 MB
 
 
 @dataclass(frozen=True)
@@ -130,12 +132,16 @@ class Page:
         """`to_dict` as JSON text."""
         return json.dumps(self.to_dict(), ensure_ascii=False, indent=2)
 
-    def overlay(self, image: Image.Image | None = None) -> Image.Image:
-        """The page with its regions drawn on it (`draw_overlay`); `image` spares loading it.
+    def overlay(self, image: Image.Image | None = None, longest: int | None = None) -> Image.Image:
+        """The page with its regions drawn on it (`draw_overlay`), its longer side of at most `longest` pixels; `image`
+        spares loading it.
 
         A page larger than the model sees is as small as it was read, a tiny one is enlarged: labels must not cover it.
         """
         image = image or self.source.load_for_reading().image
+        if longest and (share := longest / max(image.size)) < 1:
+            small = [max(1, round(side * share)) for side in image.size]
+            image = image.resize(small, Image.Resampling.BILINEAR, reducing_gap=2)
         if (times := math.ceil(_SMALLEST_OVERLAY / max(image.size))) > 1:
             image = image.resize((image.width * times, image.height * times))
         return draw_overlay(image, [replace(region, box=self.box_on(image, region)) for region in self.regions])
@@ -163,12 +169,14 @@ class Page:
 class Document:
     """The results of one file as its pages come in: every page is kept at once, the whole when all are there.
 
+    `overlay` is one of `OVERLAYS`, or None for no pictures of pages.
+
     What is kept of a document that was not finished is in a hidden file beside the results; the next run with the same
     settings goes on from it. A page that could not be read is tried again by every run.
     """
 
-    def __init__(self, log: ResumeLog, item: Input, count: int) -> None:
-        self.item, self._log, self._count = item, log, count
+    def __init__(self, log: ResumeLog, item: Input, count: int, overlay: str | None = "jpeg") -> None:
+        self.item, self._log, self._count, self._overlay = item, log, count, overlay
         self._folder = log.json_path(item).parent
         self._kept = self._folder / f".{Path(item.name).name}.pages"
         self._failed: dict[int, str] = {}
@@ -193,7 +201,7 @@ class Document:
         if self._count > 1 or page.source.number:
             name += f".page-{page.source.number + 1}"
         with writing_to(self._folder):
-            _save(page.overlay(image), self._folder / f"{name}.overlay.png")
+            self._save_overlay(page, image, name)
             files = list(self._save_figures(page, image, name))
             values = page.to_dict([file and f"![figure]({quote(file)})" for file in files])
             for region, file in zip(values["regions"], files, strict=True):
@@ -230,6 +238,18 @@ class Document:
         rows = self._kept.read_bytes().splitlines() if self._kept.is_file() else []
         if rows and json.loads(rows[0]) == self._head:
             yield from map(json.loads, rows[1:])
+
+    def _save_overlay(self, page: Page, image: Image.Image, name: str) -> None:
+        """The overlay in its format. One of another format, of an earlier run, may show other regions: it goes."""
+        for form, suffix in OVERLAYS.items():
+            path = self._folder / f"{name}.overlay{suffix}"
+            if form != self._overlay:
+                path.unlink(missing_ok=True)
+            elif form == "png":
+                _save(page.overlay(image), path)
+            else:
+                with whole_file(path) as beside:
+                    page.overlay(image, _JPEG_SIDE).save(beside, "JPEG", quality=_JPEG_QUALITY)
 
     def _save_figures(self, page: Page, image: Image.Image, name: str) -> Iterator[str]:
         """The file of each region's picture; "" where it is no figure."""

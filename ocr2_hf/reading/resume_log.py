@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from ocr2_hf.document.atomic_files import drop_half_line, write_json
-from ocr2_hf.errors import UsageError, WorkError
+from ocr2_hf.errors import UsageError, WorkError, writing_to
 from ocr2_hf.reading.inputs import Input
 
 RESUME_FILE = ".ocr2_read.jsonl"
 SETTINGS_FILE = "evaluation.json"
+_BATCH = ""  # the name of the line that says how large batches are: no file's
 
 _MODEL_SUFFIXES = (".safetensors", ".bin", ".onnx", ".onnx_data", ".json", ".yaml", ".jinja")
 
@@ -65,14 +66,26 @@ class ResumeLog:
         """The file's results are in place; `whole`: of all its pages."""
         sources = {"source": stamp(item.path), "json": stamp(self.json_path(item))}
         line = {"name": item.name, "settings": self.digest, "whole": whole, "asked": asked} | sources
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with open(self._path, "ab") as file:
-            file.write(json.dumps(line).encode() + b"\n")
-        self._lines[item.name] = line
+        self._append(line)
+
+    def keep_batch_size(self, chosen: int) -> int:
+        """The batch size that was chosen when reading with these settings began: now, where nothing was read yet."""
+        line = self._lines.get(_BATCH, {})
+        if line.get("settings") == self.digest:
+            return line["batch_size"]
+        with writing_to(self.output):
+            self._append({"name": _BATCH, "settings": self.digest, "batch_size": chosen})
+        return chosen
 
     def json_path(self, item: Input) -> Path:
         """Where the file's result lies."""
         return self.output / f"{item.name}{self.suffix}"
+
+    def _append(self, line: dict[str, Any]) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with open(self._path, "ab") as file:
+            file.write(json.dumps(line).encode() + b"\n")
+        self._lines[line["name"]] = line
 
     def _read(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """The lines by name, the last of each name last."""
@@ -114,6 +127,12 @@ def start_or_resume(path: str | Path, settings: Mapping[str, Any]) -> str:
         file.unlink()
     write_json(path.with_name(SETTINGS_FILE), settings)
     return "anew" if found else "new"
+
+
+def kept_batch_size(folder: Path) -> int | None:
+    """The batch size of the evaluation in `folder`."""
+    size = read_kept(folder).get("batch_size")
+    return size if isinstance(size, int) and size > 0 else None
 
 
 def process_file(path: Path, rank: int) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from ocr2_hf.data.images import Crop, crop_table
-from ocr2_hf.decoding import BATCH_SIZE, MAX_NEW_TOKENS
+from ocr2_hf.decoding import MAX_NEW_TOKENS
 from ocr2_hf.document.grounding import Box, Region, parse_regions, plain_text
 from ocr2_hf.document.model_tokens import find_model_token
 from ocr2_hf.document.page_files import Pages, PageSource, Source, list_pages
@@ -63,14 +63,15 @@ class FinancialStatementParser:
         locate: bool = False,
         prompt: str | None = None,
         max_new_tokens: int = MAX_NEW_TOKENS,
-        batch_size: int = BATCH_SIZE,
+        batch_size: int | None = None,
     ) -> None:
         if isinstance(model, str | Path):
             model = DocumentReader.from_pretrained(model)
         self.reader = model
         self.finder, self.locate = finder or LayoutTables(), locate
         self.prompt = self.reader.prompt("table", prompt)
-        self.max_new_tokens, self.batch_size = max_new_tokens, batch_size
+        self.max_new_tokens = max_new_tokens
+        self.batch_size = batch_size or self.reader.fitting_pages(max_new_tokens)
 
     def parse_statement(self, source: Source, pages: Pages | None = None) -> StatementDocument:
         """Read an image (PIL or a file), a multi-page TIFF or a PDF; of several pages those that `pages` names.

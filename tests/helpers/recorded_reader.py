@@ -29,6 +29,9 @@ class RecordedReader:
         self.layouts, self.tables, self.places = list(layouts), list(tables), places or {}
         self.finished, self.shown = finished, []
 
+    def fitting_pages(self, max_new_tokens: int) -> int:
+        return 8
+
     def answer_batch(
         self, images: list[Image.Image], prompts: list[str], max_new_tokens: int
     ) -> list[Generation | None]:
