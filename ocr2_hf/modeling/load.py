@@ -69,9 +69,10 @@ def load_merged(name: str | Path, dtype: str | torch.dtype = "auto", attn_implem
     They are added in float32 on the CPU, which takes 4 bytes of memory a parameter, 13.6 GB for DeepSeek-OCR-2, and
     rounded as the base is saved before they become `dtype`.
     """
-    if not (files_beside(name) / ADAPTER_FILE).is_file():
+    beside = files_beside(name)
+    if not (beside / ADAPTER_FILE).is_file():
         return load_model(name, dtype, attn_implementation)
-    saved, wanted = saved_dtype(name), _dtype(dtype)
+    saved, wanted = saved_dtype(beside), _dtype(dtype)
     attention = choose_attention(attn_implementation, wanted)
     merged = merge_adapter(load_model(name, "float32", "sdpa"))
     whole = merged._keep_in_fp32_modules_strict or ()  # as the library loads them, whatever the dtype
