@@ -51,7 +51,7 @@ def test_all_come_in_order_whatever_each_takes_and_raises():
 
 
 def test_so_many_are_loaded_while_one_is_worked_on_and_no_more(monkeypatch):
-    monkeypatch.setattr(module.os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(module, "usable_processors", lambda: 8)
     load = Loader(0.01)
     pages = taken(range(30), load)
     next(pages)
@@ -63,7 +63,7 @@ def test_so_many_are_loaded_while_one_is_worked_on_and_no_more(monkeypatch):
 
 def test_no_more_is_held_than_memory_allows(monkeypatch):
     monkeypatch.setattr(module, "MOST_BYTES", 1000)
-    monkeypatch.setattr(module.os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(module, "usable_processors", lambda: 1)
     load, begun = Loader(), []
     for number, _ in taken(range(30), load, count=20, size=lambda loaded: 400):
         time.sleep(0.01)

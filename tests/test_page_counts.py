@@ -72,7 +72,7 @@ def processes(monkeypatch):
     """Two processes count, three pages at a time."""
     monkeypatch.setattr(page_counts, "_TOGETHER", 3)
     monkeypatch.setattr(page_counts, "_WORTH_A_PROCESS", 5)
-    monkeypatch.setattr(page_counts, "_processors", lambda: 2)
+    monkeypatch.setattr(page_counts, "usable_processors", lambda: 2)
 
 
 # --- once
@@ -118,7 +118,7 @@ def test_two_processes_find_what_one_finds_and_training_goes_on_the_same(dataset
     assert torch.equal(torch.get_rng_state(), state)
     for path in kept(datasets_cache):
         path.unlink()
-    monkeypatch.setattr(page_counts, "_processors", lambda: 0)
+    monkeypatch.setattr(page_counts, "usable_processors", lambda: 0)
     assert found(pages_of(max_length=950, overlong="split")) == apart
 
 

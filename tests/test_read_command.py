@@ -231,7 +231,7 @@ def test_a_page_that_ends_runs_is_told_from_those_that_are_opened_beside_it(mode
         return load(page)
 
     monkeypatch.setattr(PageSource, "load_for_reading", die)
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr("ocr2_hf.reading.look_ahead.usable_processors", lambda: 2)
     output_has_starts = False
     killed(tmp_path, "--batch_size", "2", "--output_dir", output)
     assert sorted(starts(output).values()) == [1, 1]

@@ -9,7 +9,19 @@ from pathlib import Path
 import pytest
 
 # Each imports from those before it alone; the names are folders or files of ocr2_hf.
-ORDER = ("errors", "decoding", "document", "plots", "data", "evaluation", "recipe", "modeling", "reading", "statements")
+ORDER = (
+    "errors",
+    "processors",
+    "decoding",
+    "document",
+    "plots",
+    "data",
+    "evaluation",
+    "recipe",
+    "modeling",
+    "reading",
+    "statements",
+)
 ORDER += ("publishing", "training", "planning", "benchmark", "commands", "__main__")
 
 

@@ -6,8 +6,6 @@ stage, a resumed run and `plan` find what the first start has counted.
 
 import hashlib
 import json
-import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import partial
@@ -40,6 +38,7 @@ from ocr2_hf.data.tasks import (
 )
 from ocr2_hf.document.model_tokens import find_model_token
 from ocr2_hf.errors import UsageError, WorkError
+from ocr2_hf.processors import usable_processors
 
 _TOGETHER = 64  # pages that a process takes at a time
 _WORTH_A_PROCESS = 500  # pages; fewer are counted while another process starts
@@ -130,7 +129,7 @@ def over_pages(records: Dataset, of: Callable[[Sequence[Row]], Result], told: st
         _Parts(records, of),
         batch_size=None,
         collate_fn=_as_it_is,
-        num_workers=min(_processors(), len(records) // _WORTH_A_PROCESS),
+        num_workers=min(usable_processors(), len(records) // _WORTH_A_PROCESS),
         generator=torch.Generator(),
     )
     results = []
@@ -217,8 +216,3 @@ def _made_by(
         "control": sorted(control_tokens(tokenizer).items()),
         "tasks": [[task, asked[task]] for task in tasks],
     }
-
-
-def _processors() -> int:
-    """Those that this process may use; not every system tells which."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from typing import TypeVar
 
-from ocr2_hf.errors import WorkError
+from ocr2_hf.errors import WorkError, worker_killed
+from ocr2_hf.processors import usable_processors
 
 MAX_PROCESSES = 8  # each takes 100 MB, and one has to hand the pages out
 
@@ -20,8 +21,7 @@ Result = TypeVar("Result")
 
 def process_count(pages: int, few: int) -> int:
     """How many processes pay: a core each, and one alone where fewer pages than `few` are done before others start."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, MAX_PROCESSES) if pages >= few else 1
+    return min(usable_processors(), MAX_PROCESSES) if pages >= few else 1
 
 
 def spread(function: Callable[[Part], Result], parts: Sequence[Part], processes: int) -> Iterator[Result]:
@@ -39,10 +39,7 @@ def spread(function: Callable[[Part], Result], parts: Sequence[Part], processes:
             results = pool.map(function, parts)
         yield from results
     except BrokenProcessPool:
-        raise WorkError(
-            f"one of {processes} processes that measure pages was ended from outside, as the system does where memory "
-            "runs out; run the same command again, with fewer of them: --num_proc 1"
-        ) from None
+        raise WorkError(worker_killed(0, "run the same command with --num_proc 1")) from None
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -1,6 +1,5 @@
 """What is loaded ahead of who takes it: in threads, in its order, and no more of it than memory allows."""
 
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -11,6 +10,7 @@ from itertools import chain, islice
 from typing import TypeVar
 
 from ocr2_hf.document import page_process
+from ocr2_hf.processors import usable_processors
 
 MOST_THREADS = 4
 MOST_BYTES = 2 * 2**30  # of what is loaded and not taken: 30 pages of six tiles in float32
@@ -101,7 +101,7 @@ class _Room:
 def _threads(room: _Room) -> Iterator[ThreadPoolExecutor]:
     """Threads that end with what they have begun, at once where they open a file."""
     begun: list[threading.Thread] = []
-    count = min(MOST_THREADS, os.cpu_count() or 1)
+    count = min(MOST_THREADS, usable_processors())
     pool = ThreadPoolExecutor(count, "ahead", initializer=lambda: begun.append(threading.current_thread()))
     try:
         yield pool
