@@ -179,7 +179,7 @@ def list_rows(path: str) -> Iterator[tuple[int, Place, dict[str, Any] | RecordEr
             yield line.number, (line.start, line.size), _row_or_fault(line.data, line.size)
 
 
-def row_fault(line: bytes, size: int) -> RecordError | None:
+def _row_fault(line: bytes, size: int) -> RecordError | None:
     """Why a row of `size` bytes, which begins with `line`, is too large for a page."""
     if size > len(line):
         return RecordError(f"row of {size:,} bytes is over the limit of {MAX_ROW_BYTES:,} bytes")
@@ -190,8 +190,14 @@ def row_fault(line: bytes, size: int) -> RecordError | None:
     return None
 
 
+def entry_fault(entry: Any, size: int) -> RecordError | None:
+    """Why an entry of a list, which takes `size` bytes in its file, is too large for a page."""
+    text = json.dumps(entry).encode() if size > MAX_PAGE_BYTES else b""
+    return _row_fault(text, len(text))
+
+
 def _row_or_fault(line: bytes, size: int) -> dict[str, Any] | RecordError:
-    if fault := row_fault(line, size):
+    if fault := _row_fault(line, size):
         return fault
     try:
         return parse_object(line)

@@ -5,14 +5,12 @@ is an object as in the format json, with its `image`, or as the `metadata.jsonl`
 file in the image folder, wherever they began.
 """
 
-import json
 from collections.abc import Iterator
-from typing import Any
 
 from data_scripts.file_tree import FileTree
 from data_scripts.formats.columns import is_page_row
 from data_scripts.formats.format import Level, ListedPage
-from data_scripts.formats.json_files import MAX_PAGE_BYTES, Place, first_key_paths, list_rows, read_row, row_fault
+from data_scripts.formats.json_files import entry_fault, first_key_paths, list_rows, read_row
 from data_scripts.formats.json_pieces import list_entries
 from data_scripts.formats.rows import ListedRow, row_pages, row_record
 from ocr2_hf.document.records import PageRecord
@@ -55,7 +53,8 @@ def _rows(annotations: FileTree) -> Iterator[ListedRow]:
         if name.lower().endswith(".jsonl"):
             yield from ((name, *row) for row in list_rows(path))
         elif _has_rows([path], "[].", annotations.columns):
-            yield from ((name, *row) for row in _list_entries(path))
+            for number, place, row in list_entries(path):
+                yield name, number, place, entry_fault(row, place[1]) or row
 
 
 def _has_rows(paths: list[str], start: str, columns: dict[str, str]) -> bool:
@@ -65,10 +64,3 @@ def _has_rows(paths: list[str], start: str, columns: dict[str, str]) -> bool:
         if not _ROW_KEYS.isdisjoint(keys) or is_page_row(keys, columns) or not set(columns.values()).isdisjoint(keys):
             return True
     return False
-
-
-def _list_entries(path: str) -> Iterator[tuple[int, Place, Any]]:
-    """(number from 1, place, row, or why it is too large for a page)."""
-    for number, place, row in list_entries(path):
-        text = json.dumps(row).encode() if place[1] > MAX_PAGE_BYTES else b""
-        yield number, place, row_fault(text, len(text)) or row

@@ -98,7 +98,8 @@ class PageSource:
             if not isinstance(self.source, Image.Image):
                 return open_apart(_load_file, self.source, self.name, self.frame, most)
             check_size(*self.source.size)
-            return _shrunk(to_rgb(self.source), most)  # a plain copy of a TIFF loses its tags
+            image = to_rgb(self.source)  # a plain copy of a TIFF loses its tags
+            return _shrunk(image.copy() if image is self.source else image, most)
 
 
 def list_pages(source: Source, pages: Pages | None = None) -> list[PageSource]:
@@ -283,7 +284,8 @@ def _shrunk(image: Image.Image, most: int) -> LoadedPage:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """The image upright (EXIF) and in RGB, transparent parts white, deeper grey scaled to 8 bits."""
+    """The image upright (EXIF) and in RGB, transparent parts white, deeper grey scaled to 8 bits; itself where it is
+    that already."""
     tags = getattr(image, "tag_v2", {})  # of a TIFF; copies do not have them
     image.load()  # which turns a TIFF upright
     if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:  # else it would be copied for nothing
@@ -293,7 +295,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image if image.mode == "RGB" else image.convert("RGB")  # turned upright it is a copy already
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def displayed_size(image: Image.Image) -> tuple[int, int]:
