@@ -1,6 +1,7 @@
 """Types of command line arguments."""
 
 import argparse
+import errno
 import math
 import os
 from collections.abc import Sequence
@@ -50,6 +51,8 @@ def _check_writable(flag: str, path: Path) -> None:
         pass
     except OSError as error:
         raise UsageError(f"{flag} {path}: {error.strerror}; name another place") from None
+    if os.statvfs(folder).f_flag & os.ST_RDONLY:  # a disk's refusal, and told as any other
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
     if not os.access(folder, os.W_OK | os.X_OK):
         raise UsageError(f"{flag} {path}: nothing can be written into {folder}; name another place")
 

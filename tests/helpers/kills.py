@@ -28,7 +28,7 @@ _LINE = 200  # bytes, so that the log's size is its number of operations
 _PATIENCE = 300  # seconds, after which a command is stuck
 # All that may differ between two runs of one command: what names time, speed or memory, or when a file was written (in
 # logs of what was read `json` is a file's size and time, in workbooks there is a part with their date).
-TIMES = ("seconds", "inference_time", "memory_gb", "seconds_to_end", "json")
+TIMES = ("seconds", "inference_time", "memory_gb", "bytes", "seconds_to_end", "json")
 TIME_ENDINGS = ("_runtime", "_per_second")
 TIMED_PART = "docProps/core.xml"
 
