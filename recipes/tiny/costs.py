@@ -22,6 +22,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+# Threads that wait for others count as work, the more of it the busier the machine.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 import datasets
 import torch
 
