@@ -114,7 +114,8 @@ def told_results(what: str, results: dict[str, Any], table: str) -> str:
     machine = results["machine"]
     on = f"{machine['cores']} cores, torch {machine['torch']}, transformers {machine['transformers']}"
     plot = f"\n![Processor seconds against pages](tiny/{PLOT})\n" if what == "growth" else ""
-    return f"Measured on {machine['date'][:10]}: {on}; the least of {results['rounds']} rounds.\n\n{table}{plot}"
+    rounds = "one round" if results["rounds"] == 1 else f"the least of {results['rounds']} rounds"
+    return f"Measured on {machine['date'][:10]}: {on}; {rounds}.\n\n{table}{plot}"
 
 
 def table_of(what: str, results: dict[str, Any]) -> str:
