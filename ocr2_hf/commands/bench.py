@@ -14,15 +14,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ocr2_hf.benchmark.workload import SWEEPS, PageMix, Workload, sweep
-from ocr2_hf.commands.arguments import (
-    command_parser,
-    output_file,
-    page_size,
-    positive_integer,
-    read_recipe,
-    shares,
-    whole_number,
-)
+from ocr2_hf.commands.arguments import command_parser, page_size, positive_integer, read_recipe, shares, whole_number
+from ocr2_hf.commands.outputs import output_file
 from ocr2_hf.document.atomic_files import write_json
 
 if TYPE_CHECKING:

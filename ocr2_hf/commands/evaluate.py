@@ -14,14 +14,9 @@ stopped. On several GPUs, or as several processes, each reading its share of the
 import argparse
 from pathlib import Path
 
-from ocr2_hf.commands.arguments import (
-    add_generation_flags,
-    command_parser,
-    loop_guard,
-    output_folder,
-    positive_integer,
-)
+from ocr2_hf.commands.arguments import add_generation_flags, command_parser, loop_guard, positive_integer
 from ocr2_hf.commands.omnidocbench import add_omnidocbench_arguments, score_omnidocbench
+from ocr2_hf.commands.outputs import output_folder
 from ocr2_hf.commands.scoring import (
     add_scoring_arguments,
     check_evaluation_folder,
@@ -75,7 +70,7 @@ def _evaluate_model(args: argparse.Namespace, output: Path, refusal: str | None)
     pages = dataset_settings(vars(args))
     dataset = load_pages(**pages, limit=args.limit)
     task = args.task or default_task(args.model, dataset)
-    asked_pages(dataset, task, PROMPTS | read_saved_recipe(args.model).prompts)  # before the model is loaded
+    asked = asked_pages(dataset, task, PROMPTS | read_saved_recipe(args.model).prompts)  # before the model is loaded
     guard = loop_guard(args)
     processes = Processes.join()
     processes.end_all(refusal)
@@ -83,7 +78,8 @@ def _evaluate_model(args: argparse.Namespace, output: Path, refusal: str | None)
     batch_size = args.batch_size or kept_batch_size(output) or reader.fitting_pages(args.max_new_tokens)
     batch_size = processes.share(batch_size)
     settings = {
-        **{key: getattr(args, key) for key in ("model", "max_new_tokens")},
+        "model": args.model,
+        "max_new_tokens": args.max_new_tokens,
         "batch_size": batch_size,
         **pages,
         **{key: getattr(reader, key) for key in guard},
@@ -95,7 +91,7 @@ def _evaluate_model(args: argparse.Namespace, output: Path, refusal: str | None)
     path = output / PREDICTIONS_FILE
     if processes.main and start_or_resume(path, settings) == "anew":
         print(f"{path} was made with other settings: it is replaced")
-    lines = predict_dataset(reader, dataset, task, path, batch_size, args.max_new_tokens, processes)
+    lines = predict_dataset(reader, dataset, task, path, batch_size, args.max_new_tokens, processes, asked)
     processes.leave()
     if processes.main:
         title = f"{args.model} on {args.dataset}, {args.split}, {task}"

@@ -16,7 +16,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ocr2_hf.commands.arguments import add_generation_flags, command_parser, output_folder, seconds
+from ocr2_hf.commands.arguments import add_generation_flags, command_parser, seconds
+from ocr2_hf.commands.outputs import output_folder
 from ocr2_hf.commands.reading import answer_settings, check_all_read, check_call, open_reader, print_outcome
 from ocr2_hf.data.tasks import PROMPTS
 from ocr2_hf.decoding import MAX_SECONDS

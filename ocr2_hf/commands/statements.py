@@ -12,7 +12,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ocr2_hf.commands.arguments import add_generation_flags, command_parser, output_folder, seconds
+from ocr2_hf.commands.arguments import add_generation_flags, command_parser, seconds
+from ocr2_hf.commands.outputs import output_folder
 from ocr2_hf.commands.reading import answer_settings, check_all_read, check_call, open_reader, print_outcome
 from ocr2_hf.decoding import MAX_SECONDS
 from ocr2_hf.document.folder_lock import folder_lock

@@ -107,6 +107,7 @@ def predict_dataset(
     batch_size: int | None = None,
     max_new_tokens: int = MAX_NEW_TOKENS,
     processes: Processes | None = None,
+    asked: Mapping[int, int] | None = None,
 ) -> list[Prediction]:
     """Answer every page of `dataset` (page records) greedily, a line per page in `path`, in the dataset's order.
 
@@ -116,10 +117,11 @@ def predict_dataset(
     the first gathers them and returns the lines, the others return none. Raises `WorkError` when two pages have one id,
     when no page suits the task, or when one has a prompt that cannot be asked. Pages that do not suit the task are left
     out and counted on the screen; those whose references take more than `max_new_tokens` are counted there too.
+    `asked` is what `asked_pages` told with the reader's prompts, where that is known.
     """
     path, processes = Path(path), processes or Processes()
     batch_size = batch_size or reader.fitting_pages(max_new_tokens)
-    ids, lengths = list(dataset["id"]), asked_pages(dataset, task, reader.prompts)
+    ids, lengths = list(dataset["id"]), asked_pages(dataset, task, reader.prompts) if asked is None else asked
     if len(lengths) < len(ids) and processes.main:
         print(f"{len(ids) - len(lengths)} pages have nothing for the task {task!r} and are left out")
     if processes.main and (cut := _count_cut(reader, dataset, task, lengths, max_new_tokens)):
